@@ -1,0 +1,78 @@
+# Every command of the project. `make` alone prints this list.
+
+PYTHON ?= python3
+BUILD := build
+VENV := .venv
+ENGINE_VENV := .venv-engine
+RUN := $(VENV)/bin/python
+EXAMPLE ?= terraform/examples/minimal
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- Environments ---
+
+$(VENV)/.ready: requirements/dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(ENGINE_VENV)/.ready: requirements/engine.lock
+	$(PYTHON) -m venv $(ENGINE_VENV)
+	$(ENGINE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/engine.lock
+	@touch $@
+
+node_modules/.ready: package-lock.json
+	npm ci --silent --no-fund --no-audit
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready $(ENGINE_VENV)/.ready ## Make the Python environments
+
+.PHONY: lock
+lock: ## Write the lock files anew
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/dev.lock
+	uv pip compile requirements/engine.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/engine.lock
+
+# --- What ships ---
+
+.PHONY: package
+package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
+	$(PYTHON) lambda_src/package.py --out $(BUILD)
+
+.PHONY: package-local
+package-local: setup
+	$(RUN) lambda_src/package.py --out $(BUILD) --local
+
+.PHONY: deploy
+deploy: package ## Apply the module to your AWS account: make deploy VARS=my.tfvars
+	@test -n "$(VARS)" || { echo "make deploy VARS=my.tfvars: see $(EXAMPLE)/README.md for what it holds"; exit 2; }
+	terraform -chdir=$(EXAMPLE) init -input=false
+	terraform -chdir=$(EXAMPLE) apply -var-file=$(abspath $(VARS))
+
+# --- The local AWS ---
+
+.PHONY: demo
+demo: setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
+	@$(RUN) -m local.demo
+
+# --- Checks ---
+
+.PHONY: test
+test: setup package-local node_modules/.ready ## Everything CI runs
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	terraform fmt -check -recursive
+	$(RUN) -m mypy
+	$(RUN) -m pytest
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) node_modules
+	find . -name .terraform -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Bedrock batch inference over tables: plan, render, run, join, reconcile."""

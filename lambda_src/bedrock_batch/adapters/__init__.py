@@ -1,0 +1,1 @@
+"""Thin I/O: every function takes its client as an argument and holds no policy."""

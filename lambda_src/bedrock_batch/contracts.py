@@ -1,0 +1,166 @@
+"""The shapes that travel between the functions and the state machines.
+
+Each line of `plan.jsonl`, `jobs-*.jsonl` and `joins-*.jsonl` is self-contained, because variables of a state
+machine do not reach the children of its Distributed Map. What all of a run's children share lies in `run.json`
+and is fetched from there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
+"""What became of a row. `missing`: no answer and no error came back."""
+
+TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
+IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
+"""Bedrock's job statuses, in Bedrock's spelling."""
+
+NOT_CREATED = "NotCreated"
+"""Our own job status: Bedrock refused to create the job."""
+
+
+class Shape:
+    """A dataclass that reads itself from, and writes itself to, plain JSON values."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Build the shape from the keys it knows; further keys are the business of other shapes."""
+        return cls(**{f.name: value[f.name] for f in fields(cls) if f.name in value})  # type: ignore[arg-type]  # every subclass is a dataclass
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # every subclass is a dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Shape):
+    """One input object, pinned by its ETag: `rows` data rows in `size` bytes."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    rows: int
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Shape):
+    """A contiguous part of one source: bytes [start, end) of a text file, rows [start, end) of a Parquet file.
+
+    Planning knows the offset of every n-th record of a text file only, so the bytes may hold `skip` rows before
+    and `tail` rows after the `rows` that are meant.
+    """
+
+    source: int
+    start: int
+    end: int
+    rows: int
+    skip: int = 0
+    tail: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shard(Shape):
+    """A line of `plan.jsonl`: rows [first_row, first_row + rows) of the table, as pieces of its sources."""
+
+    bucket: str
+    run_key: str
+    shard: int
+    first_row: int
+    rows: int
+    pieces: list[dict[str, int]]
+
+    def parts(self) -> list[Piece]:
+        return [Piece.from_json(piece) for piece in self.pieces]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Shape):
+    """What `prepare_shard` returns: `records` lines of `bytes` bytes await Bedrock, `skipped` rows do not."""
+
+    shard: int
+    rows: int
+    records: int
+    skipped: int
+    bytes: int
+    input_tokens_estimate: int
+    skipped_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd(Shape):
+    """How a job ended, for the join: `raw_prefix` is searched whatever the status says."""
+
+    job_name: str
+    status: str
+    raw_prefix: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Shape):
+    """What `join_shard` returns: the shard's part of the output table and its counts."""
+
+    shard: int
+    rows: int
+    output_key: str
+    bytes: int
+    outcomes: dict[str, int]
+    leftovers: int
+    input_tokens: int
+    output_tokens: int
+    errors: dict[str, int] = field(default_factory=dict)
+    """The most frequent error codes of its rows: why rows have no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Shape):
+    """A column of the input table; `type` is the text form of its Arrow type, for people."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Shape):
+    """The input as a whole. `schema` is the Arrow schema in IPC form, base64: exact, unlike its text form."""
+
+    format: Literal["csv", "parquet"]
+    rows: int
+    schema: str
+    columns: list[dict[str, str]]
+    csv: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Shape):
+    """`run.json`: everything decided at plan time. `request` is a template with `{column}` places."""
+
+    run_id: str
+    execution_arn: str
+    input: dict[str, Any]
+    input_digest: str
+    bucket: str
+    name: str
+    model_id: str
+    family: str
+    kind: Literal["text", "embedding"]
+    invocation_type: Literal["InvokeModel", "Converse"]
+    service_role_arn: str
+    kms_key_arn: str | None
+    request: dict[str, Any]
+    response: dict[str, str]
+    dimensions: int | None
+    nulls: Literal["error", "skip", "empty"]
+    prompt: dict[str, Any] | None
+    table: dict[str, Any]
+    sources: list[dict[str, Any]]
+    shards: int
+    quotas: dict[str, int]
+    limits: dict[str, Any]
+    output: dict[str, Any]
+    dry_run: bool

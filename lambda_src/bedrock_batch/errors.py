@@ -1,0 +1,113 @@
+"""The errors a run can end with. The class name is the `Error` that Step Functions shows.
+
+BedrockBatchError
+├── InputError                 never retried; nothing was spent
+│   ├── InvalidRunInput        a key of the run input is unknown, missing or has a wrong value
+│   ├── RunNameTaken           the execution name was used before with another input
+│   ├── UnknownModel           the model is not on the module's allow-list
+│   ├── UnsupportedRequest     the model refuses what the run asks for
+│   ├── UnknownPrompt          no prompt of that name, or its template is malformed
+│   ├── MissingColumn          a template names a column that the table does not have
+│   ├── InputNotFound          no such object, prefix or bucket, or no permission to read it
+│   ├── EmptyInput             the input has no rows
+│   ├── MalformedInput         a file or row cannot be read as its format says
+│   ├── SchemaMismatch         two input files do not have the same columns
+│   ├── InputChanged           an input object changed after the run was planned
+│   ├── TooLarge               a shard or record does not fit the model's quotas
+│   ├── BudgetExceeded         the estimate is over limits.budget_usd
+│   └── NoValidRows            every row was skipped
+└── RunError                   the work was done, the result is not what it should be
+    ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
+    ├── JoinIncomplete         a shard has no output part
+    └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
+"""
+
+
+class BedrockBatchError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class InputError(BedrockBatchError):
+    """The input is wrong. The message names the key, column, file or row, and what to do."""
+
+
+class InvalidRunInput(InputError):
+    """A key of the run input is unknown, missing or has a wrong value."""
+
+
+class RunNameTaken(InputError):
+    """The execution name was used before with another input."""
+
+
+class UnknownModel(InputError):
+    """The model is not on the module's allow-list."""
+
+
+class UnsupportedRequest(InputError):
+    """The model refuses what the run asks for."""
+
+
+class UnknownPrompt(InputError):
+    """There is no prompt of that name, or its template is malformed."""
+
+
+class MissingColumn(InputError):
+    """A template names a column that the table does not have."""
+
+
+class InputNotFound(InputError):
+    """The object, prefix or bucket does not exist or may not be read."""
+
+
+class EmptyInput(InputError):
+    """The input has no rows."""
+
+
+class MalformedInput(InputError):
+    """A file or row cannot be read as its format says."""
+
+
+class SchemaMismatch(InputError):
+    """Two input files do not have the same columns."""
+
+
+class InputChanged(InputError):
+    """An input object changed after the run was planned."""
+
+
+class TooLarge(InputError):
+    """A shard or record does not fit the model's quotas."""
+
+
+class BudgetExceeded(InputError):
+    """The estimate is over limits.budget_usd."""
+
+
+class NoValidRows(InputError):
+    """Every row was skipped, so there is nothing to run."""
+
+
+class RunError(BedrockBatchError):
+    """The work was done, but the result is not what it should be."""
+
+
+class PrepareFailed(RunError):
+    """A shard could not be prepared for a reason that is not the input's."""
+
+
+class JoinIncomplete(RunError):
+    """A shard has no output part."""
+
+
+class TooManyFailures(RunError):
+    """More rows failed than the run tolerates."""
+
+
+def _tree(root: type[BedrockBatchError]) -> dict[str, type[BedrockBatchError]]:
+    return {root.__name__: root} | {
+        name: leaf for child in root.__subclasses__() for name, leaf in _tree(child).items()
+    }
+
+
+BY_NAME = _tree(BedrockBatchError)
+"""Every class above by its name, to raise again what a Map child recorded."""

@@ -1,0 +1,63 @@
+"""Finish run: reconcile rows in and rows out, write the report, then judge whether too many rows failed."""
+
+from collections import Counter
+from typing import Any
+
+from bedrock_batch import ids, report
+from bedrock_batch.adapters import clients
+from bedrock_batch.adapters.results import read_results
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Joined, Run
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Return the run's result: where output and report lie, and the counts.
+
+    Raises:
+        JoinIncomplete: a shard has no output part, or rows do not add up.
+        TooManyFailures: after everything is written.
+    """
+    return finish_run(S3(clients.s3()), event)
+
+
+def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
+    """Reconcile the run and write its report."""
+    bucket = state["bucket"]
+    run = Run.from_json(s3.get_json(bucket, state["run_key"]))
+    ended = read_results(s3, state.get("ended"))
+    # A shard that was joined twice counts as it was joined last.
+    joined = {
+        result["joined"]["shard"]: Joined.from_json(result["joined"])
+        for result in [*ended, *read_results(s3, state.get("rejoined"))]
+        if "joined" in result
+    }
+    totals = report.reconcile(joined.values(), shards=state["shards"], rows=state["rows"])
+    jobs = Counter(result["status"] for result in ended)
+    report_key = ids.report_key(run.run_id)
+    s3.put_json(
+        bucket,
+        report_key,
+        {
+            "run_id": run.run_id,
+            "model_id": run.model_id,
+            "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
+            "output": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
+            "jobs": dict(sorted(jobs.items())),
+            "failed_jobs": [_failed_job(result) for result in ended if result["status"] != "Completed"],
+            "estimate": state["estimate"],
+            **totals.to_json(),
+        },
+    )
+    report.gate(totals, tolerated_failure_percentage=run.limits["tolerated_failure_percentage"])
+    return {
+        "run_id": run.run_id,
+        "output_uri": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
+        "report_uri": f"s3://{bucket}/{report_key}",
+        "rows": state["rows"],
+        "outcomes": totals.outcomes,
+        "jobs": state["jobs"],
+    }
+
+
+def _failed_job(result: dict[str, Any]) -> dict[str, str]:
+    return {key: result[key] for key in ("job_name", "status", "message")}

@@ -1,0 +1,90 @@
+"""Every id and every S3 key of a run is made here, from ids alone: no clock, no randomness.
+
+S3 layout, below `runs/<run_id>/`:
+
+    run.json                     the resolved run, frozen at plan time
+    plan.jsonl                   one line a shard
+    skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
+    input/00042.jsonl            what Bedrock reads
+    jobs-0.jsonl                 one line a job of round 0
+    joins-0.jsonl                one line a shard that no job's child has joined
+    results/<state>/…            what the children of a Distributed Map returned
+    raw/<job_name>/…             what Bedrock wrote, untouched
+    output/part-00042.parquet    the table, in order
+    report.json                  the reconciled counts
+"""
+
+import hashlib
+import re
+
+MAX_SHARDS = 100_000
+MAX_SHARD_ROWS = 1_000_000
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""Execution names may hold more, but Bedrock refuses most of it in an S3 URI."""
+
+_JOB_PREFIX_LENGTH = 16
+
+
+def record_id(shard: int, row: int) -> str:
+    """Return the 11 characters that name a record: 5 digits of shard, 6 of the row within it."""
+    return f"{shard:05d}{row:06d}"
+
+
+def run_prefix(run_id: str) -> str:
+    return f"runs/{run_id}"
+
+
+def run_key(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/run.json"
+
+
+def plan_key(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/plan.jsonl"
+
+
+def jobs_key(run_id: str, round_: int) -> str:
+    return f"{run_prefix(run_id)}/jobs-{round_}.jsonl"
+
+
+def joins_key(run_id: str, round_: int) -> str:
+    return f"{run_prefix(run_id)}/joins-{round_}.jsonl"
+
+
+def report_key(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/report.json"
+
+
+def input_key(run_id: str, shard: int) -> str:
+    return f"{run_prefix(run_id)}/input/{shard:05d}.jsonl"
+
+
+def skipped_key(run_id: str, shard: int) -> str:
+    return f"{run_prefix(run_id)}/skipped/{shard:05d}.jsonl"
+
+
+def raw_prefix(run_id: str, job_name: str) -> str:
+    return f"{run_prefix(run_id)}/raw/{job_name}/"
+
+
+def output_prefix(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/output/"
+
+
+def output_key(run_id: str, shard: int, suffix: str) -> str:
+    return f"{output_prefix(run_id)}part-{shard:05d}.{suffix}"
+
+
+def job_name(*, name: str, label: str, execution_arn: str, round_: int, shard: int) -> str:
+    """Return the job's name: unique, legal for Bedrock (63 characters, no underscore), known beforehand.
+
+    `name` is the module's (the event rule filters on it), `label` the user's own words. The execution's
+    ARN makes it unique; when the whole is too long the label gives way, never the unique tail.
+    """
+    digest = hashlib.sha256(execution_arn.encode()).hexdigest()[:10]
+    label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
+    return "-".join(part for part in (name, label, digest, f"r{round_}", f"{shard:05d}") if part)
+
+
+def client_request_token(job_name: str) -> str:
+    """Return the token that makes a repeated Create the same job: job names are unique already."""
+    return hashlib.sha256(job_name.encode()).hexdigest()

@@ -1,0 +1,134 @@
+"""Add up the prepared shards before any money is spent: errors, estimate, budget, and the list of jobs."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_batch import ids
+from bedrock_batch.contracts import Prepared, Run, Shape, Shard
+from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
+from bedrock_batch.requests import create_job
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Shape):
+    """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back."""
+
+    rows: int
+    records: int
+    skipped: int
+    jobs: int
+    input_bytes: int
+    input_tokens: int
+    output_tokens: int | None
+    cost_usd: float | None
+
+
+def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
+    """Return what the children of Prepare shards returned, in order of the shards.
+
+    Raises:
+        InputError: the first error of the input, as the child raised it: its class and its sentence.
+        PrepareFailed: a child failed for another reason.
+    """
+    failed = sorted((result for result in results if "error" in result), key=lambda result: int(result["shard"]))
+    # Errors of the input go first: they say what the user can do.
+    for result in sorted(failed, key=lambda result: not _is_input_error(result["error"])):
+        sentence = _error_message(result["cause"])
+        if _is_input_error(result["error"]):
+            raise BY_NAME[result["error"]](sentence)
+        raise PrepareFailed(f"Shard {result['shard']:05d} could not be prepared: {result['error']}: {sentence}")
+    prepared = [Prepared.from_json(result) for result in results]
+    return sorted(prepared, key=lambda shard: shard.shard)
+
+
+def _is_input_error(name: str) -> bool:
+    return issubclass(BY_NAME.get(name, object), InputError)
+
+
+def _error_message(cause: str) -> str:
+    """Return the sentence in a Lambda error's cause, which is JSON where Lambda wrote it."""
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
+
+
+def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
+    """Return what the prepared shards would cost; None where the run input does not bound it."""
+    records = sum(shard.records for shard in prepared)
+    input_tokens = sum(shard.input_tokens_estimate for shard in prepared)
+    max_tokens = run.input.get("inference", {}).get("max_tokens")
+    output_tokens = 0 if run.kind == "embedding" else records * max_tokens if max_tokens else None
+    price = run.input.get("price")
+    cost = None
+    if price and output_tokens is not None:
+        cost = round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+    return Estimate(
+        rows=sum(shard.rows for shard in prepared),
+        records=records,
+        skipped=sum(shard.skipped for shard in prepared),
+        jobs=sum(1 for shard in prepared if shard.records),
+        input_bytes=sum(shard.bytes for shard in prepared),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost_usd=cost,
+    )
+
+
+def check(run: Run, expected: Estimate) -> None:
+    """Refuse a run that has nothing to send or would cost more than its budget.
+
+    Raises:
+        NoValidRows, BudgetExceeded, InvalidRunInput: with the numbers.
+    """
+    if expected.records == 0:
+        raise NoValidRows(
+            f"All {expected.rows} rows were skipped; {ids.run_prefix(run.run_id)}/skipped/ in bucket {run.bucket} "
+            "says why for each."
+        )
+    budget = run.limits.get("budget_usd")
+    if budget is None:
+        return
+    if expected.cost_usd is None:
+        raise InvalidRunInput("limits.budget_usd needs inference.max_tokens, which bounds the answers' cost.")
+    if expected.cost_usd > budget:
+        raise BudgetExceeded(
+            f"The estimate is {expected.cost_usd} USD for {expected.input_tokens} input and {expected.output_tokens} "
+            f"output tokens; limits.budget_usd is {budget}. Raise it, or lower input.limit or inference.max_tokens."
+        )
+
+
+def joins(shards: Iterable[Shard], prepared: Mapping[int, Prepared]) -> Iterable[tuple[Shard, dict[str, Any]]]:
+    """Yield each shard with the event that joins it; `jobs` is for the caller to fill in."""
+    for shard in shards:
+        yield shard, shard.to_json() | {"skipped_key": prepared[shard.shard].skipped_key, "jobs": []}
+
+
+def first_round(run: Run, shards: Iterable[Shard], prepared: Sequence[Prepared]) -> Iterable[dict[str, Any]]:
+    """Yield the lines of `jobs-0.jsonl`: one job for each shard that has records."""
+    by_shard = {shard.shard: shard for shard in prepared}
+    for shard, join in joins(shards, by_shard):
+        records = by_shard[shard.shard].records
+        if not records:
+            continue
+        job_name = ids.job_name(
+            name=run.name,
+            label=run.input.get("job_name_prefix", ""),
+            execution_arn=run.execution_arn,
+            round_=0,
+            shard=shard.shard,
+        )
+        yield {
+            "run_id": run.run_id,
+            "job_name": job_name,
+            "round": 0,
+            "shard": shard.shard,
+            "records": records,
+            "check_seconds": run.limits["check_seconds"],
+            "raw_prefix": ids.raw_prefix(run.run_id, job_name),
+            "request": create_job(run, job_name=job_name, input_key=ids.input_key(run.run_id, shard.shard)),
+            "join": join,
+        }

@@ -1,0 +1,80 @@
+"""Validate the run input. The JSON Schema is the single source: keys, defaults, the table in the documentation."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from bedrock_batch.errors import InvalidRunInput
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the run input."""
+    text = files("bedrock_batch").joinpath("schemas/run_input.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def validate(run_input: object) -> dict[str, Any]:
+    """Return the run input with defaults filled in.
+
+    Raises:
+        InvalidRunInput: names the key, what was expected, and a near miss where there is one.
+    """
+    error = best_match(Draft202012Validator(schema()).iter_errors(run_input))
+    if error is not None:
+        raise InvalidRunInput(_sentence(error))
+    completed = _with_defaults(run_input, schema())
+    _check_combinations(completed)
+    return completed
+
+
+def digest(run_input: Mapping[str, Any]) -> str:
+    """Return the digest that tells whether two inputs ask for the same run."""
+    return hashlib.sha256(json.dumps(run_input, sort_keys=True).encode()).hexdigest()
+
+
+def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Fill in defaults; sections that hold defaults come into being with them."""
+    if schema.get("type") != "object" or not isinstance(value, Mapping):
+        return value
+    completed = dict(value)
+    for key, part in schema["properties"].items() if "properties" in schema else ():
+        if key in completed:
+            completed[key] = _with_defaults(completed[key], part)
+        elif "default" in part:
+            completed[key] = part["default"]
+        elif part.get("type") == "object" and not part.get("required"):
+            completed[key] = _with_defaults({}, part)
+    return completed
+
+
+def _check_combinations(run_input: Mapping[str, Any]) -> None:
+    if run_input.get("prompt_id") is not None and "prompt" in run_input:
+        raise InvalidRunInput("Give either prompt_id or prompt, not both.")
+    if "budget_usd" in run_input["limits"] and "price" not in run_input:
+        raise InvalidRunInput("limits.budget_usd needs price: {input, output} in USD per million tokens.")
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say in one sentence which key is wrong and what to do."""
+    key = ".".join(str(part) for part in error.absolute_path) or "the run input"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(name for name in error.instance if name not in known)
+        near = difflib.get_close_matches(unknown, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
+        return f"Unknown key {unknown!r} in {key}: {hint}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return f"Missing key {missing!r} in {key}."
+    if error.validator in ("pattern", "anyOf") and key.startswith("s3_uri"):
+        return f"{key} is {error.instance!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
+    return f"{key} is not valid: {error.message}"

@@ -1,0 +1,63 @@
+"""Small makers of the shapes that tests need."""
+
+from typing import Any
+
+from bedrock_batch import run_input
+from bedrock_batch.contracts import Prepared, Run, Shard
+
+
+def make_run(**changes: Any) -> Run:
+    """Return a planned text run of one shard, with changes."""
+    values: dict[str, Any] = {
+        "run_id": "monday",
+        "execution_arn": "arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
+        "input": run_input.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment"}),
+        "input_digest": "0" * 64,
+        "bucket": "runs-bucket",
+        "name": "reviews",
+        "model_id": "amazon.nova-lite-v1:0",
+        "family": "converse",
+        "kind": "text",
+        "invocation_type": "Converse",
+        "service_role_arn": "arn:aws:iam::123456789012:role/reviews-bedrock",
+        "kms_key_arn": None,
+        "request": {"messages": [{"role": "user", "content": [{"text": "Say {review}"}]}]},
+        "response": {"text": "output.message.content[].text"},
+        "dimensions": None,
+        "nulls": "skip",
+        "prompt": {"id": "sentiment", "text": "Say {review}", "system": None, "sha256": "0" * 64},
+        "table": {},
+        "sources": [],
+        "shards": 1,
+        "quotas": {"min_records": 100, "max_records": 100_000, "max_file_bytes": 10**9, "concurrent_jobs": 100},
+        "dry_run": False,
+        "output": {"format": "parquet", "prefix": "bedrock_"},
+    }
+    values |= changes
+    values.setdefault("limits", values["input"]["limits"])
+    return Run(**values)
+
+
+def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> Shard:
+    """Return a line of a plan: one piece of the first source."""
+    return Shard(
+        bucket="runs-bucket",
+        run_key="runs/monday/run.json",
+        shard=number,
+        first_row=first_row,
+        rows=rows,
+        pieces=[{"source": 0, "start": first_row * 10, "end": (first_row + rows) * 10, "rows": rows}],
+    )
+
+
+def make_prepared(number: int, *, records: int = 100, skipped: int = 0) -> Prepared:
+    """Return what prepare_shard says of a shard: 400 bytes and 50 tokens a record."""
+    return Prepared(
+        shard=number,
+        rows=records + skipped,
+        records=records,
+        skipped=skipped,
+        bytes=400 * records,
+        input_tokens_estimate=50 * records,
+        skipped_key=f"runs/monday/skipped/{number:05d}.jsonl" if skipped else None,
+    )

@@ -1,0 +1,85 @@
+"""Review: what was prepared adds up, and nothing is paid that should not be."""
+
+from typing import Any
+
+import pytest
+
+from bedrock_batch import review, run_input
+from bedrock_batch.contracts import Run
+from bedrock_batch.errors import BudgetExceeded, InvalidRunInput, MalformedInput, NoValidRows, PrepareFailed
+from tests.unit.factories import make_prepared, make_run, make_shard
+
+
+def run_with(**keys: Any) -> Run:
+    document = {"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment", **keys}
+    return make_run(input=run_input.validate(document))
+
+
+def failure(shard: int, error: str, cause: str) -> dict[str, Any]:
+    return {"shard": shard, "error": error, "cause": cause}
+
+
+def test_results_come_in_any_order() -> None:
+    results = [make_prepared(number).to_json() for number in (2, 0, 1)]
+    assert [shard.shard for shard in review.prepared_shards(results)] == [0, 1, 2]
+
+
+def test_an_error_of_the_input_keeps_its_class_and_sentence() -> None:
+    results = [
+        failure(1, "Runtime.ExitError", "killed"),
+        make_prepared(0).to_json(),
+        failure(2, "MalformedInput", '{"errorMessage": "s3://b/t.csv, row 7: 2 cells", "errorType": "MalformedInput"}'),
+    ]
+    with pytest.raises(MalformedInput, match="^s3://b/t.csv, row 7: 2 cells$"):
+        review.prepared_shards(results)
+
+
+@pytest.mark.parametrize("cause", ["killed", '{"errorMessage": "killed"}', '"killed"'])
+def test_another_error_names_the_shard(cause: str) -> None:
+    with pytest.raises(PrepareFailed, match="Shard 00003 could not be prepared: Runtime.ExitError: .?killed"):
+        review.prepared_shards([failure(3, "Runtime.ExitError", cause)])
+
+
+def test_estimate_adds_up() -> None:
+    run = run_with(inference={"max_tokens": 10}, price={"input": 2.0, "output": 4.0})
+    estimate = review.estimate(run, [make_prepared(0, records=100, skipped=5), make_prepared(1, records=0, skipped=3)])
+    assert (estimate.rows, estimate.records, estimate.skipped, estimate.jobs) == (108, 100, 8, 1)
+    assert (estimate.input_tokens, estimate.output_tokens) == (5_000, 1_000)
+    assert estimate.cost_usd == pytest.approx((5_000 * 2 + 1_000 * 4) / 1e6)
+
+
+def test_an_unbounded_answer_has_no_cost() -> None:
+    estimate = review.estimate(run_with(price={"input": 2, "output": 4}), [make_prepared(0)])
+    assert estimate.output_tokens is None
+    assert estimate.cost_usd is None
+
+
+def test_nothing_valid_is_refused() -> None:
+    run = run_with()
+    with pytest.raises(NoValidRows, match="All 5 rows were skipped; runs/monday/skipped/"):
+        review.check(run, review.estimate(run, [make_prepared(0, records=0, skipped=5)]))
+
+
+def test_budget() -> None:
+    keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
+    within = run_with(**keys, limits={"budget_usd": 0.014})
+    review.check(within, review.estimate(within, [make_prepared(0)]))
+    over = run_with(**keys, limits={"budget_usd": 0.0139})
+    with pytest.raises(BudgetExceeded, match=r"The estimate is 0.014 USD .*budget_usd is 0.0139"):
+        review.check(over, review.estimate(over, [make_prepared(0)]))
+    unbounded = run_with(price={"input": 1, "output": 1}, limits={"budget_usd": 1})
+    with pytest.raises(InvalidRunInput, match="needs inference.max_tokens"):
+        review.check(unbounded, review.estimate(unbounded, [make_prepared(0)]))
+
+
+def test_first_round_has_one_job_for_each_shard_with_records() -> None:
+    shards = [make_shard(0), make_shard(1, first_row=100), make_shard(2, first_row=200)]
+    prepared = [make_prepared(0, skipped=2), make_prepared(1, records=0, skipped=100), make_prepared(2)]
+    jobs = list(review.first_round(make_run(), shards, prepared))
+    assert [job["shard"] for job in jobs] == [0, 2]
+    first = jobs[0]
+    assert first["request"]["JobName"] == first["job_name"]
+    assert first["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith("runs/monday/input/00000.jsonl")
+    assert first["request"]["OutputDataConfig"]["S3OutputDataConfig"]["S3Uri"].endswith(first["raw_prefix"])
+    assert first["join"] == shards[0].to_json() | {"skipped_key": "runs/monday/skipped/00000.jsonl", "jobs": []}
+    assert jobs == list(review.first_round(make_run(), shards, prepared))

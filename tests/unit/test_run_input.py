@@ -1,0 +1,109 @@
+"""The run input: the published sample's documents run unchanged, mistakes are named."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from bedrock_batch import run_input
+from bedrock_batch.errors import InvalidRunInput
+
+MINIMAL = {"s3_uri": "s3://bucket/reviews.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}
+
+SAMPLE_DOCUMENTS = [
+    {
+        "s3_uri": "s3://batch-inference-bucket/inputs/jokes.csv",
+        "job_name_prefix": "test-joke1",
+        "model_id": "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+        "prompt_id": "joke_about_topic",
+    },
+    {
+        "s3_uri": "s3://batch-inference-bucket/inputs/embeddings.parquet",
+        "job_name_prefix": "test-embeddings1",
+        "model_id": "amazon.titan-embed-text-v2:0",
+        "prompt_id": None,
+    },
+    {
+        "s3_uri": "s3://batch-inference-bucket/inputs/questions.csv",
+        "job_name_prefix": "test-questions",
+        "model_id": "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+        "prompt_id": "question_answering",
+        "max_num_jobs": 2,
+        "max_records_per_job": 1000,
+    },
+]
+
+
+@pytest.mark.parametrize("document", SAMPLE_DOCUMENTS, ids=lambda document: document["job_name_prefix"])
+def test_documents_of_the_published_sample_are_valid(document: dict[str, Any]) -> None:
+    completed = run_input.validate(document)
+    assert {key: completed[key] for key in document} == document
+
+
+def test_defaults_come_from_the_schema() -> None:
+    completed = run_input.validate(MINIMAL)
+    assert completed["limits"]["job_timeout_hours"] == 72
+    assert completed["output"] == {"prefix": "bedrock_"}
+    assert completed["input"]["nulls"] == "skip"
+    assert completed["dry_run"] is False
+    assert "price" not in completed
+
+
+def test_the_given_document_is_left_alone() -> None:
+    given = {**MINIMAL, "limits": {"check_seconds": 60}}
+    before = copy.deepcopy(given)
+    run_input.validate(given)
+    assert given == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"max_records_per_batch": 2}, r"Unknown key 'max_records_per_batch' .*did you mean 'max_records_per_job'\?"),
+        ({"colour": "red"}, "Unknown key 'colour' in the run input: known keys: s3_uri, "),
+        ({"limits": {"job_timeout": 24}}, "Unknown key 'job_timeout' in limits: did you mean 'job_timeout_hours'"),
+        ({"limits": {"job_timeout_hours": 2}}, "limits.job_timeout_hours is not valid: 2 is less than"),
+        ({"s3_uri": "reviews.csv"}, "s3_uri is 'reviews.csv': expected s3://bucket/key"),
+        ({"s3_uri": []}, "s3_uri is "),
+        ({"model_id": None}, "model_id is not valid"),
+        ({"inference": {"temperature": 2}}, "inference.temperature is not valid"),
+        ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
+        ({"limits": {"budget_usd": 5}}, "needs price"),
+        ({"output": {"prefix": "my prefix"}}, "output.prefix is not valid"),
+    ],
+)
+def test_mistakes_are_named(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidRunInput, match=sentence):
+        run_input.validate({**MINIMAL, **change})
+
+
+@pytest.mark.parametrize("document", [[], "s3://bucket/key", None, 3])
+def test_a_document_that_is_no_object_is_refused(document: object) -> None:
+    with pytest.raises(InvalidRunInput, match="the run input is not valid"):
+        run_input.validate(document)
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(InvalidRunInput, match="Missing key 'model_id'"):
+        run_input.validate({"s3_uri": "s3://bucket/key.csv"})
+
+
+def test_digest_tells_inputs_apart_and_ignores_the_order_of_keys() -> None:
+    digest = run_input.digest(run_input.validate(MINIMAL))
+    assert digest == run_input.digest(run_input.validate(dict(reversed(MINIMAL.items()))))
+    assert digest != run_input.digest(run_input.validate({**MINIMAL, "job_name_prefix": "x"}))
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    def undescribed(schema: dict[str, Any], path: str) -> list[str]:
+        return [
+            f"{path}{key}"
+            for key, part in schema.get("properties", {}).items()
+            if "description" not in part
+        ] + [
+            missing
+            for key, part in schema.get("properties", {}).items()
+            for missing in undescribed(part, f"{path}{key}.")
+        ]
+
+    assert undescribed(run_input.schema(), "") == []
