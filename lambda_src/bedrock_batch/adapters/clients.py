@@ -1,0 +1,24 @@
+"""The AWS clients, made on first use and kept: importing this needs neither region nor credentials."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 8},
+    max_pool_connections=32,
+    connect_timeout=5,
+    read_timeout=60,
+)
+
+
+@cache
+def client(service: str) -> Any:
+    """Return the process's one client of an AWS service; every retry setting is in this module."""
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]  # the name is not a literal here
+
+
+def s3() -> Any:
+    return client("s3")

@@ -1,0 +1,251 @@
+"""CSV on S3: where its records begin, and records as Arrow.
+
+Every column is text exactly as it stands in the file (a blank cell is "", not null; "NA" is "NA"), unless its type is
+declared: then cells are cast, and blank ones are null.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.types as pt
+
+from bedrock_batch.adapters.s3 import S3, Object
+from bedrock_batch.boundaries import CsvScanner
+from bedrock_batch.contracts import Piece, Source
+from bedrock_batch.errors import InvalidRunInput, MalformedInput, MissingColumn
+from bedrock_batch.plan import Layout
+
+CONCURRENT_FILES = 2
+"""Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
+
+_BOM = b"\xef\xbb\xbf"
+_FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK": "zip"}
+_ROW = re.compile(r"Row #(\d+)")
+_DECIMAL = re.compile(r"decimal128\((\d+), ?(\d+)\)")
+
+
+def dialect(objects: Sequence[Object], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what reading needs besides the schema: delimiter, quote and the names, if there is no header row."""
+    given = options.get("csv") or {}
+    defaults = {"\t" if item.key.lower().endswith(".tsv") else "," for item in objects}
+    delimiter = given.get("delimiter")
+    if delimiter is None:
+        if len(defaults) > 1:
+            raise InvalidRunInput("The input mixes .csv and .tsv files: set input.csv.delimiter.")
+        delimiter = defaults.pop()
+    quote = given.get("quote") or '"'
+    for key, value in (("delimiter", delimiter), ("quote", quote)):
+        if len(value) != 1 or ord(value) > 127 or value in "\r\n":
+            raise InvalidRunInput(f"input.csv.{key} must be one ASCII character other than a line end, not {value!r}.")
+    if delimiter == quote:
+        raise InvalidRunInput(f"input.csv.delimiter and input.csv.quote are both {quote!r}.")
+    return {
+        "delimiter": delimiter,
+        "quote": quote,
+        "columns": given.get("columns"),
+        "types": options.get("types") or {},
+    }
+
+
+def describe(s3: S3, item: Object, csv_: Mapping[str, Any], limit: int | None) -> tuple[pa.Schema | None, Layout]:
+    """Scan a file for its header and record boundaries; the schema of an object without a byte is None."""
+    head: bytes | None = None
+    scanner = _scanner(item, csv_, limit, start=0)
+    start = 0
+    with closing(s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)) as chunks:
+        for chunk in chunks:
+            if head is None:
+                head = chunk
+                _refuse_foreign(item, head)
+                start = len(_BOM) if head.startswith(_BOM) else 0
+                scanner = _scanner(item, csv_, limit, start=start)
+                chunk = chunk[start:]
+            scanner.feed(chunk)
+            if scanner.done:
+                break
+    layout = scanner.finish()
+    if head is None or not head[start:]:
+        return None, layout
+    names = csv_["columns"] or _header(item, head[start:], int(layout.bytes_at[0]) - start, csv_)
+    return _schema(item, names, csv_["types"]), layout
+
+
+def read(
+    s3: S3,
+    source: Source,
+    piece: Piece,
+    *,
+    schema: pa.Schema,
+    csv_: Mapping[str, Any],
+    columns: Sequence[str],
+    row: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield all records between the piece's bytes, its `skip` and `tail` included, in batches of some 8 MB.
+
+    `row` is the source's row (from 1) of the first of them, for messages.
+    """
+    chunks = s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
+    with closing(chunks):
+        for block in _whole_records(chunks, csv_["quote"].encode()):
+            batch = _parse(source, block, schema=schema, csv_=csv_, columns=columns, row=row)
+            row += batch.num_rows
+            yield batch
+
+
+def _scanner(item: Object, csv_: Mapping[str, Any], limit: int | None, *, start: int) -> CsvScanner:
+    return CsvScanner(
+        item.uri,
+        delimiter=csv_["delimiter"],
+        quote=csv_["quote"],
+        header=0 if csv_["columns"] else 1,
+        start=start,
+        limit=limit,
+    )
+
+
+def _refuse_foreign(item: Object, head: bytes) -> None:
+    for magic, what in _FOREIGN.items():
+        if head.startswith(magic):
+            raise MalformedInput(f"{item.uri} is {what}, not CSV in UTF-8. Convert it.")
+
+
+def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> list[str]:
+    if size > len(head):
+        raise MalformedInput(f"{item.uri}: the header row is longer than {len(head) >> 20} MB.")
+    try:
+        text = head[:size].decode().lstrip("\r\n")
+    except UnicodeDecodeError as err:
+        raise MalformedInput(f"{item.uri}: the header row is not UTF-8. Convert the file.") from err
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=csv_["delimiter"], quotechar=csv_["quote"])
+    return next(rows, [])
+
+
+def _schema(item: Object, names: list[str], types: Mapping[str, str]) -> pa.Schema:
+    for name in types:
+        if name not in names:
+            raise MissingColumn(
+                f'input.types names a column "{name}" that {item.uri} does not have. It has: {", ".join(names)}.'
+            )
+    return pa.schema([(name, _type(name, types[name]) if name in types else pa.string()) for name in names])
+
+
+def _type(column: str, name: str) -> pa.DataType:
+    decimal = _DECIMAL.fullmatch(name)
+    try:
+        kind = pa.decimal128(int(decimal[1]), int(decimal[2])) if decimal else pa.type_for_alias(name)
+        pa.array([], pa.string()).cast(kind)
+    except (ValueError, NotImplementedError) as err:
+        raise InvalidRunInput(
+            f'input.types: column "{column}" cannot be read as {name!r}. Types are string, int64, double, bool, '
+            "date32, timestamp[us], decimal128(18, 2) and the like, spelled as Arrow does."
+        ) from err
+    return kind
+
+
+def _whole_records(chunks: Iterable[bytes], quote: bytes) -> Iterator[bytes]:
+    """Cut a stream that begins at a record into blocks of whole records."""
+    rest = b""
+    for chunk in chunks:
+        data = rest + chunk
+        end = _last_end(data, quote)
+        if end:
+            yield data[:end]
+        rest = data[end:]
+    if rest:
+        yield rest
+
+
+def _last_end(data: bytes, quote: bytes) -> int:
+    """Return the offset behind the last line end outside quotes, 0 if there is none."""
+    inside = data.count(quote) % 2 == 1
+    stop = len(data)
+    while True:
+        line_feed = data.rfind(b"\n", 0, stop)
+        at = max(line_feed, data.rfind(b"\r", max(line_feed, 0), stop))
+        if at < 0:
+            return 0
+        inside ^= data.count(quote, at, stop) % 2 == 1
+        if not inside:
+            return at + 1
+        stop = at
+
+
+def _parse(
+    source: Source, block: bytes, *, schema: pa.Schema, csv_: Mapping[str, Any], columns: Sequence[str], row: int
+) -> pa.RecordBatch:
+    wanted = pa.schema([schema.field(name) for name in columns])
+    if block[:1] in (b"\r", b"\n"):
+        block = block.lstrip(b"\r\n")
+        if not block:
+            return pa.RecordBatch.from_pylist([], wanted)
+    if block.startswith(_BOM):
+        # The reader would take it for a byte order mark, wherever in the file the block comes from.
+        block = b"\n" + block
+    bad: list[pa.csv.InvalidRow] = []
+
+    def refuse(invalid: pa.csv.InvalidRow) -> str:
+        bad.append(invalid)
+        return "error"
+
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(block),
+            read_options=pa.csv.ReadOptions(column_names=schema.names, use_threads=False, block_size=len(block) + 1),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=csv_["delimiter"],
+                quote_char=csv_["quote"],
+                newlines_in_values=True,
+                invalid_row_handler=refuse,
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                column_types={name: pa.string() for name in schema.names},
+                include_columns=list(columns),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as err:
+        # The reader's own message quotes the row, which may be confidential: only its number is passed on.
+        number = _ROW.search(str(err))
+        where = f"row {row + int(number[1]) - 1}" if number else f"a row after row {row - 1}"
+        if bad:
+            what = f"{bad[0].actual_columns} cells where {bad[0].expected_columns} were expected"
+        else:
+            what = "text that is not UTF-8" if "UTF8" in str(err) else "something the CSV reader refuses"
+        message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header)."
+        raise MalformedInput(message) from None
+    texts = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], wanted)
+    cells = [_cast(source, texts.column(index), field, row) for index, field in enumerate(wanted)]
+    return pa.RecordBatch.from_arrays(cells, schema=wanted)
+
+
+def _cast(source: Source, texts: pa.Array, field: pa.Field, row: int) -> pa.Array:
+    if pt.is_string(field.type):
+        return texts
+    texts = pa.compute.if_else(pa.compute.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+    try:
+        return texts.cast(field.type)
+    except pa.ArrowInvalid:
+        bad = row + _first_refused(texts, field.type)
+    raise MalformedInput(
+        f'{source.uri}: row {bad}, column "{field.name}" is not a {field.type} (rows are counted from 1, without '
+        "the header). Correct the cell, or leave the column out of input.types."
+    )
+
+
+def _first_refused(texts: pa.Array, kind: pa.DataType) -> int:
+    """Return the index of the first cell that cannot be cast, by halving."""
+    low, high = 0, len(texts)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            texts.slice(low, middle - low).cast(kind)
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low

@@ -1,0 +1,272 @@
+"""S3, thinly: find, read pinned by ETag, write. No policy lives here.
+
+Only the standard library and botocore are imported: functions without the libraries' layer use it too.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+
+from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
+
+PART_BYTES = 8 << 20
+"""What one request reads or uploads; S3 takes 10,000 parts an object, so 80 GB."""
+
+_READ_AHEAD = 3
+_BODY_ATTEMPTS = 4
+_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*)", re.DOTALL)
+_DENIED = ("AccessDenied", "403", "AllAccessDisabled")
+_MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object as listed or headed; `etag` keeps S3's quotes."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+class S3:
+    """The operations this package needs of S3, over a boto3 client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def find(self, uris: str | Sequence[str]) -> list[Object]:
+        """Return the objects of an `s3://` object, of a prefix ending in `/`, or of a list of both.
+
+        Within a prefix in key order, without empty markers and names that start with `_` or `.`.
+        Raises InputNotFound naming the URI and the missing permission, InvalidRunInput for what is no URI.
+        """
+        found: dict[str, Object] = {}
+        for uri in [uris] if isinstance(uris, str) else uris:
+            for item in self._find(uri):
+                if item.uri in found:
+                    raise InvalidRunInput(f"s3_uri names {item.uri} twice: its rows would be paid twice.")
+                found[item.uri] = item
+        return list(found.values())
+
+    def _find(self, uri: str) -> list[Object]:
+        match = _URI.fullmatch(uri)
+        if match is None:
+            raise InvalidRunInput(f"s3_uri: {uri!r} is not of the form s3://bucket/key or s3://bucket/prefix/.")
+        bucket, key = match.groups()
+        if key and not key.endswith("/"):
+            return [self.head(bucket, key)]
+        items = [item for item in self.list(bucket, key) if _is_data(item, len(key))]
+        if not items:
+            raise InputNotFound(f"There is no object below {uri} (names that begin with _ or . do not count).")
+        return items
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Object]:
+        """Yield every object below a prefix, in key order."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        try:
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield Object(bucket, item["Key"], item["ETag"], item["Size"])
+        except ClientError as err:
+            _refuse(err, bucket, prefix, "s3:ListBucket")
+
+    def head(self, bucket: str, key: str) -> Object:
+        try:
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as err:
+            _refuse(err, bucket, key, "s3:GetObject")
+        return Object(bucket, key, answer["ETag"], answer["ContentLength"])
+
+    def read(self, bucket: str, key: str, *, start: int = 0, end: int | None = None, etag: str | None = None) -> bytes:
+        """Return bytes [start, end) of an object. Raises InputChanged when it no longer has that ETag."""
+        if end is not None and start >= end:
+            return b""
+        request = {"Bucket": bucket, "Key": key}
+        if start or end is not None:
+            request["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        if etag is not None:
+            request["IfMatch"] = etag
+        # botocore retries requests, but not a body that breaks off.
+        for attempt in range(1, _BODY_ATTEMPTS + 1):
+            try:
+                data: bytes = self._client.get_object(**request)["Body"].read()
+                return data
+            except ClientError as err:
+                _refuse(err, bucket, key, "s3:GetObject")
+            except (HTTPClientError, IncompleteReadError):
+                if attempt == _BODY_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def stream(
+        self, bucket: str, key: str, *, start: int, end: int, etag: str | None = None
+    ) -> Generator[bytes, None, None]:
+        """Yield bytes [start, end) in order, in parts of 8 MB of which some are fetched ahead."""
+        starts = iter(range(start, end, PART_BYTES))
+
+        def fetch(at: int) -> bytes:
+            return self.read(bucket, key, start=at, end=min(at + PART_BYTES, end), etag=etag)
+
+        with ThreadPoolExecutor(_READ_AHEAD) as pool:
+            waiting: deque[Future[bytes]] = deque()
+            try:
+                for at in starts:
+                    waiting.append(pool.submit(fetch, at))
+                    if len(waiting) > _READ_AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def get_json(self, bucket: str, key: str) -> Any:
+        return json.loads(self.read(bucket, key))
+
+    def put_json(self, bucket: str, key: str, value: Any) -> None:
+        self.put(bucket, key, _json(value))
+
+    def put(self, bucket: str, key: str, body: bytes) -> None:
+        self._client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def lines(self, bucket: str, key: str) -> Iterator[Any]:
+        """Yield the values of a JSONL object."""
+        item = self.head(bucket, key)
+        rest = b""
+        for chunk in self.stream(bucket, key, start=0, end=item.size, etag=item.etag):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (json.loads(line) for line in lines if line)
+        if rest:
+            yield json.loads(rest)
+
+    def put_lines(self, bucket: str, key: str, values: Iterable[Any]) -> int:
+        """Write values as JSONL; return their number."""
+        count = 0
+        with self.writer(bucket, key) as out:
+            for value in values:
+                out.write(_json(value) + b"\n")
+                count += 1
+        return count
+
+    def writer(self, bucket: str, key: str, *, empty: bool = True) -> "Writer":
+        """Return a writer of one object of any size: `with s3.writer(b, k) as out: out.write(data)`.
+
+        The object appears when the block ends; an error inside the block leaves nothing behind. With
+        `empty=False` there is no object when nothing was written.
+        """
+        return Writer(self._client, bucket, key, empty=empty)
+
+
+class Writer:
+    """A streaming upload in 8 MB parts, one on its way while the next fills; `size` is what was written.
+
+    A body below 8 MB is one PutObject.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, *, empty: bool) -> None:
+        self.size = 0
+        self._empty = empty
+        self._client = client
+        self._target = {"Bucket": bucket, "Key": key}
+        self._buffer = bytearray()
+        self._upload: dict[str, str] = {}
+        self._parts: list[Future[dict[str, Any]]] = []
+        self._pool = ThreadPoolExecutor(1)
+
+    def write(self, data: bytes) -> int:
+        self._buffer += data
+        self.size += len(data)
+        while len(self._buffer) >= PART_BYTES:
+            part = bytes(memoryview(self._buffer)[:PART_BYTES])
+            del self._buffer[:PART_BYTES]
+            self._send(part)
+        return len(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._pool:
+            if error is None:
+                try:
+                    self._finish()
+                except BaseException:
+                    self._abort()
+                    raise
+            else:
+                self._abort()
+
+    def _send(self, part: bytes) -> None:
+        if not self._upload:
+            answer = self._client.create_multipart_upload(**self._target)
+            self._upload = {**self._target, "UploadId": answer["UploadId"]}
+        if self._parts:
+            self._parts[-1].result()
+        self._parts.append(self._pool.submit(self._send_part, len(self._parts) + 1, part))
+
+    def _send_part(self, number: int, part: bytes) -> dict[str, Any]:
+        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=part)
+        # A part's checksum, where the SDK sent one, must be repeated when the upload is completed.
+        sums = {name: answer[name] for name in answer if name.startswith("Checksum")}
+        sums.pop("ChecksumType", None)
+        return {"PartNumber": number, "ETag": answer["ETag"], **sums}
+
+    def _finish(self) -> None:
+        if not self._upload:
+            if self._buffer or self._empty:
+                self._client.put_object(**self._target, Body=bytes(self._buffer))
+            return
+        if self._buffer:
+            self._send(bytes(self._buffer))
+        parts = [part.result() for part in self._parts]
+        self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts})
+
+    def _abort(self) -> None:
+        if not self._upload:
+            return
+        # A part still on its way would outlive the abort.
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.abort_multipart_upload(**self._upload)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _is_data(item: Object, below: int) -> bool:
+    """Tell data from what Spark, Hive and consoles leave beside it: markers, `_SUCCESS`, `.crc` files."""
+    if item.size == 0 and item.key.endswith(("/", "_$folder$")):
+        return False
+    return not any(name.startswith(("_", ".")) for name in item.key[below:].split("/"))
+
+
+def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn:
+    """Raise what a refusal by S3 means for the user; anything else goes on as it is."""
+    code = err.response["Error"]["Code"]
+    uri = f"s3://{bucket}/{key}"
+    if code in ("PreconditionFailed", "412"):
+        raise InputChanged(f"{uri} changed after the run was planned. Start a new run.") from err
+    if code in _MISSING:
+        raise InputNotFound(f"{uri} does not exist ({code}). A prefix must end in a slash.") from err
+    if code in _DENIED:
+        resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
+        raise InputNotFound(
+            f"{uri} may not be read: the function's role needs {permission} on {resource}. "
+            "List the bucket in the module's input_buckets. A missing object looks "
+            "the same to a role without s3:ListBucket."
+        ) from err
+    raise err

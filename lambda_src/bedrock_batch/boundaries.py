@@ -1,0 +1,171 @@
+"""Find where the records of a CSV begin, without parsing it: one pass over its bytes, in bounded memory.
+
+A line end inside quotes is part of a field; whether a byte is inside is the parity of the quotes before it. A quote
+in the middle of an unquoted field would shift that parity and every boundary behind it, so it is an error here.
+The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are none.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from bedrock_batch.errors import MalformedInput
+from bedrock_batch.plan import Layout
+
+_BLOCK = 1 << 18
+"""Bytes looked at together: what stays in a processor's cache."""
+
+MOST_MARKS = 1 << 16
+"""Offsets kept of one file."""
+
+_LF, _CR = 10, 13
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]
+
+
+class CsvScanner:
+    """Scans a CSV fed in chunks of any size; `finish` returns its layout.
+
+    `name` is the file's, for messages; `start` the offset of the first byte fed (behind a byte order mark).
+    `header` records are not counted as rows. With `limit` the scan is `done` once that many rows are known.
+    At most MOST_MARKS offsets are kept: when there are more, every second one is dropped.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        delimiter: str = ",",
+        quote: str = '"',
+        header: int = 0,
+        start: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        self.done = False
+        self._name = name
+        self._quote = ord(quote)
+        self._before_quote = np.zeros(256, bool)
+        self._before_quote[[ord(delimiter), ord(quote), _LF, _CR]] = True
+        self._at = start
+        self._previous = _LF
+        self._inside = False
+        self._last_quote = start
+        self._rows = -header
+        self._limit = limit
+        self._marks = _Marks()
+        self._masks = np.empty((2, _BLOCK), bool)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises MalformedInput naming the row of a quote inside an unquoted field."""
+        data = np.frombuffer(chunk, np.uint8)
+        has_cr = _CR in chunk
+        for start in range(0, len(data), _BLOCK):
+            if self.done:
+                return
+            self._feed(data[start : start + _BLOCK], has_cr)
+
+    def finish(self) -> Layout:
+        """Return the layout of all rows fed. Raises MalformedInput when a quoted field is still open."""
+        if self._inside and not self.done:
+            raise MalformedInput(
+                f"{self._name}: the quoted field that begins at byte {self._last_quote}, in {self._where(0)}, "
+                "is never closed."
+            )
+        rows = max(0, self._rows)
+        rows_at, bytes_at = self._marks.all()
+        return Layout(np.append(rows_at, rows), np.append(bytes_at, self._at), "bytes")
+
+    def _feed(self, block: Bytes, has_cr: bool) -> None:
+        at = self._special(block, has_cr)
+        kinds = block[at]
+        quotes = kinds == self._quote
+        inside = np.cumsum(quotes, dtype=np.int32) & 1 != self._inside
+        ends = at[~(quotes | inside)]
+        starts = self._starts(block, at[~(quotes | inside)])
+        stop = self._stop(starts, len(block))
+        opening = at[quotes & inside]
+        self._check_quotes(block, opening[opening < stop], starts)
+        self._add(starts[starts < stop])
+        if self.done:
+            self._at += stop
+            return
+        if quotes.any():
+            self._last_quote = self._at + int(at[np.flatnonzero(quotes)[-1]])
+        self._inside = bool(inside[-1]) if len(at) else self._inside
+        self._previous = int(block[-1])
+        self._at += len(block)
+
+    def _special(self, block: Bytes, has_cr: bool) -> Integers:
+        """Return the positions of quotes and line ends."""
+        found, other = self._masks[:, : len(block)]
+        np.equal(block, _LF, out=found)
+        for byte in (self._quote, _CR) if has_cr else (self._quote,):
+            np.equal(block, byte, out=other)
+            np.logical_or(found, other, out=found)
+        return np.flatnonzero(found)
+
+    def _check_quotes(self, block: Bytes, opening: Integers, starts: Integers) -> None:
+        """Refuse a quote that opens a field anywhere but at its start (a doubled one reopens its field)."""
+        if not len(opening):
+            return
+        before = block[opening - 1]
+        if opening[0] == 0:
+            before[0] = self._previous
+        wrong = ~self._before_quote[before]
+        if not wrong.any():
+            return
+        position = int(opening[wrong.argmax()])
+        where = self._where(int(np.searchsorted(starts, position, side="right")))
+        raise MalformedInput(
+            f"{self._name}: {where} has a quote inside an unquoted field, at byte {self._at + position}. Put the "
+            "whole field in quotes and double those in it, or set input.csv.quote to a character that is not used."
+        )
+
+    def _starts(self, block: Bytes, ends: Integers) -> Integers:
+        """Return where records start: behind a line end, unless another one follows."""
+        after = ends + 1
+        if not self._inside and self._previous in (_LF, _CR):
+            after = np.concatenate([np.zeros(1, np.int64), after])
+        after = after[after < len(block)]
+        first = block[after]
+        starts: Integers = after[(first != _LF) & (first != _CR)]
+        return starts
+
+    def _stop(self, starts: Integers, size: int) -> int:
+        """Return where in the block the scan ends: where the first row too many starts, else behind the block."""
+        if self._limit is None or self._rows + len(starts) <= self._limit:
+            return size
+        self.done = True
+        return int(starts[self._limit - self._rows])
+
+    def _add(self, starts: Integers) -> None:
+        self._marks.add(starts[max(0, -self._rows) :] + self._at, max(0, self._rows))
+        self._rows += len(starts)
+
+    def _where(self, started: int) -> str:
+        row = self._rows + started
+        return f"row {row}" if row > 0 else "the header"
+
+
+class _Marks:
+    """The offsets of every n-th row; n doubles whenever there are too many."""
+
+    def __init__(self) -> None:
+        self._stride = 1
+        self._kept: list[Integers] = []
+        self._count = 0
+
+    def add(self, offsets: Integers, first_row: int) -> None:
+        """Add the offsets of consecutive rows, the first of which is `first_row`."""
+        kept = offsets[-first_row % self._stride :: self._stride].copy()
+        self._kept.append(kept)
+        self._count += len(kept)
+        while self._count > MOST_MARKS:
+            self._kept = [np.concatenate(self._kept)[::2].copy()]
+            self._count = len(self._kept[0])
+            self._stride *= 2
+
+    def all(self) -> tuple[Integers, Integers]:
+        """Return row numbers and offsets."""
+        offsets = np.concatenate([np.zeros(0, np.int64), *self._kept])
+        return np.arange(len(offsets), dtype=np.int64) * self._stride, offsets

@@ -1,0 +1,74 @@
+"""The text form of a column's cells, as it goes into a template's place."""
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from bedrock_batch.errors import MalformedInput, MissingColumn, UnsupportedRequest
+from bedrock_batch.templates import resolve
+
+
+class CellReader:
+    """Reads one place of a template from record batches: `column` is the top-level column it needs.
+
+    Text stays as it is, other values become the text Arrow casts them to (`1.5`, `true`, `2026-11-22`), lists,
+    structs and maps become compact JSON. Raises UnsupportedRequest for binary columns.
+    """
+
+    def __init__(self, name: str, schema: pa.Schema) -> None:
+        path = resolve(name, schema)
+        if path is None:
+            raise MissingColumn(f'The table has no column "{name}".')
+        self.name = name
+        self.column, *self._fields = path
+        kind = schema.field(self.column).type
+        for field in self._fields:
+            kind = kind.field(field).type
+        self._nested = pt.is_nested(kind)
+        if not _has_text(kind):
+            raise UnsupportedRequest(
+                f'Column "{name}" is of type {kind}, which has no text form. Decode or drop it before the run.'
+            )
+
+    def read(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the cells as a string array; nulls stay null. Raises MalformedInput for text that is not UTF-8."""
+        cells = batch.column(self.column)
+        if self._fields:
+            cells = pc.struct_field(cells, self._fields)
+        if self._nested:
+            return pa.array([_json(value) for value in cells.to_pylist(maps_as_pydicts="strict")], pa.string())
+        try:
+            text = cells.cast(pa.string())
+            # Parquet readers take any bytes for text; what is no UTF-8 would make a line that is no JSON.
+            text.validate(full=True)
+        except pa.ArrowInvalid as err:
+            raise MalformedInput(f'Column "{self.name}" holds text that is not valid UTF-8.') from err
+        return text
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    if pt.is_map(kind):
+        return _has_text(kind.key_type) and _has_text(kind.item_type)
+    if pt.is_struct(kind):
+        return all(_has_text(kind.field(index).type) for index in range(kind.num_fields))
+    if pt.is_nested(kind):
+        return hasattr(kind, "value_type") and _has_text(kind.value_type)
+    if pt.is_dictionary(kind):
+        return _has_text(kind.value_type)
+    return not (
+        pt.is_binary(kind)
+        or pt.is_large_binary(kind)
+        or pt.is_binary_view(kind)
+        or pt.is_fixed_size_binary(kind)
+        or pt.is_interval(kind)
+        or isinstance(kind, pa.BaseExtensionType)
+    )
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,86 @@
+"""Types made at run time for just the fields a run asks for, so that decoding skips all others."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.paths import EVERY, Path, Step
+
+
+def type_of(paths: list[tuple[Path, Any]]) -> Any:
+    """Return the type whose decoding keeps what lies at the paths, as their leaves' types or null.
+
+    Raises:
+        InvalidRunInput: two paths contradict each other.
+    """
+    branches: dict[Step, list[tuple[Path, Any]]] = {}
+    leaves = {leaf for path, leaf in paths if not path}
+    for path, leaf in paths:
+        if path:
+            branches.setdefault(path[0] if isinstance(path[0], str) else EVERY, []).append((path[1:], leaf))
+    if len(leaves) + bool(branches) > 1 or (EVERY in branches and len(branches) > 1):
+        raise InvalidRunInput("response paths contradict each other: one value cannot be of two kinds")
+    if leaves:
+        return leaves.pop() | None
+    if EVERY in branches:
+        return list[type_of(branches[EVERY])] | None  # type: ignore[misc]  # a type made at run time
+    keys = [key for key in branches if isinstance(key, str)]
+    return (
+        msgspec.defstruct(
+            "Object",
+            [(_attribute(key), type_of(branches[key]), None) for key in keys],
+            rename={_attribute(key): key for key in keys},
+            gc=False,
+        )
+        | None
+    )
+
+
+def _attribute(key: str) -> str:
+    """Return an identifier for any key."""
+    return f"k{key.encode().hex()}"
+
+
+def reader(path: Path | None, combine: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
+    """Return the function that reads a path from an object of `type_of`; None where it leads nowhere.
+
+    `combine` makes one value of those of several list elements, or of none.
+    """
+    if path is None:
+        return lambda _: None
+    keys = 0
+    while keys < len(path) and isinstance(path[keys], str):
+        keys += 1
+    get = attrgetter(".".join(_attribute(str(key)) for key in path[:keys])) if keys else None
+
+    def descend(value: Any) -> Any:
+        try:
+            return get(value) if get else value
+        except AttributeError:  # a null on the way
+            return None
+
+    if keys == len(path):
+        return descend
+    step = path[keys]
+    index = step if isinstance(step, int) else 0
+    inner = reader(path[keys + 1 :], combine)
+
+    def every(value: Any) -> Any:
+        elements = descend(value)
+        if elements is None:
+            return None
+        found = [leaf for element in elements if (leaf := inner(element)) is not None]
+        return found[0] if len(found) == 1 else combine(found)
+
+    def one(value: Any) -> Any:
+        elements = descend(value)
+        return inner(elements[index]) if elements is not None and index < len(elements) else None
+
+    return every if step is EVERY else one
+
+
+def first(values: list[Any]) -> Any:
+    return values[0] if values else None

@@ -1,0 +1,300 @@
+"""Read Bedrock's output lines: `{"recordId": …, "modelInput": …, "modelOutput": …}` or with `error` instead.
+
+The echoed modelInput is most of a line and is never built. A block of lines is decoded by C code straight
+into the few fields a run asks for; a block with a line that does not fit is read again line by line, and
+that line is taken apart slowly but exactly, so one odd answer costs time and never the shard.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import simdjson
+
+from bedrock_batch import fields
+from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.outcomes import EMPTY_ANSWER, EXPIRED, MODEL_ERROR, UNPARSEABLE, WRONG_DIMENSIONS
+from bedrock_batch.paths import EVERY, Path, WrongKind, compile_path, find
+
+Vector = npt.NDArray[np.float32]
+
+_BLOCK = 1 << 20  # so much is parsed at once: little enough for the processor's cache
+_MAX_INT64 = 2**63 - 1
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT64)]
+
+
+class Answer(msgspec.Struct, gc=False):
+    """What a model answered: `value` is text in UTF-8 or a vector, None where there was none."""
+
+    record_id: str | None
+    value: bytes | Vector | None
+    stop_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Failure(msgspec.Struct, gc=False):
+    """A record that came back without an answer we can use."""
+
+    record_id: str | None
+    code: str
+    message: str
+
+
+Parse = Callable[[bytes | memoryview], list[Answer | Failure | None]]
+"""Takes a block of whole lines; gives None for a line that is not a JSON object, such as a cut-off one."""
+
+
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    """Re-cut a stream of bytes into small blocks that end with a line; the last may lack its newline.
+
+    Cuts at byte `\\n` only: U+2028, U+0085 and the like may stand inside a JSON string.
+    """
+    held: list[bytes] = []
+    for block in blocks:
+        view, start = memoryview(block), 0
+        while end := block.rfind(b"\n", start, start + _BLOCK) + 1 or block.find(b"\n", start + _BLOCK) + 1:
+            yield b"".join([*held, view[start:end]]) if held else view[start:end]
+            held, start = [], end
+        if start < len(block):
+            held.append(block[start:])
+    if held:
+        yield b"".join(held)
+
+
+def text_parser(response: Mapping[str, str]) -> Parse:
+    """Return the parser for text answers; `response` holds the paths as in `run.json`.
+
+    Raises:
+        InvalidRunInput: a path is malformed, or two paths contradict each other.
+    """
+    paths = {name: compile_path(path) for name, path in response.items()}
+    leaves: dict[str, Any] = dict.fromkeys(paths, str) | {"input_tokens": _Count, "output_tokens": _Count}
+    decoder = _line_decoder([(path, leaves[name]) for name, path in paths.items()])
+    text = fields.reader(paths["text"], "".join)
+    stop_reason = fields.reader(paths.get("stop_reason"), fields.first)
+    input_tokens = fields.reader(paths.get("input_tokens"), fields.first)
+    output_tokens = fields.reader(paths.get("output_tokens"), fields.first)
+
+    def read(line: Any) -> Answer | Failure:
+        error, output = line.error, line.modelOutput
+        if error is not None:
+            return _failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
+        if output is None:
+            return _no_output(line.recordId, line.expired)
+        answer = text(output)
+        return Answer(
+            line.recordId,
+            answer.encode() if answer else None,
+            stop_reason(output),
+            input_tokens(output),
+            output_tokens(output),
+        )
+
+    def slowly(record_id: str | None, output: Any) -> Answer:
+        answer = "".join(_as_text(value) for value in find(paths["text"], output))
+        return Answer(
+            record_id,
+            answer.encode() if answer else None,
+            _any_text(paths.get("stop_reason"), output),
+            _any_count(paths.get("input_tokens"), output),
+            _any_count(paths.get("output_tokens"), output),
+        )
+
+    def one(line: bytes) -> Answer | Failure | None:
+        try:
+            return read(decoder.decode(line))
+        except (ValueError, RecursionError):
+            return _exactly(line, slowly)
+
+    def parse(block: bytes | memoryview) -> list[Answer | Failure | None]:
+        try:
+            lines = decoder.decode_lines(block)
+        except (ValueError, RecursionError):
+            return [one(line) for line in _lines(block)]
+        return [read(line) for line in lines]
+
+    return parse
+
+
+def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
+    """Return the parser for vectors of `dimensions` floats; `response` holds the paths as in `run.json`.
+
+    Raises:
+        InvalidRunInput: a path is malformed, or the vector's path stands for several vectors.
+    """
+    path = compile_path(response["embedding"])
+    if EVERY in path:
+        raise InvalidRunInput(
+            f"response.embedding {response['embedding']!r} must lead to one vector: write [0] instead of []"
+        )
+    tokens_path = compile_path(response["input_tokens"]) if "input_tokens" in response else None
+    vector_at = _pointer(path)
+    tokens_at = _pointer(tokens_path) if tokens_path and EVERY not in tokens_path else None
+    parser = simdjson.Parser()
+
+    def read(line: bytes) -> Answer | Failure:
+        document: Any = parser.parse(line)
+        # Titan Multimodal reports an error as `message` of an answer like any other.
+        if _has(document, "error") or _has(document["modelOutput"], "message"):
+            raise WrongKind("not an answer")
+        array = document.at_pointer(vector_at)
+        record_id = document["recordId"]
+        if len(array) != dimensions or not isinstance(record_id, str):
+            raise WrongKind("not a vector of ours")
+        vector = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
+        if len(vector) != dimensions:  # lists within are flattened
+            raise WrongKind("not a vector")
+        value = vector.astype(np.float32)
+        try:
+            tokens = document.at_pointer(tokens_at) if tokens_at else None
+        except LookupError:
+            tokens = None
+        if tokens is not None and type(tokens) is not int:
+            raise WrongKind("the token count is not an integer")
+        return Answer(record_id, value, None, tokens)
+
+    def slowly(record_id: str | None, output: Any) -> Answer | Failure:
+        if isinstance(output, dict) and output.get("message") is not None:
+            return Failure(record_id, MODEL_ERROR, _as_text(output["message"]))
+        found = next(find(path, output), None)
+        tokens = _any_count(tokens_path, output)
+        if found is None or found == []:
+            return Answer(record_id, None, None, tokens)
+        if not isinstance(found, list) or not all(type(number) in (int, float) for number in found):
+            raise WrongKind(f"a list of numbers was expected at {response['embedding']}")
+        if len(found) != dimensions:
+            detail = f"the vector has {len(found)} dimensions instead of {dimensions}"
+            return Failure(record_id, WRONG_DIMENSIONS, detail)
+        with np.errstate(over="ignore"):
+            value = np.array(found, np.float64).astype(np.float32)
+        if not np.isfinite(value).all():
+            raise WrongKind("a number does not fit into a 32-bit float")
+        return Answer(record_id, value, None, tokens)
+
+    def one(line: bytes) -> Answer | Failure | None:
+        try:
+            return read(line)
+        # LookupError, TypeError, AttributeError: something is absent or of another kind. ValueError,
+        # RuntimeError: not JSON as simdjson sees it. FloatingPointError: a number beyond 32 bits.
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, FloatingPointError):
+            return _exactly(line, slowly)
+
+    def parse(block: bytes | memoryview) -> list[Answer | Failure | None]:
+        with np.errstate(over="raise"):
+            return [one(line) for line in _lines(block)]
+
+    return parse
+
+
+def _lines(block: bytes | memoryview) -> Iterator[bytes]:
+    # Faster than split: one slice at a time lands in the same, cached memory.
+    whole, start = bytes(block), 0
+    while start < len(whole):
+        end = whole.find(b"\n", start) + 1 or len(whole)
+        line = whole[start:end]
+        start = end
+        if not line.isspace():
+            yield line
+
+
+def _has(value: Any, key: str) -> bool:
+    # Asking simdjson for an absent key is slow, so its few keys are looked through first.
+    return key in tuple(value) and value[key] is not None
+
+
+def _line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
+    error = msgspec.defstruct(
+        "Error",
+        [
+            ("errorCode", int | str | None, None),
+            ("errorMessage", str | None, None),
+            ("expired", bool | None, None),
+        ],
+    )
+    line = msgspec.defstruct(
+        "Line",
+        [
+            ("recordId", str | None, None),
+            ("modelOutput", fields.type_of(paths), None),
+            ("error", error | None, None),
+            ("expired", bool | None, None),
+        ],
+    )
+    return msgspec.json.Decoder(line)
+
+
+def _exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) -> Answer | Failure | None:
+    """Read one line with the standard library, forgiving what does not change the meaning.
+
+    Invalid UTF-8, raw control characters and lone surrogates are read (as U+FFFD or `?` where they cannot be
+    kept): the answer around them was paid for.
+    """
+    try:
+        value = json.loads(line.decode("utf-8-sig", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    record_id = value.get("recordId")
+    if not isinstance(record_id, str):
+        record_id = None
+    error, output, expired = value.get("error"), value.get("modelOutput"), value.get("expired") is True
+    if isinstance(error, dict):
+        expired = expired or error.get("expired") is True
+        return _failure(record_id, error.get("errorCode"), error.get("errorMessage"), expired)
+    if error is not None:
+        return _failure(record_id, None, error, expired)
+    if output is None:
+        return _no_output(record_id, expired)
+    try:
+        return read(record_id, output)
+    except WrongKind as problem:
+        return Failure(record_id, UNPARSEABLE, f"modelOutput is not as expected: {problem}")
+
+
+def _failure(record_id: str | None, code: Any, message: Any, expired: bool | None) -> Failure:
+    text = _as_text(message) if message is not None else "Bedrock gave no error message"
+    if expired:
+        return Failure(record_id, EXPIRED, text)
+    return Failure(record_id, _as_text(code) if code is not None else "UnknownError", text)
+
+
+def _no_output(record_id: str | None, expired: bool | None) -> Failure:
+    if expired:
+        return Failure(record_id, EXPIRED, "the job's time was over before the record's turn")
+    return Failure(record_id, EMPTY_ANSWER, "the output line holds neither modelOutput nor error")
+
+
+def _as_text(value: Any) -> str:
+    """Return a text as it is, anything else as JSON: a number where text was expected is still an answer."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8
+
+
+def _any_text(path: Path | None, output: Any) -> str | None:
+    value = _any_value(path, output)
+    return None if value is None else _as_text(value)
+
+
+def _any_count(path: Path | None, output: Any) -> int | None:
+    value = _any_value(path, output)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= _MAX_INT64 else None
+
+
+def _any_value(path: Path | None, output: Any) -> Any:
+    """Return the first value at a path. It comes beside the answer: an odd one must not cost the answer."""
+    try:
+        return next(find(path, output), None) if path else None
+    except WrongKind:
+        return None
+
+
+def _pointer(path: Path) -> str:
+    """Return the path as a JSON pointer into an output line."""
+    return "/".join(["/modelOutput", *(str(step).replace("~", "~0").replace("/", "~1") for step in path)])

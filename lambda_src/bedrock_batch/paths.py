@@ -1,0 +1,93 @@
+"""Response paths: where in a model's answer a value lies.
+
+    stopReason                       a key
+    usage.inputTokens                a key of a key
+    output.message.content[].text    every element of a list
+    choices[0].message.content       one element of a list
+
+Models are free to leave anything out or to send null instead, so a path that leads nowhere finds nothing.
+A path that meets the wrong kind of value (a text where a list should be) is told apart, because there an
+answer exists that we cannot read.
+"""
+
+import enum
+import re
+from collections.abc import Iterator
+from typing import Any, Final, Literal
+
+from bedrock_batch.errors import InvalidRunInput
+
+
+class _Every(enum.Enum):
+    EVERY = "[]"
+
+
+EVERY: Final = _Every.EVERY
+"""The step of a path that stands for every element of a list."""
+
+Step = str | int | Literal[_Every.EVERY]
+Path = tuple[Step, ...]
+
+_SEGMENT = re.compile(r"([^.\[\]]+)((?:\[\d*\])*)")
+_INDEX = re.compile(r"\[(\d*)\]")
+
+
+class WrongKind(ValueError):
+    """The value at a path's step is of a kind the path does not expect."""
+
+
+def compile_path(text: str) -> Path:
+    """Return the steps of a path: a str for a key, an int for one element, EVERY for all of them.
+
+    Raises:
+        InvalidRunInput: the text is not a path.
+    """
+    steps: list[Step] = []
+    for segment in text.split("."):
+        match = _SEGMENT.fullmatch(segment)
+        if match is None:
+            raise InvalidRunInput(
+                f"response path {text!r} is not valid: write keys separated by dots, with [] for every"
+                " element of a list or [0] for one, such as output.message.content[].text"
+            )
+        key, brackets = match.groups()
+        steps.append(key)
+        steps.extend(int(index) if index else EVERY for index in _INDEX.findall(brackets))
+    return tuple(steps)
+
+
+def find(path: Path, value: Any) -> Iterator[Any]:
+    """Yield every value that the path leads to in decoded JSON, nulls left out.
+
+    Raises:
+        WrongKind: a step meets a value that has no such elements. The message holds no part of the value.
+    """
+    if value is None:
+        return
+    if not path:
+        yield value
+        return
+    step, rest = path[0], path[1:]
+    if isinstance(step, str):
+        yield from find(rest, _expect(value, dict, step).get(step))
+    elif step is EVERY:
+        for element in _expect(value, list, "[]"):
+            yield from find(rest, element)
+    elif step < len(_expect(value, list, f"[{step}]")):
+        yield from find(rest, value[step])
+
+
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+}
+
+
+def _expect(value: Any, kind: type, step: str) -> Any:
+    if not isinstance(value, kind):
+        raise WrongKind(f"{_KINDS[kind]} was expected at {step}, not {_KINDS[type(value)]}")
+    return value

@@ -1,0 +1,97 @@
+"""Add the shards of a run up, and judge the whole."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_batch.contracts import OUTCOMES, Joined, Shape
+from bedrock_batch.errors import JoinIncomplete, TooManyFailures
+
+_ANSWERED = ("succeeded", "truncated")
+_NAMED = 10
+"""So many shards or error codes are named in a message or report; the rest is a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Shape):
+    """The reconciled counts of a run. `parts` are the output's parts in table order."""
+
+    rows: int
+    shards: int
+    bytes: int
+    outcomes: dict[str, int]
+    leftovers: int
+    input_tokens: int
+    output_tokens: int
+    errors: dict[str, int]
+    parts: list[dict[str, Any]]
+
+
+def reconcile(joined: Iterable[Joined], *, shards: int, rows: int) -> Report:
+    """Add up what the shards' joins returned, in whatever order they came.
+
+    Raises:
+        JoinIncomplete: a shard is absent, there twice or foreign, or rows do not add up.
+    """
+    by_shard: dict[int, Joined] = {}
+    problems: dict[str, list[int]] = {"have no output part": [], "were joined twice": [], "do not add up": []}
+    for one in joined:
+        if one.shard in by_shard:
+            problems["were joined twice"].append(one.shard)
+        if sum(one.outcomes.values()) != one.rows or not one.outcomes.keys() <= set(OUTCOMES):
+            problems["do not add up"].append(one.shard)
+        by_shard[one.shard] = one
+    problems["have no output part"] = [shard for shard in range(shards) if shard not in by_shard]
+    problems["are not of this run"] = [shard for shard in by_shard if not 0 <= shard < shards]
+    found = [f"{_name_shards(numbers)} {what}" for what, numbers in problems.items() if numbers]
+    total = sum(one.rows for one in by_shard.values())
+    if not found and total != rows:
+        found = [f"the parts have {total} rows together, the input has {rows}"]
+    if found:
+        raise JoinIncomplete(f"{'; '.join(found)}: redrive the execution to join again, no job is run anew")
+
+    parts = [by_shard[shard] for shard in sorted(by_shard)]
+    outcomes, errors = Counter[str](), Counter[str]()
+    for one in parts:
+        outcomes.update(one.outcomes)
+        errors.update(one.errors)
+    return Report(
+        rows=rows,
+        shards=shards,
+        bytes=sum(one.bytes for one in parts),
+        outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
+        leftovers=sum(one.leftovers for one in parts),
+        input_tokens=sum(one.input_tokens for one in parts),
+        output_tokens=sum(one.output_tokens for one in parts),
+        errors=dict(sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]),
+        parts=[{"shard": one.shard, "key": one.output_key, "rows": one.rows, "bytes": one.bytes} for one in parts],
+    )
+
+
+def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
+    """Fail a run of which too little came back. Everything is written by then; nothing is lost.
+
+    The percentage is of the submitted rows: skipped rows were refused on purpose and count neither way. A run
+    without one answer fails whatever it tolerates.
+
+    Raises:
+        TooManyFailures: names the numbers and the most frequent error codes.
+    """
+    submitted = report.rows - report.outcomes["skipped"]
+    answered = sum(report.outcomes[outcome] for outcome in _ANSWERED)
+    failures = submitted - answered
+    if answered and failures * 100 <= tolerated_failure_percentage * submitted:
+        return
+    share = f"{failures} of {submitted} submitted rows have no usable answer"
+    if answered:
+        share += f" ({failures / submitted:.1%}, tolerated are {tolerated_failure_percentage:g}%)"
+    counts = ", ".join(f"{count} {name}" for name, count in report.outcomes.items() if count)
+    codes = ", ".join(f"{code} ({count} rows)" for code, count in report.errors.items())
+    raise TooManyFailures(f"{share}: {counts}." + (f" Most frequent errors: {codes}." if codes else ""))
+
+
+def _name_shards(numbers: list[int]) -> str:
+    listed = ", ".join(f"{number:05d}" for number in numbers[:_NAMED])
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    return f"shard{'s' if len(numbers) > 1 else ''} {listed}{more}"

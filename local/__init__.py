@@ -1,0 +1,1 @@
+"""The local AWS: MiniStack, its gaps repaired where they matter here, and a stand-in for Bedrock."""

@@ -1,0 +1,135 @@
+"""Who may do what: the job's service role, the caller's permissions, and the ARNs that IAM checks them on.
+
+The trust of the role and the buckets are checked always, permissions only when the engine enforces IAM
+(`AUTH=true`).
+"""
+
+import json
+import re
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator, router
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam
+
+from local.bedrock import models, storage
+from local.bedrock.documents import InvalidInput
+
+_SERVICE = "bedrock.amazonaws.com"
+_PROFILE = re.compile(r"(us-gov|us|eu|apac|jp|au|ca|global)\.")
+_ON_DEMAND = re.compile(r"/model/(.+)/(invoke|converse|invoke-with-response-stream|converse-stream)")
+
+
+def model_arn(model_id: str) -> str:
+    """Return the full ARN of a model id or a profile id, in the account and Region of the request."""
+    if model_id.startswith("arn:"):
+        return model_id
+    if _PROFILE.match(model_id):
+        return f"arn:aws:bedrock:{get_region()}:{get_account_id()}:inference-profile/{model_id}"
+    return f"arn:aws:bedrock:{get_region()}::foundation-model/{model_id}"
+
+
+def install() -> None:
+    """Let the engine check Bedrock actions on the ARNs that AWS checks them on."""
+    engines_own = iam_actions.extract_resource_arn
+
+    def resource_arn(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
+    ) -> str:
+        if service == "bedrock" and path == "/model-invocation-job":
+            model = models.base_model(str(json.loads(body or b"{}").get("modelId", "")))
+            return f"arn:aws:bedrock:{region}::foundation-model/{model}"
+        if service == "bedrock" and path.startswith("/model-invocation-job/"):
+            job_id = path.removesuffix("/stop").rsplit("/", 1)[-1]
+            return f"arn:aws:bedrock:{region}:{account}:model-invocation-job/{job_id}"
+        if service == "bedrock-runtime" and (match := _ON_DEMAND.fullmatch(path)):
+            return model_arn(match[1])
+        return str(engines_own(service, method, path, headers, body, query, region, account))
+
+    iam_actions.extract_resource_arn = resource_arn
+
+
+def may_pass_role(role_arn: str, headers: dict[str, str]) -> bool:
+    """Tell whether the caller may pass a role to Bedrock."""
+    if not app.AUTH:
+        return True
+    denied = iam_evaluator.enforce(
+        router.extract_access_key_id(headers, {}),
+        "iam:PassRole",
+        "iam",
+        get_region(),
+        resource_arn=role_arn,
+        service_context={"iam:PassedToService": _SERVICE},
+    )
+    return denied is None
+
+
+def check_job(request: dict[str, Any], *, job_arn: str) -> None:
+    """Check that Bedrock can assume the job's role and reach its buckets. Raises InvalidInput."""
+    role_arn = request["roleArn"]
+    if role_arn.split(":")[4] != get_account_id():
+        raise InvalidInput(f"The role {role_arn} is not in the account of the job")
+    role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
+    if role is None:
+        raise InvalidInput(f"The role {role_arn} does not exist")
+    context = _context(role_arn, "sts:AssumeRole", role_arn, job_arn)
+    if not any(_trusts(statement, context) for statement in _statements(role["AssumeRolePolicyDocument"])):
+        raise InvalidInput(f"The role {role_arn} does not trust {_SERVICE} for this job: check its trust policy")
+    (source,), (target,) = request["inputDataConfig"].values(), request["outputDataConfig"].values()
+    try:
+        storage.check_bucket(target["s3Uri"])
+    except storage.StorageError as error:
+        raise InvalidInput(str(error)) from error
+    if app.AUTH:
+        _check_permissions(request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn)
+
+
+def _check_permissions(request: dict[str, Any], *, source: str, target: str, job_arn: str) -> None:
+    role_arn, model = request["roleArn"], model_arn(request["modelId"])
+    source_bucket = f"arn:aws:s3:::{storage.split(source)[0]}"
+    needed = [
+        ("s3:ListBucket", source_bucket),
+        ("s3:GetObject", f"arn:aws:s3:::{'/'.join(storage.split(source))}"),
+        (
+            "s3:PutObject",
+            f"arn:aws:s3:::{'/'.join(storage.split(target)).rstrip('/')}/{job_arn[-12:]}/manifest.json.out",
+        ),
+    ]
+    if ":inference-profile/" in model:  # for a plain model AWS documents no such permission
+        foundation = f"arn:aws:bedrock:{get_region()}::foundation-model/{models.base_model(model)}"
+        needed += [("bedrock:InvokeModel", model), ("bedrock:InvokeModel", foundation)]
+    policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())
+    for action, resource in needed:
+        result = iam_evaluator.evaluate(_context(role_arn, action, resource, job_arn), policies)
+        if result.decision != "Allow":
+            if action == "bedrock:InvokeModel":
+                raise InvalidInput("Customer doesn't have permissions to invokeModel")
+            raise InvalidInput(f"The role {role_arn} lacks {action} on {resource}")
+
+
+def _context(role_arn: str, action: str, resource: str, job_arn: str) -> iam_evaluator.EvalContext:
+    return iam_evaluator.EvalContext(
+        principal_arn=role_arn,
+        principal_type="AssumedRole",
+        principal_account=get_account_id(),
+        action=action,
+        resource_arn=resource,
+        region=get_region(),
+        service_context={"aws:sourceaccount": get_account_id(), "aws:sourcearn": job_arn},
+    )
+
+
+def _statements(policy: str) -> list[dict[str, Any]]:
+    statements = json.loads(policy).get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _trusts(statement: dict[str, Any], context: iam_evaluator.EvalContext) -> bool:
+    actions = statement.get("Action", [])
+    return (
+        statement.get("Effect") == "Allow"
+        and "sts:AssumeRole" in ([actions] if isinstance(actions, str) else actions)
+        and iam_evaluator._service_principal_matches(statement.get("Principal"), _SERVICE)
+        and iam_evaluator._conditions_met(statement.get("Condition", {}), context)
+    )

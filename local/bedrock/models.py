@@ -1,0 +1,232 @@
+"""What the models answer: one function per family, from a request body to the JSON text of a response body.
+
+No model runs: `replies` makes the text of an answer, `vectors` an embedding, both from the request alone. A
+body that the real model refuses raises `bodies.Refused`, as far as its rules are known.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from local.bedrock import bodies
+from local.bedrock.replies import Author, cut, reply
+from local.bedrock.vectors import vector
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response body as JSON text, and what it cost."""
+
+    body: str
+    input_tokens: int
+    output_tokens: int
+
+
+def base_model(model_id: str) -> str:
+    """Return the id of the base model behind a model id, a profile id or an ARN of either."""
+    return re.sub(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.", "", model_id.rsplit("/", 1)[-1])
+
+
+def invoke(model: str, body: dict[str, Any], write: Author = reply) -> Answer:
+    """Answer an InvokeModel body. Raises bodies.Refused."""
+    for prefix, family in _FAMILIES.items():
+        if model.startswith(prefix):
+            return family(model, body, write)
+    return _chat(model, body, write)
+
+
+def converse(model: str, body: dict[str, Any], write: Author = reply, *, nulls: bool = True) -> Answer:
+    """Answer a Converse body. With `nulls`, unused members are null, as in a batch and not in the API."""
+    if "embed" in model:
+        raise bodies.Refused("This action doesn't support the model that you provided.")
+    bodies.only(body, _CONVERSE_MEMBERS, "Extra inputs are not permitted")
+    prompt = bodies.turns(body, lambda content: bodies.blocks(content, _CONVERSE_BLOCKS))
+    limits = bodies.part(body, "inferenceConfig")
+    bodies.ceiling(model, limits.get("maxTokens"), limits.get("temperature"), limits.get("topP"))
+    said = cut(write(prompt, model), limits.get("maxTokens"), "max_tokens")
+    tokens = _tokens(body), len(said.text.split())
+    content = [{"text": said.text}] if said.text else []
+    answer: dict[str, Any] = {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": said.stop_reason,
+        "usage": {"inputTokens": tokens[0], "outputTokens": tokens[1], "totalTokens": sum(tokens)},
+        "metrics": {"latencyMs": 10 + tokens[1]},
+    }
+    if nulls:
+        answer["output"]["message"]["content"] = [dict.fromkeys(_CONVERSE_BLOCKS) | block for block in content]
+        answer["usage"] |= dict.fromkeys(_UNUSED_USAGE) | {"serverToolUsage": {"webSearchRequests": None}}
+    return Answer(_json(answer), *tokens)
+
+
+_CONVERSE_MEMBERS = {
+    "messages", "system", "inferenceConfig", "additionalModelRequestFields", "promptVariables", "toolConfig",
+    "additionalModelResponseFieldPaths", "outputConfig", "performanceConfig", "guardrailConfig",
+}  # fmt: skip
+_CONVERSE_BLOCKS = (
+    "text", "reasoningContent", "toolUse", "toolResult", "image", "audio", "video", "document",
+    "guardContent", "cachePoint", "citationsContent", "searchResult",
+)  # fmt: skip
+_UNUSED_USAGE = (
+    "cacheReadInputTokens", "cacheWriteInputTokens", "cacheReadInputTokenCount", "cacheWriteInputTokenCount",
+    "cacheDetails",
+)  # fmt: skip
+
+
+# --- Families of InvokeModel bodies ---
+
+
+def _claude(model: str, body: dict[str, Any], write: Author) -> Answer:
+    for name in ("anthropic_version", "max_tokens", "messages"):
+        if name not in body:
+            raise bodies.Refused(f"{name}: Field required")
+    bodies.only(body, _CLAUDE_MEMBERS, "Extra inputs are not permitted")
+    prompt = bodies.turns(body, bodies.typed)
+    bodies.ceiling(model, body["max_tokens"], body.get("temperature"), body.get("top_p"))
+    said = cut(write(prompt, model), body["max_tokens"], "max_tokens")
+    tokens = _tokens(body), len(said.text.split())
+    answer = {
+        "model": model.removeprefix("anthropic."),
+        "id": f"msg_bdrk_{hashlib.sha256(prompt.encode()).hexdigest()[:24]}",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": said.text}] if said.text else [],
+        "stop_reason": said.stop_reason,
+        "stop_sequence": None,
+        "usage": {"input_tokens": tokens[0], "output_tokens": tokens[1]},
+    }
+    return Answer(_json(answer), *tokens)
+
+
+_CLAUDE_MEMBERS = {
+    "anthropic_version", "anthropic_beta", "max_tokens", "messages", "system", "metadata", "stop_sequences",
+    "temperature", "top_p", "top_k", "thinking", "tools", "tool_choice", "output_config",
+}  # fmt: skip
+
+
+def _nova(model: str, body: dict[str, Any], write: Author) -> Answer:
+    bodies.only(body, {"schemaVersion", "messages", "system", "inferenceConfig", "toolConfig"}, bodies.EXTRANEOUS)
+    limits = bodies.part(body, "inferenceConfig")
+    bodies.only(limits, {"maxTokens", "temperature", "topP", "topK", "stopSequences"}, bodies.EXTRANEOUS)
+    prompt = bodies.turns(body, lambda content: bodies.blocks(content, _CONVERSE_BLOCKS))
+    bodies.ceiling(model, limits.get("maxTokens"), None, None)
+    said = cut(write(prompt, model), limits.get("maxTokens"), "max_tokens")
+    tokens = _tokens(body), len(said.text.split())
+    answer = {
+        "output": {"message": {"content": [{"text": said.text}], "role": "assistant"}},
+        "stopReason": said.stop_reason,
+        "usage": {
+            "inputTokens": tokens[0],
+            "outputTokens": tokens[1],
+            "totalTokens": sum(tokens),
+            "cacheReadInputTokenCount": 0,
+            "cacheWriteInputTokenCount": 0,
+        },
+    }
+    return Answer(_json(answer), *tokens)
+
+
+def _llama(model: str, body: dict[str, Any], write: Author) -> Answer:
+    bodies.only(body, {"prompt", "max_gen_len", "temperature", "top_p", "images"}, bodies.EXTRANEOUS)
+    prompt = bodies.text(body, "prompt")
+    bodies.ceiling(model, body.get("max_gen_len"), None, None)
+    said = cut(write(prompt, model), body.get("max_gen_len"), "length", ended="stop")
+    tokens = _tokens(body), len(said.text.split())
+    answer = {
+        "generation": said.text,
+        "prompt_token_count": tokens[0],
+        "generation_token_count": tokens[1],
+        "stop_reason": said.stop_reason,
+    }
+    return Answer(_json(answer), *tokens)
+
+
+def _chat(model: str, body: dict[str, Any], write: Author) -> Answer:
+    """Answer in the shape of OpenAI chat completions, which most other families share."""
+    bodies.only(body, _CHAT_MEMBERS, bodies.EXTRANEOUS)
+    prompt = bodies.turns(body, bodies.typed)
+    most = body.get("max_completion_tokens", body.get("max_tokens"))
+    bodies.ceiling(model, most, None, None)
+    said = cut(write(prompt, model), most, "length", ended="stop")
+    tokens = _tokens(body), len(said.text.split())
+    # gpt-oss puts its reasoning in front of the answer under InvokeModel
+    text = f"<reasoning>A short thought.</reasoning>{said.text}" if model.startswith("openai.") else said.text
+    answer = {
+        "id": f"chatcmpl-{hashlib.sha256(prompt.encode()).hexdigest()[:24]}",
+        "object": "chat.completion",
+        "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": said.stop_reason}],
+        "usage": {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)},
+    }
+    return Answer(_json(answer), *tokens)
+
+
+_CHAT_MEMBERS = {
+    "messages", "model", "stream", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop",
+    "seed", "n", "presence_penalty", "frequency_penalty", "response_format", "reasoning_effort", "tools",
+    "tool_choice",
+}  # fmt: skip
+
+
+def _titan_text(model: str, body: dict[str, Any], write: Author) -> Answer:
+    bodies.only(body, {"inputText", "dimensions", "normalize", "embeddingTypes"}, bodies.EXTRANEOUS)
+    text = bodies.text(body, "inputText")
+    dimensions = bodies.choice(body.get("dimensions", 1024), (1024, 512, 256), "dimensions")
+    types = body.get("embeddingTypes", ["float"])
+    if not isinstance(types, list) or not types or not {"float", "binary"}.issuperset(types):
+        raise bodies.Refused("Malformed input request: embeddingTypes must hold float, binary or both.")
+    length = 1.0 if body.get("normalize", True) else 10.0
+    tokens = _tokens(text)
+    by_type = [f'"{kind}": {vector(text, dimensions, length=length, binary=kind == "binary")}' for kind in types]
+    members = [f'"embeddingsByType": {{{", ".join(by_type)}}}', f'"inputTextTokenCount": {tokens}']
+    if "float" in types:
+        members.insert(0, f'"embedding": {vector(text, dimensions, length=length)}')
+    return Answer("{" + ", ".join(members) + "}", tokens, 0)
+
+
+def _titan_multimodal(model: str, body: dict[str, Any], write: Author) -> Answer:
+    bodies.only(body, {"inputText", "inputImage", "embeddingConfig"}, bodies.EXTRANEOUS)
+    text = f"{body.get('inputText', '')}{body.get('inputImage', '')}"
+    if not text:
+        raise bodies.Refused(bodies.MISSING.format("inputText"))
+    dimensions = bodies.part(body, "embeddingConfig").get("outputEmbeddingLength", 1024)
+    bodies.choice(dimensions, (1024, 384, 256), "outputEmbeddingLength")
+    tokens = _tokens(body.get("inputText", ""))
+    embedding = vector(text, dimensions)
+    return Answer(f'{{"embedding": {embedding}, "inputTextTokenCount": {tokens}, "message": null}}', tokens, 0)
+
+
+def _nova_embeddings(model: str, body: dict[str, Any], write: Author) -> Answer:
+    request = bodies.part(body, "singleEmbeddingParams")
+    if body.get("taskType") != "SINGLE_EMBEDDING" or "embeddingPurpose" not in request:
+        raise bodies.Refused("Malformed input request: expected taskType SINGLE_EMBEDDING with an embeddingPurpose.")
+    kind = next((kind for kind in ("text", "image", "video", "audio") if kind in request), None)
+    if kind is None:
+        raise bodies.Refused("Malformed input request: expected one of text, image, video, audio.")
+    dimensions = bodies.choice(request.get("embeddingDimension", 3072), (3072, 1024, 384, 256), "embeddingDimension")
+    source = bodies.text(bodies.part(request, "text"), "value") if kind == "text" else _json(request[kind])
+    embedding = vector(source, dimensions)
+    body_text = f'{{"embeddings": [{{"embeddingType": "{kind.upper()}", "embedding": {embedding}}}]}}'
+    return Answer(body_text, _tokens(source), 0)
+
+
+# The first prefix that fits decides, so the longer ones come first.
+_FAMILIES: dict[str, Callable[[str, dict[str, Any], Author], Answer]] = {
+    "amazon.titan-embed-text": _titan_text,
+    "amazon.titan-embed-image": _titan_multimodal,
+    "amazon.nova-2-multimodal-embeddings": _nova_embeddings,
+    "amazon.nova": _nova,
+    "anthropic.": _claude,
+    "meta.": _llama,
+}
+
+
+def _tokens(body: Any) -> int:
+    """Return a token count: a quarter of the characters of all text, and at least 1."""
+    return max(1, len(body if isinstance(body, str) else _json(body)) // 4)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,52 @@
+"""What a text model says: made from the prompt alone, so that a test can tell whose answer it is."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a text model says, and why it stopped where it did."""
+
+    text: str
+    stop_reason: str = "end_turn"
+
+
+# From a prompt and a base model id to the reply: the built-in one is `reply`, a test may configure others.
+Author = Callable[[str, str], Reply]
+
+
+def reply(prompt: str, model: str = "") -> Reply:
+    """Return `answer`, 8 hex digits of the prompt's SHA-256 and the prompt's last five words."""
+    digest = hashlib.sha256(prompt.encode()).hexdigest()[:8]
+    return Reply(" ".join(["answer", digest, *prompt.split()[-5:]]))
+
+
+def author(rules: Sequence[Mapping[str, Any]]) -> Author:
+    """Return an author that follows the `answers` setting and falls back to `reply`.
+
+    `text` may be a list, from which the prompt's digest picks one. In it `{hash}` becomes the digest and
+    `{tail}` the last five words.
+    """
+
+    def write(prompt: str, model: str) -> Reply:
+        for rule in rules:
+            if rule.get("prompt_contains", "") in prompt and rule.get("model_id_contains", "") in model:
+                digest = hashlib.sha256(prompt.encode()).hexdigest()[:8]
+                texts = rule.get("text", "")
+                text = texts if isinstance(texts, str) else texts[int(digest, 16) % len(texts)]
+                text = text.replace("{hash}", digest).replace("{tail}", " ".join(prompt.split()[-5:]))
+                return Reply(text, rule.get("stop_reason", "end_turn"))
+        return reply(prompt)
+
+    return write
+
+
+def cut(said: Reply, most: int | None, cut_reason: str, ended: str = "end_turn") -> Reply:
+    """Cut a reply after `most` words, each one token, and name the stop reason as the family does."""
+    words = said.text.split()
+    if most is not None and len(words) > most:
+        return Reply(" ".join(words[:most]), cut_reason)
+    return Reply(said.text, ended if said.stop_reason == "end_turn" else said.stop_reason)

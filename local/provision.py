@@ -1,0 +1,93 @@
+"""Apply a Terraform root and destroy it again, with provider, data and state outside the source tree."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.process import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL_ROOT = ROOT / "local" / "terraform"
+
+_MIRROR_PLACES = ("opt", "usr/share", "usr/local/share", "var/lib")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A Terraform root applied to the local AWS at `url`; `work` holds its data and state."""
+
+    root: Path
+    work: Path
+    url: str
+    variables: Mapping[str, Any]
+
+    def apply(self) -> dict[str, Any]:
+        """Init and apply; return the outputs."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        self._terraform("init", "-input=false")
+        self._terraform("apply", "-input=false", "-auto-approve", self._state(), *self._variables())
+        outputs = json.loads(self._terraform("output", "-json", self._state()))
+        return {name: output["value"] for name, output in outputs.items()}
+
+    def pending_changes(self) -> list[str]:
+        """Return what a plan would change now, as `action address`; empty when all is as applied."""
+        plan = self.work / "tfplan"
+        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables())
+        changes = json.loads(self._terraform("show", "-json", str(plan))).get("resource_changes", [])
+        return [
+            f"{'/'.join(change['change']['actions'])} {change['address']}"
+            for change in changes
+            if change["change"]["actions"] not in (["no-op"], ["read"])
+        ]
+
+    def destroy(self) -> None:
+        self._terraform("destroy", "-input=false", "-auto-approve", self._state(), *self._variables())
+
+    def _state(self) -> str:
+        return f"-state={self.work / 'terraform.tfstate'}"
+
+    def _variables(self) -> Iterable[str]:
+        path = self.work / "demo.tfvars.json"
+        path.write_text(json.dumps({"endpoint_url": self.url, **self.variables}))
+        return [f"-var-file={path}"]
+
+    def _terraform(self, *arguments: str) -> str:
+        """Run Terraform and return what it printed; an error carries all of it."""
+        done = subprocess.run(
+            ["terraform", f"-chdir={self.root}", *arguments],
+            env=terraform_environment() | environment(self.url) | {"TF_DATA_DIR": str(self.work / "data")},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"terraform {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return done.stdout
+
+
+def terraform_environment() -> dict[str, str]:
+    """Return the process environment for Terraform, with the provider mirror of this machine where there is one.
+
+    What is set by hand counts: TF_CLI_ARGS_init, then TF_PLUGIN_DIR. Else the usual places are searched; without
+    a mirror Terraform asks its registry.
+    """
+    variables = {name: value for name, value in os.environ.items() if name != "AWS_PROFILE"}
+    variables |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    if not Path(variables.get("TF_CLI_CONFIG_FILE", "")).is_file():
+        variables.pop("TF_CLI_CONFIG_FILE", None)  # one that does not exist only makes Terraform warn, every time
+    mirror = variables.get("TF_PLUGIN_DIR") or find_mirror()
+    if mirror:
+        variables.setdefault("TF_CLI_ARGS_init", f"-plugin-dir={mirror}")
+    return variables
+
+
+def find_mirror() -> str | None:
+    """Return a filesystem mirror that holds the AWS provider: `<mirror>/<host>/hashicorp/aws`."""
+    places = [Path.home() / ".terraform.d", *(Path("/", place) for place in _MIRROR_PLACES)]
+    for place in places:
+        for provider in sorted(place.glob("*/*/hashicorp/aws")):
+            return str(provider.parents[2])
+    return None

@@ -1,0 +1,27 @@
+"""A table to try things on: product reviews with all that makes CSV hard."""
+
+import csv
+import random
+from pathlib import Path
+
+_OPENINGS = ("I bought this", "My sister got this", "We ordered the thing", "Für den Preis", "他说", "Honestly")
+_MIDDLES = (
+    "and it works, mostly",
+    'and the box said "fragile", yet it was thrown',
+    "and after two weeks it broke,\nthen the support fixed it",
+    "and I would buy it again 👍",
+    "but the manual is in Español only",
+    "and it smells of {burnt} toast",
+)
+_PRODUCTS = ("kettle", "lamp", "tent", "keyboard", "bicycle pump")
+
+
+def write_reviews(path: Path, *, rows: int, seed: int = 7) -> None:
+    """Write a CSV with the columns review_id, zip, product, review; some reviews hold quotes and line breaks."""
+    draw = random.Random(seed)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["review_id", "zip", "product", "review"])
+        for number in range(rows):
+            text = f"{draw.choice(_OPENINGS)} {draw.choice(_MIDDLES)} ({draw.randint(1, 5)} of 5 stars)."
+            writer.writerow([f"r-{number:06d}", f"{draw.randint(0, 99999):05d}", draw.choice(_PRODUCTS), text])

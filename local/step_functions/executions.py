@@ -1,0 +1,212 @@
+"""The life of an execution: start, end, stop, time-out and redrive, on the records MiniStack shows to its API.
+
+MiniStack has no time-out of an execution and no redrive, and a stopped execution keeps calling services. Here an
+execution is one task of the gateway's event loop; its records stay MiniStack's, so List, Describe and GetHistory do.
+"""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ministack import app
+from ministack.core.responses import get_account_id, get_region, now_iso
+from ministack.services import stepfunctions as engine
+
+from .errors import StateError
+from .interpreter import run_states
+from .logs import deliver
+from .scope import Scope
+
+if TYPE_CHECKING:
+    from .map_run import MapRun
+
+MAX_EVENTS = 25_000
+REDRIVABLE = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+_logger = logging.getLogger("states")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What an execution keeps of its state machine from start to end, whatever is updated meanwhile."""
+
+    arn: str
+    name: str
+    role_arn: str
+    express: bool
+    definition: dict[str, Any]
+    logging: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Where a redrive resumes: the state that was running, its input, and the variables at its entry."""
+
+    state: str
+    value: Any
+    variables: dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """A run of a state machine, or of a Distributed Map's processor for one item."""
+
+    machine: Machine
+    record: dict[str, Any]
+    task: "asyncio.Task[None] | None" = None
+    position: _Position | None = None
+    map_run: "MapRun | None" = None  # the latest of the Map state at `position`
+    interrupted: "MapRun | None" = None  # the one that a redrive goes on with
+    on_end: "Callable[[Execution], None] | None" = None
+    logged_events: int = 0
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the execution."""
+        return str(self.record["executionArn"])
+
+    @property
+    def region(self) -> str:
+        """The Region of the execution."""
+        return self.arn.split(":")[3]
+
+    def start(self) -> None:
+        """Run, or run on after a redrive. Callable from any thread, under the context of the account."""
+        engine._emit_execution_status_event(self.record)
+        context = copy_context()
+        app._MAIN_LOOP.call_soon_threadsafe(self._create_task, context, context=context)
+
+    def _create_task(self, context: Any) -> None:
+        if self.record["status"] == "RUNNING":  # else it was stopped before it began
+            self.task = asyncio.get_running_loop().create_task(self._run(), context=context)
+
+    async def wait(self) -> None:
+        """Wait for the end."""
+        await self._ended.wait()
+
+    def enter(self, state: str, value: Any, variables: dict[str, Any]) -> None:
+        """Note that a state is entered."""
+        self.map_run = None
+        self.position = _Position(state, value, variables)
+
+    async def _run(self) -> None:
+        record, resumed = self.record, self.position
+        value = resumed.value if resumed else json.loads(record["input"])
+        variables: ChainMap[str, Any] = ChainMap(dict(resumed.variables) if resumed else {})
+        scope = Scope(self, self._context(), variables, last_event=len(record["events"]))
+        try:
+            async with asyncio.timeout(self.machine.definition.get("TimeoutSeconds")):
+                start = resumed.state if resumed else None
+                output = await run_states(self.machine.definition, value, scope, start)
+                text = scope.payload(output, "output")
+        except TimeoutError:
+            self.end("TIMED_OUT")
+        except StateError as error:
+            self.end("FAILED", **error.details())
+        except Exception as error:  # a defect of the interpreter must show in the execution, not only in a log
+            _logger.exception("Execution %s", self.arn)
+            self.end("FAILED", error="States.Runtime", cause=f"{type(error).__name__}: {error}")
+        else:
+            self.end("SUCCEEDED", output=text)
+
+    def _context(self) -> dict[str, Any]:
+        record = self.record
+        execution = {"Id": self.arn, "Input": json.loads(record["input"]), "Name": record["name"],
+                     "RoleArn": self.machine.role_arn, "StartTime": record["startDate"],
+                     "RedriveCount": record["redriveCount"]}
+        if record.get("redriveDate"):
+            execution["RedriveTime"] = record["redriveDate"]
+        return {"Execution": execution, "StateMachine": {"Id": self.machine.arn, "Name": self.machine.name}}
+
+    def add_event(self, kind: str, details: Mapping[str, Any], previous: int) -> int:
+        """Append an event to the history and return its id. Raises StateError at the limit of the history."""
+        events = self.record["events"]
+        if len(events) >= MAX_EVENTS - 1 and not self.machine.express and not kind.startswith("Execution"):
+            raise StateError("States.Runtime",
+                             f"The execution reached the maximum number of history events ({MAX_EVENTS}).")
+        event = {"id": len(events) + 1, "previousEventId": previous, "type": kind, "timestamp": now_iso()}
+        if details:
+            generic = next((g for g in ("StateEntered", "StateExited") if kind.endswith(g)), kind)
+            event[f"{generic[0].lower()}{generic[1:]}EventDetails"] = dict(details)
+        events.append(event)
+        return len(events)
+
+    def end(self, status: str, **details: str) -> None:
+        """Close the execution, with the details that its last event carries: output, or error and cause."""
+        self.record.update(details, status=status, stopDate=now_iso())
+        kind = {"TIMED_OUT": "ExecutionTimedOut"}.get(status, f"Execution{status.capitalize()}")
+        self.add_event(kind, details, len(self.record["events"]))
+        engine._emit_execution_status_event(self.record)
+        deliver(self)
+        self._ended.set()
+        if self.on_end:
+            self.on_end(self)
+
+    def stop(self, **details: str) -> None:
+        """Abort a running execution and everything below it."""
+        if self.record["status"] == "RUNNING":
+            self.end("ABORTED", **details)
+            if self.task:
+                self.task.cancel()
+
+    def begin_child(self, machine: Machine, text: str, map_run_arn: str) -> "Execution":
+        """Record a child execution of a Map Run."""
+        return begin(machine, name=None, text=text, map_run_arn=map_run_arn)
+
+    def redrive(self) -> None:
+        """Run on from the state that did not end well; the history goes on, and counts start anew."""
+        record = self.record
+        for name in ("error", "cause"):
+            record.pop(name, None)
+        record.update(status="RUNNING", stopDate=None, output=None, redriveDate=now_iso(),
+                      redriveCount=record["redriveCount"] + 1)
+        self.add_event("ExecutionRedriven", {"redriveCount": record["redriveCount"]}, len(record["events"]))
+        self.interrupted = self.map_run
+        self._ended.clear()
+        self.start()
+
+
+_executions: dict[str, Execution] = {}
+
+
+def find_execution(arn: str) -> Execution | None:
+    """Return an execution that this process started."""
+    return _executions.get(arn)
+
+
+def begin(machine: Machine, *, name: str | None, text: str, map_run_arn: str | None = None) -> Execution:
+    """Record a new execution with its input as JSON text. `start` makes it run."""
+    name = name or str(uuid.uuid4())
+    stem = f"arn:aws:states:{get_region()}:{get_account_id()}"
+    scope = machine.arn.rpartition(":stateMachine:")[2]
+    arn = f"{stem}:execution:{scope}:{name}"
+    if machine.express:
+        arn = f"{stem}:express:{scope}:{name}:{uuid.uuid4()}"
+    record = {
+        "executionArn": arn, "stateMachineArn": machine.arn, "name": name, "status": "RUNNING",
+        "startDate": now_iso(), "stopDate": None, "redriveCount": 0,
+        "input": text, "inputDetails": {"included": True}, "output": None, "outputDetails": {"included": True},
+        "sync": machine.express or map_run_arn is not None,  # MiniStack's word for: no status-change events
+        "events": [],
+    }
+    if map_run_arn:
+        record["mapRunArn"] = map_run_arn
+    execution = Execution(machine, record)
+    execution.add_event("ExecutionStarted", {"input": text, "roleArn": machine.role_arn}, 0)
+    engine._executions[arn] = record
+    _executions[arn] = execution
+    return execution
+
+
+def forget_executions() -> None:
+    """Cancel whatever runs, without a trace: the records are being wiped."""
+    for execution in _executions.values():
+        if execution.task:
+            execution.task.cancel()
+    _executions.clear()

@@ -1,0 +1,50 @@
+# The module as it is, applied to the local AWS.
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100"
+    }
+  }
+}
+
+provider "aws" {
+  region     = "us-east-1"
+  access_key = "test"
+  secret_key = "test"
+
+  s3_use_path_style           = true
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  # A call that the engine does not know should fail, not be tried for minutes.
+  max_retries = 2
+
+  endpoints {
+    dynamodb = var.endpoint_url
+    events   = var.endpoint_url
+    iam      = var.endpoint_url
+    lambda   = var.endpoint_url
+    logs     = var.endpoint_url
+    s3       = var.endpoint_url
+    sfn      = var.endpoint_url
+    sns      = var.endpoint_url
+    sqs      = var.endpoint_url
+    sts      = var.endpoint_url
+    kms      = var.endpoint_url
+  }
+}
+
+module "batch" {
+  source = "../../terraform"
+
+  name          = var.name
+  models        = var.models
+  prompts       = var.prompts
+  inputs        = var.inputs
+  package       = var.package
+  functions     = var.functions
+  notifications = var.notifications
+  force_destroy = true
+}

@@ -1,0 +1,39 @@
+output "run_state_machine_arn" {
+  description = "As the module's."
+  value       = module.batch.run_state_machine_arn
+}
+
+output "job_event_state_machine_arn" {
+  description = "As the module's."
+  value       = module.batch.job_event_state_machine_arn
+}
+
+output "runs_bucket_name" {
+  description = "As the module's."
+  value       = module.batch.runs_bucket_name
+}
+
+output "inventory_table_name" {
+  description = "As the module's."
+  value       = module.batch.inventory_table_name
+}
+
+output "service_role_arn" {
+  description = "As the module's."
+  value       = module.batch.service_role_arn
+}
+
+output "function_arns" {
+  description = "As the module's."
+  value       = module.batch.function_arns
+}
+
+output "function_role_arns" {
+  description = "As the module's."
+  value       = module.batch.function_role_arns
+}
+
+output "undelivered_events_queue_url" {
+  description = "As the module's."
+  value       = module.batch.undelivered_events_queue_url
+}

@@ -1,0 +1,60 @@
+variable "endpoint_url" {
+  description = "Where the local AWS listens, as http://127.0.0.1:4566."
+  type        = string
+  nullable    = false
+}
+
+variable "name" {
+  description = "As the module's."
+  type        = string
+  default     = "demo"
+}
+
+variable "models" {
+  description = "As the module's."
+  type        = set(string)
+  default     = ["amazon.nova-lite-v1:0"]
+}
+
+variable "prompts" {
+  description = "As the module's."
+  type        = map(string)
+  default     = {}
+}
+
+variable "inputs" {
+  description = "As the module's."
+  type = object({
+    buckets      = optional(set(string), [])
+    kms_key_arns = optional(set(string), [])
+  })
+  default = {}
+}
+
+variable "package" {
+  description = "As the module's, but the layer must hold wheels for this machine: `lambda_src/package.py --local` builds it."
+  type = object({
+    code_path  = optional(string, "../../build/code.zip")
+    layer_path = optional(string, "../../build/local/layer.zip")
+  })
+  default = {}
+}
+
+variable "functions" {
+  description = "As the module's. Each function that runs at once is a process on this machine, so few are reserved."
+  type = object({
+    shard_concurrency    = optional(number, 4)
+    reserved_concurrency = optional(map(number), {})
+    memory_mb            = optional(map(number), {})
+  })
+  default = {}
+}
+
+variable "notifications" {
+  description = "As the module's."
+  type = object({
+    topic_arn = string
+    on        = optional(set(string), ["FAILED", "TIMED_OUT", "ABORTED"])
+  })
+  default = null
+}

@@ -1,0 +1,158 @@
+locals {
+  job_event_rule_name = "${local.prefix}-job-event"
+  job_event_rule_arn  = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.job_event_rule_name}"
+  run_end_rule_name   = "${local.prefix}-run-end"
+  run_end_rule_arn    = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.run_end_rule_name}"
+}
+
+# --- A job's end wakes the execution that waits for it
+
+resource "aws_cloudwatch_event_rule" "job_event" {
+  name        = local.job_event_rule_name
+  description = "Batch jobs of ${var.name} that have ended"
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.bedrock"]
+    detail-type = ["Batch Inference Job State Change"]
+    detail = {
+      batchJobName = [{ prefix = "${var.name}-" }]
+      status       = ["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "job_event" {
+  rule     = aws_cloudwatch_event_rule.job_event.name
+  arn      = aws_sfn_state_machine.job_event.arn
+  role_arn = aws_iam_role.events.arn
+
+  # An event that is hours late is of no use: by then the waiting execution has asked Bedrock itself.
+  retry_policy {
+    maximum_event_age_in_seconds = 3600
+    maximum_retry_attempts       = 20
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+
+  depends_on = [aws_iam_role_policy.events]
+}
+
+data "aws_iam_policy_document" "events_trust" {
+  statement {
+    sid     = "OnlyThisRule"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.job_event_rule_arn]
+    }
+  }
+}
+
+resource "aws_iam_role" "events" {
+  name                 = "${local.prefix}-events-${local.region}"
+  description          = "Lets the event rule ${local.job_event_rule_name} start its state machine"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.events_trust.json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+data "aws_iam_policy_document" "events" {
+  statement {
+    sid       = "StartJobEvent"
+    actions   = ["states:StartExecution"]
+    resources = [aws_sfn_state_machine.job_event.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "events" {
+  name   = "work"
+  role   = aws_iam_role.events.id
+  policy = data.aws_iam_policy_document.events.json
+}
+
+# --- Events that could not be delivered
+
+data "aws_iam_policy_document" "undelivered" {
+  statement {
+    sid     = "OnlyTheseRules"
+    actions = ["sqs:SendMessage"]
+    # In the policy of a queue, the queue itself.
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.job_event_rule_arn, local.run_end_rule_arn]
+    }
+  }
+}
+
+resource "aws_sqs_queue" "undelivered" {
+  name                      = "${local.prefix}-undelivered-events"
+  message_retention_seconds = 14 * 86400
+  sqs_managed_sse_enabled   = true
+  policy                    = data.aws_iam_policy_document.undelivered.json
+  tags                      = local.tags
+}
+
+# --- A run's end is told to people
+
+resource "aws_cloudwatch_event_rule" "run_end" {
+  count = var.notifications == null ? 0 : 1
+
+  name        = local.run_end_rule_name
+  description = "Runs of ${var.name} that have ended"
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      stateMachineArn = [aws_sfn_state_machine.run.arn]
+      status          = sort(var.notifications.on)
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "run_end" {
+  count = var.notifications == null ? 0 : 1
+
+  rule = aws_cloudwatch_event_rule.run_end[0].name
+  arn  = var.notifications.topic_arn
+
+  # Name and status only: an event carries the run's whole input, and topics send mail.
+  input_transformer {
+    input_paths = {
+      arn    = "$.detail.executionArn"
+      name   = "$.detail.name"
+      status = "$.detail.status"
+    }
+    input_template = "\"Run <name> of ${var.name} ended <status>: <arn>\""
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}

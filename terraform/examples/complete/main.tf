@@ -1,0 +1,68 @@
+# Every input of the module once. Not a recommendation: leave out what you have no reason to set.
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+data "aws_caller_identity" "current" {}
+
+module "batch" {
+  source = "../.."
+
+  name = "reviews"
+
+  models = [
+    "amazon.nova-lite-v1:0",
+    "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+  ]
+
+  prompts = {
+    sentiment = file("${path.module}/prompts/sentiment.txt")
+    topic     = "Name the topic of this review in one or two words.\n\n{review}"
+  }
+
+  inputs = {
+    buckets      = ["company-data-lake"]
+    kms_key_arns = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:key/1234abcd-12ab-34cd-56ef-1234567890ab"]
+  }
+
+  bucket = {
+    name = aws_s3_bucket.runs.id
+  }
+
+  retention = {
+    inventory_days = 180
+    log_days       = 90
+  }
+
+  encryption = {
+    kms_key_arn = aws_kms_key.this.arn
+  }
+
+  package = {
+    code_path  = var.code_path
+    layer_path = var.layer_path
+  }
+
+  functions = {
+    shard_concurrency    = 20
+    reserved_concurrency = { prepare_shard = 20, join_shard = 20 }
+    memory_mb            = { join_shard = 3008 }
+  }
+
+  logging = {
+    level = "ALL"
+  }
+
+  notifications = {
+    topic_arn = aws_sns_topic.runs.arn
+    on        = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+  }
+
+  permissions_boundary_arn = var.permissions_boundary_arn
+  role_path                = "/bedrock-batch/"
+  force_destroy            = false
+
+  tags = {
+    team = "reviews"
+  }
+}

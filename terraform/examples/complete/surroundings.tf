@@ -1,0 +1,51 @@
+# What the module is given: a bucket, a key and a topic of your own.
+resource "aws_s3_bucket" "runs" {
+  bucket = "reviews-runs-${data.aws_caller_identity.current.account_id}"
+}
+
+resource "aws_kms_key" "this" {
+  description         = "Runs of batch inference"
+  enable_key_rotation = true
+}
+
+# With a bucket of your own, its encryption is yours to set.
+resource "aws_s3_bucket_server_side_encryption_configuration" "runs" {
+  bucket = aws_s3_bucket.runs.id
+
+  rule {
+    bucket_key_enabled = true
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.this.arn
+    }
+  }
+}
+
+resource "aws_sns_topic" "runs" {
+  name = "reviews-runs"
+}
+
+data "aws_iam_policy_document" "topic" {
+  statement {
+    sid       = "EventRulesOfThisAccount"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.runs.arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_sns_topic_policy" "runs" {
+  arn    = aws_sns_topic.runs.arn
+  policy = data.aws_iam_policy_document.topic.json
+}

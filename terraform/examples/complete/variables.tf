@@ -1,0 +1,17 @@
+variable "code_path" {
+  description = "Path of the zip with the functions' code; null means the one `make package` has built."
+  type        = string
+  default     = null
+}
+
+variable "layer_path" {
+  description = "Path of the zip with the libraries; null means the one `make package` has built."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary_arn" {
+  description = "ARN of the permissions boundary for every role; null means none."
+  type        = string
+  default     = null
+}

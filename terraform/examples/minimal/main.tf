@@ -1,0 +1,8 @@
+module "batch" {
+  source = "../.."
+
+  name    = var.name
+  models  = var.models
+  prompts = var.prompts
+  package = var.package
+}

@@ -1,0 +1,14 @@
+output "run_state_machine_arn" {
+  description = "Start runs here."
+  value       = module.batch.run_state_machine_arn
+}
+
+output "runs_bucket_name" {
+  description = "Put inputs here, find tables here."
+  value       = module.batch.runs_bucket_name
+}
+
+output "inventory_table_name" {
+  description = "The state of every run and job."
+  value       = module.batch.inventory_table_name
+}

@@ -1,0 +1,97 @@
+locals {
+  # One entry per file of lambda_src/bedrock_batch/handlers. Memory also sizes the CPU: 1769 MB is one full core.
+  functions = {
+    plan_run         = { memory_mb = 3072, timeout_seconds = 900, libraries = true, reads_inputs = true }
+    prepare_shard    = { memory_mb = 1769, timeout_seconds = 900, libraries = true, reads_inputs = true }
+    review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
+    gather_leftovers = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
+    join_shard       = { memory_mb = 2048, timeout_seconds = 900, libraries = true, reads_inputs = true }
+    finish_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
+  }
+
+  function_names = { for name, function in local.functions : name => "${local.prefix}-${replace(name, "_", "-")}" }
+
+  # From the names, so that a change of code does not make a plan show every policy as unknown.
+  function_arns = {
+    for name, function_name in local.function_names :
+    name => "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${function_name}"
+  }
+
+  function_environments = {
+    plan_run = { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" }
+  }
+
+  code_path  = coalesce(var.package.code_path, "${path.module}/../build/code.zip")
+  layer_path = coalesce(var.package.layer_path, "${path.module}/../build/layer.zip")
+}
+
+# Both zips go by way of S3: the layer is over the 50 MB that may be uploaded directly, and the provider uploads
+# functions one after the other when it sends them itself.
+resource "aws_s3_object" "package" {
+  for_each = { code = local.code_path, layer = local.layer_path }
+
+  bucket      = local.bucket_name
+  key         = "${local.config_prefix}/${each.key}.zip"
+  source      = each.value
+  source_hash = filebase64sha256(each.value)
+
+  # Objects take their encryption and versions from the bucket as it is when they are written.
+  depends_on = [
+    aws_s3_bucket_server_side_encryption_configuration.runs,
+    aws_s3_bucket_versioning.runs,
+  ]
+}
+
+resource "aws_lambda_layer_version" "libraries" {
+  layer_name               = "${local.prefix}-libraries"
+  description              = "pyarrow and the other libraries of the functions that touch rows"
+  s3_bucket                = aws_s3_object.package["layer"].bucket
+  s3_key                   = aws_s3_object.package["layer"].key
+  source_code_hash         = filebase64sha256(local.layer_path)
+  compatible_runtimes      = ["python3.13"]
+  compatible_architectures = ["arm64"]
+}
+
+resource "aws_cloudwatch_log_group" "function" {
+  for_each = local.functions
+
+  name              = "/aws/lambda/${local.function_names[each.key]}"
+  retention_in_days = var.retention.log_days
+  tags              = local.tags
+}
+
+resource "aws_lambda_function" "this" {
+  for_each = local.functions
+
+  function_name                  = local.function_names[each.key]
+  role                           = aws_iam_role.function[each.key].arn
+  runtime                        = "python3.13"
+  architectures                  = ["arm64"]
+  handler                        = "bedrock_batch.handlers.${each.key}.handler"
+  s3_bucket                      = aws_s3_object.package["code"].bucket
+  s3_key                         = aws_s3_object.package["code"].key
+  source_code_hash               = filebase64sha256(local.code_path)
+  layers                         = each.value.libraries ? [aws_lambda_layer_version.libraries.arn] : []
+  memory_size                    = lookup(var.functions.memory_mb, each.key, each.value.memory_mb)
+  timeout                        = each.value.timeout_seconds
+  reserved_concurrent_executions = lookup(var.functions.reserved_concurrency, each.key, -1)
+
+  dynamic "environment" {
+    for_each = contains(keys(local.function_environments), each.key) ? [local.function_environments[each.key]] : []
+
+    content {
+      variables = environment.value
+    }
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    log_group             = aws_cloudwatch_log_group.function[each.key].name
+    application_log_level = "INFO"
+    system_log_level      = "WARN"
+  }
+
+  tags = local.tags
+
+  depends_on = [aws_iam_role_policy.function]
+}

@@ -1,0 +1,113 @@
+# Lambda documents no source ARN for the moment it assumes a role, so the account is the whole condition;
+# which function a role goes to is settled by iam:PassRole.
+data "aws_iam_policy_document" "function_trust" {
+  statement {
+    sid     = "LambdaOfThisAccount"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+  }
+}
+
+resource "aws_iam_role" "function" {
+  for_each = local.functions
+
+  # Roles are global: with the Region, one name can live in several Regions.
+  name                 = "${local.function_names[each.key]}-${local.region}"
+  description          = "Lets the function ${local.function_names[each.key]} do its work"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.function_trust.json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+data "aws_iam_policy_document" "function" {
+  for_each = local.functions
+
+  statement {
+    sid       = "WriteLog"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
+  }
+
+  statement {
+    sid       = "ReadAndWriteRuns"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = ["${local.bucket_arn}/runs/*"]
+  }
+
+  statement {
+    sid       = "ListRuns"
+    actions   = ["s3:ListBucket"]
+    resources = [local.bucket_arn]
+  }
+
+  # The runs bucket is a place for inputs too: whoever may start a run may have any object of it read.
+  dynamic "statement" {
+    for_each = each.value.reads_inputs ? [1] : []
+
+    content {
+      sid       = "ReadInputs"
+      actions   = ["s3:GetObject"]
+      resources = concat(["${local.bucket_arn}/*"], [for name in sort(var.inputs.buckets) : "arn:${local.partition}:s3:::${name}/*"])
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.value.reads_inputs && length(var.inputs.buckets) > 0 ? [1] : []
+
+    content {
+      sid       = "ListInputs"
+      actions   = ["s3:ListBucket"]
+      resources = [for name in sort(var.inputs.buckets) : "arn:${local.partition}:s3:::${name}"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.value.reads_inputs && length(var.inputs.kms_key_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "DecryptInputs"
+      actions   = ["kms:Decrypt"]
+      resources = sort(var.inputs.kms_key_arns)
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+
+    content {
+      sid       = "UseKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "plan_run" ? [1] : []
+
+    content {
+      sid     = "LookUpQuotasAndJobs"
+      actions = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas", "bedrock:ListModelInvocationJobs"]
+      # These actions know no resource.
+      resources = ["*"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = local.functions
+
+  name   = "work"
+  role   = aws_iam_role.function[each.key].id
+  policy = data.aws_iam_policy_document.function[each.key].json
+}

@@ -1,0 +1,195 @@
+locals {
+  job_arns = "arn:${local.partition}:bedrock:${local.region}:${local.account}:model-invocation-job/*"
+
+  log_delivery_actions = [
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+  ]
+}
+
+data "aws_iam_policy_document" "machine_trust" {
+  for_each = { run = local.run_machine_arn, job_event = local.job_event_machine_arn }
+
+  statement {
+    sid     = "OnlyThisStateMachine"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["states.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+
+    # The second form is that of the children of a Distributed Map.
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = [each.value, "${each.value}/*"]
+    }
+  }
+}
+
+# --- run
+
+resource "aws_iam_role" "run" {
+  name                 = "${local.run_machine_name}-${local.region}"
+  description          = "Lets the state machine ${local.run_machine_name} do its work"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.machine_trust["run"].json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+data "aws_iam_policy_document" "run" {
+  statement {
+    sid       = "InvokeFunctions"
+    actions   = ["lambda:InvokeFunction"]
+    resources = values(local.function_arns)
+  }
+
+  # For a profile, Create asks for the models behind it too, and knows no condition on the profile: an application
+  # profile, which does not tell its models, opens all. What a job may invoke is settled by the service role.
+  statement {
+    sid       = "CreateJobs"
+    actions   = ["bedrock:CreateModelInvocationJob"]
+    resources = concat(local.model_arns, local.profile_arns, local.profile_model_arns, [local.job_arns])
+  }
+
+  statement {
+    sid       = "HandleJobs"
+    actions   = ["bedrock:GetModelInvocationJob", "bedrock:TagResource"]
+    resources = [local.job_arns]
+  }
+
+  statement {
+    sid     = "FindJobs"
+    actions = ["bedrock:ListModelInvocationJobs"]
+    # This action knows no resource.
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "GiveJobsTheServiceRole"
+    actions   = ["iam:PassRole"]
+    resources = [aws_iam_role.service.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["bedrock.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "KeepInventory"
+    actions   = ["dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.inventory.arn]
+  }
+
+  statement {
+    sid       = "StartChildren"
+    actions   = ["states:StartExecution"]
+    resources = [local.run_machine_arn]
+  }
+
+  statement {
+    sid       = "HandleChildren"
+    actions   = ["states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"]
+    resources = ["${local.run_execution_arn}:*", "${local.run_execution_arn}/*:*"]
+  }
+
+  statement {
+    sid       = "ReadItemsAndWriteResults"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"]
+    resources = ["${local.bucket_arn}/runs/*"]
+  }
+
+  statement {
+    sid       = "ListRuns"
+    actions   = ["s3:ListBucket"]
+    resources = [local.bucket_arn]
+  }
+
+  dynamic "statement" {
+    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+
+    content {
+      sid       = "UseKey"
+      actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+
+  statement {
+    sid     = "DeliverLog"
+    actions = local.log_delivery_actions
+    # Log delivery belongs to the account; these actions know no resource.
+    resources = ["*"]
+  }
+}
+
+resource "aws_iam_role_policy" "run" {
+  name   = "work"
+  role   = aws_iam_role.run.id
+  policy = data.aws_iam_policy_document.run.json
+}
+
+# --- job_event
+
+resource "aws_iam_role" "job_event" {
+  name                 = "${local.job_event_machine_name}-${local.region}"
+  description          = "Lets the state machine ${local.job_event_machine_name} do its work"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.machine_trust["job_event"].json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+data "aws_iam_policy_document" "job_event" {
+  statement {
+    sid       = "KeepInventory"
+    actions   = ["dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.inventory.arn]
+  }
+
+  # A child of a Distributed Map waits under its machine's name with the Map's label behind it.
+  statement {
+    sid       = "WakeJobs"
+    actions   = ["states:SendTaskSuccess"]
+    resources = [local.run_machine_arn, "${local.run_machine_arn}/*"]
+  }
+
+  dynamic "statement" {
+    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+
+    content {
+      sid       = "UseKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+
+  statement {
+    sid     = "DeliverLog"
+    actions = local.log_delivery_actions
+    # Log delivery belongs to the account; these actions know no resource.
+    resources = ["*"]
+  }
+}
+
+resource "aws_iam_role_policy" "job_event" {
+  name   = "work"
+  role   = aws_iam_role.job_event.id
+  policy = data.aws_iam_policy_document.job_event.json
+}

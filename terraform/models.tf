@@ -1,0 +1,49 @@
+# From the names in var.models to the ARNs that IAM wants. Four kinds of names:
+#
+#   amazon.nova-lite-v1:0          the model, in this Region
+#   us.amazon.nova-lite-v1:0       a profile of this account, which calls the model in several Regions
+#   arn:…:inference-profile/us.…   the same profile, in full
+#   arn:…:application-inference-profile/abc123
+#                                  a profile of one's own making; its name does not tell the model
+
+locals {
+  # A first part that is no provider. `us-gov` before `us` does not matter: the dot must follow.
+  profile_prefixes = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "global"]
+  profile_pattern  = "^(?:${join("|", local.profile_prefixes)})\\.([a-z0-9-]+\\..+)$"
+
+  _model_given_arns = [for model in var.models : model if startswith(model, "arn:")]
+  _model_given_ids  = [for model in var.models : model if !startswith(model, "arn:")]
+
+  _profile_ids = [for id in local._model_given_ids : id if can(regex(local.profile_pattern, id))]
+  _profile_arns_given = [
+    for arn in local._model_given_arns : arn if strcontains(arn, ":inference-profile/")
+  ]
+
+  application_profile_arns = [
+    for arn in local._model_given_arns : arn if strcontains(arn, ":application-inference-profile/")
+  ]
+
+  # Models that are called by their own name.
+  model_arns = sort(concat(
+    [for id in setsubtract(local._model_given_ids, local._profile_ids) : "arn:${local.partition}:bedrock:${local.region}::foundation-model/${id}"],
+    [for arn in local._model_given_arns : arn if strcontains(arn, "::foundation-model/") || strcontains(arn, ":custom-model/")],
+  ))
+
+  system_profile_arns = sort(concat(
+    [for id in local._profile_ids : "arn:${local.partition}:bedrock:${local.region}:${local.account}:inference-profile/${id}"],
+    local._profile_arns_given,
+  ))
+
+  profile_arns = concat(local.system_profile_arns, sort(local.application_profile_arns))
+
+  # Models that profiles call. Any Region, as a profile picks the Region itself; the star also matches the
+  # empty Region that models of `global.` profiles have. An application profile does not tell its model, so it
+  # gets every model, which is why invoking these is allowed through a listed profile only.
+  profile_model_arns = distinct(concat(
+    [
+      for arn in local.system_profile_arns :
+      "arn:${local.partition}:bedrock:*::foundation-model/${regex(local.profile_pattern, split("/", arn)[1])[0]}"
+    ],
+    length(local.application_profile_arns) == 0 ? [] : ["arn:${local.partition}:bedrock:*::foundation-model/*"],
+  ))
+}

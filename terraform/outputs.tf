@@ -1,0 +1,42 @@
+output "run_state_machine_arn" {
+  description = "Start runs here: `aws stepfunctions start-execution --state-machine-arn … --name <run_id> --input '{…}'`."
+  value       = aws_sfn_state_machine.run.arn
+
+  # Without its event a job is only noticed when the wait for it times out.
+  depends_on = [aws_cloudwatch_event_target.job_event, aws_iam_role_policy.service]
+}
+
+output "job_event_state_machine_arn" {
+  description = "The machine that events of ended jobs start; look here when runs notice the end of jobs late."
+  value       = aws_sfn_state_machine.job_event.arn
+}
+
+output "runs_bucket_name" {
+  description = "The bucket of runs: put inputs here, find tables at `runs/<run_id>/output/`."
+  value       = local.bucket_name
+}
+
+output "inventory_table_name" {
+  description = "The table that holds the state of every run and job; its index by_run lists a run's jobs."
+  value       = aws_dynamodb_table.inventory.name
+}
+
+output "service_role_arn" {
+  description = "The role Bedrock takes to do jobs; name it in the policy of a bucket or key of yours."
+  value       = aws_iam_role.service.arn
+}
+
+output "function_arns" {
+  description = "The functions by name (plan_run, prepare_shard, …), for alarms and dashboards."
+  value       = { for name, function in aws_lambda_function.this : name => function.arn }
+}
+
+output "function_role_arns" {
+  description = "The functions' roles by name; plan_run, prepare_shard and join_shard read inputs, so name these in the policy of a bucket in another account."
+  value       = { for name, role in aws_iam_role.function : name => role.arn }
+}
+
+output "undelivered_events_queue_url" {
+  description = "The queue of events that could not be delivered; a message here means a broken rule, role or topic."
+  value       = aws_sqs_queue.undelivered.url
+}

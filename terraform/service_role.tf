@@ -1,0 +1,121 @@
+# The role that Bedrock takes while it works on a job: reads the job's input, calls the model, writes the answers.
+data "aws_iam_policy_document" "service_trust" {
+  statement {
+    sid     = "BedrockForJobsOfThisAccount"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["bedrock.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = [local.job_arns]
+    }
+  }
+}
+
+resource "aws_iam_role" "service" {
+  name                 = "${local.prefix}-service-${local.region}"
+  description          = "Lets Bedrock read the input and write the output of batch jobs of ${var.name}"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.service_trust.json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = alltrue([for arn in local._model_given_arns : split(":", arn)[3] == local.region])
+      error_message = "Every ARN in models must be of the Region the module is in: a batch job can only be created where its model or profile is. Use the ARN of this Region, or the profile's id."
+    }
+  }
+}
+
+data "aws_iam_policy_document" "service" {
+  statement {
+    sid       = "ReadInput"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.bucket_arn}/runs/*/input/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
+  }
+
+  statement {
+    sid       = "WriteOutput"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.bucket_arn}/runs/*/raw/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
+  }
+
+  # Not narrowed to a prefix: which prefixes Bedrock lists when it validates a job is not documented.
+  statement {
+    sid       = "ListBucket"
+    actions   = ["s3:ListBucket"]
+    resources = [local.bucket_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(concat(local.model_arns, local.profile_arns)) > 0 ? [1] : []
+
+    content {
+      sid       = "InvokeListedModels"
+      actions   = ["bedrock:InvokeModel"]
+      resources = concat(local.model_arns, local.profile_arns)
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(local.profile_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "InvokeModelsThroughListedProfiles"
+      actions   = ["bedrock:InvokeModel"]
+      resources = local.profile_model_arns
+
+      condition {
+        test     = "StringEquals"
+        variable = "bedrock:InferenceProfileArn"
+        values   = local.profile_arns
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+
+    content {
+      sid       = "UseKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
+      resources = [statement.value]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "service" {
+  name   = "work"
+  role   = aws_iam_role.service.id
+  policy = data.aws_iam_policy_document.service.json
+}

@@ -1,0 +1,207 @@
+# What one gets who sets only what must be set.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name   = "reviews"
+  models = ["amazon.nova-lite-v1:0"]
+  package = {
+    code_path  = "tests/fixtures/package.zip"
+    layer_path = "tests/fixtures/package.zip"
+  }
+}
+
+run "defaults" {
+  command = apply
+
+  # --- storage
+
+  assert {
+    condition     = aws_s3_bucket.runs[0].bucket == "reviews-runs-123456789012-us-east-1"
+    error_message = "The bucket's name tells installation, account and Region."
+  }
+
+  assert {
+    condition     = !aws_s3_bucket.runs[0].force_destroy && aws_dynamodb_table.inventory.deletion_protection_enabled
+    error_message = "Nothing that holds runs may be destroyed by default."
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_versioning.runs[0].versioning_configuration).status == "Enabled"
+    error_message = "The bucket keeps versions."
+  }
+
+  assert {
+    condition = alltrue([
+      aws_s3_bucket_public_access_block.runs[0].block_public_acls,
+      aws_s3_bucket_public_access_block.runs[0].block_public_policy,
+      aws_s3_bucket_public_access_block.runs[0].ignore_public_acls,
+      aws_s3_bucket_public_access_block.runs[0].restrict_public_buckets,
+    ])
+    error_message = "Nothing of the bucket may be public."
+  }
+
+  assert {
+    condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.runs[0].rule).apply_server_side_encryption_by_default).sse_algorithm == "AES256"
+    error_message = "Without a key of one's own, S3 encrypts with its own."
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.runs) == 0
+    error_message = "Runs are kept until somebody decides otherwise."
+  }
+
+  assert {
+    condition     = one(data.aws_iam_policy_document.runs_bucket[0].statement).effect == "Deny" && one(one(data.aws_iam_policy_document.runs_bucket[0].statement).condition).variable == "aws:SecureTransport"
+    error_message = "Plain HTTP is refused."
+  }
+
+  assert {
+    condition     = aws_s3_object.settings.key == "config/reviews/settings.json" && aws_s3_object.package["layer"].key == "config/reviews/layer.zip"
+    error_message = "Configuration lies below the installation's name."
+  }
+
+  # --- inventory
+
+  assert {
+    condition     = aws_dynamodb_table.inventory.name == "reviews-inventory" && aws_dynamodb_table.inventory.hash_key == "pk" && aws_dynamodb_table.inventory.billing_mode == "PAY_PER_REQUEST"
+    error_message = "The inventory is keyed by pk and paid by request."
+  }
+
+  assert {
+    condition     = { for index in aws_dynamodb_table.inventory.global_secondary_index : index.name => [index.hash_key, index.range_key] } == { by_run = ["run_id", "pk"], by_status = ["status", "updated_at"] }
+    error_message = "The inventory is searched by run and by status."
+  }
+
+  assert {
+    condition     = one(aws_dynamodb_table.inventory.ttl).attribute_name == "expires_at" && one(aws_dynamodb_table.inventory.point_in_time_recovery).enabled
+    error_message = "Entries expire, and the table can be brought back."
+  }
+
+  assert {
+    condition     = length(aws_dynamodb_table.inventory.server_side_encryption) == 0
+    error_message = "Without a key of one's own, DynamoDB encrypts with its own."
+  }
+
+  # --- functions
+
+  assert {
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["plan_run", "prepare_shard", "review_run", "gather_leftovers", "join_shard", "finish_run"])
+    error_message = "There are six functions."
+  }
+
+  assert {
+    condition = alltrue([
+      for name, function in aws_lambda_function.this :
+      function.handler == "bedrock_batch.handlers.${name}.handler" && function.function_name == "reviews-${replace(name, "_", "-")}"
+    ])
+    error_message = "One name down the stack: function, handler, file."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in aws_lambda_function.this :
+      function.runtime == "python3.13" && function.architectures == tolist(["arm64"]) && function.reserved_concurrent_executions == -1
+    ])
+    error_message = "Functions run Python 3.13 on arm64 and reserve nothing."
+  }
+
+  assert {
+    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { plan_run = 3072, prepare_shard = 1769, review_run = 512, gather_leftovers = 512, join_shard = 2048, finish_run = 512 }
+    error_message = "Functions that touch rows have more memory than those that count."
+  }
+
+  assert {
+    condition     = [for name, function in aws_lambda_function.this : name if length(function.environment) > 0] == ["plan_run"]
+    error_message = "Only plan_run needs to know where the settings are; the rest comes with the event."
+  }
+
+  assert {
+    condition     = alltrue([for name, group in aws_cloudwatch_log_group.function : group.retention_in_days == 30 && group.name == "/aws/lambda/${local.function_names[name]}"])
+    error_message = "Each function's log group is the module's and forgets after 30 days."
+  }
+
+  # --- workflows and events
+
+  assert {
+    condition     = aws_sfn_state_machine.run.name == "reviews-run" && aws_sfn_state_machine.run.type == "STANDARD"
+    error_message = "A run waits for tokens, so its machine is STANDARD."
+  }
+
+  assert {
+    condition     = aws_sfn_state_machine.job_event.name == "reviews-job-event" && aws_sfn_state_machine.job_event.type == "EXPRESS"
+    error_message = "Events are many and short: EXPRESS."
+  }
+
+  assert {
+    condition     = one(aws_sfn_state_machine.run.logging_configuration).level == "ERROR" && !one(aws_sfn_state_machine.run.logging_configuration).include_execution_data
+    error_message = "Task tokens must not get into the log by default."
+  }
+
+  assert {
+    condition     = startswith(aws_cloudwatch_log_group.run.name, "/aws/vendedlogs/states/") && startswith(aws_cloudwatch_log_group.job_event.name, "/aws/vendedlogs/states/")
+    error_message = "Elsewhere log delivery uses up the account's resource policy."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.job_event.event_pattern) == {
+      source      = ["aws.bedrock"]
+      detail-type = ["Batch Inference Job State Change"]
+      detail = {
+        batchJobName = [{ prefix = "reviews-" }]
+        status       = ["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
+      }
+    }
+    error_message = "The rule takes our jobs alone, in all five statuses that are an end."
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_target.job_event.dead_letter_config) == 1 && aws_sqs_queue.undelivered.sqs_managed_sse_enabled
+    error_message = "An event that cannot be delivered is kept, encrypted."
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_rule.run_end) == 0
+    error_message = "Nobody is told of runs unless asked for."
+  }
+
+  # --- definitions
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.run.definition).QueryLanguage == "JSONata" && jsondecode(aws_sfn_state_machine.job_event.definition).QueryLanguage == "JSONata"
+    error_message = "Both definitions are ASL in JSONata."
+  }
+
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.run.definition, "$${") && !strcontains(aws_sfn_state_machine.job_event.definition, "$${")
+    error_message = "A placeholder was not filled in."
+  }
+
+  assert {
+    condition = jsondecode(aws_s3_object.settings.content) == {
+      name             = "reviews"
+      models           = ["amazon.nova-lite-v1:0"]
+      prompts          = {}
+      service_role_arn = "arn:aws:iam::123456789012:role/mocked"
+      kms_key_arn      = null
+    }
+    error_message = "The settings hold what plan_run reads."
+  }
+
+  assert {
+    condition     = { for name, function in aws_lambda_function.this : name => length(function.layers) } == { plan_run = 1, prepare_shard = 1, review_run = 0, gather_leftovers = 0, join_shard = 1, finish_run = 0 }
+    error_message = "Only the functions that touch rows carry the libraries."
+  }
+
+  assert {
+    condition     = one(aws_lambda_function.this["plan_run"].environment).variables == tomap({ SETTINGS_URI = "s3://mocked-bucket/config/reviews/settings.json" })
+    error_message = "plan_run is told where the settings are."
+  }
+
+  assert {
+    condition     = output.runs_bucket_name == "mocked-bucket" && length(output.function_arns) == 6
+    error_message = "Outputs name the bucket and the functions."
+  }
+}

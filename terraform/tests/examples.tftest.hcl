@@ -1,0 +1,40 @@
+# The examples, applied as they stand, but for the zips, which nobody has built yet.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "minimal" {
+  module {
+    source = "./examples/minimal"
+  }
+
+  variables {
+    package = {
+      code_path  = "tests/fixtures/package.zip"
+      layer_path = "tests/fixtures/package.zip"
+    }
+  }
+
+  assert {
+    condition     = output.runs_bucket_name == "mocked-bucket"
+    error_message = "The example says where to put inputs."
+  }
+}
+
+run "complete" {
+  module {
+    source = "./examples/complete"
+  }
+
+  variables {
+    code_path                = "tests/fixtures/package.zip"
+    layer_path               = "tests/fixtures/package.zip"
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  assert {
+    condition     = length(output.function_role_arns) == 6
+    error_message = "The example passes on the functions' roles."
+  }
+}

@@ -1,0 +1,190 @@
+# Optional features, switched on. (defaults.tftest.hcl has them switched off.)
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name   = "reviews"
+  models = ["amazon.nova-lite-v1:0"]
+  package = {
+    code_path  = "tests/fixtures/package.zip"
+    layer_path = "tests/fixtures/package.zip"
+  }
+}
+
+run "bucket_of_ones_own" {
+  command = plan
+
+  variables {
+    bucket = { name = "my-bucket" }
+  }
+
+  assert {
+    condition = length(concat(
+      aws_s3_bucket.runs, aws_s3_bucket_versioning.runs, aws_s3_bucket_public_access_block.runs, aws_s3_bucket_ownership_controls.runs,
+      aws_s3_bucket_server_side_encryption_configuration.runs, aws_s3_bucket_policy.runs, aws_s3_bucket_lifecycle_configuration.runs,
+    )) == 0
+    error_message = "A bucket that the module is given stays as it is."
+  }
+
+  assert {
+    condition     = aws_s3_object.settings.bucket == "my-bucket" && output.runs_bucket_name == "my-bucket"
+    error_message = "Everything goes to the bucket that was given."
+  }
+
+  assert {
+    condition     = contains(one([for s in data.aws_iam_policy_document.function["join_shard"].statement : s.resources if s.sid == "ReadAndWriteRuns"]), "arn:aws:s3:::my-bucket/runs/*")
+    error_message = "The roles name the bucket that was given."
+  }
+}
+
+run "all_switched_on" {
+  command = apply
+
+  variables {
+    inputs = {
+      buckets      = ["data-lake"]
+      kms_key_arns = ["arn:aws:kms:us-east-1:123456789012:key/lake"]
+    }
+    encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours" }
+    retention  = { inventory_days = 365, runs_days = 60, log_days = 7 }
+    functions = {
+      shard_concurrency    = 77
+      reserved_concurrency = { join_shard = 10 }
+      memory_mb            = { join_shard = 4096 }
+    }
+    logging                  = { level = "ALL", include_execution_data = true }
+    notifications            = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs" }
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    role_path                = "/bedrock/"
+    force_destroy            = true
+    tags                     = { team = "reviews" }
+  }
+
+  assert {
+    condition = toset([
+      for name, document in data.aws_iam_policy_document.function : name
+      if length([for s in document.statement : s if s.sid == "ListInputs" && contains(s.resources, "arn:aws:s3:::data-lake")]) == 1
+    ]) == toset(["plan_run", "prepare_shard", "join_shard"])
+    error_message = "Three functions list the bucket, and the others do not."
+  }
+
+  assert {
+    condition = toset([
+      for name, document in data.aws_iam_policy_document.function : name
+      if length([for s in document.statement : s if s.sid == "DecryptInputs" && s.resources == toset(["arn:aws:kms:us-east-1:123456789012:key/lake"])]) == 1
+    ]) == toset(["plan_run", "prepare_shard", "join_shard"])
+    error_message = "Three functions decrypt inputs, and the others do not."
+  }
+
+  assert {
+    condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.runs[0].rule).apply_server_side_encryption_by_default).kms_master_key_id == "arn:aws:kms:us-east-1:123456789012:key/ours" && one(aws_s3_bucket_server_side_encryption_configuration.runs[0].rule).bucket_key_enabled
+    error_message = "The bucket encrypts with the key, by way of a bucket key."
+  }
+
+  assert {
+    condition     = one(aws_dynamodb_table.inventory.server_side_encryption).kms_key_arn == "arn:aws:kms:us-east-1:123456789012:key/ours"
+    error_message = "The inventory encrypts with the key."
+  }
+
+  assert {
+    condition = alltrue([
+      for document in concat(
+        values(data.aws_iam_policy_document.function),
+        [data.aws_iam_policy_document.service, data.aws_iam_policy_document.run, data.aws_iam_policy_document.job_event],
+      ) :
+      length([for s in document.statement : s if s.sid == "UseKey" && s.resources == toset(["arn:aws:kms:us-east-1:123456789012:key/ours"])]) == 1
+    ])
+    error_message = "Every role that meets encrypted data may use the key."
+  }
+
+  assert {
+    condition     = one(one(aws_s3_bucket_lifecycle_configuration.runs[0].rule).expiration).days == 60 && one(one(aws_s3_bucket_lifecycle_configuration.runs[0].rule).filter).prefix == "runs/"
+    error_message = "Runs are deleted after 60 days, and nothing else is."
+  }
+
+  assert {
+    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.run, aws_cloudwatch_log_group.job_event]) : group.retention_in_days == 7])
+    error_message = "Every log group keeps events for 7 days."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.run.definition, "31536000")
+    error_message = "365 days are 31536000 seconds."
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.run.definition, "{% 77 %}")
+    error_message = "The Distributed Maps over shards run 77 at once."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["join_shard"].reserved_concurrent_executions == 10 && aws_lambda_function.this["prepare_shard"].reserved_concurrent_executions == -1
+    error_message = "Only the named function reserves."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["join_shard"].memory_size == 4096 && aws_lambda_function.this["prepare_shard"].memory_size == 1769
+    error_message = "Only the named function changes its memory."
+  }
+
+  assert {
+    condition     = alltrue([for machine in [aws_sfn_state_machine.run, aws_sfn_state_machine.job_event] : one(machine.logging_configuration).level == "ALL" && one(machine.logging_configuration).include_execution_data])
+    error_message = "Both machines log as asked."
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.run_end[0].event_pattern).detail.status == ["ABORTED", "FAILED", "TIMED_OUT"]
+    error_message = "By default only bad ends are told."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_event_target.run_end[0].arn == "arn:aws:sns:us-east-1:123456789012:runs"
+    error_message = "The topic is told."
+  }
+
+  assert {
+    condition = alltrue([
+      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.events]) :
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/bedrock/"
+    ])
+    error_message = "Every role has the boundary and the path."
+  }
+
+  assert {
+    condition     = aws_s3_bucket.runs[0].force_destroy && !aws_dynamodb_table.inventory.deletion_protection_enabled
+    error_message = "force_destroy frees the bucket and the table."
+  }
+
+  assert {
+    condition     = aws_sfn_state_machine.run.tags == tomap({ bedrock-batch = "reviews", team = "reviews" })
+    error_message = "Tags are the caller's and the module's own."
+  }
+}
+
+run "longest_name" {
+  command = plan
+
+  variables {
+    name = "a23456789-123456789-1234"
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "ap-southeast-2" }
+  }
+
+  assert {
+    condition = alltrue([
+      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.events]) :
+      length(role.name) <= 64
+    ])
+    error_message = "IAM role names end at 64 characters."
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.runs[0].bucket) <= 63
+    error_message = "Bucket names end at 63 characters."
+  }
+}

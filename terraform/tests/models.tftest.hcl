@@ -1,0 +1,193 @@
+# From model names to what IAM allows.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name   = "reviews"
+  models = ["amazon.nova-lite-v1:0"]
+  package = {
+    code_path  = "tests/fixtures/package.zip"
+    layer_path = "tests/fixtures/package.zip"
+  }
+}
+
+run "model_id" {
+  command = plan
+
+  variables {
+    models = ["amazon.nova-lite-v1:0", "deepseek.v3.2", "zai.glm-4.7-flash"]
+  }
+
+  assert {
+    condition = local.model_arns == tolist([
+      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+      "arn:aws:bedrock:us-east-1::foundation-model/deepseek.v3.2",
+      "arn:aws:bedrock:us-east-1::foundation-model/zai.glm-4.7-flash",
+    ])
+    error_message = "A model called by its own id is that model in this Region, dots in its version or not."
+  }
+
+  assert {
+    condition     = length(local.profile_arns) == 0 && length(local.profile_model_arns) == 0
+    error_message = "Models called by their own id open no profile and no other Region."
+  }
+
+  assert {
+    condition     = contains(one([for s in data.aws_iam_policy_document.service.statement : s.resources if s.sid == "InvokeListedModels"]), "arn:aws:bedrock:us-east-1::foundation-model/deepseek.v3.2")
+    error_message = "The service role may invoke the model."
+  }
+
+  assert {
+    condition     = length([for s in data.aws_iam_policy_document.service.statement : s if s.sid == "InvokeModelsThroughListedProfiles"]) == 0
+    error_message = "No profile, no statement for profiles."
+  }
+}
+
+run "profile_id" {
+  command = plan
+
+  variables {
+    models = ["us.anthropic.claude-haiku-4-5-20251001-v1:0"]
+  }
+
+  assert {
+    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0"])
+    error_message = "A profile is the account's, in this Region."
+  }
+
+  assert {
+    condition     = local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0"])
+    error_message = "The model behind a profile is called in any Region, by its id without the profile's prefix."
+  }
+
+  assert {
+    condition     = length(local.model_arns) == 0
+    error_message = "A profile does not open its model without the profile."
+  }
+
+  assert {
+    condition = one([
+      for s in data.aws_iam_policy_document.service.statement : one(s.condition) if s.sid == "InvokeModelsThroughListedProfiles"
+      ]) == {
+      test     = "StringEquals"
+      variable = "bedrock:InferenceProfileArn"
+      values   = tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0"])
+    }
+    error_message = "Models behind a profile are invoked through that profile only."
+  }
+}
+
+run "global_profile" {
+  command = plan
+
+  variables {
+    models = ["global.amazon.nova-2-lite-v1:0"]
+  }
+
+  assert {
+    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0"]) && local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"])
+    error_message = "A global profile is a profile like others; the star also matches the empty Region of its models."
+  }
+}
+
+run "same_model_by_several_profiles" {
+  command = plan
+
+  variables {
+    models = ["us.amazon.nova-2-lite-v1:0", "global.amazon.nova-2-lite-v1:0"]
+  }
+
+  assert {
+    condition     = length(local.profile_arns) == 2 && length(local.profile_model_arns) == 1
+    error_message = "Two profiles of one model need that model once."
+  }
+}
+
+run "arns" {
+  command = plan
+
+  variables {
+    models = [
+      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+      "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.titan-image-generator-v2:0/abc123def456",
+      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.openai.gpt-5.6-sol",
+    ]
+  }
+
+  assert {
+    condition = local.model_arns == tolist([
+      "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.titan-image-generator-v2:0/abc123def456",
+      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+    ])
+    error_message = "Models given in full are taken as they are."
+  }
+
+  assert {
+    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.openai.gpt-5.6-sol"]) && local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/openai.gpt-5.6-sol"])
+    error_message = "A profile given in full is that profile, and its id tells the model."
+  }
+}
+
+run "application_profile" {
+  command = plan
+
+  variables {
+    models = ["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"]
+  }
+
+  assert {
+    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"]) && local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/*"])
+    error_message = "An application profile does not tell its model: any, but through the profile only."
+  }
+
+  assert {
+    condition = one([
+      for s in data.aws_iam_policy_document.service.statement : one(s.condition).values if s.sid == "InvokeModelsThroughListedProfiles"
+    ]) == tolist(["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"])
+    error_message = "Any model, but through the profile only."
+  }
+}
+
+run "govcloud" {
+  command = plan
+
+  variables {
+    models = ["us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "amazon.nova-lite-v1:0"]
+  }
+
+  override_data {
+    target = data.aws_partition.current
+    values = { partition = "aws-us-gov" }
+  }
+
+  override_data {
+    target = data.aws_region.current
+    values = { name = "us-gov-west-1" }
+  }
+
+  assert {
+    condition = concat(local.model_arns, local.profile_arns, local.profile_model_arns) == tolist([
+      "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/amazon.nova-lite-v1:0",
+      "arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:inference-profile/us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0",
+      "arn:aws-us-gov:bedrock:*::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0",
+    ])
+    error_message = "ARNs name the partition they are in."
+  }
+
+  assert {
+    condition     = local.run_machine_arn == "arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:reviews-run"
+    error_message = "ARNs made from names name the partition too."
+  }
+}
+
+run "arn_of_another_region" {
+  command = plan
+
+  variables {
+    models = ["arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3d4e5f6"]
+  }
+
+  expect_failures = [aws_iam_role.service]
+}

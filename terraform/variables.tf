@@ -1,0 +1,283 @@
+# --- Required
+
+variable "name" {
+  description = "Name of this installation. Every resource name, every Bedrock job name and the event rule start with it."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 24
+    error_message = "name must start with a letter and hold at most 24 lower-case letters, digits and single inner hyphens, like \"product-reviews\"."
+  }
+}
+
+variable "models" {
+  description = <<-EOT
+    Models that runs may use; every other model is refused by the plan and by IAM. Each entry is one of
+    - a foundation model id, as `amazon.nova-lite-v1:0`
+    - a cross-Region inference profile id, as `us.anthropic.claude-haiku-4-5-20251001-v1:0` (us., us-gov., eu., apac., jp., au., ca., global.)
+    - the ARN of a foundation model, an inference profile, an application inference profile or a custom model
+  EOT
+  type        = set(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.models) > 0
+    error_message = "models must name at least one model, like [\"amazon.nova-lite-v1:0\"]."
+  }
+
+  validation {
+    condition = alltrue([for model in var.models : anytrue([
+      can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)*\\.[a-z0-9][a-z0-9._:-]*$", model)),
+      can(regex("^arn:aws[a-z-]*:bedrock:[a-z0-9-]+::foundation-model/[a-z0-9][a-zA-Z0-9._:-]+$", model)),
+      can(regex("^arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:(inference-profile|application-inference-profile|custom-model)/[a-zA-Z0-9._:/-]+$", model)),
+    ])])
+    error_message = "Each of models must be a model id (provider.model), a profile id (us.provider.model) or a Bedrock ARN of a foundation-model, inference-profile, application-inference-profile or custom-model."
+  }
+}
+
+# --- What runs read and say
+
+variable "prompts" {
+  description = "Prompt templates by prompt_id, with {column} places; {{ and }} stand for braces. A run names one by its prompt_id."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for id, template in var.prompts : can(regex("^[A-Za-z0-9_-]{1,64}$", id))])
+    error_message = "Each key of prompts must be 1-64 letters, digits, underscores or hyphens, like \"sentiment\"."
+  }
+
+  validation {
+    condition     = alltrue([for id, template in var.prompts : trimspace(template) != ""])
+    error_message = "Each of prompts must be a template that is not blank."
+  }
+}
+
+variable "inputs" {
+  description = <<-EOT
+    What runs may read beside the runs bucket.
+    - `buckets`: names of further S3 buckets, in any Region or account whose policy admits the functions
+    - `kms_key_arns`: keys that objects in these buckets are encrypted with, when they are not AWS-managed
+  EOT
+  type = object({
+    buckets      = optional(set(string), [])
+    kms_key_arns = optional(set(string), [])
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for bucket in var.inputs.buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", bucket))])
+    error_message = "Each of inputs.buckets must be a bucket's name alone: no s3:// in front, no path, no ARN."
+  }
+
+  validation {
+    condition     = alltrue([for arn in var.inputs.kms_key_arns : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", arn))])
+    error_message = "Each of inputs.kms_key_arns must be the ARN of a key (arn:aws:kms:…:key/…), not of an alias."
+  }
+}
+
+# --- Where things are kept
+
+variable "bucket" {
+  description = <<-EOT
+    The bucket that holds the runs: their inputs to Bedrock, raw answers and output tables.
+    null means the module creates one. `{ name = "…" }` uses yours, in the module's account and Region, and changes none of its settings.
+  EOT
+  type        = object({ name = string })
+  default     = null
+
+  validation {
+    condition     = var.bucket == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket.name))
+    error_message = "bucket.name must be a bucket's name alone: no s3:// in front, no path, no ARN."
+  }
+}
+
+variable "retention" {
+  description = <<-EOT
+    How long things are kept.
+    - `inventory_days`: days until the state of a run and of its jobs leaves the inventory table
+    - `runs_days`: days until everything below `runs/`, output tables included, is deleted from the module's own bucket; null means never
+    - `log_days`: days that log events are kept; one of the values CloudWatch Logs knows
+  EOT
+  type = object({
+    inventory_days = optional(number, 90)
+    runs_days      = optional(number)
+    log_days       = optional(number, 30)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.retention.inventory_days >= 30 && floor(var.retention.inventory_days) == var.retention.inventory_days
+    error_message = "retention.inventory_days must be a whole number of at least 30: the inventory has to outlive the longest run and its redrive."
+  }
+
+  validation {
+    condition     = var.retention.runs_days == null ? true : var.retention.runs_days >= 30 && floor(var.retention.runs_days) == var.retention.runs_days
+    error_message = "retention.runs_days must be a whole number of at least 30, or null to keep runs for ever: a shorter one could delete a run that is still going on."
+  }
+
+  validation {
+    condition     = var.retention.runs_days == null || var.bucket == null
+    error_message = "retention.runs_days is for the module's own bucket. With a bucket of yours, put a lifecycle rule for the prefix runs/ on it yourself."
+  }
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.retention.log_days)
+    error_message = "retention.log_days must be 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "encryption" {
+  description = <<-EOT
+    Encrypt with a KMS key of yours: objects of the module's own bucket, what Bedrock writes, and the inventory table.
+    The key's policy must let IAM policies of the account use it, and its Region is the module's. null means keys that AWS owns.
+  EOT
+  type        = object({ kms_key_arn = string })
+  default     = null
+
+  validation {
+    condition     = var.encryption == null ? true : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.encryption.kms_key_arn))
+    error_message = "encryption.kms_key_arn must be the ARN of a key (arn:aws:kms:…:key/…), not of an alias: Bedrock and DynamoDB store it as given."
+  }
+}
+
+# --- How the work is done
+
+variable "package" {
+  description = <<-EOT
+    The zips that `make package` builds.
+    - `code_path`: our code; null means build/code.zip beside this module
+    - `layer_path`: the libraries (pyarrow and others, for arm64); null means build/layer.zip beside this module
+  EOT
+  type = object({
+    code_path  = optional(string)
+    layer_path = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = fileexists(coalesce(var.package.code_path, "${path.module}/../build/code.zip"))
+    error_message = "There is no file at package.code_path (build/code.zip when not set). Run `make package` first, or set the path of a zip built before."
+  }
+
+  validation {
+    condition     = fileexists(coalesce(var.package.layer_path, "${path.module}/../build/layer.zip"))
+    error_message = "There is no file at package.layer_path (build/layer.zip when not set). Run `make package` first, or set the path of a zip built before."
+  }
+}
+
+variable "functions" {
+  description = <<-EOT
+    Size and number of the Lambda functions.
+    - `shard_concurrency`: shards prepared or joined at once, 1-1000; keep it below the account's free Lambda concurrency
+    - `reserved_concurrency`: concurrent executions reserved for a function, by its name, as `{ join_shard = 40 }`
+    - `memory_mb`: memory in MB in place of the module's own, by the function's name, 128-10240
+  EOT
+  type = object({
+    shard_concurrency    = optional(number, 40)
+    reserved_concurrency = optional(map(number), {})
+    memory_mb            = optional(map(number), {})
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.functions.shard_concurrency >= 1 && var.functions.shard_concurrency <= 1000 && floor(var.functions.shard_concurrency) == var.functions.shard_concurrency
+    error_message = "functions.shard_concurrency must be a whole number from 1 to 1000."
+  }
+
+  validation {
+    condition     = length(setsubtract(concat(keys(var.functions.reserved_concurrency), keys(var.functions.memory_mb)), keys(local.functions))) == 0
+    error_message = "The keys of functions.reserved_concurrency and functions.memory_mb must be functions: plan_run, prepare_shard, review_run, gather_leftovers, join_shard, finish_run."
+  }
+
+  validation {
+    condition     = alltrue([for name, number in var.functions.reserved_concurrency : number >= 1 && floor(number) == number])
+    error_message = "Each of functions.reserved_concurrency must be a whole number of at least 1: with 0 the function could never run."
+  }
+
+  validation {
+    condition     = alltrue([for name, size in var.functions.memory_mb : size >= 128 && size <= 10240 && floor(size) == size])
+    error_message = "Each of functions.memory_mb must be a whole number from 128 to 10240."
+  }
+}
+
+# --- Watching it
+
+variable "logging" {
+  description = <<-EOT
+    What the state machines log.
+    - `level`: OFF, FATAL, ERROR or ALL, as Step Functions means them
+    - `include_execution_data`: also log inputs and outputs of states. They hold task tokens, with which anyone who reads the log can answer for Bedrock.
+  EOT
+  type = object({
+    level                  = optional(string, "ERROR")
+    include_execution_data = optional(bool, false)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["OFF", "FATAL", "ERROR", "ALL"], var.logging.level)
+    error_message = "logging.level must be OFF, FATAL, ERROR or ALL."
+  }
+}
+
+variable "notifications" {
+  description = <<-EOT
+    Tell an SNS topic when a run ends. null means nobody is told.
+    - `topic_arn`: a topic whose policy lets events.amazonaws.com publish
+    - `on`: statuses of a run that are told: SUCCEEDED, FAILED, TIMED_OUT, ABORTED
+  EOT
+  type = object({
+    topic_arn = string
+    on        = optional(set(string), ["FAILED", "TIMED_OUT", "ABORTED"])
+  })
+  default = null
+
+  validation {
+    condition = var.notifications == null ? true : (
+      length(var.notifications.on) > 0 && length(setsubtract(var.notifications.on, ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"])) == 0
+    )
+    error_message = "notifications.on must hold one or more of SUCCEEDED, FAILED, TIMED_OUT, ABORTED."
+  }
+}
+
+# --- House rules of your account
+
+variable "permissions_boundary_arn" {
+  description = "ARN of the permissions boundary put on every role of the module. null means none."
+  type        = string
+  default     = null
+}
+
+variable "role_path" {
+  description = "IAM path of every role of the module."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([!-~]+/)?$", var.role_path)) && length(var.role_path) <= 512
+    error_message = "role_path must begin and end with a slash, like \"/service/bedrock/\"."
+  }
+}
+
+variable "force_destroy" {
+  description = "Let `terraform destroy` delete the bucket with all runs in it, and the inventory table. false means both refuse while they hold anything."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "tags" {
+  description = "Tags put on every resource of the module, objects in the bucket aside."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

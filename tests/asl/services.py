@@ -1,0 +1,159 @@
+"""What AWS says of a call that a state makes: its members, its answer and its errors, from botocore's models."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import botocore.session
+
+CALLBACK = ".waitForTaskToken"
+# `aws-sdk:<service>`: botocore's name and the prefix of its errors, both as the Java SDK has them.
+_SDK = {
+    "bedrock": ("bedrock", "Bedrock"),
+    "dynamodb": ("dynamodb", "DynamoDb"),
+    "eventbridge": ("events", "EventBridge"),
+    "sfn": ("stepfunctions", "Sfn"),
+}
+_OPTIMIZED = {
+    "dynamodb:updateItem": ("dynamodb", "UpdateItem", "DynamoDB"),
+    "lambda:invoke": ("lambda", "Invoke", "Lambda"),
+    "s3:getObject": ("s3", "GetObject", "S3"),
+    "s3:putObject": ("s3", "PutObject", "S3"),
+}
+# Names that are in no service's model: AWS documents them beside the integrations.
+_UNMODELLED = {
+    # What Step Functions makes of errors without a name of their own, and of errors of its client.
+    "Bedrock": {"BedrockException", "SdkClientException"},
+    "DynamoDb": {"DynamoDbException", "SdkClientException"},
+    "DynamoDB": {"AmazonDynamoDBException", "SdkClientException"},
+    # Throttling is common to all services, and its name is not in the model of this one.
+    "Sfn": {"SfnException", "SdkClientException", "ThrottlingException"},
+    # A function's error without a type; a client that gave up.
+    "Lambda": {"AWSLambdaException", "SdkClientException", "ClientExecutionTimeoutException", "Unknown"},
+}
+# A function's runtime that died or ran out of time.
+_RUNTIME_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
+_STATES_ERRORS = {"States.ALL", "States.Timeout", "States.HeartbeatTimeout", "States.TaskFailed"}
+_ATTRIBUTE_TYPES = {"S", "N", "M", "L"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call: botocore's model of the operation, the prefix of its errors, and how it is integrated."""
+
+    service: str
+    operation: Any
+    prefix: str
+    sdk: bool
+    callback: bool
+
+
+@cache
+def call(resource: str) -> Call:
+    """Return what a rendered `Resource` calls. Raises KeyError or botocore's errors where there is no such thing."""
+    callback = resource.endswith(CALLBACK)
+    path = resource.removeprefix("arn:aws:states:::").removesuffix(CALLBACK)
+    sdk = path.startswith("aws-sdk:")
+    if sdk:
+        _, name, action = path.split(":")
+        service, prefix = _SDK[name]
+        if not action[0].islower():
+            raise KeyError(f"{action} begins with a capital")
+        operation = action[0].upper() + action[1:]
+    else:
+        service, operation, prefix = _OPTIMIZED[path]
+    return Call(service, _model(service).operation_model(operation), prefix, sdk, callback)
+
+
+@cache
+def _model(service: str) -> Any:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def sdk_name(member: str) -> str:
+    """Return a member as Step Functions spells it: a capital first, acronyms as words."""
+    name = member[:1].upper() + member[1:]
+    return re.sub(r"[A-Z]{2,}(?=[A-Z][a-z]|$)", lambda found: found[0].capitalize(), name)
+
+
+def input_problems(template: Any, called: Call) -> list[str]:
+    """Return what is wrong with `Arguments`; expressions stand for whatever is right."""
+    return list(_problems(template, called.operation.input_shape, called.sdk, "Arguments"))
+
+
+def _problems(value: Any, shape: Any, sdk: bool, path: str) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith("{%"):
+        return
+    kind = shape.type_name
+    if shape.name == "AttributeValue":
+        if not isinstance(value, dict) or len(value) != 1 or not set(value) <= _ATTRIBUTE_TYPES:
+            yield f"{path} is not one of {sorted(_ATTRIBUTE_TYPES)}"
+        return
+    if kind == "structure":
+        members = {sdk_name(name) if sdk else name: name for name in shape.members}
+        if not isinstance(value, dict):
+            yield f"{path} is not an object"
+            return
+        yield from (f"{path}.{name} does not exist" for name in value if name not in members)
+        yield from (f"{path}.{name} is missing" for name, wire in members.items()
+                    if wire in shape.required_members and name not in value)  # fmt: skip
+        for name in members.keys() & value.keys():
+            yield from _problems(value[name], shape.members[members[name]], sdk, f"{path}.{name}")
+    elif kind == "map":
+        for key, item in value.items():
+            yield from _problems(item, shape.value, sdk, f"{path}.{key}")
+    elif kind == "list":
+        for n, item in enumerate(value):
+            yield from _problems(item, shape.member, sdk, f"{path}[{n}]")
+    elif kind == "string" and not isinstance(value, str):
+        yield f"{path} is not a string"
+    elif getattr(shape, "enum", None) and value not in shape.enum:
+        yield f"{path} is none of {shape.enum}"
+    elif kind in ("integer", "long") and not isinstance(value, int):
+        yield f"{path} is not a number"
+
+
+def answers(called: Call, path: tuple[str, ...]) -> bool:
+    """Tell whether the call's answer has the member at `path`, a path below `$states.result`."""
+    shape = called.operation.output_shape
+    for n, name in enumerate(path):
+        while shape.type_name == "list":
+            shape = shape.member
+        if shape.type_name == "map":
+            shape = shape.value
+        elif shape.type_name == "structure":
+            members = {sdk_name(member) if called.sdk else member: member for member in shape.members}
+            if name not in members:
+                return False
+            shape = shape.members[members[name]]
+        else:
+            # A function's answer may hold anything.
+            return path[0] == "Payload" and n > 0
+    return True
+
+
+def knows_error(name: str, called: Call) -> bool:
+    """Tell whether the call can fail with an error that Step Functions gives this name."""
+    if name in _STATES_ERRORS:
+        return True
+    prefix, _, error = name.rpartition(".")
+    if not prefix or name in _RUNTIME_ERRORS:
+        return called.service == "lambda"  # the class names of its exceptions: see the contract tests
+    if prefix != called.prefix:
+        return False
+    return error in _UNMODELLED[prefix] or error in _modelled_errors(called)
+
+
+def _modelled_errors(called: Call) -> set[str]:
+    shapes = {shape.name for shape in _model(called.service).error_shapes}
+    if called.sdk:
+        return {name if name.endswith("Exception") else f"{name}Exception" for name in shapes}
+    return shapes
+
+
+@cache
+def job_statuses() -> frozenset[str]:
+    """Return the statuses of a batch job that Bedrock's model lists."""
+    return frozenset(_model("bedrock").shape_for("ModelInvocationJobStatus").enum)

@@ -1,0 +1,123 @@
+"""What the state machines share with Terraform and with the Python functions."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from bedrock_batch import contracts
+
+from . import services
+from .jsonata_code import reads
+from .machines import FILES, PLACEHOLDER, ROOT, chains, expressions, tasks
+
+TERRAFORM = ROOT / "terraform"
+
+
+def terraform(name: str) -> str:
+    return (TERRAFORM / name).read_text()
+
+
+def block(text: str, start: str, brackets: str = "{}") -> str:
+    """Return what is between the bracket that follows `start` and the one that closes it."""
+    begin = text.index(brackets[0], text.index(start))
+    depth = 0
+    for n, character in enumerate(text[begin:], begin):
+        depth += (character == brackets[0]) - (character == brackets[1])
+        if depth == 0:
+            return text[begin + 1 : n]
+    raise ValueError(f"{start} does not end")
+
+
+def functions() -> list[str]:
+    """Return the keys of `local.functions`."""
+    return re.findall(r"^ *(\w+) *= \{", block(terraform("functions.tf"), "functions = {"), re.MULTILINE)
+
+
+def passed(file: Path) -> set[str]:
+    """Return the names that workflows.tf passes to the templatefile of a machine."""
+    found = block(terraform("workflows.tf"), f'templatefile("${{path.module}}/../asl/{file.name}"', "()")
+    names = set(re.findall(r"^ *(\w+) *= ", found, re.MULTILINE))
+    if "for name, function in aws_lambda_function.this" in found:
+        names |= {f"{name}_function_arn" for name in functions()}
+    return names
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_placeholders_are_those_that_terraform_fills_in(name: str) -> None:
+    assert set(PLACEHOLDER.findall(FILES[name].read_text())) == passed(FILES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_terraform_reads_no_directive_into_an_expression(name: str) -> None:
+    text = FILES[name].read_text()
+    assert text.count("${") == len(PLACEHOLDER.findall(text))
+    assert "%{" not in text
+
+
+def test_every_machine_is_deployed_and_none_else() -> None:
+    assert sorted(re.findall(r"asl/([\w-]+)\.asl\.json\"", terraform("workflows.tf"))) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", functions())
+def test_handler_exists(name: str) -> None:
+    assert 'handler                        = "bedrock_batch.handlers.${each.key}.handler"' in terraform("functions.tf")
+    assert callable(importlib.import_module(f"bedrock_batch.handlers.{name}").handler)
+
+
+def test_every_function_is_called_by_a_state() -> None:
+    invoked = {state.body["Arguments"]["FunctionName"].rpartition("function:bedrock-batch-")[2] for state in tasks()
+               if services.call(state.body["Resource"]).service == "lambda"}  # fmt: skip
+    assert invoked == {name.replace("_", "-") for name in functions()}
+
+
+def test_functions_end_before_their_task_does() -> None:
+    timeouts = [int(seconds) for seconds in re.findall(r"timeout_seconds = (\d+)", terraform("functions.tf"))]
+    limits = [state.body["TimeoutSeconds"] for state in tasks()
+              if services.call(state.body["Resource"]).service == "lambda"]  # fmt: skip
+    assert max(timeouts) < min(limits), "else the task gives up a function that still runs"
+
+
+def run_jobs_states() -> dict[str, dict[str, object]]:
+    chain = next(chain for chain in chains("run") if chain.name == "run/RunJobs")
+    return {name: state.body for name, state in chain.states.items()}
+
+
+def test_statuses_are_bedrocks_in_every_place() -> None:
+    in_flight, terminal = set(contracts.IN_FLIGHT_STATUSES), set(contracts.TERMINAL_STATUSES)
+    assert in_flight | terminal == services.job_statuses()
+    assert not in_flight & terminal
+
+    waited_for = run_jobs_states()["Job over?"]["Choices"][0]["Condition"]  # type: ignore[index]  # a Choice has them
+    assert set(re.findall(r"'(\w+)'", waited_for)) == in_flight
+
+    pattern = block(terraform("events.tf"), "event_pattern = jsonencode")
+    assert set(json.loads(re.search(r"status\s*=\s*(\[.*\])", pattern)[1])) == terminal  # type: ignore[index]  # else it fails, as it should
+
+
+def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
+    assert contracts.NOT_CREATED not in services.job_statuses()
+    states = run_jobs_states()
+    assert states["Job not found"]["Assign"]["status"] == contracts.NOT_CREATED  # type: ignore[index]  # a Pass has it
+    assert states["Create job"]["Catch"][-1]["Assign"]["status"] == contracts.NOT_CREATED  # type: ignore[index]  # so has a Catch
+
+
+def test_run_state_has_what_the_states_read_of_it() -> None:
+    """The document that goes from state to state is what the functions return and what the Maps add."""
+    handlers = ROOT / "lambda_src/bedrock_batch/handlers"
+    source = "".join((handlers / f"{name}.py").read_text() for name in ("plan_run", "review_run", "gather_leftovers"))
+    parent = chains("run")[0]
+    read = {path[1] for state in parent.states.values() for _, code in expressions(state.body)
+            for path in reads(code).states if path[0] == "input" and len(path) > 1}  # fmt: skip
+    assert read == {"bucket", "plan_key", "prefix", "dry_run", "jobs", "jobs_key", "max_concurrent_jobs", "joins",
+                    "joins_key"}  # fmt: skip
+    assert not [key for key in read if f'"{key}":' not in source]
+
+
+def test_event_pattern_is_that_of_the_event_machine() -> None:
+    pattern = block(terraform("events.tf"), "event_pattern = jsonencode")
+    read = {path for state in chains("job-event")[0].states.values() for _, code in expressions(state.body)
+            for path in reads(code).states if path[:2] == ("input", "detail")}  # fmt: skip
+    assert {path[2] for path in read} == {"batchJobName", "status", "batchJobArn"}
+    assert all(name in pattern for name in ("batchJobName", "status", "aws.bedrock"))

@@ -1,0 +1,222 @@
+"""The state machines' grammar, checked without running them."""
+
+import re
+from collections.abc import Iterator
+
+import jsonata
+import pytest
+
+from . import services
+from .jsonata_code import known_functions, reads
+from .machines import FILES, Chain, State, all_chains, all_states, definition, expressions, strings, tasks
+
+TYPES = {"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"}
+FLOW = {"Type", "Comment", "Next", "End", "Output", "Assign"}
+FIELDS = {
+    "Task": FLOW | {"Resource", "Arguments", "TimeoutSeconds", "Retry", "Catch"},
+    "Map": FLOW | {"Label", "ItemReader", "MaxConcurrency", "ItemProcessor", "ResultWriter"},
+    "Choice": {"Type", "Comment", "Choices", "Default"},
+    "Wait": FLOW | {"Seconds"},
+    "Pass": FLOW,
+    "Succeed": {"Type", "Comment", "Output"},
+    "Fail": {"Type", "Comment", "Error", "Cause"},
+}
+
+each_machine = pytest.mark.parametrize("name", FILES)
+each_chain = pytest.mark.parametrize("chain", all_chains(), ids=lambda chain: chain.name)
+each_state = pytest.mark.parametrize("state", all_states(), ids=str)
+each_task = pytest.mark.parametrize("state", tasks(), ids=str)
+each_map = pytest.mark.parametrize("state", [state for state in all_states() if state.type == "Map"], ids=str)
+
+
+@each_machine
+def test_file_is_json_in_jsonata_before_its_placeholders_are_filled(name: str) -> None:
+    assert definition(name)["QueryLanguage"] == "JSONata"
+    assert definition(name)["Comment"]
+    assert set(definition(name)) <= {"Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds"}
+
+
+@each_state
+def test_state_has_only_fields_of_its_type(state: State) -> None:
+    """A field of JSONPath (Parameters, ResultPath, …Path, keys that end in .$) is none of them."""
+    assert state.type in TYPES
+    assert set(state.body) <= FIELDS[state.type]
+    assert not [text for text in strings(state.body) if text.endswith(".$") or text.startswith("$.")]
+
+
+@each_state
+def test_name_is_a_short_sentence(state: State) -> None:
+    assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*\??", state.name)
+    assert len(state.name) <= 40
+    assert state.name.endswith("?") == (state.type == "Choice"), "Choices are questions, and nothing else is"
+
+
+@each_chain
+def test_every_way_leads_to_a_state_and_every_state_is_reached(chain: Chain) -> None:
+    reached, ahead = set(), [chain.start]
+    while ahead:
+        name = ahead.pop()
+        assert name in chain.states, f"{name} does not exist"
+        if name not in reached:
+            reached.add(name)
+            ahead += [way.target for way in chain.states[name].ways() if way.kind != "end"]
+    assert reached == set(chain.states)
+
+
+@each_chain
+def test_variables_are_assigned_on_every_way_to_their_use(chain: Chain) -> None:
+    known = known_at_entry(chain)
+    for state in chain.states.values():
+        for path, code in expressions(state.body):
+            missing = reads(code).variables - known[state.name]
+            assert not missing, f"{state}{path} reads {missing}, which some way to it does not assign"
+
+
+def known_at_entry(chain: Chain) -> dict[str, set[str]]:
+    """Return the variables that each state can rely on: those assigned on every way from the start.
+
+    Children of a Distributed Map see none of their parent's. Assign and Output of a state see its entry.
+    """
+    everything = {name for state in chain.states.values() for way in state.ways() for name in way.rule.get("Assign", ())}
+    known = {name: set(everything) for name in chain.states}
+    known[chain.start] = set()
+    changed = True
+    while changed:
+        changed = False
+        for state in chain.states.values():
+            for way in state.ways():
+                if way.target is None:
+                    continue
+                there = known[way.target] & (known[state.name] | set(way.rule.get("Assign", ())))
+                changed |= there != known[way.target]
+                known[way.target] = there
+    return known
+
+
+@each_state
+def test_expressions_are_marked_well_and_parse(state: State) -> None:
+    for text in strings({key: value for key, value in state.body.items() if key != "ItemProcessor"}):
+        if "{%" in text or "%}" in text:
+            # Terraform reads `{%{` as a directive, so there is a space; any space outside makes it plain text.
+            assert re.fullmatch(r"\{% \S.*\S %\}", text), text
+    for path, code in expressions(state.body):
+        try:
+            found = reads(code)
+        except jsonata.JException as error:
+            pytest.fail(f"{state}{path}: {error}")
+        assert not found.bare, f"{state}{path} has no context item for {found.bare}"
+        assert found.functions <= known_functions(), f"{state}{path}"
+
+
+@each_state
+def test_states_variable_is_read_where_it_has_the_member(state: State) -> None:
+    for path, code in expressions(state.body):
+        for member, *below in (read or ("all of it",) for read in reads(code).states):
+            if member == "result":
+                assert state.type in ("Task", "Map"), f"{state}{path}"
+                assert path.startswith(("/Output", "/Assign")), f"{state}{path}"
+            elif member == "errorOutput":
+                assert path.startswith("/Catch/"), f"{state}{path}"
+                assert below in (["Error"], ["Cause"]), f"{state}{path}"
+            elif member == "context":
+                assert below in (["Execution", "Name"], ["Execution", "Id"], ["Task", "Token"]), f"{state}{path}"
+            else:
+                assert member == "input", f"{state}{path} reads $states.{member}"
+
+
+@each_state
+def test_cause_of_an_error_may_be_absent(state: State) -> None:
+    """A time-out has none: alone it would be undefined, which fails the Catch itself; `&` and $exists live with it."""
+    for path, code in expressions(state.body):
+        if ("errorOutput", "Cause") in reads(code).states:
+            assert "& $states.errorOutput.Cause" in code or "$exists($states.errorOutput.Cause) ?" in code, path
+
+
+@each_task
+def test_task_has_a_time_limit(state: State) -> None:
+    limit = state.body.get("TimeoutSeconds")
+    assert isinstance(limit, str) if services.call(state.body["Resource"]).callback else 0 < limit <= 960
+
+
+@each_state
+def test_catch_all_stands_alone_and_last(state: State) -> None:
+    for field in ("Retry", "Catch"):
+        for n, rule in enumerate(state.body.get(field, [])):
+            assert len(set(rule["ErrorEquals"])) == len(rule["ErrorEquals"]) > 0
+            if "States.ALL" in rule["ErrorEquals"]:
+                assert rule["ErrorEquals"] == ["States.ALL"]
+                assert n == len(state.body[field]) - 1
+
+
+@each_task
+def test_retry_backs_off_within_bounds_and_with_jitter(state: State) -> None:
+    fields = {"ErrorEquals", "IntervalSeconds", "BackoffRate", "MaxDelaySeconds", "MaxAttempts", "JitterStrategy"}
+    seen: set[str] = set()
+    for retrier in state.retriers():
+        assert set(retrier) == fields
+        assert retrier["JitterStrategy"] == "FULL"
+        assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"]
+        assert not seen & set(retrier["ErrorEquals"]), "only the first retrier that knows an error counts"
+        seen |= set(retrier["ErrorEquals"])
+
+
+@each_task
+def test_an_answer_that_stays_out_is_asked_for_again(state: State) -> None:
+    """All our calls but functions may be repeated at once; only a callback's time-out means something else."""
+    called = services.call(state.body["Resource"])
+    retried = {name for retrier in state.retriers() for name in retrier["ErrorEquals"]}
+    assert ("States.Timeout" in retried) == (not called.callback and called.service != "lambda")
+
+
+def test_functions_are_all_retried_alike() -> None:
+    blocks = [state.body["Retry"] for state in tasks() if services.call(state.body["Resource"]).service == "lambda"]
+    assert len(blocks) == 7
+    assert all(block == blocks[0] for block in blocks)
+
+
+@each_map
+def test_map_runs_children_of_its_own(state: State) -> None:
+    body = state.body
+    assert re.fullmatch(r"[A-Za-z]{1,40}", body["Label"])
+    assert "Retry" not in body, "it would run every item again"
+    assert body["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert isinstance(body["MaxConcurrency"], str)
+    assert body["ItemReader"]["Resource"] == "arn:aws:states:::s3:getObject"
+    assert body["ItemReader"]["ReaderConfig"] == {"InputType": "JSONL"}
+    assert set(body["ItemReader"]["Arguments"]) == {"Bucket", "Key"}
+    assert body["ResultWriter"]["Resource"] == "arn:aws:states:::s3:putObject"
+    assert body["ResultWriter"]["WriterConfig"] == {"Transformation": "COMPACT", "OutputType": "JSONL"}
+    assert set(body["ResultWriter"]["Arguments"]) == {"Bucket", "Prefix"}
+
+
+def test_labels_and_result_folders_differ() -> None:
+    maps = [state.body for state in all_states() if state.type == "Map"]
+    assert len({body["Label"] for body in maps}) == len(maps)
+    assert len({body["ResultWriter"]["Arguments"]["Prefix"] for body in maps}) == len(maps)
+
+
+def places_of_tokens() -> Iterator[str]:
+    for state in all_states():
+        for path, code in expressions(state.body):
+            if any("task_token" in read or read == ("context", "Task", "Token") for read in reads(code).states):
+                yield f"{state}{path}"
+
+
+def test_task_token_is_nowhere_but_on_its_way() -> None:
+    assert set(places_of_tokens()) == {
+        "run/RunJobs: Wait for job/Arguments/ExpressionAttributeValues/:task_token/S",
+        "job-event: Record event/Output/task_token",
+        "job-event: Child waiting?/Choices/0/Condition",
+        "job-event: Wake child/Arguments/TaskToken",
+    }
+
+
+@each_task
+def test_item_that_may_hold_a_token_is_not_handed_on_whole(state: State) -> None:
+    """An answer that no Output replaces travels on as the next state's input, and into logs."""
+    if "ReturnValues" not in state.body["Arguments"]:
+        return
+    assert "Output" in state.body
+    for path, code in expressions(state.body):
+        for read in reads(code).states:
+            assert read not in (("result",), ("result", "Attributes")), f"{state}{path}"

@@ -1,0 +1,26 @@
+"""Fixtures that every test may use: fake credentials and an AWS that lives in memory."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from bedrock_batch.adapters import clients
+
+BUCKET = "test-bucket"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty AWS account with one bucket, `test-bucket`.
+
+    Making a client takes longer than most tests, so they are kept: moto answers them in every test anew.
+    """
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        clients.s3().create_bucket(Bucket=BUCKET)
+        yield

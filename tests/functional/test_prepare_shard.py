@@ -1,0 +1,99 @@
+"""From a table on S3 to what Bedrock reads."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bedrock_batch import errors, ids, plan
+from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Shard
+from bedrock_batch.handlers import prepare_shard
+from tests.conftest import BUCKET
+from tests.unit.factories import make_run
+
+REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}], "inferenceConfig": {"maxTokens": 5}}
+QUOTAS = {"min_records": 2, "max_records": 4, "max_file_bytes": 10**6}
+
+
+def plan_run(body: bytes, **changes: Any) -> tuple[S3, list[Shard]]:
+    """Put a CSV table, plan it and write run.json."""
+    clients.s3().put_object(Bucket=BUCKET, Key="in/t.csv", Body=body)
+    s3 = S3(clients.s3())
+    found = sources.describe(s3, s3.find(f"s3://{BUCKET}/in/t.csv"), options={})
+    run_key = ids.run_key("monday")
+    shards = plan.cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
+    values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}
+    run = make_run(
+        bucket=BUCKET,
+        table=found.table.to_json(),
+        sources=[source.to_json() for source in found.sources],
+        **(values | changes),
+    )
+    s3.put_json(BUCKET, run_key, run.to_json())
+    return s3, shards
+
+
+def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
+    texts = ['"quoted",', "two\nlines", "   ", "é😀", "\x01\x1f", "{braces}", ""]
+    body = b"n,text\n" + b"".join(b'%d,"%s"\n' % (i, t.replace('"', '""').encode()) for i, t in enumerate(texts))
+    s3, shards = plan_run(body)
+    results = [prepare_shard.handler(shard.to_json(), None) for shard in shards]
+    assert [(r["rows"], r["records"], r["skipped"]) for r in results] == [(3, 2, 1), (4, 3, 1)]
+    records = {}
+    for shard, result in zip(shards, results, strict=True):
+        key = ids.input_key("monday", shard.shard)
+        data = s3.read(BUCKET, key)
+        assert result["bytes"] == len(data)
+        for line in data.split(b"\n")[:-1]:
+            record = json.loads(line)
+            records[record["recordId"]] = record["modelInput"]
+    expected = {
+        ids.record_id(shard.shard, row): {
+            "messages": [{"role": "user", "content": [{"text": texts[shard.first_row + row]}]}],
+            "inferenceConfig": {"maxTokens": 5},
+        }
+        for shard in shards
+        for row in range(shard.rows)
+        if texts[shard.first_row + row].strip()
+    }
+    assert records == expected
+    skipped = [line for result in results for line in s3.lines(BUCKET, result["skipped_key"])]
+    assert [(line["row"], line["code"]) for line in skipped] == [(2, "EmptyText"), (3, "EmptyText")]
+
+
+def test_tokens_are_estimated_from_the_text_alone(aws: None) -> None:
+    _, (shard,) = plan_run(b"text\n" + b"x" * 400 + b"\n" + b"y" * 400 + b"\n")
+    # The role "user" is text as well: two words of one token.
+    assert prepare_shard.handler(shard.to_json(), None)["input_tokens_estimate"] == 202
+
+
+def test_a_shard_of_skipped_rows_writes_no_input(aws: None) -> None:
+    s3, (shard,) = plan_run(b'text,n\n,1\n" ",2\n')
+    result = prepare_shard.handler(shard.to_json(), None)
+    assert (result["records"], result["skipped"], result["bytes"]) == (0, 2, 0)
+    assert [item.key for item in s3.list(BUCKET, "runs/monday/")] == [ids.run_key("monday"), result["skipped_key"]]
+
+
+def test_preparing_twice_writes_the_same(aws: None) -> None:
+    s3, shards = plan_run(b"text\na\nb\nc\nd\ne\n")
+    first = [prepare_shard.handler(shard.to_json(), None) for shard in shards]
+    before = {item.key: item.etag for item in s3.list(BUCKET, "")}
+    assert [prepare_shard.handler(shard.to_json(), None) for shard in shards] == first
+    assert {item.key: item.etag for item in s3.list(BUCKET, "")} == before
+
+
+def test_a_file_over_the_quota_is_refused_and_leaves_nothing(aws: None) -> None:
+    s3, (shard,) = plan_run(b"text\n" + b"x" * 500 + b"\ny\n", quotas={**QUOTAS, "max_file_bytes": 500})
+    with pytest.raises(errors.TooLarge, match="max_records_per_job"):
+        prepare_shard.handler(shard.to_json(), None)
+    assert not list(s3.list(BUCKET, "runs/monday/input/"))
+
+
+def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCaptureFixture) -> None:
+    _, (shard,) = plan_run(b"text\nsecret\nsecret\n")
+    prepare_shard.handler(shard.to_json(), None)
+    (entry,) = [json.loads(record.message) for record in caplog.records if "prepare" in record.name]
+    assert entry["run_id"] == "monday" and entry["records"] == 2
+    assert "secret" not in caplog.text

@@ -1,0 +1,100 @@
+"""With IAM enforced, Bedrock checks its caller and the role of the job."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.process import Engine, start_engine
+from tests.local.conftest import ACCOUNT, Aws
+
+NOVA = "amazon.nova-lite-v1:0"
+FOUNDATION = f"arn:aws:bedrock:*::foundation-model/{NOVA}"
+PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{NOVA}"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/batch"
+
+
+def allow(resource: str, *actions: str, **condition: Any) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+    return statement | ({"Condition": condition} if condition else {})
+
+
+READ = [allow("arn:aws:s3:::runs", "s3:ListBucket"), allow("arn:aws:s3:::runs/in/*", "s3:GetObject")]
+WRITE = [allow("arn:aws:s3:::runs/out/*", "s3:PutObject")]
+RUN = [allow(FOUNDATION, "bedrock:InvokeModel"), allow(PROFILE, "bedrock:InvokeModel")]
+CREATE = [allow(FOUNDATION, "bedrock:CreateModelInvocationJob")]
+PASS = [allow(ROLE, "iam:PassRole", StringEquals={"iam:PassedToService": "bedrock.amazonaws.com"})]
+LOOK = [allow(f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/*", "bedrock:GetModelInvocationJob")]
+
+
+@pytest.fixture(scope="module")
+def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine that enforces IAM."""
+    log = tmp_path_factory.mktemp("guarded") / "engine.log"
+    with start_engine(python=engine_python, auth=True, log=log) as engine:
+        yield engine
+
+
+def as_user(engine: Engine, aws: Aws, *policies: dict[str, Any]) -> Any:
+    """Return a Bedrock client of a user with these statements and no more."""
+    aws.iam.create_user(UserName="u")
+    aws.iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps({"Statement": policies}))
+    key = aws.iam.create_access_key(UserName="u")["AccessKey"]
+    return boto3.client(
+        "bedrock",
+        endpoint_url=engine.url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+
+
+def create(client: Any) -> str:
+    job = client.create_model_invocation_job(
+        jobName="j",
+        modelId=f"us.{NOVA}",
+        roleArn=ROLE,
+        inputDataConfig={"s3InputDataConfig": {"s3Uri": "s3://runs/in/a.jsonl"}},
+        outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://runs/out/"}},
+    )
+    return str(job["jobArn"])
+
+
+@pytest.mark.parametrize(
+    ("role_may", "status", "message"),
+    [
+        ([*READ, *WRITE, *RUN], "Completed", ""),
+        ([*READ, *RUN], "Failed", "lacks s3:PutObject"),
+        ([*WRITE, *RUN], "Failed", "lacks s3:ListBucket"),
+        ([*READ, *WRITE, *CREATE], "Failed", "Customer doesn't have permissions to invokeModel"),
+    ],
+)
+def test_the_role_of_the_job(guarded: Engine, role_may: list[dict[str, Any]], status: str, message: str) -> None:
+    guarded.reset()
+    guarded.configure(seconds_per_status=0.02, minimum_records=1)
+    aws = Aws(guarded.url)
+    aws.s3.create_bucket(Bucket="runs")
+    aws.s3.put_object(Bucket="runs", Key="in/a.jsonl", Body=b'{"recordId": "1", "modelInput": {}}\n')
+    aws.make_role("batch", service="bedrock.amazonaws.com", policy=role_may)
+    client = as_user(guarded, aws, *CREATE, *PASS, *LOOK)
+    arn = create(client)
+    deadline = time.monotonic() + 5
+    while (job := client.get_model_invocation_job(jobIdentifier=arn))["status"] not in ("Completed", "Failed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert job["status"] == status
+    assert message in job.get("message", "")
+
+
+@pytest.mark.parametrize(("user_may", "lacks"), [(CREATE, "pass"), (PASS, "bedrock:CreateModelInvocationJob")])
+def test_the_caller(guarded: Engine, user_may: list[dict[str, Any]], lacks: str) -> None:
+    guarded.reset()
+    client = as_user(guarded, Aws(guarded.url), *user_may)
+    with pytest.raises(ClientError, match=lacks) as error:
+        create(client)
+    assert error.value.response["Error"]["Code"] == "AccessDeniedException"

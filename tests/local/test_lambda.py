@@ -1,0 +1,222 @@
+"""Lambda on the local AWS: errors, asynchronous calls, and EventBridge's way to its targets."""
+
+import io
+import json
+import time
+import zipfile
+from typing import Any
+
+import pytest
+
+from local.process import Engine
+from tests.local.conftest import ACCOUNT, Aws
+
+HANDLER = """
+import os, sys, time
+class NotReady(Exception):
+    pass
+calls = 0
+def handler(event, context):
+    global calls
+    calls += 1
+    kind = event.get("kind")
+    if kind == "raise":
+        raise NotReady("not yet")
+    if kind == "exit":
+        sys.exit(1)
+    if kind == "sleep":
+        time.sleep(event["seconds"])
+    if kind == "set":
+        return {1, 2}
+    return {"calls": calls, "pid": os.getpid()}
+"""
+
+
+def make_function(aws: Aws, name: str = "f", code: str = HANDLER, **more: Any) -> str:
+    """Create a Python function and return its ARN."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("app.py", code)
+    function = getattr(aws, "lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Handler="app.handler",
+        Role=f"arn:aws:iam::{ACCOUNT}:role/any",
+        Code={"ZipFile": archive.getvalue()},
+        **({"Timeout": 5} | more),
+    )
+    return str(function["FunctionArn"])
+
+
+def invoke(aws: Aws, event: dict[str, Any], name: str = "f") -> tuple[str | None, Any]:
+    """Invoke a function; return what kind of error there was, and the payload."""
+    answer = getattr(aws, "lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+    return answer.get("FunctionError"), json.loads(answer["Payload"].read())
+
+
+def test_an_error_carries_its_class_and_trace_and_keeps_the_worker(aws: Aws) -> None:
+    make_function(aws)
+    _, before = invoke(aws, {})
+    kind, error = invoke(aws, {"kind": "raise"})
+    _, after = invoke(aws, {})
+    assert kind == "Unhandled"
+    assert error["errorType"] == "NotReady"
+    assert error["errorMessage"] == "not yet"
+    assert error["requestId"]
+    assert "in handler" in error["stackTrace"][0] and 'raise NotReady("not yet")' in error["stackTrace"][0]
+    assert after == {"calls": before["calls"] + 2, "pid": before["pid"]}
+
+
+@pytest.mark.parametrize(
+    ("event", "error_type", "message"),
+    [
+        ({"kind": "exit"}, "Runtime.ExitError", "Runtime exited"),
+        ({"kind": "set"}, "Runtime.MarshalError", "Unable to marshal response"),
+        ({"kind": "sleep", "seconds": 3}, "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+    ],
+)
+def test_errors_of_the_runtime(aws: Aws, event: dict[str, Any], error_type: str, message: str) -> None:
+    make_function(aws, Timeout=1)
+    kind, error = invoke(aws, event)
+    assert (kind, error["errorType"]) == ("Unhandled", error_type)
+    assert message in error["errorMessage"]
+
+
+def test_a_module_that_cannot_be_imported(aws: Aws) -> None:
+    make_function(aws, code="import nothing_of_that_name")
+    _, error = invoke(aws, {})
+    assert error["errorType"] == "Runtime.ImportModuleError"
+    assert error["errorMessage"].startswith("Unable to import module 'app'")
+
+
+def rule_to(aws: Aws, target: dict[str, Any]) -> None:
+    """Make a rule that sends every event of the source `test` to a target."""
+    aws.events.put_rule(Name="r", EventPattern=json.dumps({"source": ["test"]}))
+    aws.events.put_targets(Rule="r", Targets=[{"Id": "t"} | target])
+
+
+def send(aws: Aws, count: int = 1) -> None:
+    aws.events.put_events(Entries=[{"Source": "test", "DetailType": "d", "Detail": "{}"}] * count)
+
+
+RECORDER = """
+import boto3, os
+def handler(event, context):
+    attempts = boto3.client("dynamodb").update_item(
+        TableName="attempts", Key={"id": {"S": "x"}}, UpdateExpression="ADD n :one",
+        ExpressionAttributeValues={":one": {"N": "1"}}, ReturnValues="ALL_NEW")["Attributes"]["n"]["N"]
+    if int(attempts) <= int(os.environ["FAILURES"]):
+        raise RuntimeError("again")
+"""
+
+
+def recorder(aws: Aws, *, failures: int, **more: Any) -> str:
+    """Make a function that counts its calls and fails the first of them."""
+    aws.dynamodb.create_table(
+        TableName="attempts",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return make_function(aws, code=RECORDER, Environment={"Variables": {"FAILURES": str(failures)}}, **more)
+
+
+def attempts(aws: Aws) -> int:
+    item = aws.dynamodb.get_item(TableName="attempts", Key={"id": {"S": "x"}}).get("Item", {"n": {"N": "0"}})
+    return int(item["n"]["N"])
+
+
+def wait_for_attempts(aws: Aws, count: int) -> None:
+    deadline = time.monotonic() + 15
+    while attempts(aws) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert attempts(aws) == count
+
+
+def test_an_event_is_tried_again_until_the_function_takes_it(aws: Aws) -> None:
+    rule_to(aws, {"Arn": recorder(aws, failures=1)})
+    send(aws)
+    wait_for_attempts(aws, 2)
+
+
+def test_an_event_that_never_succeeds_goes_to_the_dead_letter_queue(aws: Aws) -> None:
+    queue, queue_arn = aws.make_queue("dead")
+    arn = recorder(aws, failures=9, DeadLetterConfig={"TargetArn": queue_arn})
+    getattr(aws, "lambda").put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=1)
+    rule_to(aws, {"Arn": arn})
+    send(aws)
+    (message,) = aws.messages(queue, wait_seconds=10)
+    assert json.loads(message["Body"])["source"] == "test", "the event itself"
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "again"
+    assert attempts(aws) == 2
+
+
+def test_throttled_events_are_not_lost(aws: Aws) -> None:
+    arn = recorder(aws, failures=0)
+    getattr(aws, "lambda").put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=1)
+    getattr(aws, "lambda").put_function_event_invoke_config(FunctionName="f", MaximumRetryAttempts=0)
+    rule_to(aws, {"Arn": arn})
+    send(aws, count=6)
+    wait_for_attempts(aws, 6)
+
+
+@pytest.mark.parametrize("kind", ["lambda", "states"])
+def test_an_event_for_a_missing_target_goes_to_the_queue_of_the_target(aws: Aws, kind: str) -> None:
+    queue, queue_arn = aws.make_queue("dead")
+    missing = "function:none" if kind == "lambda" else "stateMachine:none"
+    target_arn = f"arn:aws:{kind}:us-east-1:{ACCOUNT}:{missing}"
+    rule_to(aws, {"Arn": target_arn, "DeadLetterConfig": {"Arn": queue_arn}})
+    send(aws)
+    (message,) = aws.messages(queue, wait_seconds=5)
+    assert json.loads(message["Body"])["source"] == "test"
+    assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == target_arn
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
+
+
+def test_an_alarm_reads_back_as_it_was_written(engine: Engine, aws: Aws) -> None:
+    written = {
+        "AlarmName": "failed-runs",
+        "Namespace": "AWS/States",
+        "MetricName": "ExecutionsFailed",
+        "Dimensions": [{"Name": "StateMachineArn", "Value": "arn:aws:states:us-east-1:000000000000:stateMachine:m"}],
+        "Statistic": "Sum",
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": 0.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        "ActionsEnabled": True,
+        "AlarmActions": [f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"],
+    }
+    aws.cloudwatch.put_metric_alarm(**written)
+    assert query_alarms(engine, "failed-runs") == written
+
+
+def query_alarms(engine: Engine, name: str) -> dict[str, Any]:
+    """Describe one alarm in the Query protocol, which today's boto3 no longer speaks; return what was written."""
+    import urllib.request
+    from urllib.parse import urlencode
+    from xml.etree import ElementTree
+
+    authorization = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/monitoring/aws4_request, Signature=x"
+    data = urlencode({"Action": "DescribeAlarms", "Version": "2010-08-01", "AlarmNames.member.1": name}).encode()
+    request = urllib.request.Request(engine.url, data=data, headers={"Authorization": authorization})
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(request) as response:
+        text = response.read().decode().replace('xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"', "")
+    (alarm,) = ElementTree.fromstring(text).findall(".//MetricAlarms/member")
+    assert (alarm.findtext("StateUpdatedTimestamp") or "").endswith("Z")
+    return {
+        "AlarmName": alarm.findtext("AlarmName"),
+        "Namespace": alarm.findtext("Namespace"),
+        "MetricName": alarm.findtext("MetricName"),
+        "Dimensions": [{part.tag: part.text for part in member} for member in alarm.findall("Dimensions/member")],
+        "Statistic": alarm.findtext("Statistic"),
+        "Period": int(alarm.findtext("Period") or 0),
+        "EvaluationPeriods": int(alarm.findtext("EvaluationPeriods") or 0),
+        "Threshold": float(alarm.findtext("Threshold") or "nan"),
+        "ComparisonOperator": alarm.findtext("ComparisonOperator"),
+        "TreatMissingData": alarm.findtext("TreatMissingData"),
+        "ActionsEnabled": alarm.findtext("ActionsEnabled") == "true",
+        "AlarmActions": [member.text for member in alarm.findall("AlarmActions/member")],
+    }

@@ -1,0 +1,172 @@
+"""The zips that Terraform uploads. What needs pip and an index is left to the build itself, which checks its layer."""
+
+import ast
+import importlib.util
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+LAMBDA_SRC = Path(__file__).resolve().parents[2] / "lambda_src"
+
+
+def load_package() -> ModuleType:
+    # By its path: it is a script beside our package, and not a part of it.
+    spec = importlib.util.spec_from_file_location("package_script", LAMBDA_SRC / "package.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+package = load_package()
+
+
+def write_package(root: Path, order: list[str]) -> Path:
+    for name in order:
+        path = root / "bedrock_batch" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}\n")
+    return root / "bedrock_batch"
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    path.write_bytes(package.zip_bytes(files))
+    return path
+
+
+def test_same_content_gives_same_bytes_whatever_the_order_time_and_mode(tmp_path: Path) -> None:
+    first = write_package(tmp_path / "a", ["ids.py", "handlers/plan_run.py", "catalogue.json"])
+    second = write_package(tmp_path / "b", ["catalogue.json", "handlers/plan_run.py", "ids.py"])
+    (second / "ids.py").chmod(0o755)
+    (second / "ids.py").touch()
+
+    assert package.zip_bytes(package.read_code(first)) == package.zip_bytes(package.read_code(second))
+
+
+def test_other_content_gives_other_bytes(tmp_path: Path) -> None:
+    code = write_package(tmp_path, ["ids.py"])
+    before = package.zip_bytes(package.read_code(code))
+    (code / "ids.py").write_text("# changed\n")
+
+    assert package.zip_bytes(package.read_code(code)) != before
+
+
+def test_caches_and_tests_stay_out(tmp_path: Path) -> None:
+    code = write_package(
+        tmp_path,
+        ["ids.py", "py.typed", "__pycache__/ids.cpython-313.pyc", ".mypy_cache/x.json", "tests/test_ids.py"],
+    )
+
+    assert sorted(package.read_code(code)) == ["bedrock_batch/ids.py", "bedrock_batch/py.typed"]
+
+
+def test_empty_package_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(package.PackageError, match="holds no code"):
+        package.read_code(tmp_path)
+
+
+def test_code_zip_holds_every_handler_and_data_file() -> None:
+    names = set(package.read_code(LAMBDA_SRC / "bedrock_batch"))
+    sources = {
+        f"bedrock_batch/{path.relative_to(LAMBDA_SRC / 'bedrock_batch').as_posix()}"
+        for suffix in ("*.py", "*.json")
+        for path in (LAMBDA_SRC / "bedrock_batch").rglob(suffix)
+        if ".mypy_cache" not in path.parts
+    }
+
+    assert names == sources | {"bedrock_batch/py.typed"}
+
+
+def test_wheels_lose_what_only_builders_and_testers_use(tmp_path: Path) -> None:
+    wheel = make_zip(
+        tmp_path / "pyarrow-1-cp313-cp313-manylinux_2_28_aarch64.whl",
+        {
+            "pyarrow/__init__.py": b"",
+            "pyarrow/lib.cpython-313-aarch64-linux-gnu.so": b"",
+            "pyarrow/libarrow.so.2600": b"",
+            "pyarrow/libarrow_substrait.so.2600": b"",
+            "pyarrow/libarrow_python.so.2600": b"",
+            "pyarrow/libarrow_python.so.2600.1.0": b"",
+            "pyarrow/libarrow_python.so": b"",
+            "pyarrow/libarrow_flight.so.2600": b"",
+            "pyarrow/_flight.cpython-313-aarch64-linux-gnu.so": b"",
+            "pyarrow/include/arrow/api.h": b"",
+            "pyarrow/tests/test_array.py": b"",
+            "pyarrow/array.pxi": b"",
+            "pyarrow-1.dist-info/METADATA": b"",
+            "pyarrow-1.dist-info/RECORD": b"",
+        },
+    )
+
+    assert sorted(package.read_wheels([wheel])) == [
+        "python/pyarrow-1.dist-info/METADATA",
+        "python/pyarrow/__init__.py",
+        "python/pyarrow/lib.cpython-313-aarch64-linux-gnu.so",
+        "python/pyarrow/libarrow.so.2600",
+        "python/pyarrow/libarrow_python.so.2600",
+        "python/pyarrow/libarrow_substrait.so.2600",
+    ]
+
+
+def test_size_counts_what_is_unpacked(tmp_path: Path) -> None:
+    code = make_zip(tmp_path / "code.zip", {"a": b"0" * 600})
+    layer = make_zip(tmp_path / "layer.zip", {"b": b"0" * 399})
+
+    assert package.check_size(code, layer, limit=1000) == 999
+    with pytest.raises(package.PackageError, match=r"code\.zip and .*layer\.zip unpack to 999 bytes"):
+        package.check_size(code, layer, limit=999)
+
+
+def test_import_check_fails_on_a_layer_that_lacks_something(tmp_path: Path) -> None:
+    layer = make_zip(tmp_path / "layer.zip", {"python/pyarrow/__init__.py": b""})
+
+    with pytest.raises(package.PackageError, match=r"trimmed too far:(.|\n)*pyarrow"):
+        package.check_imports(layer)
+
+
+def test_layer_is_kept_until_something_it_is_made_from_changes(tmp_path: Path) -> None:
+    layer = tmp_path / "layer.zip"
+    layer.write_bytes(package.zip_bytes({"a": b""}, comment=package.layer_digest(local=False)))
+
+    assert package.is_built(layer, package.layer_digest(local=False))
+    assert not package.is_built(layer, package.layer_digest(local=True))
+
+    layer.write_bytes(layer.read_bytes()[:-3])
+    assert not package.is_built(layer, package.layer_digest(local=False))
+    assert not package.is_built(tmp_path / "none.zip", package.layer_digest(local=False))
+
+
+def test_unchanged_zip_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "build" / "code.zip"
+    package.write_if_changed(path, b"one")
+    path.chmod(0o444)
+    written = path.stat().st_mtime_ns
+    package.write_if_changed(path, b"one")
+
+    assert path.stat().st_mtime_ns == written
+
+
+def test_every_library_that_our_code_imports_is_pinned() -> None:
+    modules = {"simdjson": "pysimdjson", "pyarrow": "pyarrow"}
+    imported = set()
+    for path in (LAMBDA_SRC / "bedrock_batch").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"bedrock_batch", "boto3", "botocore"}
+    lines = (LAMBDA_SRC / "requirements-layer.txt").read_text().splitlines()
+    pinned = {line.partition("==")[0] for line in lines if "==" in line}
+
+    assert {modules.get(name, name) for name in foreign} <= pinned
+
+
+def test_zip_entries_are_readable_by_everyone(tmp_path: Path) -> None:
+    # Lambda runs functions as a user that owns none of the files.
+    path = make_zip(tmp_path / "code.zip", {"a": b""})
+    with zipfile.ZipFile(path) as archive:
+        assert archive.infolist()[0].external_attr >> 16 == 0o100644
