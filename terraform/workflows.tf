@@ -18,9 +18,8 @@ locals {
   ))
 
   job_event_definition = templatefile("${path.module}/../asl/job-event.asl.json", {
-    partition                   = local.partition
-    inventory_table_name        = aws_dynamodb_table.inventory.name
-    inventory_retention_seconds = var.retention.inventory_days * 86400
+    partition            = local.partition
+    inventory_table_name = aws_dynamodb_table.inventory.name
   })
 }
 

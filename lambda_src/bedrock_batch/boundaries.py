@@ -2,7 +2,8 @@
 
 A line end inside quotes is part of a field; whether a byte is inside is the parity of the quotes before it. A quote
 in the middle of an unquoted field would shift that parity and every boundary behind it, so it is an error here.
-The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are none.
+The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are none;
+but a lone CR in a file of LF is refused.
 """
 
 import numpy as np
@@ -50,6 +51,8 @@ class CsvScanner:
         self._previous = _LF
         self._inside = False
         self._last_quote = start
+        self._has_lf = False
+        self._lone_cr = ""
         self._rows = -header
         self._limit = limit
         self._marks = _Marks()
@@ -81,10 +84,11 @@ class CsvScanner:
         quotes = kinds == self._quote
         inside = np.cumsum(quotes, dtype=np.int32) & 1 != self._inside
         ends = at[~(quotes | inside)]
-        starts = self._starts(block, at[~(quotes | inside)])
+        starts = self._starts(block, ends)
         stop = self._stop(starts, len(block))
         opening = at[quotes & inside]
         self._check_quotes(block, opening[opening < stop], starts)
+        self._check_ends(block, ends[ends < stop], starts)
         self._add(starts[starts < stop])
         if self.done:
             self._at += stop
@@ -120,6 +124,27 @@ class CsvScanner:
             f"{self._name}: {where} has a quote inside an unquoted field, at byte {self._at + position}. Put the "
             "whole field in quotes and double those in it, or set input.csv.quote to a character that is not used."
         )
+
+    def _check_ends(self, block: Bytes, ends: Integers, starts: Integers) -> None:
+        """Refuse a CR alone where other records end in LF: some writers leave it unquoted within a text."""
+        lone = self._lone_cr
+        if not lone and not self._inside and self._previous == _CR and block[0] != _LF:
+            lone = self._where(0)
+        kinds = block[ends]
+        returns = ends[kinds == _CR]
+        if not lone and len(returns):
+            # Whether one at the very end is alone, the next block tells.
+            alone = returns[block[np.minimum(returns + 1, len(block) - 1)] != _LF]
+            alone = alone[alone + 1 < len(block)]
+            if len(alone):
+                lone = self._where(int(np.searchsorted(starts, alone[0])))
+        self._lone_cr = lone
+        self._has_lf = self._has_lf or bool((kinds == _LF).any())
+        if lone and self._has_lf:
+            raise MalformedInput(
+                f"{self._name}: {lone} has a carriage return outside quotes, while records end in line feeds. "
+                "If it is part of a text, put the whole field in quotes; else write the file with one kind of line end."
+            )
 
     def _starts(self, block: Bytes, ends: Integers) -> Integers:
         """Return where records start: behind a line end, unless another one follows."""

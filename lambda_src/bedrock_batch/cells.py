@@ -33,20 +33,37 @@ class CellReader:
                 f'Column "{name}" is of type {kind}, which has no text form. Decode or drop it before the run.'
             )
 
-    def read(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return the cells as a string array; nulls stay null. Raises MalformedInput for text that is not UTF-8."""
+    def read(self, batch: pa.RecordBatch, row: int) -> pa.Array:
+        """Return the cells as a string array; nulls stay null.
+
+        Raises MalformedInput for text that is not UTF-8; `row` is the table's row of the batch's first, from 0.
+        """
         cells = batch.column(self.column)
         if self._fields:
             cells = pc.struct_field(cells, self._fields)
+        # Parquet readers take any bytes for text; what is no UTF-8 would make a line that is no JSON.
+        if not _is_valid(cells):
+            self._refuse(cells, row)
         if self._nested:
             return pa.array([_json(value) for value in cells.to_pylist(maps_as_pydicts="strict")], pa.string())
-        try:
-            text = cells.cast(pa.string())
-            # Parquet readers take any bytes for text; what is no UTF-8 would make a line that is no JSON.
-            text.validate(full=True)
-        except pa.ArrowInvalid as err:
-            raise MalformedInput(f'Column "{self.name}" holds text that is not valid UTF-8.') from err
-        return text
+        return cells.cast(pa.string())
+
+    def _refuse(self, cells: pa.Array, row: int) -> None:
+        # Taken, not sliced: the slice of a struct still validates all of its children.
+        for index in range(len(cells)):
+            if not _is_valid(cells.take(pa.array([index]))):
+                raise MalformedInput(
+                    f"Row {row + index + 1} of the table (the first is 1) has text that is not UTF-8 "
+                    f'in column "{self.name}".'
+                )
+
+
+def _is_valid(cells: pa.Array) -> bool:
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _has_text(kind: pa.DataType) -> bool:

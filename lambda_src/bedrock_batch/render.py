@@ -97,7 +97,7 @@ class Renderer:
     def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered:
         """Render a batch whose first row is row `first_row` of the shard. Raises MalformedInput for a null."""
         rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int64)
-        cells = [reader.read(batch) for reader in self._cells]
+        cells = [reader.read(batch, self._first_row + first_row) for reader in self._cells]
         skipped: list[Skipped] = []
         cells, rows = self._drop_nulls(cells, rows, skipped)
         cells, rows = self._drop_blanks(cells, rows, skipped)

@@ -35,15 +35,15 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int) -> Report:
         JoinIncomplete: a shard is absent, there twice or foreign, or rows do not add up.
     """
     by_shard: dict[int, Joined] = {}
-    problems: dict[str, list[int]] = {"have no output part": [], "were joined twice": [], "do not add up": []}
+    problems: dict[str, list[int]] = {"without an output part": [], "joined twice": [], "whose rows do not add up": []}
     for one in joined:
         if one.shard in by_shard:
-            problems["were joined twice"].append(one.shard)
+            problems["joined twice"].append(one.shard)
         if sum(one.outcomes.values()) != one.rows or not one.outcomes.keys() <= set(OUTCOMES):
-            problems["do not add up"].append(one.shard)
+            problems["whose rows do not add up"].append(one.shard)
         by_shard[one.shard] = one
-    problems["have no output part"] = [shard for shard in range(shards) if shard not in by_shard]
-    problems["are not of this run"] = [shard for shard in by_shard if not 0 <= shard < shards]
+    problems["without an output part"] = [shard for shard in range(shards) if shard not in by_shard]
+    problems["not of this run"] = [shard for shard in by_shard if not 0 <= shard < shards]
     found = [f"{_name_shards(numbers)} {what}" for what, numbers in problems.items() if numbers]
     total = sum(one.rows for one in by_shard.values())
     if not found and total != rows:

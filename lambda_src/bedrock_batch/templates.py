@@ -36,6 +36,10 @@ class Template:
 
 def parse(text: str) -> Template:
     """Parse a template. Raises UnknownPrompt naming the position of a brace that makes no sense."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as err:
+        raise UnknownPrompt(f"Half a surrogate pair, which is no character, at {_where(text, err.start)}.") from err
     segments: list[str | Place] = []
     literal = ""
     end = 0
@@ -135,5 +139,5 @@ def _problem(token: str) -> str:
 def _where(text: str, position: int) -> str:
     line = text.count("\n", 0, position) + 1
     column = position - text.rfind("\n", 0, position)
-    near = text[max(0, position - 15) : position + 15].replace("\n", " ")
+    near = text[max(0, position - 15) : position + 15].replace("\n", " ").encode(errors="replace").decode()
     return f"position {position} (line {line}, character {column}), near “{near}”"

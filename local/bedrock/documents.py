@@ -121,7 +121,7 @@ def write_output(output: Output, folder: str, *, total: int, kms_key: str | None
     for index, (name, lines) in enumerate(sorted(output.lines.items())):
         kept = _spoil(lines, find) if index == 0 else lines
         random.Random(folder).shuffle(kept)
-        storage.write(bucket, f"{prefix}/{name}.out", b"\n".join(kept) + b"\n", kms_key=kms_key)
+        storage.write(bucket, f"{prefix}/{name}.out", b"\n".join([*kept, b""]), kms_key=kms_key)
     manifest = {
         "totalRecordCount": total,
         "processedRecordCount": output.succeeded + output.failed,

@@ -179,11 +179,10 @@ def _titan_text(model: str, body: dict[str, Any], write: Author) -> Answer:
         raise bodies.Refused("Malformed input request: embeddingTypes must hold float, binary or both.")
     length = 1.0 if body.get("normalize", True) else 10.0
     tokens = _tokens(text)
-    by_type = [f'"{kind}": {vector(text, dimensions, length=length, binary=kind == "binary")}' for kind in types]
-    members = [f'"embeddingsByType": {{{", ".join(by_type)}}}', f'"inputTextTokenCount": {tokens}']
-    if "float" in types:
-        members.insert(0, f'"embedding": {vector(text, dimensions, length=length)}')
-    return Answer("{" + ", ".join(members) + "}", tokens, 0)
+    vectors = {kind: vector(text, dimensions, length=length, binary=kind == "binary") for kind in types}
+    by_type = ", ".join(f'"{kind}": {numbers}' for kind, numbers in vectors.items())
+    first = f'"embedding": {vectors["float"]}, ' if "float" in vectors else ""
+    return Answer(f'{{{first}"embeddingsByType": {{{by_type}}}, "inputTextTokenCount": {tokens}}}', tokens, 0)
 
 
 def _titan_multimodal(model: str, body: dict[str, Any], write: Author) -> Answer:

@@ -18,7 +18,7 @@ from ministack.services import stepfunctions as engine
 
 from .asl import is_distributed
 from .errors import StateError, error_matches
-from .expressions import render, render_as
+from .expressions import render, render_text, render_whole
 from .map_items import plain_items
 from .map_run import run_distributed_map
 from .scope import Scope
@@ -66,7 +66,7 @@ async def _run_pass(state: dict[str, Any], value: Any, scope: Scope) -> _Outcome
 
 async def _run_fail(state: dict[str, Any], value: Any, scope: Scope) -> _Outcome:
     bound = scope.bindings({"input": value})
-    error, cause = (render_as(str, state[field], bound, field) if field in state else None
+    error, cause = (render_text(state[field], bound, field) if field in state else None
                     for field in ("Error", "Cause"))
     raise StateError(error, cause)
 
@@ -87,9 +87,9 @@ async def _run_choice(state: dict[str, Any], value: Any, scope: Scope) -> _Outco
 async def _run_wait(state: dict[str, Any], value: Any, scope: Scope) -> _Outcome:
     bound = scope.bindings({"input": value})
     if "Seconds" in state:
-        seconds = render_as((int, float), state["Seconds"], bound, "Seconds")
+        seconds: float = render_whole(state["Seconds"], bound, "Seconds")
     else:
-        until = render_as(str, state["Timestamp"], bound, "Timestamp")
+        until = render_text(state["Timestamp"], bound, "Timestamp")
         seconds = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
     await _pause(seconds)
     return _finish(state, scope, {"input": value}, value, state.get("Next"))
@@ -153,7 +153,7 @@ async def _run_branches(state: dict[str, Any], value: Any, scope: Scope) -> list
 async def _run_inline_map(state: dict[str, Any], value: Any, scope: Scope) -> list[Any]:
     bound = scope.bindings({"input": value})
     items = plain_items(state, value, bound)
-    limit = render_as(int, state.get("MaxConcurrency", 0), bound, "MaxConcurrency")
+    limit = render_whole(state.get("MaxConcurrency", 0), bound, "MaxConcurrency")
     free = asyncio.Semaphore(limit or 40)  # AWS runs up to about 40 iterations at once
     scope.event("MapStateStarted", {"length": len(items)})
 

@@ -1,6 +1,7 @@
 """Delivery of histories to CloudWatch Logs, which MiniStack leaves out: a logging configuration had no effect there.
 
-Events are written when the execution ends, in one go, rather than while it runs.
+Events are written when the execution ends, in one go, rather than while it runs. As on AWS, delivery is best effort:
+a log group that is missing fails nothing.
 """
 
 from datetime import datetime

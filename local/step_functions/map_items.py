@@ -11,7 +11,7 @@ from typing import Any
 
 from .calls import ServiceError, call
 from .errors import StateError
-from .expressions import bindings, render, render_as
+from .expressions import bindings, render, render_whole
 from .scope import Scope
 
 _DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
@@ -30,7 +30,7 @@ async def read_items(state: dict[str, Any], value: Any, scope: Scope) -> list[An
     except ServiceError as error:
         raise StateError("States.ItemReaderFailed", error.cause) from error
     if "MaxItems" in config:
-        items = items[:render_as(int, config["MaxItems"], bound, "ItemReader/ReaderConfig/MaxItems")]
+        items = items[:render_whole(config["MaxItems"], bound, "ItemReader/ReaderConfig/MaxItems")]
     return items
 
 
@@ -90,8 +90,8 @@ def batch_size(state: dict[str, Any], value: Any, scope: Scope) -> int:
     if not batcher:
         return 1
     bound = scope.bindings({"input": value})
-    size = render_as(int, batcher["MaxItemsPerBatch"], bound, "ItemBatcher/MaxItemsPerBatch")
-    return max(1, int(size))
+    size = render_whole(batcher["MaxItemsPerBatch"], bound, "ItemBatcher/MaxItemsPerBatch")
+    return max(1, size)
 
 
 def child_input(state: dict[str, Any], value: Any, scope: Scope, first: int, items: list[Any]) -> str:

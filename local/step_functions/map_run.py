@@ -15,7 +15,7 @@ from ministack.core.responses import now_iso
 from ministack.services import stepfunctions as engine
 
 from .errors import StateError
-from .expressions import render_as
+from .expressions import render_percentage, render_whole
 from .gateway import check_role
 from .map_items import batch_size, child_input, read_items
 from .map_results import inline_results, write_results, writes_to_s3
@@ -44,6 +44,8 @@ class _Child:
 
 async def run_distributed_map(state: dict[str, Any], value: Any, scope: Scope) -> Any:
     """Run a Distributed Map state once and return its result. Raises StateError."""
+    if scope.execution.machine.express:
+        raise StateError("States.Runtime", "An EXPRESS workflow cannot hold a Distributed Map.")
     scope.event("MapStateStarted", {"length": 0})
     run, scope.execution.interrupted = scope.execution.interrupted if scope.top else None, None
     if run:
@@ -70,13 +72,16 @@ class MapRun:
 
     def __init__(self, state: dict[str, Any], value: Any, scope: Scope, items: list[Any]) -> None:
         bound = scope.bindings({"input": value})
-        limits = {field: render_as((int, float), state[field], bound, field) if field in state else None
-                  for field in ("MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage")}
         self.state = state
         self.value = value
         # A threshold counts once it was set, by the definition or by UpdateMapRun; with none, no failure is tolerated.
-        self.tolerated = {"toleratedFailureCount": limits["ToleratedFailureCount"],
-                          "toleratedFailurePercentage": limits["ToleratedFailurePercentage"]}
+        self.tolerated: dict[str, float | None] = dict.fromkeys(("toleratedFailureCount", "toleratedFailurePercentage"))
+        if "ToleratedFailureCount" in state:
+            self.tolerated["toleratedFailureCount"] = render_whole(
+                state["ToleratedFailureCount"], bound, "ToleratedFailureCount")
+        if "ToleratedFailurePercentage" in state:
+            self.tolerated["toleratedFailurePercentage"] = render_percentage(
+                state["ToleratedFailurePercentage"], bound, "ToleratedFailurePercentage")
         size = batch_size(state, value, scope)
         self.children = [_Child(first, items[first:first + size]) for first in range(0, len(items), size)]
         self._changed = asyncio.Event()
@@ -88,7 +93,7 @@ class MapRun:
         self.arn = f"{machine.arn.replace(':stateMachine:', ':mapRun:')}/{label}:{uuid.uuid4()}"
         self.record: dict[str, Any] = {
             "mapRunArn": self.arn, "executionArn": scope.execution.arn, "status": "RUNNING", "startDate": now_iso(),
-            "maxConcurrency": int(limits["MaxConcurrency"] or 0), "redriveCount": 0,
+            "maxConcurrency": render_whole(state.get("MaxConcurrency", 0), bound, "MaxConcurrency"), "redriveCount": 0,
             **{name: limit or 0 for name, limit in self.tolerated.items()},
             "itemCounts": dict.fromkeys(_COUNTS, 0) | {"total": len(items), "pending": len(items)},
             "executionCounts": dict.fromkeys(_COUNTS, 0) | {"total": len(self.children), "pending": len(self.children)},

@@ -11,7 +11,7 @@ from typing import Any
 
 from .calls import ServiceError, call, dump
 from .errors import StateError
-from .expressions import render, render_as
+from .expressions import render, render_whole
 from .scope import Scope
 from .tokens import close_token, open_token, wait_for_answer
 
@@ -59,7 +59,7 @@ async def run_task(state: dict[str, Any], value: Any, scope: Scope) -> Any:
         bound = scope.bindings({"input": value})
         arguments = render(state["Arguments"], bound, "Arguments") if "Arguments" in state else value
         limit, heartbeat = (
-            render_as((int, float), state[field], bound, field) if field in state else None
+            render_whole(state[field], bound, field) if field in state else None
             for field in ("TimeoutSeconds", "HeartbeatSeconds"))
         service, _, action = resource.removeprefix("arn:aws:states:::").rpartition(":")
         details = {"resourceType": service, "resource": f"{action}{_CALLBACK if callback else ''}"}

@@ -45,26 +45,50 @@ run "model_id" {
   }
 }
 
-run "profile_id" {
+run "profiles_and_arns" {
   command = plan
 
   variables {
-    models = ["us.anthropic.claude-haiku-4-5-20251001-v1:0"]
+    models = [
+      "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+      "us.amazon.nova-2-lite-v1:0",
+      "global.amazon.nova-2-lite-v1:0",
+      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.openai.gpt-5.6-sol",
+      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+      "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-lite-v1:0:300k/abc123def456",
+    ]
   }
 
   assert {
-    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0"])
-    error_message = "A profile is the account's, in this Region."
+    condition = local.model_arns == tolist([
+      "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-lite-v1:0:300k/abc123def456",
+      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+    ])
+    error_message = "Models given in full are taken as they are; a profile does not open its model without the profile."
   }
 
   assert {
-    condition     = local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0"])
-    error_message = "The model behind a profile is called in any Region, by its id without the profile's prefix."
+    condition = local.profile_arns == tolist([
+      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0",
+      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-2-lite-v1:0",
+      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.openai.gpt-5.6-sol",
+    ])
+    error_message = "Profiles are the account's, in this Region."
   }
 
   assert {
-    condition     = length(local.model_arns) == 0
-    error_message = "A profile does not open its model without the profile."
+    condition = toset(local.profile_model_arns) == toset([
+      "arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0",
+      "arn:aws:bedrock:*::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
+      "arn:aws:bedrock:*::foundation-model/openai.gpt-5.6-sol",
+    ])
+    error_message = "Models behind profiles are called in any Region, by their ids without the profile's prefix."
+  }
+
+  assert {
+    condition     = length(local.profile_model_arns) == 3
+    error_message = "Two profiles of one model need that model once."
   }
 
   assert {
@@ -73,60 +97,9 @@ run "profile_id" {
       ]) == {
       test     = "StringEquals"
       variable = "bedrock:InferenceProfileArn"
-      values   = tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0"])
+      values   = local.profile_arns
     }
-    error_message = "Models behind a profile are invoked through that profile only."
-  }
-}
-
-run "global_profile" {
-  command = plan
-
-  variables {
-    models = ["global.amazon.nova-2-lite-v1:0"]
-  }
-
-  assert {
-    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0"]) && local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"])
-    error_message = "A global profile is a profile like others; the star also matches the empty Region of its models."
-  }
-}
-
-run "same_model_by_several_profiles" {
-  command = plan
-
-  variables {
-    models = ["us.amazon.nova-2-lite-v1:0", "global.amazon.nova-2-lite-v1:0"]
-  }
-
-  assert {
-    condition     = length(local.profile_arns) == 2 && length(local.profile_model_arns) == 1
-    error_message = "Two profiles of one model need that model once."
-  }
-}
-
-run "arns" {
-  command = plan
-
-  variables {
-    models = [
-      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
-      "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.titan-image-generator-v2:0/abc123def456",
-      "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.openai.gpt-5.6-sol",
-    ]
-  }
-
-  assert {
-    condition = local.model_arns == tolist([
-      "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.titan-image-generator-v2:0/abc123def456",
-      "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
-    ])
-    error_message = "Models given in full are taken as they are."
-  }
-
-  assert {
-    condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.openai.gpt-5.6-sol"]) && local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/openai.gpt-5.6-sol"])
-    error_message = "A profile given in full is that profile, and its id tells the model."
+    error_message = "Models behind profiles are invoked through these profiles only."
   }
 }
 

@@ -9,9 +9,29 @@ import jsonata
 
 # Step Functions adds these to JSONata's own, and takes $eval away.
 _ADDED = frozenset({"partition", "range", "hash", "random", "uuid", "parse"})
-_CHILDREN = ("lhs", "rhs", "lhs_object", "rhs_object", "expressions", "expression", "arguments", "procedure", "steps",
-             "stages", "predicate", "expr", "condition", "then", "_else", "body", "group", "terms", "pattern",
-             "update", "delete")  # fmt: skip
+_CHILDREN = (
+    "lhs",
+    "rhs",
+    "lhs_object",
+    "rhs_object",
+    "expressions",
+    "expression",
+    "arguments",
+    "procedure",
+    "steps",
+    "stages",
+    "predicate",
+    "expr",
+    "condition",
+    "then",
+    "_else",
+    "body",
+    "group",
+    "terms",
+    "pattern",
+    "update",
+    "delete",
+)
 
 
 @dataclass(slots=True)

@@ -52,7 +52,10 @@ class Call:
 
 @cache
 def call(resource: str) -> Call:
-    """Return what a rendered `Resource` calls. Raises KeyError or botocore's errors where there is no such thing."""
+    """Return what a rendered `Resource` calls. Raises KeyError or botocore's errors where there is no such thing.
+
+    An integration that no machine used so far is added to the tables above.
+    """
     callback = resource.endswith(CALLBACK)
     path = resource.removeprefix("arn:aws:states:::").removesuffix(CALLBACK)
     sdk = path.startswith("aws-sdk:")
@@ -97,8 +100,11 @@ def _problems(value: Any, shape: Any, sdk: bool, path: str) -> Iterator[str]:
             yield f"{path} is not an object"
             return
         yield from (f"{path}.{name} does not exist" for name in value if name not in members)
-        yield from (f"{path}.{name} is missing" for name, wire in members.items()
-                    if wire in shape.required_members and name not in value)  # fmt: skip
+        yield from (
+            f"{path}.{name} is missing"
+            for name, wire in members.items()
+            if wire in shape.required_members and name not in value
+        )
         for name in members.keys() & value.keys():
             yield from _problems(value[name], shape.members[members[name]], sdk, f"{path}.{name}")
     elif kind == "map":

@@ -6,6 +6,7 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
+
 from bedrock_batch import errors
 
 from . import services
@@ -15,7 +16,7 @@ from .machines import FILES, ROOT, State, all_states, definition, expressions, s
 each_task = pytest.mark.parametrize("state", tasks(), ids=str)
 each_map = pytest.mark.parametrize("state", [state for state in all_states() if state.type == "Map"], ids=str)
 each_update = pytest.mark.parametrize(
-    "state", [state for state in tasks() if services.call(state.body["Resource"]).service == "dynamodb"], ids=str
+    "state", [state for state in tasks() if "dynamodb:updateItem" in state.body["Resource"]], ids=str
 )
 
 
@@ -73,11 +74,16 @@ def test_bedrock_and_dynamodb_are_called_one_way_each() -> None:
     """The prefix of an error depends on the integration: DynamoDb. of the SDK's, DynamoDB. of the optimized one."""
     for state in tasks():
         called = services.call(state.body["Resource"])
-        prefixes = {name.split(".")[0] for field in ("Retry", "Catch") for rule in state.body.get(field, [])
-                    for name in rule["ErrorEquals"] if "." in name}  # fmt: skip
+        prefixes = {
+            name.split(".")[0]
+            for field in ("Retry", "Catch")
+            for rule in state.body.get(field, [])
+            for name in rule["ErrorEquals"]
+            if "." in name
+        }
         prefixes -= {"States", "Runtime", "Sandbox"}
         assert prefixes <= {called.prefix}
-        if called.service == "dynamodb":
+        if called.operation.name == "UpdateItem":
             assert called.sdk == called.callback, "the optimized integration cannot wait for a token"
 
 

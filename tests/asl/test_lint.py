@@ -77,7 +77,9 @@ def known_at_entry(chain: Chain) -> dict[str, set[str]]:
 
     Children of a Distributed Map see none of their parent's. Assign and Output of a state see its entry.
     """
-    everything = {name for state in chain.states.values() for way in state.ways() for name in way.rule.get("Assign", ())}
+    everything = {
+        name for state in chain.states.values() for way in state.ways() for name in way.rule.get("Assign", ())
+    }
     known = {name: set(everything) for name in chain.states}
     known[chain.start] = set()
     changed = True
@@ -126,10 +128,12 @@ def test_states_variable_is_read_where_it_has_the_member(state: State) -> None:
 
 @each_state
 def test_cause_of_an_error_may_be_absent(state: State) -> None:
-    """A time-out has none: alone it would be undefined, which fails the Catch itself; `&` and $exists live with it."""
+    """A time-out has none: alone it would be undefined, which fails the Catch itself; `&` and $type live with it."""
     for path, code in expressions(state.body):
         if ("errorOutput", "Cause") in reads(code).states:
-            assert "& $states.errorOutput.Cause" in code or "$exists($states.errorOutput.Cause) ?" in code, path
+            assert "& $states.errorOutput.Cause" in code or "$type($states.errorOutput.Cause) = 'string' ?" in code, (
+                path
+            )
 
 
 @each_task
@@ -170,7 +174,7 @@ def test_an_answer_that_stays_out_is_asked_for_again(state: State) -> None:
 
 def test_functions_are_all_retried_alike() -> None:
     blocks = [state.body["Retry"] for state in tasks() if services.call(state.body["Resource"]).service == "lambda"]
-    assert len(blocks) == 7
+    assert len(blocks) > 1
     assert all(block == blocks[0] for block in blocks)
 
 

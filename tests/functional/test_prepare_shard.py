@@ -17,11 +17,11 @@ REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}], "inf
 QUOTAS = {"min_records": 2, "max_records": 4, "max_file_bytes": 10**6}
 
 
-def plan_run(body: bytes, **changes: Any) -> tuple[S3, list[Shard]]:
+def plan_run(body: bytes, *, types: dict[str, str] | None = None, **changes: Any) -> tuple[S3, list[Shard]]:
     """Put a CSV table, plan it and write run.json."""
     clients.s3().put_object(Bucket=BUCKET, Key="in/t.csv", Body=body)
     s3 = S3(clients.s3())
-    found = sources.describe(s3, s3.find(f"s3://{BUCKET}/in/t.csv"), options={})
+    found = sources.describe(s3, s3.find(f"s3://{BUCKET}/in/t.csv"), options={"types": types})
     run_key = ids.run_key("monday")
     shards = plan.cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
     values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}
@@ -89,6 +89,13 @@ def test_a_file_over_the_quota_is_refused_and_leaves_nothing(aws: None) -> None:
     with pytest.raises(errors.TooLarge, match="max_records_per_job"):
         prepare_shard.handler(shard.to_json(), None)
     assert not list(s3.list(BUCKET, "runs/monday/input/"))
+
+
+def test_a_null_is_named_by_its_row_of_the_table(aws: None) -> None:
+    _, shards = plan_run(b"text,n\n1,a\n2,b\n3,c\n4,d\n5,e\n,f\n", types={"text": "int64"})
+    prepare_shard.handler(shards[0].to_json(), None)
+    with pytest.raises(errors.MalformedInput, match=r'Row 6 of the table .* column "text"'):
+        prepare_shard.handler(shards[1].to_json(), None)
 
 
 def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCaptureFixture) -> None:

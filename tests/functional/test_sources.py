@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError, ResponseStreamingError
 
 from bedrock_batch import errors, plan
 from bedrock_batch.adapters import clients, sources
@@ -91,10 +92,17 @@ def test_csv_shards_follow_marks_that_are_far_apart(s3: S3, monkeypatch: pytest.
 
 
 def test_csv_blocks_are_cut_at_records(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [[str(i), text] for i, text in enumerate(HOSTILE)]
+    rows = [[text, str(i)] for i, text in enumerate(HOSTILE)]
     found = describe(s3, put("t.csv", csv_bytes([["a", "b"], *rows])), limit=len(rows) - 1)
-    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 7)
-    assert [list(row.values()) for row in read_all(s3, found)] == rows[:-1]
+    for size in range(5, 25):
+        monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", size)
+        assert [list(row.values()) for row in read_all(s3, found, max_records=100)] == rows[:-1]
+
+
+def test_csv_shard_may_begin_with_what_looks_like_a_byte_order_mark(s3: S3) -> None:
+    body = "\ufeffa,b\n\ufeff1,x\n\ufeff2,x\n\ufeff3,x\n\ufeff4,x\n".encode()
+    rows = read_all(s3, describe(s3, put("t.csv", body)), max_records=2)
+    assert [row["a"] for row in rows] == ["\ufeff1", "\ufeff2", "\ufeff3", "\ufeff4"]
 
 
 def test_csv_without_header_with_other_dialect(s3: S3) -> None:
@@ -200,7 +208,11 @@ def test_limit_reads_no_further(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
-        ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,c\n1,2\n"}, errors.SchemaMismatch, r'0\.csv has a column "b" and .*1'),
+        (
+            {"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,c\n1,2\n"},
+            errors.SchemaMismatch,
+            r'0\.csv has a column "b" and .*1',
+        ),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"b,a\n1,2\n"}, errors.SchemaMismatch, r'1\.csv has the column "b"'),
         ({"x/0.csv": b"a,b,a\n1,2,3\n"}, errors.MalformedInput, 'two columns named "a"'),
         ({"x/0.csv": b"a,b\n"}, errors.EmptyInput, r"x/0\.csv"),
@@ -284,3 +296,62 @@ def test_lines_survive_line_separators(s3: S3, monkeypatch: pytest.MonkeyPatch) 
     assert s3.put_lines(BUCKET, "l.jsonl", values) == 3
     monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 5)
     assert list(s3.lines(BUCKET, "l.jsonl")) == values
+
+
+class BreakingBody:
+    """A body that breaks off as often as `times` says."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def read(self) -> bytes:
+        self.times -= 1
+        if self.times >= 0:
+            raise ResponseStreamingError(error="connection broken")
+        return b"whole"
+
+
+class FakeClient:
+    """A client that answers every call with one thing."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def get_object(self, **request: Any) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return {"Body": self.answer}
+
+    head_object = get_object
+
+    def get_paginator(self, name: str) -> "FakeClient":
+        return self
+
+    def paginate(self, **request: Any) -> Iterator[Any]:
+        yield self.get_object(**request)
+
+
+def test_a_body_that_breaks_off_is_read_again() -> None:
+    assert S3(FakeClient(BreakingBody(3))).read("b", "k") == b"whole"
+    with pytest.raises(ResponseStreamingError):
+        S3(FakeClient(BreakingBody(4))).read("b", "k")
+
+
+@pytest.mark.parametrize(
+    ("uri", "code", "message"),
+    [
+        ("s3://bucket/k.csv", "403", r"s3:GetObject on arn:aws:s3:::bucket/k\.csv"),
+        ("s3://bucket/p/", "AccessDenied", r"s3:ListBucket on arn:aws:s3:::bucket, .*S3 says: no kms:Decrypt"),
+        ("s3://bucket/k.csv", "404", "does not exist"),
+    ],
+)
+def test_refusals_of_s3_name_the_permission(uri: str, code: str, message: str) -> None:
+    refusal = ClientError({"Error": {"Code": code, "Message": "no kms:Decrypt"}}, "GetObject")
+    with pytest.raises(errors.InputNotFound, match=message):
+        S3(FakeClient(refusal)).find(uri)
+
+
+def test_other_errors_of_s3_go_on_as_they_are() -> None:
+    refusal = ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
+    with pytest.raises(ClientError, match="SlowDown"):
+        S3(FakeClient(refusal)).read("b", "k")

@@ -1,17 +1,21 @@
 """The local AWS for these tests: one engine per session, started through the launcher."""
 
+import functools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
 
 from local.process import Engine, start_engine
+
+if TYPE_CHECKING:
+    from tests.local.bench import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "000000000000"
@@ -33,28 +37,31 @@ def engine(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
+@functools.cache
+def _client(url: str, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        # the service is to refuse what is wrong, not the client
+        config=Config(retries={"total_max_attempts": 1}, proxies={}, parameter_validation=False),
+    )
+
+
 @dataclass
 class Aws:
-    """Clients of a local AWS, made when first asked for."""
+    """A local AWS and its clients: `aws.s3`, `aws.service_quotas`, …"""
 
     url: str
-    _clients: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, service: str) -> Any:
-        name = service.replace("_", "-")
-        if name not in self._clients:
-            self._clients[name] = boto3.client(
-                name,
-                endpoint_url=self.url,
-                region_name="us-east-1",
-                aws_access_key_id="test",
-                aws_secret_access_key="test",
-                # the service is to refuse what is wrong, not the client
-                config=Config(retries={"total_max_attempts": 1}, proxies={}, parameter_validation=False),
-            )
-        return self._clients[name]
+        return _client(self.url, service.replace("_", "-"))
 
-    def make_role(self, name: str, *, service: str, policy: list[dict[str, Any]] | None = None, **condition: Any) -> str:
+    def make_role(
+        self, name: str, *, service: str, policy: list[dict[str, Any]] | None = None, **condition: Any
+    ) -> str:
         """Create a role that `service` may assume, and return its ARN."""
         trust: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
         if condition:
@@ -91,3 +98,22 @@ def aws(engine: Engine) -> Aws:
     """An empty account."""
     engine.reset()
     return Aws(engine.url)
+
+
+@pytest.fixture
+def bench(engine: Engine, aws: Aws) -> "Bench":
+    """A bucket, a role, a queue with all job events, and jobs in a hurry."""
+    from tests.local.bench import Bench
+
+    aws.s3.create_bucket(Bucket="runs")
+    role = aws.make_role(
+        "batch",
+        service="bedrock.amazonaws.com",
+        StringEquals={"aws:SourceAccount": ACCOUNT},
+        ArnEquals={"aws:SourceArn": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/*"},
+    )
+    queue, queue_arn = aws.make_queue("events")
+    aws.events.put_rule(Name="all", EventPattern=json.dumps({"source": ["aws.bedrock"]}))
+    aws.events.put_targets(Rule="all", Targets=[{"Id": "q", "Arn": queue_arn}])
+    engine.configure(seconds_per_status=0.02)
+    return Bench(engine, aws, role, queue)

@@ -65,7 +65,8 @@ class Account:
 
     def ended(self, arn: str) -> Json:
         """Wait for the end of an execution and describe it."""
-        return until(lambda: self.sfn.describe_execution(executionArn=arn), lambda e: e["status"] != "RUNNING")
+        end: Json = until(lambda: self.sfn.describe_execution(executionArn=arn), lambda e: e["status"] != "RUNNING")
+        return end
 
     def events(self, arn: str) -> list[Json]:
         """Return the first 1,000 events of an execution."""
@@ -102,7 +103,7 @@ class Account:
 
 
 @cache
-def _client(service: str, url: str, access_key: str, secret_key: str) -> Any:
+def _client(service: Any, url: str, access_key: str, secret_key: str) -> Any:
     return boto3.client(service, endpoint_url=url, region_name="us-east-1", aws_access_key_id=access_key,
                         aws_secret_access_key=secret_key,
                         config=Config(retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}))

@@ -13,7 +13,9 @@ JOBS = "Sum of in-progress and submitted batch inference jobs using a base model
 
 def quotas(aws: Aws, operation: str) -> dict[str, dict[str, Any]]:
     """Return all quotas of Bedrock by name, read in small pages."""
-    pages = aws.service_quotas.get_paginator(operation).paginate(ServiceCode="bedrock", PaginationConfig={"PageSize": 40})
+    pages = aws.service_quotas.get_paginator(operation).paginate(
+        ServiceCode="bedrock", PaginationConfig={"PageSize": 40}
+    )
     return {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
 
 

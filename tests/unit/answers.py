@@ -11,10 +11,20 @@ CONVERSE = {
 }
 TITAN = {"embedding": "embedding", "input_tokens": "inputTextTokenCount"}
 
-_UNUSED = (
-    "text reasoningContent toolUse toolResult image audio video document guardContent cachePoint citationsContent"
-    " searchResult"
-).split()
+_UNUSED = [
+    "text",
+    "reasoningContent",
+    "toolUse",
+    "toolResult",
+    "image",
+    "audio",
+    "video",
+    "document",
+    "guardContent",
+    "cachePoint",
+    "citationsContent",
+    "searchResult",
+]
 
 
 def block(**members: Any) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def test_leftovers_may_still_be_answered(code: str) -> None:
     assert is_leftover("failed", code)
 
 
-@pytest.mark.parametrize("code", ["400", "403", "404", "424", "50", "5000", "5xx", "EmptyAnswer", "ValidationException"])
+@pytest.mark.parametrize(
+    "code", ["400", "403", "404", "424", "50", "5000", "5xx", "EmptyAnswer", "ValidationException"]
+)
 def test_what_fails_by_its_own_making_is_no_leftover(code: str) -> None:
     assert not is_leftover("failed", code)
 

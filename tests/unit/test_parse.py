@@ -125,6 +125,11 @@ def test_an_answer_that_holds_nothing(output: dict[str, Any]) -> None:
     assert text(line(ID, output)) == Answer(ID, None)
 
 
+@pytest.mark.parametrize("choices", [[], [None], [{"message": None}], None])
+def test_a_list_without_the_element_asked_for(choices: Any) -> None:
+    assert text(line(ID, {"choices": choices, "usage": {"prompt_tokens": 5}}), OPENAI) == Answer(ID, None, None, 5)
+
+
 @pytest.mark.parametrize("parse", [text, vector])
 @pytest.mark.parametrize(
     ("members", "code", "message"),
@@ -138,7 +143,11 @@ def test_an_answer_that_holds_nothing(output: dict[str, Any]) -> None:
         ({"error": {"errorCode": 400, "errorMessage": "late", "expired": True}}, "expired", "late"),
         ({"error": {"errorMessage": "late"}, "expired": True}, "expired", "late"),
         ({"expired": True}, "expired", "the job's time was over before the record's turn"),
-        ({"modelOutput": {"embedding": [1]}, "error": {"errorCode": 500}}, "500", "Bedrock gave no error message"),
+        (
+            {"modelOutput": {"embedding": [1, 2, 3]}, "error": {"errorCode": 500}},
+            "500",
+            "Bedrock gave no error message",
+        ),
         ({"modelOutput": None, "error": None}, "EmptyAnswer", "the output line holds neither modelOutput nor error"),
         ({}, "EmptyAnswer", "the output line holds neither modelOutput nor error"),
     ],
@@ -180,6 +189,8 @@ def test_odd_values_do_not_cost_the_answer(output: dict[str, Any], found: bytes)
 def test_odd_numbers_beside_the_answer_become_nulls_or_integers() -> None:
     odd = text(line(ID, {**converse("hi"), "stopReason": 7, "usage": {"inputTokens": 7.0, "outputTokens": 1.5}}))
     assert (odd.stop_reason, odd.input_tokens, odd.output_tokens) == ("7", 7, None)
+    odd = text(line(ID, {**converse("hi"), "usage": {"inputTokens": 2**63, "outputTokens": -1}}))
+    assert (odd.stop_reason, odd.input_tokens, odd.output_tokens) == ("end_turn", None, None)
 
 
 def test_an_answer_that_cannot_be_read_is_a_failure_of_its_record_alone() -> None:
@@ -201,7 +212,9 @@ def test_an_answer_that_cannot_be_read_is_a_failure_of_its_record_alone() -> Non
         pytest.param(b"\xef\xbb\xbf" + line(ID, converse("hi")), "hi", id="byte order mark"),
         pytest.param(line(ID, converse("hi")) + b"\r", "hi", id="CRLF"),
         pytest.param(line(ID, converse("hi")).replace(b"say", b"\xff\xfe"), "hi", id="echo in another encoding"),
-        pytest.param(line(ID, converse("hi")).replace(b'"modelInput": {', b'"modelInput": {"x": NaN, '), "hi", id="NaN"),
+        pytest.param(
+            line(ID, converse("hi")).replace(b'"modelInput": {', b'"modelInput": {"x": NaN, '), "hi", id="NaN"
+        ),
     ],
 )
 def test_text_comes_through_unharmed(raw: bytes, value: str) -> None:
@@ -212,15 +225,17 @@ def test_lines_are_split_at_newlines_only_and_blank_ones_passed_over() -> None:
     """D20: a blank line, CRLF, a trailing newline and U+2028 within a text."""
     lines = [line(str(number), converse(f"a\u2028{number}")) for number in range(4)]
     raw = lines[0] + b"\n\n" + lines[1] + b"\r\n \r\n" + lines[2] + b"\n" + lines[3] + b"\n\n"
-    results = text_parser(CONVERSE)(raw)
-    assert [(found.record_id, found.value.decode()) for found in results if isinstance(found, Answer)] == [
-        (str(number), f"a\u2028{number}") for number in range(4)
+    assert text_parser(CONVERSE)(raw) == [
+        Answer(str(number), f"a\u2028{number}".encode(), "end_turn", 7, 3) for number in range(4)
     ]
-    slow = embedding_parser(TITAN, 1)(raw.replace(b"\n", b"\n\n"))
-    assert [found.record_id for found in slow if isinstance(found, Answer)] == ["0", "1", "2", "3"]
+    assert [found and found.record_id for found in embedding_parser(TITAN, 1)(raw)] == ["0", "1", "2", "3"]
+    assert [found and found.record_id for found in text_parser({"text": "usage.totalTokens"})(raw)] == [*"0123"]
 
 
-@pytest.mark.parametrize("broken", [b'{"recordId": "a", "modelOut', b"null", b"[]", b'"x"', b"{}}", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "broken",
+    [b'{"recordId": "a", "modelOut', b"null", b"[]", b'"x"', b"{}}", b"[" * 99_999, b'{"modelInput":' + b"[" * 99_999],
+)
 def test_a_line_that_is_no_object_is_told_and_harms_no_other(broken: bytes) -> None:
     raw = b"\n".join([line("a", converse("hi")), broken, line("b", converse("ho"))])
     results = text_parser(CONVERSE)(raw)
@@ -247,7 +262,9 @@ NOVA_VECTOR = {"embedding": "embeddings[0].embedding"}
             4,
             id="titan v2",
         ),
-        pytest.param(TITAN, {"embedding": [0.5, -1, 0.002], "inputTextTokenCount": 4, "message": None}, 4, id="titan mm"),
+        pytest.param(
+            TITAN, {"embedding": [0.5, -1, 0.002], "inputTextTokenCount": 4, "message": None}, 4, id="titan mm"
+        ),
         pytest.param(
             NOVA_VECTOR,
             {"embeddings": [{"embeddingType": "TEXT", "embedding": [0.5, -1, 0.002], "truncatedCharLength": 9}]},
@@ -258,6 +275,9 @@ NOVA_VECTOR = {"embedding": "embeddings[0].embedding"}
             {"embedding": "embeddings.float[0]"}, {"embeddings": {"float": [[0.5, -1, 0.002]]}}, None, id="cohere"
         ),
         pytest.param({"embedding": "a/b~c"}, {"a/b~c": [0.5, -1, 0.002]}, None, id="key with pointer characters"),
+        pytest.param(
+            {"embedding": "a~1b"}, {"a/b": [9, 9, 9], "a~1b": [0.5, -1, 0.002]}, None, id="key like an escape"
+        ),
         pytest.param(TITAN, {"embedding": [0.5, -1, 0.002], "inputTextTokenCount": 4.0}, 4, id="odd token count"),
     ],
 )

@@ -24,6 +24,9 @@ from bedrock_batch.plan import Layout
 CONCURRENT_FILES = 2
 """Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
 
+_BLOCK_BYTES = 2 << 20
+"""Parsed at once: several times this is in memory, as bytes, columns and rendered lines."""
+
 _BOM = b"\xef\xbb\xbf"
 _FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK": "zip"}
 _ROW = re.compile(r"Row #(\d+)")
@@ -86,7 +89,7 @@ def read(
     columns: Sequence[str],
     row: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield all records between the piece's bytes, its `skip` and `tail` included, in batches of some 8 MB.
+    """Yield all records between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
 
     `row` is the source's row (from 1) of the first of them, for messages.
     """
@@ -152,11 +155,12 @@ def _whole_records(chunks: Iterable[bytes], quote: bytes) -> Iterator[bytes]:
     """Cut a stream that begins at a record into blocks of whole records."""
     rest = b""
     for chunk in chunks:
-        data = rest + chunk
-        end = _last_end(data, quote)
-        if end:
-            yield data[:end]
-        rest = data[end:]
+        for start in range(0, len(chunk), _BLOCK_BYTES):
+            data = rest + chunk[start : start + _BLOCK_BYTES]
+            end = _last_end(data, quote)
+            if end:
+                yield data[:end]
+            rest = data[end:]
     if rest:
         yield rest
 

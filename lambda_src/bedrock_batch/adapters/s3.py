@@ -19,7 +19,7 @@ from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
 PART_BYTES = 8 << 20
 """What one request reads or uploads; S3 takes 10,000 parts an object, so 80 GB."""
 
-_READ_AHEAD = 3
+_READ_AHEAD = 2
 _BODY_ATTEMPTS = 4
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*)", re.DOTALL)
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
@@ -99,16 +99,17 @@ class S3:
         if etag is not None:
             request["IfMatch"] = etag
         # botocore retries requests, but not a body that breaks off.
-        for attempt in range(1, _BODY_ATTEMPTS + 1):
+        attempts = _BODY_ATTEMPTS
+        while True:
             try:
                 data: bytes = self._client.get_object(**request)["Body"].read()
                 return data
             except ClientError as err:
                 _refuse(err, bucket, key, "s3:GetObject")
             except (HTTPClientError, IncompleteReadError):
-                if attempt == _BODY_ATTEMPTS:
+                attempts -= 1
+                if not attempts:
                     raise
-        raise AssertionError("unreachable")
 
     def stream(
         self, bucket: str, key: str, *, start: int, end: int, etag: str | None = None
@@ -170,7 +171,7 @@ class S3:
 
 
 class Writer:
-    """A streaming upload in 8 MB parts, one on its way while the next fills; `size` is what was written.
+    """A streaming upload in parts of 8 MB or more, one on its way while the next fills; `size` is what was written.
 
     A body below 8 MB is one PutObject.
     """
@@ -180,18 +181,18 @@ class Writer:
         self._empty = empty
         self._client = client
         self._target = {"Bucket": bucket, "Key": key}
-        self._buffer = bytearray()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._upload: dict[str, str] = {}
         self._parts: list[Future[dict[str, Any]]] = []
         self._pool = ThreadPoolExecutor(1)
 
     def write(self, data: bytes) -> int:
-        self._buffer += data
+        self._waiting.append(bytes(data))
+        self._waiting_bytes += len(data)
         self.size += len(data)
-        while len(self._buffer) >= PART_BYTES:
-            part = bytes(memoryview(self._buffer)[:PART_BYTES])
-            del self._buffer[:PART_BYTES]
-            self._send(part)
+        if self._waiting_bytes >= PART_BYTES:
+            self._send(self._take())
         return len(data)
 
     def __enter__(self) -> Self:
@@ -210,6 +211,11 @@ class Writer:
             else:
                 self._abort()
 
+    def _take(self) -> bytes:
+        data = b"".join(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
+        return data
+
     def _send(self, part: bytes) -> None:
         if not self._upload:
             answer = self._client.create_multipart_upload(**self._target)
@@ -227,11 +233,11 @@ class Writer:
 
     def _finish(self) -> None:
         if not self._upload:
-            if self._buffer or self._empty:
-                self._client.put_object(**self._target, Body=bytes(self._buffer))
+            if self._waiting_bytes or self._empty:
+                self._client.put_object(**self._target, Body=self._take())
             return
-        if self._buffer:
-            self._send(bytes(self._buffer))
+        if self._waiting_bytes:
+            self._send(self._take())
         parts = [part.result() for part in self._parts]
         self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts})
 
@@ -264,9 +270,10 @@ def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoRetur
         raise InputNotFound(f"{uri} does not exist ({code}). A prefix must end in a slash.") from err
     if code in _DENIED:
         resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
+        said = err.response["Error"].get("Message", "")
         raise InputNotFound(
-            f"{uri} may not be read: the function's role needs {permission} on {resource}. "
-            "List the bucket in the module's input_buckets. A missing object looks "
-            "the same to a role without s3:ListBucket."
+            f"{uri} may not be read: the function's role needs {permission} on {resource}, and the key's "
+            "kms:Decrypt where it is encrypted with one. List the bucket in the module's input_buckets. To a role "
+            f"without s3:ListBucket a missing object looks the same. S3 says: {said}"
         ) from err
     raise err

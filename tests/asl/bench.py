@@ -1,0 +1,256 @@
+"""Runs the real machines on the scripted Step Functions: prepares a run's documents, starts it, collects its ends."""
+
+import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from bedrock_batch import ids, review
+from bedrock_batch.contracts import Joined
+from tests.unit.factories import make_prepared, make_run, make_shard
+
+from .histories import Ended
+from .machines import ACCOUNT, FILES, REGION, Json, chains, rendered
+
+BUCKET = "runs-bucket"
+ROWS = 100
+Script = dict[str, list[Json]]
+
+
+def ok(result: Json | None = None, **more: Any) -> Json:
+    return {"result": result or {}, **more}
+
+
+def payload(value: Any) -> Json:
+    return ok({"Payload": value})
+
+
+def error(name: str, cause: str | None = "on purpose", *, times: int = 1) -> Json:
+    return {"error": name, "cause": cause, "times": times}
+
+
+def wake(after: float = 0.01) -> Json:
+    """The job's event arrives so many seconds after the token was parked."""
+    return {"park": after}
+
+
+LOST: Json = {"park": None}
+"""The job's event never arrives."""
+
+
+def got(status: str, *, times: int = 1, **more: Any) -> Json:
+    return ok({"Status": status, **more}, times=times)
+
+
+def job_arn(shard: int) -> str:
+    return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-invocation-job/job{shard:09d}"
+
+
+def job_name(run: str, shard: int = 0) -> str:
+    return ids.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, shard=shard)
+
+
+def execution_arn(run: str) -> str:
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:run:{run}"
+
+
+def joined(run: str, shard: int) -> Json:
+    return Joined(
+        shard=shard,
+        rows=ROWS,
+        output_key=ids.output_key(run, shard, "parquet"),
+        bytes=1,
+        leftovers=0,
+        outcomes={"succeeded": ROWS},
+        input_tokens=1,
+        output_tokens=1,
+    ).to_json()
+
+
+def planned(run: str, shards: int) -> Json:
+    return {
+        "run_id": run,
+        "bucket": BUCKET,
+        "prefix": ids.run_prefix(run),
+        "run_key": ids.run_key(run),
+        "plan_key": ids.plan_key(run),
+        "rows": shards * ROWS,
+        "shards": shards,
+        "dry_run": False,
+    }
+
+
+def reviewed(run: str, shards: int, **changes: Any) -> Json:
+    estimate = {"rows": shards * ROWS, "records": shards * ROWS, "jobs": shards}
+    return (
+        planned(run, shards)
+        | {"estimate": estimate, "jobs": shards, "jobs_key": ids.jobs_key(run, 0), "max_concurrent_jobs": 20}
+        | changes
+    )
+
+
+def gathered(run: str, shards: int, *, joins: int = 0) -> Json:
+    return reviewed(run, shards) | {"joins": joins, "joins_key": ids.joins_key(run, 0)}
+
+
+def finished(run: str, shards: int) -> Json:
+    return {
+        "run_id": run,
+        "output_uri": f"s3://{BUCKET}/{ids.output_prefix(run)}",
+        "rows": shards * ROWS,
+        "report_uri": f"s3://{BUCKET}/{ids.report_key(run)}",
+        "outcomes": {},
+        "jobs": shards,
+    }
+
+
+def good_script(run: str, shards: int) -> Script:
+    """Return the answers of a run in which nothing goes wrong."""
+    each: Script = {}
+    for n in range(shards):
+        each[f"Prepare shard/{n}"] = [payload(make_prepared(n).to_json())]
+        each[f"Create job/{n}"] = [ok({"JobArn": job_arn(n)})]
+        each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
+    return each | {
+        "Record run": [ok()],
+        "Plan run": [payload(planned(run, shards))],
+        "Review run": [payload(reviewed(run, shards))],
+        "Record intent": [ok({"Attributes": {"pk": {"S": "job/…"}, "status": {"S": "Submitting"}}})],
+        "Wait for job": [wake()],
+        "Get job": [got("Completed", ProcessedRecordCount=ROWS)],
+        "Record end": [ok()],
+        "Gather leftovers": [payload(gathered(run, shards))],
+        "Finish run": [payload(finished(run, shards))],
+        "Record run end": [ok()],
+    }
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A scripted Step Functions with the machines on it."""
+
+    url: str
+    folder: Path
+
+    @cached_property
+    def sfn(self) -> Any:
+        return self._client("stepfunctions")
+
+    @cached_property
+    def s3(self) -> Any:
+        return self._client("s3")
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}, max_pool_connections=16),
+        )
+
+    def deploy(self) -> None:
+        self.s3.create_bucket(Bucket=BUCKET)
+        for name in FILES:
+            # The history of an EXPRESS execution is not to be had, so here the event machine is STANDARD too.
+            self.sfn.create_state_machine(
+                name=name,
+                definition=json.dumps(rendered(name)),
+                type="STANDARD",
+                roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
+            )
+
+    def start_run(self, name: str, script: Script, *, shards: int = 1, check_seconds: int = 60) -> None:
+        """Write what the functions would have written, and start the run."""
+        # An override for all shards must not lose against the good script's answer for one.
+        replaced = {key for key in good_script(name, shards) if key.split("/")[0] in script}
+        good = {key: answers for key, answers in good_script(name, shards).items() if key not in replaced}
+        self._write_documents(name, shards, check_seconds)
+        self.start("run", name, good | script, {"s3_uri": "s3://bucket/t.csv"})
+
+    def start(self, machine: str, name: str, script: Script, value: Any) -> None:
+        (self.folder / f"{name}.json").write_text(json.dumps(script))
+        arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
+        self.sfn.start_execution(stateMachineArn=arn, name=name, input=json.dumps(value))
+
+    def _write_documents(self, name: str, shards: int, check_seconds: int) -> None:
+        run = make_run(run_id=name, execution_arn=execution_arn(name), bucket=BUCKET, shards=shards)
+        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=ids.run_key(name)) for n in range(shards)]
+        prepared = [make_prepared(n) for n in range(shards)]
+        jobs = (line | {"check_seconds": check_seconds} for line in review.first_round(run, plan, prepared))
+        joins = (line for _, line in review.joins(plan, {shard.shard: shard for shard in prepared}))
+        self._put_lines(ids.plan_key(name), (shard.to_json() for shard in plan))
+        self._put_lines(ids.jobs_key(name, 0), jobs)
+        self._put_lines(ids.joins_key(name, 0), joins)
+
+    def _put_lines(self, key: str, lines: Iterable[Json]) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, lines)).encode())
+
+    def ended(self, machine: str, name: str) -> Ended:
+        """Wait for the end of an execution and return it with its children. Raises TimeoutError after 40 s."""
+        arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{machine}:{name}"
+        deadline = time.monotonic() + 40
+        while (described := self.sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name} still runs: {self._events(arn)[-3:]}")
+            time.sleep(0.02)
+        ended = Ended(machine, described, self._events(arn))
+        for map_run in self.sfn.list_map_runs(executionArn=arn)["mapRuns"]:
+            label = map_run["mapRunArn"].rpartition("/")[2].split(":")[0]
+            for child in self.sfn.list_executions(mapRunArn=map_run["mapRunArn"], maxResults=1000)["executions"]:
+                child_arn = child["executionArn"]
+                description = self.sfn.describe_execution(executionArn=child_arn)
+                ended.children.append(Ended(f"{machine}/{label}", description, self._events(child_arn)))
+        return ended
+
+    def until_reached(self, run: str, label: str, state: str) -> None:
+        """Wait until the only child of a Map is in a state."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for map_run in self.sfn.list_map_runs(executionArn=execution_arn(run))["mapRuns"]:
+                if f"/{label}:" in map_run["mapRunArn"]:
+                    for child in self.sfn.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]:
+                        reached = Ended("", child, self._events(child["executionArn"])).visited()
+                        if reached[-1:] == [state]:
+                            return
+            time.sleep(0.02)
+        raise TimeoutError(f"{run} does not reach {state}")
+
+    def stop(self, run: str) -> None:
+        self.sfn.stop_execution(executionArn=execution_arn(run))
+
+    def redrive(self, run: str) -> None:
+        self.sfn.redrive_execution(executionArn=execution_arn(run))
+
+    def all_ended(self, names: Iterable[tuple[str, str]]) -> dict[str, Ended]:
+        """Collect executions, given as pairs of machine and name, some at a time."""
+        pairs = list(names)
+        with ThreadPoolExecutor(4) as pool:
+            return dict(zip((name for _, name in pairs), pool.map(lambda pair: self.ended(*pair), pairs), strict=True))
+
+    def _events(self, arn: str) -> list[Json]:
+        pages = self.sfn.get_paginator("get_execution_history").paginate(executionArn=arn, maxResults=1000)
+        return [event for page in pages for event in page["events"]]
+
+    def results(self, key: str) -> list[Json]:
+        """Read the file of a Map's successful children, named by its manifest."""
+        manifest = json.loads(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+        bodies = (
+            self.s3.get_object(Bucket=BUCKET, Key=file["Key"])["Body"].read().decode()
+            for file in manifest["ResultFiles"]["SUCCEEDED"]
+        )
+        return [json.loads(line) for body in bodies for line in body.split("\n")]
+
+
+def troubles(machine: str, state: str) -> list[Json]:
+    """Return the errors that the state retries, as many as each of its retriers puts up with."""
+    found = next(chain.states[state] for chain in chains(machine) if state in chain.states)
+    return [error(name) for rule in found.retriers() for name in rule["ErrorEquals"][: rule["MaxAttempts"]]]

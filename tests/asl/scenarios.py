@@ -1,0 +1,277 @@
+"""The scenario table: what services answer, and which way the machines go then."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_batch.contracts import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+
+from .bench import (
+    LOST,
+    Script,
+    error,
+    finished,
+    gathered,
+    got,
+    job_arn,
+    job_name,
+    joined,
+    ok,
+    payload,
+    reviewed,
+    troubles,
+    wake,
+)
+from .machines import Json
+
+# --- A job: the child of Run jobs, in a run of one shard ---
+
+CREATED = ["Record intent", "Created before?", "Create job"]
+WAITED = ["Wait for job", "Get job", "Job over?"]
+ENDED = ["Record end", "Join shard", "Shard joined"]
+GIVEN_UP = ["Join shard", "Shard joined"]
+EARLY_EVENT = "DynamoDb.ConditionalCheckFailedException"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: the answers that differ from the good ones, the states it visits, and what it returns."""
+
+    name: str
+    script: Script
+    path: list[str]
+    status: str = "Completed"
+    message: str = ""
+    joined: bool = True
+    check_seconds: int = 60
+
+    def answers(self) -> Script:
+        """Return the script, with the join that a child leaves over when its own fails."""
+        left_over = {} if self.joined else {"Gather leftovers": [payload(gathered(self.name, 1, joins=1))]}
+        return self.script | left_over
+
+    def output(self) -> Json:
+        returned: Json = {"shard": 0, "job_name": job_name(self.name), "status": self.status, "message": self.message}
+        return returned | ({"joined": joined(self.name, 0)} if self.joined else {})
+
+
+def taken_name(*found: Json) -> Script:
+    answer = ok({"InvocationJobSummaries": list(found)} if found else {})
+    return {"Create job": [error("Bedrock.ConflictException", "taken")], "Find job": [answer]}
+
+
+def listed(run: str, **changes: Any) -> Json:
+    return {"JobName": job_name(run), "JobArn": job_arn(0), "Status": "InProgress"} | changes
+
+
+# The tables are laid out by hand: formatted, a scenario would be as long as a screen.
+JOBS = [
+    Job("good", {}, CREATED + WAITED + ENDED),
+    *(
+        Job(f"ends-{status}", {"Get job": [got(status, Message="as it is")]}, CREATED + WAITED + ENDED, status,
+            "as it is")
+        for status in TERMINAL_STATUSES
+    ),
+    *(
+        Job(f"still-{status}", {"Wait for job": [wake(), wake()], "Get job": [got(status), got("Completed")]},
+            CREATED + WAITED + WAITED + ENDED)
+        for status in IN_FLIGHT_STATUSES
+    ),
+    Job("status-nobody-listed", {"Get job": [got("Paused")]}, CREATED + WAITED + ENDED, "Paused"),
+    Job("early-event", {"Wait for job": [error(EARLY_EVENT)]},
+        [*CREATED, "Wait for job", "Pause", "Get job", "Job over?", *ENDED]),
+    Job("event-of-an-end-that-get-does-not-see-yet",
+        {"Wait for job": [error(EARLY_EVENT, times=3)], "Get job": [got("InProgress", times=2), got("Stopped")]},
+        CREATED + ["Wait for job", "Pause", "Get job", "Job over?"] * 3 + ENDED, "Stopped"),
+    Job("lost-event",
+        {"Wait for job": [LOST, LOST], "Get job": [got("InProgress"), got("Completed")]},
+        CREATED + WAITED + WAITED + ENDED, check_seconds=1),
+    Job("lost-event-then-one-that-comes",
+        {"Wait for job": [LOST, wake()], "Get job": [got("Scheduled"), got("Completed")]},
+        CREATED + WAITED + WAITED + ENDED, check_seconds=1),
+    Job("created-before",
+        {"Record intent": [ok({"Attributes": {"job_arn": {"S": job_arn(0)}, "task_token": {"S": "SECRET"}}})]},
+        ["Record intent", "Created before?", "Get job", "Job over?", *ENDED]),
+    Job("created-before-and-not-over",
+        {"Record intent": [ok({"Attributes": {"job_arn": {"S": job_arn(0)}}})],
+         "Get job": [got("Validating"), got("Failed", Message="no")]},
+        ["Record intent", "Created before?", "Get job", "Job over?", *WAITED, *ENDED], "Failed", "no"),
+    Job("quota-full-for-hours", {"Create job": [error("Bedrock.ServiceQuotaExceededException", times=50),
+                                                ok({"JobArn": job_arn(0)})]}, CREATED + WAITED + ENDED),
+    Job("quota-full-for-ever", {"Create job": [error("Bedrock.ServiceQuotaExceededException", "none", times=1001)]},
+        CREATED + ENDED, NOT_CREATED, "Bedrock.ServiceQuotaExceededException: none"),
+    Job("refused", {"Create job": [error("Bedrock.ValidationException", "no such model")]},
+        CREATED + ENDED, NOT_CREATED, "Bedrock.ValidationException: no such model"),
+    Job("forbidden", {"Create job": [error("Bedrock.AccessDeniedException", None)]},
+        CREATED + ENDED, NOT_CREATED, "Bedrock.AccessDeniedException: null"),
+    Job("throttled-for-ever", {"Create job": [error("Bedrock.ThrottlingException", "slow", times=31)]},
+        CREATED + ENDED, NOT_CREATED, "Bedrock.ThrottlingException: slow"),
+    Job("name-taken-by-our-own-lost-create",
+        taken_name(listed("name-taken-by-our-own-lost-create")),
+        [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
+    Job("found-among-others",
+        taken_name(listed("other", JobArn=job_arn(8)), listed("found-among-others")),
+        [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
+    Job("name-taken-but-nobody-listed", taken_name(),
+        [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
+        "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
+    Job("name-taken-but-only-others-listed", taken_name(listed("other")),
+        [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
+        "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
+    Job("name-taken-and-list-fails-for-ever",
+        taken_name() | {"Find job": [error("Bedrock.ThrottlingException", "slow", times=31)]},
+        [*CREATED, "Find job", *GIVEN_UP], "Unknown", "Bedrock.ThrottlingException: slow"),
+    Job("name-taken-and-list-forbidden",
+        taken_name() | {"Find job": [error("Bedrock.AccessDeniedException", "no")]},
+        [*CREATED, "Find job", *GIVEN_UP], "Unknown", "Bedrock.AccessDeniedException: no"),
+    *(
+        Job(f"create-has-no-answer-but-a-job-{name.replace('.', '-')}",
+            {"Create job": [error(name, "lost", times=31)],
+             "Find job": [ok({"InvocationJobSummaries": [
+                 listed(f"create-has-no-answer-but-a-job-{name.replace('.', '-')}")]})]},
+            [*CREATED, "Find job", "Job found?", *WAITED, *ENDED])
+        for name in ("States.Timeout", "Bedrock.InternalServerException", "Bedrock.SdkClientException")
+    ),
+    Job("create-has-no-answer-and-no-job",
+        {"Create job": [error("Bedrock.ServiceUnavailableException", "down", times=31)], "Find job": [ok()]},
+        [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
+        "Bedrock.ServiceUnavailableException: down (and Bedrock lists no job of this name)"),
+    Job("get-fails-for-ever", {"Get job": [error("Bedrock.InternalServerException", "down", times=31)]},
+        [*CREATED, "Wait for job", "Get job", *GIVEN_UP], "Unknown", "Bedrock.InternalServerException: down"),
+    Job("get-finds-nothing", {"Get job": [error("Bedrock.ResourceNotFoundException", "gone")]},
+        [*CREATED, "Wait for job", "Get job", *GIVEN_UP], "Unknown", "Bedrock.ResourceNotFoundException: gone"),
+    Job("park-fails-for-ever", {"Wait for job": [error("DynamoDb.ThrottlingException", "slow", times=13)]},
+        [*CREATED, "Wait for job", *GIVEN_UP], "Unknown", "DynamoDb.ThrottlingException: slow"),
+    Job("intent-not-recorded", {"Record intent": [error("DynamoDB.ThrottlingException", "slow", times=13)]},
+        ["Record intent", *GIVEN_UP], "Unknown", "DynamoDB.ThrottlingException: slow"),
+    Job("end-recorded-before", {"Record end": [error("DynamoDB.ConditionalCheckFailedException")]},
+        CREATED + WAITED + ENDED),
+    Job("join-fails", {"Join shard": [error("InputChanged", "changed")]},
+        [*CREATED, *WAITED, "Record end", "Join shard", "Shard not joined"], joined=False),
+    Job("join-dies-for-ever",
+        {"Join shard": [error("Sandbox.Timedout", times=7)], "Get job": [got("Expired", Message="late")]},
+        [*CREATED, *WAITED, "Record end", "Join shard", "Shard not joined"], "Expired", "late", joined=False),
+    # Every error that a state retries, one after the other: each is got over.
+    Job("all-that-can-be-retried",
+        {state: [*troubles("run", state), *answers] for state, answers in {
+            "Record intent": [ok({"Attributes": {}})], "Create job": [ok({"JobArn": job_arn(0)})],
+            "Wait for job": [wake()], "Get job": [got("Completed")], "Record end": [ok()],
+            "Join shard": [payload(joined("all-that-can-be-retried", 0))]}.items()},
+        CREATED + WAITED + ENDED),
+    Job("all-that-can-be-retried-of-find-job",
+        taken_name() | {"Find job": [*troubles("run", "Find job"), ok({"InvocationJobSummaries": [
+            listed("all-that-can-be-retried-of-find-job")]})]},
+        [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
+]  # fmt: skip
+
+
+# --- A run, seen from its parent ---
+
+PLANNED = ["Record run", "Plan run", "Prepare shards"]
+REVIEWED = [*PLANNED, "Review run", "Jobs to run?"]
+RAN = [*REVIEWED, "Run jobs", "Gather leftovers", "Shards to join?"]
+FINISHED = ["Finish run", "Record run end", "Run succeeded"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the answers that differ from the good ones, the states it visits, and how it ends."""
+
+    name: str
+    script: Script
+    path: list[str]
+    error: str | None = None
+    output: Json | None = None
+    """Where it is not what Finish run returns."""
+    shards: int = 1
+
+
+def trouble_then(answer: Json, state: str) -> list[Json]:
+    return [*troubles("run", state), answer]
+
+
+def failing(state: str, name: str, path: list[str], *, times: int = 1) -> Run:
+    run = f"{state.lower().replace(' ', '-')}-fails-with-{name.replace('.', '-')}"
+    return Run(run, {state: [error(name, times=times)]}, path, name)
+
+
+DRY = reviewed("dry-run", 1, jobs=0, dry_run=True)
+RUNS = [
+    Run("one-shard", {}, RAN + FINISHED),
+    Run("three-shards", {}, RAN + FINISHED, shards=3),
+    Run("dry-run", {"Review run": [payload(DRY)]}, [*REVIEWED, "Record run end", "Run succeeded"], output=DRY),
+    Run("no-jobs", {"Review run": [payload(reviewed("no-jobs", 1, jobs=0))]},
+        [*REVIEWED, "Gather leftovers", "Shards to join?", *FINISHED]),
+    Run("shard-left-to-join", {"Gather leftovers": [payload(gathered("shard-left-to-join", 1, joins=1))]},
+        [*RAN, "Join shards", *FINISHED]),
+    Run("shard-cannot-be-joined", {"Gather leftovers": [payload(gathered("shard-cannot-be-joined", 1, joins=1))],
+                                   "Join remaining shard": [error("InputChanged")]},
+        [*RAN, "Join shards"], "States.ExceedToleratedFailureThreshold"),
+    Run("plan-was-not-written", {"Plan run": [payload({"bucket": "runs-bucket", "plan_key": "none", "prefix": "p"})]},
+        PLANNED, "States.ItemReaderFailed"),
+    # An error of a shard is data, until Review run names it.
+    Run("bad-row", {"Prepare shard/0": [error("MalformedInput", '{"errorMessage": "row 7"}')],
+                    "Review run": [error("MalformedInput", "row 7")]},
+        [*PLANNED, "Review run"], "MalformedInput", shards=2),
+    Run("prepare-dies-for-ever", {"Prepare shard": [error("Runtime.ExitError", times=7)],
+                                  "Review run": [error("PrepareFailed")]}, [*PLANNED, "Review run"], "PrepareFailed"),
+    Run("prepare-never-answers", {"Prepare shard": [error("States.Timeout")], "Review run": [error("PrepareFailed")]},
+        [*PLANNED, "Review run"], "PrepareFailed"),
+    failing("Record run", "DynamoDB.ThrottlingException", ["Record run"], times=13),
+    failing("Plan run", "InvalidRunInput", ["Record run", "Plan run"]),
+    failing("Plan run", "RunNameTaken", ["Record run", "Plan run"]),
+    failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=61),
+    failing("Plan run", "Sandbox.Timedout", ["Record run", "Plan run"], times=7),
+    failing("Plan run", "States.Timeout", ["Record run", "Plan run"]),
+    failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
+    failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
+    failing("Gather leftovers", "ClientError", RAN[:-1], times=7),
+    failing("Finish run", "TooManyFailures", [*RAN, "Finish run"]),
+    failing("Finish run", "JoinIncomplete", [*RAN, "Finish run"]),
+    failing("Record run end", "DynamoDB.AmazonDynamoDBException", [*RAN, "Finish run", "Record run end"], times=13),
+    Run("everything-is-retried",
+        {state: trouble_then(answer, state) for state, answer in {
+            "Record run": ok(), "Plan run": payload(gathered("everything-is-retried", 1)),
+            "Prepare shard": payload({"shard": 0}), "Review run": payload(reviewed("everything-is-retried", 1)),
+            "Gather leftovers": payload(gathered("everything-is-retried", 1, joins=1)),
+            "Join remaining shard": payload(joined("everything-is-retried", 0)),
+            "Finish run": payload(finished("everything-is-retried", 1)), "Record run end": ok()}.items()},
+        [*RAN, "Join shards", *FINISHED]),
+]  # fmt: skip
+
+
+# --- A job's event ---
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: the answers, the states it visits, and how its execution ends."""
+
+    name: str
+    script: Script
+    path: list[str]
+    error: str | None = None
+
+
+NOTED = ["Record event", "Child waiting?"]
+WAITING = ok({"Attributes": {"pk": {"S": "job/j"}, "task_token": {"S": "TOKEN"}}})
+EVENTS = [
+    Event("child-waits", {"Record event": [WAITING], "Wake child": [ok()]}, [*NOTED, "Wake child", "Child woken"]),
+    Event("child-has-not-parked", {"Record event": [ok({"Attributes": {"pk": {"S": "job/j"}}})]},
+          [*NOTED, "Nobody waits"]),
+    Event("foreign-job", {"Record event": [error("DynamoDB.ConditionalCheckFailedException")]},
+          ["Record event", "Foreign job"]),
+    *(
+        Event(f"token-is-spent-{name}", {"Record event": [WAITING], "Wake child": [error(f"Sfn.{name}")]},
+              [*NOTED, "Wake child", "Nobody waits"])
+        for name in ("TaskTimedOutException", "TaskDoesNotExistException", "InvalidTokenException")
+    ),
+    Event("all-is-retried",
+          {"Record event": [*troubles("job-event", "Record event"), WAITING],
+           "Wake child": [*troubles("job-event", "Wake child"), ok()]}, [*NOTED, "Wake child", "Child woken"]),
+    Event("inventory-does-not-answer", {"Record event": [error("DynamoDB.ThrottlingException", times=13)]},
+          ["Record event"], "DynamoDB.ThrottlingException"),
+    Event("child-cannot-be-woken", {"Record event": [WAITING], "Wake child": [error("Sfn.ThrottlingException",
+                                                                                    times=9)]},
+          [*NOTED, "Wake child"], "Sfn.ThrottlingException"),
+]  # fmt: skip
+DETAIL = {"detail": {"batchJobName": "j", "status": "Completed", "batchJobArn": job_arn(0)}}

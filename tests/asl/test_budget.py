@@ -1,0 +1,137 @@
+"""What a run costs Step Functions: sizes of states, events of histories, billed transitions."""
+
+import json
+from typing import Any
+
+import jsonata
+import pytest
+
+from .bench import Bench, gathered, payload
+from .histories import Ended
+from .machines import ROOT, State, all_states
+
+MAX_EVENTS = 25_000
+LONGEST_JOB_SECONDS = 168 * 3600
+MANY = 60
+
+
+@pytest.fixture(scope="module")
+def few_and_many(bench: Bench) -> tuple[Ended, Ended]:
+    """The same run, with joins left over, of 3 and of 60 shards."""
+    for shards in (3, MANY):
+        left = [payload(gathered(f"shards-{shards}", shards, joins=shards))]
+        bench.start_run(f"shards-{shards}", {"Gather leftovers": left}, shards=shards)
+    few, many = (bench.ended("run", f"shards-{shards}") for shards in (3, MANY))
+    assert (few.status, many.status) == ("SUCCEEDED", "SUCCEEDED")
+    assert len(many.children) == 3 * MANY
+    return few, many
+
+
+def test_parents_history_does_not_grow_with_the_shards(few_and_many: tuple[Ended, Ended]) -> None:
+    few, many = few_and_many
+    assert [event["type"] for event in few.events] == [event["type"] for event in many.events]
+    print(f"events of the parent: {len(many.events)}, transitions: {many.transitions()}")
+    assert len(many.events) <= 60
+    assert many.transitions() == 12
+
+
+def test_states_do_not_grow_with_the_shards(few_and_many: tuple[Ended, Ended]) -> None:
+    few, many = (dict(run.outputs()) for run in few_and_many)
+    assert few.keys() == many.keys()
+    for state, output in many.items():
+        # A digit more for each count, and for each mention of the run's name.
+        assert len(output) - len(few[state]) <= 20, state
+        assert len(output) < 2000, state
+
+
+def test_a_good_job_is_cheap(ended: dict[str, Ended]) -> None:
+    (prepare,), (job,) = (ended["good"].of(label) for label in ("PrepareShards", "RunJobs"))
+    print(
+        f"events of a job: {len(job.events)}, transitions: {job.transitions()}; "
+        f"of preparing its shard: {len(prepare.events)} and {prepare.transitions()}"
+    )
+    assert len(job.events) <= 39
+    assert job.transitions() == 9
+    assert len(prepare.events) <= 9
+    assert prepare.transitions() == 2
+
+
+def test_event_machine_is_cheap(ended: dict[str, Ended]) -> None:
+    assert ended["child-waits"].transitions() == 4
+
+
+# --- The longest waits that can be ---
+
+
+def child(ended: dict[str, Ended], name: str) -> Ended:
+    return ended[name].of("RunJobs")[0]
+
+
+def state(name: str) -> State:
+    return next(state for state in all_states() if state.name == name)
+
+
+def doubled(expression: str, variable: str, value: float) -> float:
+    """Evaluate an Assign of the machine."""
+    found: Any = jsonata.Jsonata.jsonata(expression[2:-2]).evaluate(None, {variable: value})
+    return float(found)
+
+
+def waits(expression: str, variable: str, first: float) -> int:
+    """Return how many waits fill the longest job, each as long as the Assign makes it after the one before."""
+    count, waited, length = 0, 0.0, first
+    while waited < LONGEST_JOB_SECONDS:
+        count, waited, length = count + 1, waited + length, doubled(expression, variable, length)
+    return count
+
+
+def check_seconds() -> dict[str, int]:
+    schema = json.loads((ROOT / "lambda_src/bedrock_batch/schemas/run_input.schema.json").read_text())
+    limit: dict[str, int] = schema["properties"]["limits"]["properties"]["check_seconds"]
+    return limit
+
+
+def retry_events(ended: dict[str, Ended]) -> float:
+    slow, good = child(ended, "quota-full-for-hours"), child(ended, "good")
+    return (len(slow.events) - len(good.events)) / 50
+
+
+def events_of_all_retries() -> int:
+    """Return the events of a child in which every state uses up every retrier but a last attempt, once."""
+    states = [state for state in all_states() if state.chain == "run/RunJobs"]
+    return sum(3 * rule["MaxAttempts"] for state in states for rule in state.retriers())
+
+
+@pytest.mark.parametrize("which", ["minimum", "default", "maximum"])
+def test_longest_job_without_any_event_fits_a_history(ended: dict[str, Ended], which: str) -> None:
+    good, lost = child(ended, "good"), child(ended, "lost-event-then-one-that-comes")
+    each = len(lost.events) - len(good.events)
+    assert each <= 13
+    timeout = next(rule for rule in state("Wait for job").body["Catch"] if "States.Timeout" in rule["ErrorEquals"])
+    count = waits(timeout["Assign"]["check_seconds"], "check_seconds", check_seconds()[which])
+    total = len(good.events) + count * each + events_of_all_retries()
+    print(f"check_seconds {check_seconds()[which]}: {count} waits of {each} events, at most {total} events")
+    assert total < MAX_EVENTS / 2
+
+
+def test_longest_job_with_a_wrong_event_fits_a_history(ended: dict[str, Ended]) -> None:
+    one, three = child(ended, "early-event"), child(ended, "event-of-an-end-that-get-does-not-see-yet")
+    each = (len(three.events) - len(one.events)) / 2
+    first = state("Record intent").body["Assign"]["pause_seconds"]
+    count = waits(state("Pause").body["Assign"]["pause_seconds"], "pause_seconds", first)
+    total = len(one.events) + count * each + events_of_all_retries()
+    print(f"a wrong event: {count} pauses of {each:.0f} events, at most {total:.0f} events")
+    assert total < MAX_EVENTS / 2
+
+
+def test_full_quota_is_waited_for_through_days_within_a_history(ended: dict[str, Ended]) -> None:
+    (quota,) = (
+        rule
+        for rule in state("Create job").retriers()
+        if rule["ErrorEquals"] == ["Bedrock.ServiceQuotaExceededException"]
+    )
+    assert retry_events(ended) == 3
+    hours = quota["MaxAttempts"] * quota["MaxDelaySeconds"] / 2 / 3600  # full jitter takes half of it on average
+    print(f"a full quota: some {hours:.0f} h, {3 * quota['MaxAttempts']} events")
+    assert 72 < hours < 168
+    assert 3 * quota["MaxAttempts"] < MAX_EVENTS / 2

@@ -1,0 +1,202 @@
+"""Every way through the machines, run by the real interpreter on scripted answers."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bedrock_batch import contracts, ids
+
+from . import scenarios, services
+from .bench import LOST, ROWS, Bench, error, finished, gathered, job_name, joined, payload, wake
+from .histories import Ended, ways_taken
+from .machines import Json, all_chains, all_states, chains
+from .scenarios import EVENTS, JOBS, RUNS, Event, Job, Run
+
+
+def test_names_are_unique() -> None:
+    names = [scenario.name for scenario in [*JOBS, *RUNS, *EVENTS]]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_job(ended: dict[str, Ended], job: Job) -> None:
+    run = ended[job.name]
+    child = run.of("RunJobs")[0]
+    assert child.visited() == job.path
+    assert child.status == "SUCCEEDED", "a child ends well whatever becomes of its job"
+    assert child.output == job.output()
+    assert run.visited() == [*scenarios.RAN, *([] if job.joined else ["Join shards"]), *scenarios.FINISHED]
+    assert run.status == "SUCCEEDED"
+    assert_script_is_used_up(job.answers(), [run, *run.children])
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_run(ended: dict[str, Ended], run: Run) -> None:
+    parent = ended[run.name]
+    assert parent.visited() == run.path
+    if run.error:
+        assert (parent.status, parent.description["error"]) == ("FAILED", run.error)
+    else:
+        assert parent.status == "SUCCEEDED"
+        assert parent.output == (run.output or finished(run.name, run.shards))
+    assert_script_is_used_up(run.script, [parent, *parent.children])
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+def test_event(ended: dict[str, Ended], event: Event) -> None:
+    execution = ended[event.name]
+    assert execution.visited() == event.path
+    assert execution.status == ("FAILED" if event.error else "SUCCEEDED")
+    assert execution.description.get("error") == event.error
+    assert_script_is_used_up(event.script, [execution])
+
+
+def assert_script_is_used_up(script: dict[str, list[Json]], executions: list[Ended]) -> None:
+    """Every answer was asked for: an unused one shows a state that gave up early or was not reached."""
+    for key, answers in script.items():
+        state = key.split("/")[0]
+        if "/" in key:
+            continue  # one child's alone
+        asked = sum(visit.attempts for execution in executions for visit in execution.visits() if visit.state == state)
+        assert asked == sum(answer.get("times", 1) for answer in answers), state
+
+
+# --- What children return, and what becomes of it ---
+
+
+def test_children_run_one_for_each_line(ended: dict[str, Ended]) -> None:
+    run = ended["three-shards"]
+    assert [child.visited() for child in run.of("PrepareShards")] == [["Prepare shard", "Shard prepared"]] * 3
+    assert [child.visited() for child in run.of("RunJobs")] == [JOBS[0].path] * 3
+    assert [child.output["job_name"] for child in run.of("RunJobs")] == [job_name("three-shards", n) for n in range(3)]
+
+
+def test_results_of_children_are_lines_in_s3(bench: Bench, ended: dict[str, Ended]) -> None:
+    """The next function finds them by the manifest's key in the run's state."""
+    run = ended["three-shards"]
+    prepared = bench.results(run.state_output("Prepare shards")["prepared"]["Key"])
+    assert sorted(result["shard"] for result in prepared) == [0, 1, 2]
+    results = bench.results(run.state_output("Run jobs")["ended"]["Key"])
+    assert sorted(result["joined"]["shard"] for result in results) == [0, 1, 2]
+    again = ended["shard-left-to-join"]
+    (rejoined,) = bench.results(again.state_output("Join shards")["rejoined"]["Key"])
+    assert rejoined == {"joined": joined("shard-left-to-join", 0)}
+
+
+def test_error_of_a_shard_is_kept_as_data(ended: dict[str, Ended]) -> None:
+    bad, good = ended["bad-row"].of("PrepareShards")
+    assert (bad.status, bad.visited()) == ("SUCCEEDED", ["Prepare shard", "Shard not prepared"])
+    assert bad.output == {"shard": 0, "error": "MalformedInput", "cause": '{"errorMessage": "row 7"}'}
+    assert good.output["records"] == ROWS
+    (dead,) = ended["prepare-dies-for-ever"].of("PrepareShards")
+    assert dead.output == {"shard": 0, "error": "Runtime.ExitError", "cause": "on purpose"}
+    (silent,) = ended["prepare-never-answers"].of("PrepareShards")
+    assert silent.output == {"shard": 0, "error": "States.Timeout", "cause": ""}
+
+
+def test_second_join_replaces_the_first(ended: dict[str, Ended]) -> None:
+    (child,) = ended["join-fails"].of("JoinShards")
+    assert child.output == {"joined": joined("join-fails", 0)}
+    assert [c.status for c in ended["shard-cannot-be-joined"].of("JoinShards")] == ["FAILED"]
+
+
+def test_job_that_was_created_before_is_not_created_again(ended: dict[str, Ended]) -> None:
+    child = ended["created-before"].of("RunJobs")[0]
+    assert "Create job" not in child.visited()
+    assert [text for state, text in child.outputs() if "SECRET" in text] == []
+
+
+def test_wait_doubles_when_no_event_comes(ended: dict[str, Ended]) -> None:
+    events = ended["lost-event"].of("RunJobs")[0].events
+    parked, timed_out = (
+        [event["timestamp"] for event in events if event["type"] == kind] for kind in ("TaskSubmitted", "TaskTimedOut")
+    )
+    waits = [(end - start).total_seconds() for start, end in zip(parked, timed_out, strict=True)]
+    assert waits == [pytest.approx(1, abs=0.9), pytest.approx(2, abs=0.9)]
+
+
+# --- Redrive: nothing that was done is done again ---
+
+
+def test_redrive_adopts_the_job_that_runs(bench: Bench) -> None:
+    bench.start_run("stopped", {"Wait for job": [LOST, wake()]})
+    bench.until_reached("stopped", "RunJobs", "Wait for job")
+    bench.stop("stopped")
+    assert bench.ended("run", "stopped").status == "ABORTED"
+    bench.redrive("stopped")
+    run = bench.ended("run", "stopped")
+    assert run.status == "SUCCEEDED"
+    (child,) = run.of("RunJobs")
+    assert child.visited() == [*scenarios.CREATED, "Wait for job", *scenarios.WAITED, *scenarios.ENDED]
+
+
+def test_redrive_joins_only_what_was_not_joined(bench: Bench) -> None:
+    leftovers = [payload(gathered("half-joined", 2, joins=2))]
+    again = [error("InputChanged"), payload(joined("half-joined", 1))]
+    bench.start_run("half-joined", {"Gather leftovers": leftovers, "Join remaining shard/1": again}, shards=2)
+    assert bench.ended("run", "half-joined").status == "FAILED"
+    bench.redrive("half-joined")
+    run = bench.ended("run", "half-joined")
+    assert run.status == "SUCCEEDED"
+    assert [visit.attempts for child in run.of("JoinShards") for visit in child.visits()] == [1, 1, 1]
+    assert len(run.of("RunJobs")) == 2, "the jobs are not run again"
+
+
+# --- What is sent ---
+
+
+def calls(ended: dict[str, Ended]) -> Iterator[tuple[str, Json]]:
+    for execution in ended.values():
+        for part in [execution, *execution.children]:
+            for state, arguments in part.calls():
+                yield f"{part.chain}: {state}", arguments
+
+
+def test_every_call_is_one_that_the_service_takes(ended: dict[str, Ended]) -> None:
+    called = {str(state): services.call(state.body["Resource"]) for state in all_states() if state.type == "Task"}
+    for state, arguments in calls(ended):
+        assert not services.input_problems(arguments, called[state]), state
+
+
+def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None:
+    """Reading them fails on what is missing; Shape.from_json leaves out what belongs to others."""
+    for state, arguments in calls(ended):
+        name = state.split(": ")[1]
+        if name in ("Prepare shard", "Join shard", "Join remaining shard"):
+            shard = contracts.Shard.from_json(arguments["Payload"])
+            assert shard.run_key.startswith("runs/")
+        if name == "Join shard":
+            (job,) = map(contracts.JobEnd.from_json, arguments["Payload"]["jobs"])
+            assert job.raw_prefix == ids.raw_prefix(shard.run_key.split("/")[1], job.job_name)
+            assert "skipped_key" in arguments["Payload"]
+
+
+def test_a_repeated_create_is_the_same_job(ended: dict[str, Ended]) -> None:
+    child = ended["quota-full-for-hours"].of("RunJobs")[0]
+    requests = [arguments for state, arguments in child.calls() if state == "Create job"]
+    assert len(requests) == 51
+    assert all(request == requests[0] for request in requests)
+    assert requests[0]["ClientRequestToken"] == ids.client_request_token(requests[0]["JobName"])
+
+
+# --- The whole table ---
+
+
+def test_table_takes_every_way(ended: dict[str, Ended]) -> None:
+    taken = {key for execution in ended.values() for part in [execution, *execution.children] for key in used(part)}
+    there = {(str(state), way.kind) for state in all_states() for way in state.ways() if way.target}
+    there |= {(str(state), "visit") for state in all_states()}
+    there |= {(str(state), f"retry {n}") for state in all_states() for n, _ in enumerate(state.retriers())}
+    assert taken <= there
+    assert there - taken == set()
+    assert {chain.name for chain in all_chains()} == {state.split(":")[0] for state, _ in taken}
+
+
+def used(execution: Ended) -> Iterator[tuple[str, str]]:
+    machine = execution.chain.split("/")[0]
+    states = next(chain.states for chain in chains(machine) if chain.name == execution.chain)
+    for visit in execution.visits():
+        state = states[visit.state]
+        yield str(state), "visit"
+        for way in ways_taken(state, visit):
+            yield str(state), way

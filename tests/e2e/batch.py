@@ -1,0 +1,98 @@
+"""The module on the local AWS, as a user has it: upload, start an execution, wait, read what came out."""
+
+import io
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from local.process import Engine
+
+PATIENCE_SECONDS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An execution that ended."""
+
+    run_id: str
+    status: str
+    output: dict[str, Any]
+    error: str
+    cause: str
+
+
+class Batch:
+    """An applied module: `outputs` are the root's, `engine` is the local AWS under it."""
+
+    def __init__(self, engine: Engine, outputs: dict[str, Any]) -> None:
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+        self.engine = engine
+        self.outputs = outputs
+        self.bucket = str(outputs["runs_bucket_name"])
+        self.s3 = session.client("s3", endpoint_url=engine.url)
+        self.sfn = session.client("stepfunctions", endpoint_url=engine.url)
+        self.dynamodb = session.client("dynamodb", endpoint_url=engine.url)
+        self.bedrock = session.client("bedrock", endpoint_url=engine.url)
+        self.sqs = session.client("sqs", endpoint_url=engine.url)
+
+    def upload(self, key: str, body: bytes) -> str:
+        """Put an object below `datasets/` of the runs bucket and return its URI."""
+        self.s3.put_object(Bucket=self.bucket, Key=f"datasets/{key}", Body=body)
+        return f"s3://{self.bucket}/datasets/{key}"
+
+    def start(self, run_id: str, run_input: Any) -> str:
+        """Start a run and return the execution's ARN."""
+        arn: str = self.sfn.start_execution(
+            stateMachineArn=self.outputs["run_state_machine_arn"], name=run_id, input=json.dumps(run_input)
+        )["executionArn"]
+        return arn
+
+    def wait(self, arn: str) -> Ended:
+        """Wait until an execution ends."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (execution := self.sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            assert time.monotonic() < deadline, f"{arn} did not end within {PATIENCE_SECONDS} s"
+            time.sleep(0.2)
+        return Ended(
+            run_id=execution["name"],
+            status=execution["status"],
+            output=json.loads(execution.get("output", "{}")),
+            error=execution.get("error", ""),
+            cause=execution.get("cause", ""),
+        )
+
+    def run(self, run_id: str, run_input: Any) -> Ended:
+        return self.wait(self.start(run_id, run_input))
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys below a prefix of the runs bucket, in order."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+
+    def table(self, run_id: str) -> pa.Table:
+        """Return a run's output, its parts in order."""
+        keys = self.keys(f"runs/{run_id}/output/")
+        return pa.concat_tables([pq.read_table(io.BytesIO(self.read(key))) for key in keys])
+
+    def report(self, run_id: str) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self.read(f"runs/{run_id}/report.json"))
+        return report
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return body
+
+    def inventory(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Return a run's items in the inventory, found by its index, as plain values by `pk`."""
+        items = self.dynamodb.query(
+            TableName=self.outputs["inventory_table_name"],
+            IndexName="by_run",
+            KeyConditionExpression="run_id = :run_id",
+            ExpressionAttributeValues={":run_id": {"S": run_id}},
+        )["Items"]
+        return {item["pk"]["S"]: {name: next(iter(value.values())) for name, value in item.items()} for item in items}

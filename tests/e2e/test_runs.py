@@ -1,0 +1,214 @@
+"""Runs through the real module, state machines, Lambda zips and AWS APIs, on the local AWS."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from local.sample import write_reviews
+from tests.e2e.batch import Batch
+from tests.e2e.conftest import PROMPT
+
+NOVA = "amazon.nova-lite-v1:0"
+
+
+@pytest.fixture(scope="module")
+def reviews(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, str]]]:
+    """A CSV of 600 reviews with quotes and line breaks, uploaded: its URI and its rows."""
+    path = tmp_path_factory.mktemp("sample") / "reviews.csv"
+    write_reviews(path, rows=600)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return batch.upload("reviews.csv", path.read_bytes()), rows
+
+
+def digest_of(row: dict[str, str]) -> str:
+    """Return what the stand-in's answer to a row must hold: it is made from the whole prompt."""
+    prompt = PROMPT.replace("{{", "\0").replace("}}", "\1")
+    prompt = prompt.replace("{product}", row["product"]).replace("{review}", row["review"])
+    return hashlib.sha256(prompt.replace("\0", "{").replace("\1", "}").encode()).hexdigest()[:8]
+
+
+def assert_every_row_once_in_order(table: pa.Table, rows: list[dict[str, str]]) -> None:
+    assert table.select(list(rows[0])).to_pylist() == rows
+
+
+def test_every_row_gets_its_own_answer(batch: Batch, reviews: tuple[str, list[dict[str, str]]]) -> None:
+    uri, rows = reviews
+    run_input = {"s3_uri": uri, "model_id": NOVA, "prompt_id": "sentiment", "max_records_per_job": 200}
+    ended = batch.run("happy", run_input)
+    assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
+    table = batch.table("happy")
+    assert_every_row_once_in_order(table, rows)
+    assert set(table["bedrock_outcome"].to_pylist()) == {"succeeded"}
+    for row, response in zip(rows, table["bedrock_response"].to_pylist(), strict=True):
+        assert digest_of(row) in response
+    assert min(table["bedrock_input_tokens"].to_pylist()) > 0
+    report = batch.report("happy")
+    assert report["rows"] == 600
+    assert report["jobs"] == {"Completed": 3}
+    assert ended.output["outcomes"]["succeeded"] == 600
+    inventory = batch.inventory("happy")
+    assert inventory["run/happy"]["status"] == "SUCCEEDED"
+    assert Counter(item["status"] for item in inventory.values()) == {"SUCCEEDED": 1, "Completed": 3}
+    assert not any("task_token" in item for item in inventory.values())
+
+
+def test_a_failed_job_a_half_completed_one_and_a_lost_event(
+    batch: Batch, reviews: tuple[str, list[dict[str, str]]]
+) -> None:
+    uri, rows = reviews
+    batch.engine.configure(
+        faults=[
+            {"job_name_contains": "r0-00000", "fail_job": "the role may not read the bucket"},
+            {"job_name_contains": "r0-00001", "partial": 0.5},
+            {"job_name_contains": "r0-00002", "drop_events": True},
+            {"job_name_contains": "r0-00003", "record_errors": {"every": 10, "code": 400, "message": "bad record"}},
+        ]
+    )
+    run_input = {
+        "s3_uri": uri,
+        "model_id": NOVA,
+        "prompt_id": "sentiment",
+        "max_records_per_job": 120,
+        "limits": {"check_seconds": 5},
+    }
+    ended = batch.run("faults", run_input)
+    assert ended.status == "SUCCEEDED", ended
+    table = batch.table("faults")
+    assert_every_row_once_in_order(table, rows)
+    outcomes = [Counter(table["bedrock_outcome"].slice(start, 120).to_pylist()) for start in range(0, 600, 120)]
+    assert outcomes[0] == {"missing": 120}
+    assert outcomes[1] == {"succeeded": 60, "missing": 60}
+    assert outcomes[2] == {"succeeded": 120}
+    assert outcomes[3] == {"succeeded": 108, "failed": 12}
+    assert outcomes[4] == {"succeeded": 120}
+    assert "the role may not read the bucket" in table["bedrock_error"][0].as_py()
+    failed = table.filter(pa.compute.equal(table["bedrock_outcome"], "failed"))
+    assert set(failed["bedrock_error_code"].to_pylist()) == {"400"}
+    report = batch.report("faults")
+    assert report["jobs"] == {"Completed": 3, "Failed": 1, "PartiallyCompleted": 1}
+    assert sum(report["outcomes"].values()) == 600
+
+
+def test_embeddings_of_a_parquet_prefix_as_the_published_sample_has_them(batch: Batch) -> None:
+    for number in range(2):
+        table = pa.table(
+            {
+                "input_text": [f"text {number} {row}" for row in range(150)],
+                "tags": [[row, number] for row in range(150)],
+            }
+        )
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        uri = batch.upload(f"texts/part-{number}.parquet", sink.getvalue())
+    run_input = {
+        "s3_uri": uri.rsplit("/", 1)[0] + "/",
+        "job_name_prefix": "test-embeddings1",
+        "model_id": "amazon.titan-embed-text-v2:0",
+        "prompt_id": None,
+        "output": {"prefix": ""},
+    }
+    ended = batch.run("embeddings", run_input)
+    assert ended.status == "SUCCEEDED", ended
+    table = batch.table("embeddings")
+    assert table["input_text"].to_pylist() == [f"text {number} {row}" for number in range(2) for row in range(150)]
+    assert table["tags"][151].as_py() == [1, 1]
+    assert table.schema.field("embedding").type == pa.list_(pa.float32(), 1024)
+    vectors = np.stack(table["embedding"].to_numpy(zero_copy_only=False))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    assert len({vector.tobytes() for vector in vectors}) == 300
+
+
+def test_a_trial_runs_a_part_of_the_table(batch: Batch, reviews: tuple[str, list[dict[str, str]]]) -> None:
+    uri, rows = reviews
+    run_input = {
+        "s3_uri": uri,
+        "job_name_prefix": "test-joke1",
+        "model_id": "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+        "prompt_id": "sentiment",
+        "max_num_jobs": 2,
+        "max_records_per_job": 100,
+    }
+    ended = batch.run("trial", run_input)
+    assert ended.status == "SUCCEEDED", ended
+    assert_every_row_once_in_order(batch.table("trial"), rows[:200])
+    assert ended.output["jobs"] == 2
+
+
+def test_a_dry_run_spends_nothing(batch: Batch, reviews: tuple[str, list[dict[str, str]]]) -> None:
+    run_input = {
+        "s3_uri": reviews[0],
+        "model_id": NOVA,
+        "prompt_id": "sentiment",
+        "inference": {"max_tokens": 10},
+        "price": {"input": 0.03, "output": 0.12},
+        "dry_run": True,
+    }
+    ended = batch.run("dry", run_input)
+    assert ended.status == "SUCCEEDED", ended
+    assert ended.output["estimate"]["records"] == 600
+    assert ended.output["estimate"]["output_tokens"] == 6_000
+    assert ended.output["estimate"]["cost_usd"] > 0
+    assert batch.keys("runs/dry/raw/") == []
+    assert [key for key in batch.inventory("dry") if key.startswith("job/")] == []
+
+
+TWO_ROWS = b"product,review\nlamp,fine\n"
+BAD_INPUTS = {
+    "unknown-key": ({"max_records_per_batch": 2}, "InvalidRunInput", "did you mean 'max_records_per_job'"),
+    "unknown-model": ({"model_id": "amazon.nova-pro-v1:0"}, "UnknownModel", "add it to the module's `models`"),
+    "unknown-prompt": ({"prompt_id": "sentimnt"}, "UnknownPrompt", "did you mean 'sentiment'"),
+    "missing-column": ({"prompt": {"text": "{reviw}"}, "prompt_id": None}, "MissingColumn", "Did you mean {review}"),
+    "no-object": ({"s3_uri": "nothing.csv"}, "InputNotFound", "nothing.csv"),
+    "empty-file": ({"s3_uri": "empty.csv"}, "EmptyInput", "empty.csv"),
+    "header-only": ({"s3_uri": "header.csv"}, "EmptyInput", "header.csv"),
+    "malformed-row": ({"s3_uri": "malformed.csv"}, "MalformedInput", "malformed.csv"),
+    "stray-quote": ({"s3_uri": "stray.csv"}, "MalformedInput", "stray.csv"),
+    "all-null": ({"s3_uri": "null.parquet"}, "NoValidRows", "rows were skipped"),
+}
+
+
+def test_bad_input_ends_the_run_before_any_job(batch: Batch) -> None:
+    batch.upload("good.csv", TWO_ROWS)
+    batch.upload("empty.csv", b"")
+    batch.upload("header.csv", b"product,review\n")
+    batch.upload("malformed.csv", TWO_ROWS + b"lamp,fine,extra\n")
+    batch.upload("stray.csv", TWO_ROWS + b'lamp,it is 5" wide\n')
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"product": ["lamp"], "review": pa.array([None], pa.string())}), sink)
+    batch.upload("null.parquet", sink.getvalue())
+    good = {"s3_uri": "good.csv", "model_id": NOVA, "prompt_id": "sentiment"}
+    executions = {}
+    for run_id, (change, _, _) in BAD_INPUTS.items():
+        run_input = good | change
+        run_input["s3_uri"] = f"s3://{batch.bucket}/datasets/{run_input['s3_uri']}"
+        executions[run_id] = batch.start(f"bad-{run_id}", run_input)
+    for run_id, (_, error, sentence) in BAD_INPUTS.items():
+        ended = batch.wait(executions[run_id])
+        assert (ended.status, ended.error) == ("FAILED", error), (run_id, ended)
+        assert sentence in json.loads(ended.cause)["errorMessage"], (run_id, ended.cause)
+        assert [key for key in batch.inventory(ended.run_id) if key.startswith("job/")] == []
+    names = [
+        job["jobName"] for job in batch.bedrock.list_model_invocation_jobs(maxResults=1000)["invocationJobSummaries"]
+    ]
+    assert not [name for name in names if "bad-" in name]
+
+
+def test_nothing_was_left_undelivered(batch: Batch) -> None:
+    url = batch.outputs["undelivered_events_queue_url"].replace("localhost", "127.0.0.1")
+    attributes = batch.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
+
+
+def test_logs_hold_no_prompt_text(batch: Batch) -> None:
+    """The functions' log lines are counts and keys; a review's words would be the user's data."""
+    logs = Path(batch.engine.log).read_text(errors="replace") if hasattr(batch.engine, "log") else ""
+    assert "of 5 stars" not in logs

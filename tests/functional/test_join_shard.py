@@ -1,0 +1,212 @@
+"""Join shard on S3: from raw outputs of several files and jobs to one part of the table."""
+
+import io
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedrock_batch import ids
+from bedrock_batch.adapters import parquet, sources
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import JobEnd, Joined, Run
+from bedrock_batch.handlers.join_shard import handler
+from bedrock_batch.plan import cut
+from tests.conftest import BUCKET
+from tests.unit.answers import CONVERSE, TITAN, converse, line
+from tests.unit.factories import make_run
+
+ROWS = 250
+QUOTAS = {"min_records": 1, "max_records": 100, "max_file_bytes": 10**9}
+TABLE = pa.table(
+    {
+        "id": pa.array(range(ROWS), pa.int64()),
+        "text": [f"review {row} é\n" for row in range(ROWS)],
+        "response": ["the user's own"] * ROWS,
+        "Unnamed: 0": pa.array([None if row % 2 else {"a": [row]} for row in range(ROWS)]),
+    }
+)
+
+
+class Bench:
+    """A planned run over TABLE whose raw outputs a test writes."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.client = boto3.client("s3")
+        self.s3 = S3(self.client)
+        file = io.BytesIO()
+        pq.write_table(TABLE, file, row_group_size=64)
+        self.put("in/table.parquet", file.getvalue())
+        found = sources.describe(self.s3, self.s3.find(f"s3://{BUCKET}/in/table.parquet"), options={})
+        run_key = ids.run_key("monday")
+        self.shards = cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
+        self.run: Run = make_run(
+            bucket=BUCKET,
+            response=CONVERSE,
+            table=found.table.to_json(),
+            sources=[source.to_json() for source in found.sources],
+            shards=len(self.shards),
+            **changes,
+        )
+        self.put(run_key, json.dumps(self.run.to_json()).encode())
+
+    def put(self, key: str, body: bytes) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def raw(self, job: str, name: str, lines: Iterable[bytes]) -> None:
+        self.put(ids.raw_prefix("monday", job) + f"abc123def456/{name}", b"".join(one + b"\n" for one in lines))
+
+    def join(self, number: int, *, jobs: list[str], status: str = "Completed", **event: Any) -> Joined:
+        ends = [
+            JobEnd(job_name=job, status=status, raw_prefix=ids.raw_prefix("monday", job), message="").to_json()
+            for job in jobs
+        ]
+        result = handler({**self.shards[number].to_json(), "skipped_key": None, "jobs": ends, **event}, None)
+        return Joined.from_json(json.loads(json.dumps(result)))
+
+    def part(self, joined: Joined) -> bytes:
+        body: bytes = self.client.get_object(Bucket=BUCKET, Key=joined.output_key)["Body"].read()
+        return body
+
+    def table(self, joined: Joined) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.part(joined)))
+
+    def source(self, number: int) -> pa.Table:
+        shard = self.shards[number]
+        return TABLE.slice(shard.first_row, shard.rows)
+
+
+@pytest.fixture
+def bench(aws: None) -> Bench:
+    return Bench()
+
+
+def answers(bench: Bench, number: int, rows: Iterable[int]) -> list[bytes]:
+    return [line(ids.record_id(number, row), converse(f"answer {row}\u2028")) for row in rows]
+
+
+def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
+    """D19: two output files; and a later round answers what the first left over."""
+    rows = bench.shards[1].rows
+    bench.raw("j0", "00001.jsonl.out", answers(bench, 1, reversed(range(0, 40))))
+    bench.raw("j0", "more.jsonl.out", answers(bench, 1, range(40, 60)))
+    bench.raw("j0", "manifest.json.out", [b'{"totalRecordCount": 83}'])
+    bench.raw("j0", "00000.jsonl", [line(ids.record_id(1, 0), converse("no output of Bedrock's"))])
+    throttled = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(60, rows)]
+    bench.raw("j0", "errors.jsonl.out", throttled)
+    bench.raw("j1", "pool.jsonl.out", answers(bench, 1, range(60, rows)) + answers(bench, 0, range(100)))
+
+    joined = bench.join(1, jobs=["j0", "j1"])
+
+    found = bench.table(joined)
+    assert found["bedrock_response"].to_pylist() == [f"answer {row}\u2028" for row in range(rows)]
+    assert found["bedrock_outcome"].to_pylist() == ["succeeded"] * rows
+    assert found.select(TABLE.schema.names).equals(bench.source(1))
+    assert joined == Joined(
+        shard=1,
+        rows=rows,
+        output_key="runs/monday/output/part-00001.parquet",
+        bytes=len(bench.part(joined)),
+        outcomes={"succeeded": rows},
+        leftovers=0,
+        input_tokens=7 * rows,
+        output_tokens=3 * rows,
+    )
+
+
+def test_doing_it_twice_gives_the_same_bytes_and_only_its_own_key(bench: Bench) -> None:
+    """D18: nothing of an earlier run or attempt is left beside the parts."""
+    bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(50)))
+    first = bench.part(bench.join(0, jobs=["j0"], status="Stopped"))
+    assert bench.part(bench.join(0, jobs=["j0"], status="Stopped")) == first
+    assert [item.key for item in bench.s3.list(BUCKET, "runs/monday/output/")] == [
+        "runs/monday/output/part-00000.parquet"
+    ]
+
+
+def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) -> None:
+    """One shard answered, one half answered with a broken end and skipped rows, one whose job never was."""
+    bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
+    bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(2, 40)), answers(bench, 1, [40])[0][:-9]])
+    skipped = {"row": 0, "code": "NullColumn", "reason": "column text is null"}
+    bench.put("runs/monday/skipped/00001.jsonl", json.dumps(skipped).encode() + b"\n")
+    joined = [
+        bench.join(0, jobs=["j0"]),
+        bench.join(1, jobs=["j1"], status="Expired", skipped_key="runs/monday/skipped/00001.jsonl"),
+        bench.join(2, jobs=[]),
+    ]
+    tables = [bench.table(one) for one in joined]
+    assert tables[0].schema.equals(tables[1].schema, check_metadata=True)
+    assert tables[0].schema.equals(tables[2].schema, check_metadata=True)
+    whole = pa.concat_tables(tables)
+    assert whole.select(TABLE.schema.names).equals(TABLE)
+    rows = [shard.rows for shard in bench.shards]
+    assert [one.outcomes for one in joined] == [
+        {"succeeded": rows[0]},
+        {"succeeded": 38, "skipped": 1, "missing": rows[1] - 39},
+        {"missing": rows[2]},
+    ]
+    assert tables[1]["bedrock_error_code"].to_pylist()[:3] == ["NullColumn", "Expired", None]
+    assert set(tables[2]["bedrock_error_code"].to_pylist()) == {"NotCreated"}
+
+
+def test_embeddings_become_fixed_size_lists(aws: None) -> None:
+    bench = Bench(kind="embedding", dimensions=4)
+    bench.put(ids.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
+    rows = bench.shards[0].rows
+    lines = [
+        line(ids.record_id(0, row), {"embedding": [row, -0.5, 1e-3, 0], "inputTextTokenCount": 2})
+        for row in range(rows)
+    ]
+    bench.raw("j0", "a.jsonl.out", lines[1:])
+    joined = bench.join(0, jobs=["j0"])
+    found = bench.table(joined)
+    assert found.schema.field("bedrock_embedding").type == pa.list_(pa.field("element", pa.float32()), 4)
+    expected = pa.array([[row, -0.5, 1e-3, 0] for row in range(1, rows)], pa.list_(pa.float32(), 4))
+    assert found["bedrock_embedding"].to_pylist() == [None, *expected.to_pylist()]
+    assert (joined.outcomes, joined.input_tokens) == ({"succeeded": rows - 1, "missing": 1}, 2 * rows - 2)
+    group = pq.ParquetFile(io.BytesIO(bench.part(joined))).metadata.row_group(0)
+    columns = {group.column(index).path_in_schema: group.column(index) for index in range(group.num_columns)}
+    vectors = columns["bedrock_embedding.list.element"]
+    assert (vectors.compression, set(vectors.encodings)) == ("UNCOMPRESSED", {"PLAIN", "RLE"})
+    assert {columns[name].compression for name in ("id", "bedrock_outcome", "Unnamed: 0.a.list.element")} == {"ZSTD"}
+
+
+def test_the_log_counts_and_shows_no_text(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    foreign = line("00009000000", converse("secret"))
+    bench.raw(
+        "j0", "a.jsonl.out", [*answers(bench, 0, [0, 0]), foreign, b"{", line(ids.record_id(0, 1), error="secret")]
+    )
+    with caplog.at_level(logging.INFO):
+        bench.join(0, jobs=["j0"])
+    (entry,) = [json.loads(record.message) for record in caplog.records if record.name.endswith("join_shard")]
+    assert entry.items() >= {"message": "joined", "run_id": "monday", "shard": 0, "jobs": ["j0"]}.items()
+    assert (entry["foreign_lines"], entry["duplicate_lines"], entry["broken_lines"]) == (1, 1, 1)
+    assert "secret" not in caplog.text and "answer" not in caplog.text
+
+
+def test_row_groups_stream_and_encodings_fit_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = pa.schema([("label", pa.string()), ("a.b", pa.struct([("c", pa.string())])), ("answer", pa.string())])
+    columns = [pa.array(["x", "y"] * 50), pa.array([{"c": "z"}] * 100), pa.array([f"text {i}" for i in range(100)])]
+    batch = pa.record_batch(columns, schema=schema)
+    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", batch.nbytes + 1)
+    out = io.BytesIO()
+    parquet.write([batch] * 5, schema, out, unique=["answer"])
+    file = pq.ParquetFile(out)
+    assert file.read().equals(pa.Table.from_batches([batch] * 5))
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [200, 200, 100]
+    label, nested, answer = (file.metadata.row_group(0).column(index) for index in range(3))
+    assert "RLE_DICTIONARY" in label.encodings and "RLE_DICTIONARY" not in answer.encodings
+    assert {label.compression, nested.compression, answer.compression} == {"ZSTD"}
+    assert label.statistics.has_min_max and answer.statistics is None
+
+
+def test_a_table_without_rows_is_still_a_file() -> None:
+    out = io.BytesIO()
+    parquet.write([], TABLE.schema, out, unique=[])
+    assert pq.read_table(out).equals(TABLE.slice(0, 0))

@@ -1,0 +1,321 @@
+"""Joining: every row once, in order, with the right outcome, whatever became of the output lines."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bedrock_batch import ids
+from bedrock_batch.contracts import JobEnd
+from bedrock_batch.errors import InputChanged, InvalidRunInput
+from bedrock_batch.join import Joiner, output_schema
+from bedrock_batch.parse import embedding_parser, text_parser, whole_lines
+from tests.unit.answers import CONVERSE, TITAN, block, converse, line
+
+SHARD = 42
+TABLE = pa.schema([pa.field("id", pa.int64()), pa.field("text", pa.string())])
+JOB = JobEnd(job_name="reviews-r0-00042", status="PartiallyCompleted", raw_prefix="raw/", message="timed out")
+
+
+def rid(row: int) -> str:
+    return ids.record_id(SHARD, row)
+
+
+def table(rows: int) -> list[pa.RecordBatch]:
+    """Return source rows in batches of three."""
+    whole = pa.record_batch([pa.array(range(rows), pa.int64()), pa.array([f"t{i}" for i in range(rows)])], schema=TABLE)
+    return [whole.slice(start, 3) for start in range(0, rows, 3)]
+
+
+def joiner_of(lines: list[bytes], rows: int, *, jobs: list[JobEnd] | None = None) -> Joiner:
+    joiner = Joiner(shard=SHARD, rows=rows, kind="text")
+    joiner.end([JOB] if jobs is None else jobs)
+    parse = text_parser(CONVERSE)
+    for part in whole_lines([b"".join(one + b"\n" for one in lines)]):
+        joiner.add(parse(part))
+    return joiner
+
+
+def rows_of(joiner: Joiner, rows: int) -> list[dict[str, Any]]:
+    schema = output_schema(TABLE, kind="text", prefix="")
+    return list(pa.Table.from_batches(joiner.join(table(rows), schema), schema).to_pylist())
+
+
+def join(lines: list[bytes], rows: int, **options: Any) -> list[dict[str, Any]]:
+    return rows_of(joiner_of(lines, rows, **options), rows)
+
+
+def test_a_row_whose_line_is_absent_is_missing_and_told_of_its_job() -> None:
+    """D4: three rows in, two lines out: three rows, one of them missing."""
+    found = join([line(rid(0), converse("a")), line(rid(2), converse("c"))], 3)
+    assert [row["outcome"] for row in found] == ["succeeded", "missing", "succeeded"]
+    assert (found[1]["error_code"], found[1]["response"], found[1]["input_tokens"]) == (
+        "PartiallyCompleted",
+        None,
+        None,
+    )
+    assert found[1]["error"] == "job reviews-r0-00042 ended PartiallyCompleted: timed out"
+
+
+def test_rows_stay_in_the_order_of_the_input() -> None:
+    """D5: the output is shuffled."""
+    found = join([line(rid(row), converse(f"answer {row}")) for row in (4, 0, 3, 1, 2)], 5)
+    assert [(row["id"], row["text"], row["response"]) for row in found] == [
+        (row, f"t{row}", f"answer {row}") for row in range(5)
+    ]
+
+
+def test_an_error_line_keeps_code_and_message() -> None:
+    """D6."""
+    found = join([line(rid(0), error={"errorCode": 400, "errorMessage": "temperature and top_p"})], 1)
+    expected = {"outcome": "failed", "error_code": "400", "error": "temperature and top_p", "response": None}
+    assert found[0].items() >= expected.items()
+
+
+def test_one_bad_vector_among_a_thousand_costs_one_row() -> None:
+    """D7."""
+    joiner = Joiner(shard=SHARD, rows=1000, kind="embedding", dimensions=2)
+    lines = [line(rid(row), {"embedding": [row, 0.5], "inputTextTokenCount": 3}) for row in range(1000)]
+    lines[17] = line(rid(17), error={"errorCode": 500, "errorMessage": "oops"})
+    joiner.add(embedding_parser(TITAN, 2)(b"\n".join(lines)))
+    schema = output_schema(TABLE, kind="embedding", prefix="", dimensions=2)
+    found = pa.Table.from_batches(joiner.join(table(1000), schema), schema)
+    assert found["embedding"].to_pylist() == [None if row == 17 else [row, 0.5] for row in range(1000)]
+    assert found.slice(17, 1).to_pylist()[0].items() >= {"outcome": "failed", "error_code": "500"}.items()
+    counts = joiner.joined(output_key="k", size=1)
+    assert counts.outcomes == {"succeeded": 999, "failed": 1}
+    assert (counts.leftovers, counts.input_tokens, counts.output_tokens) == (1, 2997, 0)
+
+
+def test_empty_tool_and_multi_block_bodies() -> None:
+    """D8."""
+    bodies = [[], [block(toolUse={"name": "f"})], [block(text="part1 "), block(text="part2")]]
+    lines = [line(rid(row), converse() | {"output": {"message": {"content": body}}}) for row, body in enumerate(bodies)]
+    found = join(lines, 3)
+    assert [(row["outcome"], row["error_code"], row["response"]) for row in found] == [
+        ("failed", "EmptyAnswer", None),
+        ("failed", "EmptyAnswer", None),
+        ("succeeded", None, "part1 part2"),
+    ]
+    assert [row["input_tokens"] for row in found] == [7, 7, 7]  # paid for, answered or not
+
+
+def test_an_answer_cut_short_says_so() -> None:
+    """D9."""
+    found = join([line(rid(0), converse("half an ans", stop="max_tokens"))], 1)
+    assert (found[0]["outcome"], found[0]["response"], found[0]["stop_reason"]) == (
+        "truncated",
+        "half an ans",
+        "max_tokens",
+    )
+
+
+def test_the_table_s_columns_come_first_and_ours_in_their_order() -> None:
+    ours = ["outcome", "response", "stop_reason", "input_tokens", "output_tokens", "error_code", "error"]
+    schema = output_schema(TABLE.with_metadata({"k": "v"}), kind="text", prefix="bedrock_")
+    assert schema.names == ["id", "text", *(f"bedrock_{name}" for name in ours)]
+    assert schema.metadata == {b"k": b"v"}
+    embedding = output_schema(TABLE, kind="embedding", prefix="", dimensions=3)
+    assert embedding.names == ["id", "text", "outcome", "embedding", "input_tokens", "error_code", "error"]
+    assert embedding.field("embedding").type == pa.list_(pa.field("element", pa.float32()), 3)
+
+
+@pytest.mark.parametrize("taken", ["response", "Response", "error"])
+def test_a_column_of_ours_never_hides_one_of_the_input(taken: str) -> None:
+    """D10: the input has a column `response`."""
+    mine = TABLE.append(pa.field(taken, pa.string()))
+    with pytest.raises(InvalidRunInput, match=f"column {taken.lower()}: set output.prefix"):
+        output_schema(mine, kind="text", prefix="")
+    assert output_schema(mine, kind="text", prefix="bedrock_").names[2:4] == [taken, "bedrock_outcome"]
+
+
+def test_user_keys_are_data_and_never_join() -> None:
+    """D11, D12: ids of the user's own, doubled, integers or floats, go through untouched."""
+    schema = pa.schema([pa.field("record_id", pa.float64()), pa.field("n", pa.int64())])
+    batch = pa.record_batch([pa.array([1.5, 1.5]), pa.array([2**53 + 1, 2**53 + 1])], schema=schema)
+    joiner = joiner_of([line(rid(1), converse("second")), line(rid(0), converse("first"))], 2)
+    out = output_schema(schema, kind="text", prefix="")
+    found = pa.Table.from_batches(joiner.join([batch], out), out).to_pylist()
+    assert [(row["record_id"], row["n"], row["response"]) for row in found] == [
+        (1.5, 2**53 + 1, "first"),
+        (1.5, 2**53 + 1, "second"),
+    ]
+
+
+@pytest.mark.parametrize("status", ["PartiallyCompleted", "Stopped", "Expired", "Failed"])
+def test_partial_output_counts_whatever_the_job_s_status(status: str) -> None:
+    """D17: 600 of 1,000 lines give 600 answers and 400 leftovers."""
+    job = JobEnd(job_name="j", status=status, raw_prefix="raw/")
+    joiner = joiner_of([line(rid(row), converse("x")) for row in range(600)], 1000, jobs=[job])
+    counts = joiner.joined(output_key="k", size=1)
+    assert (counts.outcomes, counts.leftovers) == ({"succeeded": 600, "missing": 400}, 400)
+    assert counts.errors == {status: 400}
+    assert rows_of(joiner, 1000)[999]["error"] == f"job j ended {status}"
+
+
+def test_a_missing_row_blames_the_job_that_was_asked_last() -> None:
+    jobs = [
+        JobEnd(job_name=f"j{n}", status=status, raw_prefix="raw/") for n, status in enumerate(["Expired", "Stopped"])
+    ]
+    assert join([], 1, jobs=jobs)[0]["error"] == "job j1 ended Stopped"
+
+
+def test_a_shard_without_a_job_has_no_answers_to_look_for() -> None:
+    found = join([], 2, jobs=[])
+    assert [(row["outcome"], row["error_code"]) for row in found] == [("missing", "NotCreated")] * 2
+
+
+def test_foreign_lines_are_counted_and_change_nothing() -> None:
+    foreign = [None, "", "x", "00041000000", "00042000002", "0004200000", "00042 00000", "0004200000²", "000420000000"]
+    joiner = joiner_of([line(record_id, converse("no")) for record_id in foreign] + [b'{"recordId": "00042'], 2)
+    assert (joiner.foreign, joiner.broken) == (len(foreign), 1)
+    assert [row["outcome"] for row in rows_of(joiner, 2)] == ["missing", "missing"]
+
+
+def test_skipped_rows_keep_their_reason() -> None:
+    joiner = Joiner(shard=SHARD, rows=3, kind="text")
+    joiner.skip([{"row": 1, "code": "NullColumn", "reason": "column text is null"}])
+    joiner.end([JOB])
+    joiner.add(text_parser(CONVERSE)(b"\n".join(line(rid(row), converse("x")) for row in range(3))))
+    found = rows_of(joiner, 3)
+    assert [row["outcome"] for row in found] == ["succeeded", "skipped", "succeeded"]
+    assert (found[1]["error_code"], found[1]["error"], found[1]["response"]) == (
+        "NullColumn",
+        "column text is null",
+        None,
+    )
+    counts = joiner.joined(output_key="k", size=9)
+    assert (counts.outcomes, counts.leftovers) == ({"succeeded": 2, "skipped": 1}, 0)
+    assert (counts.errors, counts.input_tokens, joiner.foreign) == ({"NullColumn": 1}, 14, 1)
+
+
+def test_the_first_success_stays() -> None:
+    lines = [
+        line(rid(0), error={"errorCode": 429, "errorMessage": "slow down"}),
+        line(rid(0), converse("first", tokens=(1, 2))),
+        line(rid(0), converse("second", tokens=(100, 200), stop="max_tokens")),
+        line(rid(0), error={"errorCode": 400, "errorMessage": "bad"}),
+    ]
+    joiner = joiner_of(lines, 1)
+    found = rows_of(joiner, 1)[0]
+    assert (found["outcome"], found["response"], found["error_code"], found["stop_reason"]) == (
+        "succeeded",
+        "first",
+        None,
+        "end_turn",
+    )
+    counts = joiner.joined(output_key="k", size=1)
+    assert (joiner.duplicates, counts.input_tokens, counts.output_tokens) == (2, 1, 2)
+    assert (counts.leftovers, counts.errors) == (0, {})
+
+
+def test_of_several_failures_the_latest_tells() -> None:
+    lines = [
+        line(rid(0), error={"errorCode": 429, "errorMessage": "slow down"}),
+        line(rid(0), error={"errorCode": 400, "errorMessage": "bad"}),
+        line(rid(1), error={"errorCode": 400, "errorMessage": "bad"}),
+        line(rid(1), error={"errorCode": "ThrottlingException", "errorMessage": "slow down"}),
+    ]
+    joiner = joiner_of(lines, 2)
+    assert [row["error_code"] for row in rows_of(joiner, 2)] == ["400", "ThrottlingException"]
+    assert joiner.joined(output_key="k", size=1).leftovers == 1
+
+
+def test_only_the_most_frequent_codes_are_reported() -> None:
+    lines = [line(rid(row), error={"errorCode": 400 + min(row, 15), "errorMessage": ""}) for row in range(30)]
+    errors = joiner_of(lines, 30).joined(output_key="k", size=1).errors
+    assert list(errors.items())[:2] == [("415", 15), ("400", 1)]
+    assert len(errors) == 10
+
+
+@pytest.mark.parametrize(("rows", "words"), [(5, "more than 4"), (3, "only 3 of 4"), (0, "only 0 of 4")])
+def test_a_source_that_lost_or_gained_rows_is_an_error(rows: int, words: str) -> None:
+    schema = output_schema(TABLE, kind="text", prefix="")
+    with pytest.raises(InputChanged, match=words):
+        list(joiner_of([], 4).join(table(rows), schema))
+
+
+FATES = st.sampled_from(
+    ["answer", "cut", "empty", "error", "throttled", "drop", "truncate", "foreign", "skip", "twice"]
+)
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), fates=st.lists(FATES, max_size=40), block_size=st.sampled_from([50, 1 << 20]))
+def test_each_row_comes_out_once_in_order_with_the_right_outcome(
+    data: st.DataObject, fates: list[str], block_size: int
+) -> None:
+    lines: list[bytes] = []
+    expected: list[tuple[str, str | None, str | None]] = []
+    skipped: list[dict[str, Any]] = []
+    leftovers = foreign = broken = duplicates = 0
+    for row, fate in enumerate(fates):
+        text = data.draw(TEXTS)
+        answer = line(rid(row), converse(text))
+        outcome: tuple[str, str | None, str | None] = ("missing", None, "PartiallyCompleted")
+        if fate in ("answer", "twice"):
+            lines.append(answer)
+            outcome = ("succeeded", text, None)
+            if fate == "twice":
+                lines.append(answer)
+                duplicates += 1
+        elif fate == "cut":
+            lines.append(line(rid(row), converse(text, stop="max_tokens")))
+            outcome = ("truncated", text, None)
+        elif fate == "empty":
+            lines.append(line(rid(row), converse()))
+            outcome = ("failed", None, "EmptyAnswer")
+        elif fate in ("error", "throttled"):
+            code = 400 if fate == "error" else "429"
+            lines.append(line(rid(row), error={"errorCode": code, "errorMessage": text}))
+            outcome = ("failed", None, str(code))
+        elif fate == "truncate":
+            lines.append(answer[: data.draw(st.integers(1, len(answer) - 1))])
+            broken += 1
+        elif fate == "foreign":
+            lines.append(line(ids.record_id(SHARD + 1, row), converse(text)))
+            foreign += 1
+        elif fate == "skip":
+            skipped.append({"row": row, "code": "EmptyText", "reason": "blank"})
+            outcome = ("skipped", None, "EmptyText")
+        leftovers += outcome[0] == "missing" or outcome[2] == "429"
+        expected.append(outcome)
+
+    raw = b"\n".join(data.draw(st.permutations(lines)))
+    joiner = Joiner(shard=SHARD, rows=len(fates), kind="text")
+    joiner.skip(skipped)
+    joiner.end([JOB])
+    parse = text_parser(CONVERSE)
+    for part in whole_lines(raw[at : at + block_size] for at in range(0, len(raw), block_size)):
+        joiner.add(parse(part))
+    found = rows_of(joiner, len(fates))
+
+    assert [(row["outcome"], row["response"], row["error_code"]) for row in found] == expected
+    assert [row["id"] for row in found] == list(range(len(fates)))
+    counts = joiner.joined(output_key="k", size=1)
+    assert (joiner.foreign, joiner.broken, joiner.duplicates) == (foreign, broken, duplicates)
+    assert (counts.leftovers, sum(counts.outcomes.values())) == (leftovers, len(fates))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    vectors=st.lists(
+        st.none() | st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+        max_size=20,
+    ),
+    seed=st.randoms(use_true_random=False),
+)
+def test_vectors_come_back_bit_for_bit(vectors: list[list[float] | None], seed: Any) -> None:
+    lines = [line(rid(row), {"embedding": vector}) for row, vector in enumerate(vectors) if vector is not None]
+    seed.shuffle(lines)
+    joiner = Joiner(shard=SHARD, rows=len(vectors), kind="embedding", dimensions=3)
+    joiner.add(embedding_parser(TITAN, 3)(b"\n".join(lines)))
+    schema = output_schema(TABLE, kind="embedding", prefix="", dimensions=3)
+    found = pa.Table.from_batches(joiner.join(table(len(vectors)), schema), schema)["embedding"].to_pylist()
+    assert [vector is None for vector in found] == [vector is None for vector in vectors]
+    kept = [np.array(vector, np.float32).tobytes() for vector in found if vector is not None]
+    assert kept == [np.array(vector, np.float32).tobytes() for vector in vectors if vector is not None]
