@@ -27,12 +27,13 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, lambda_ext, quotas, step_functions
+    from local import alarms, bedrock, lambda_ext, quotas, step_functions, tls
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
     lambda_ext.install(app)
     alarms.install(app)
+    tls.install(app)
     quotas.install(app, stand_in)
     app.main()
 

@@ -31,7 +31,7 @@ def validate(run_input: object) -> dict[str, Any]:
     error = best_match(Draft202012Validator(schema()).iter_errors(run_input))
     if error is not None:
         raise InvalidRunInput(_sentence(error))
-    completed = _with_defaults(run_input, schema())
+    completed: dict[str, Any] = _with_defaults(run_input, schema())
     _check_combinations(completed)
     return completed
 
@@ -66,15 +66,18 @@ def _check_combinations(run_input: Mapping[str, Any]) -> None:
 def _sentence(error: ValidationError) -> str:
     """Say in one sentence which key is wrong and what to do."""
     key = ".".join(str(part) for part in error.absolute_path) or "the run input"
+    instance: Any = error.instance
     if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        unknown = next(name for name in error.instance if name not in known)
+        section: Any = error.schema
+        known = list(section["properties"])
+        unknown = next(name for name in instance if name not in known)
         near = difflib.get_close_matches(unknown, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}."
         return f"Unknown key {unknown!r} in {key}: {hint}"
     if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
+        required: Any = error.validator_value
+        missing = next(name for name in required if name not in instance)
         return f"Missing key {missing!r} in {key}."
     if error.validator in ("pattern", "anyOf") and key.startswith("s3_uri"):
-        return f"{key} is {error.instance!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
+        return f"{key} is {instance!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
     return f"{key} is not valid: {error.message}"

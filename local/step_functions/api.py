@@ -57,8 +57,20 @@ async def _finished(arn: str) -> dict[str, Any]:
     """Wait for a synchronous execution and return the answer to its start."""
     execution = _execution({"executionArn": arn})
     await execution.wait()
-    shown = ("executionArn", "stateMachineArn", "name", "startDate", "stopDate", "status", "input", "inputDetails",
-             "output", "outputDetails", "error", "cause")
+    shown = (
+        "executionArn",
+        "stateMachineArn",
+        "name",
+        "startDate",
+        "stopDate",
+        "status",
+        "input",
+        "inputDetails",
+        "output",
+        "outputDetails",
+        "error",
+        "cause",
+    )
     return {name: execution.record[name] for name in shown if execution.record.get(name) is not None}
 
 
@@ -107,8 +119,10 @@ def _update_map_run(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validate_definition(data: dict[str, Any]) -> dict[str, Any]:
-    found = [{"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": message, "location": location}
-             for location, message in problems(data.get("definition", ""))]
+    found = [
+        {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": message, "location": location}
+        for location, message in problems(data.get("definition", ""))
+    ]
     return {"result": "FAIL" if found else "OK", "diagnostics": found, "truncated": False}
 
 
@@ -128,7 +142,8 @@ def _with_tracing(data: dict[str, Any], answer: Answer) -> Answer:
         arn = data.get("stateMachineArn") or json.loads(answer[2])["stateMachineArn"]
         record = engine._state_machines[arn]
         record["tracingConfiguration"] = data.get(
-            "tracingConfiguration", record.get("tracingConfiguration", {"enabled": False}))
+            "tracingConfiguration", record.get("tracingConfiguration", {"enabled": False})
+        )
     return answer
 
 
@@ -154,8 +169,14 @@ def _machine(arn: str) -> Machine:
         raise ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
     current: Mapping[str, Any] = engine._state_machines[base]
     version = engine._state_machine_versions.get(engine._execution_version_arn(arn)) or current
-    return Machine(arn=base, name=current["name"], role_arn=version["roleArn"], express=version["type"] == "EXPRESS",
-                   definition=json.loads(version["definition"]), logging=version["loggingConfiguration"])
+    return Machine(
+        arn=base,
+        name=current["name"],
+        role_arn=version["roleArn"],
+        express=version["type"] == "EXPRESS",
+        definition=json.loads(version["definition"]),
+        logging=version["loggingConfiguration"],
+    )
 
 
 def _execution(data: dict[str, Any]) -> Execution:

@@ -20,8 +20,9 @@ _STATE_FIELDS = {
     "Parallel": _FLOW | _GUARD | {"Branches", "Arguments"},
     "Map": _FLOW | _GUARD | {"Items", "ItemProcessor", "ItemSelector", "MaxConcurrency"},
 }
-_DISTRIBUTED_FIELDS = frozenset({"ItemReader", "ItemBatcher", "ResultWriter", "Label",
-                                 "ToleratedFailurePercentage", "ToleratedFailureCount"})
+_DISTRIBUTED_FIELDS = frozenset(
+    {"ItemReader", "ItemBatcher", "ResultWriter", "Label", "ToleratedFailurePercentage", "ToleratedFailureCount"}
+)
 _PARTS = {  # field -> what its object, or each object of its list, may hold
     "Retry": {"ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds", "JitterStrategy"},
     "Catch": {"ErrorEquals", "Next", "Output", "Assign"},
@@ -43,7 +44,7 @@ def problems(definition: str) -> list[tuple[str, str]]:
     if not isinstance(machine, dict):
         return [("/", "The definition is not a JSON object")]
     if machine.get("QueryLanguage") != "JSONata":
-        return [("/QueryLanguage", "The local engine runs definitions with \"QueryLanguage\": \"JSONata\" only")]
+        return [("/QueryLanguage", 'The local engine runs definitions with "QueryLanguage": "JSONata" only')]
     allowed = {"StartAt", "States", "TimeoutSeconds", "QueryLanguage", "Version"}
     return [*_unknown(machine, allowed, ""), *_states(machine, "")]
 
@@ -80,7 +81,7 @@ def _state(state: Any, states: dict[str, Any], path: str) -> Iterator[tuple[str,
         yield from _processor(state.get("ItemProcessor"), path)
     yield from _unknown(state, allowed, path)
     if "Next" in allowed and ("Next" in state) == bool(state.get("End")):
-        yield path, "must have either Next or \"End\": true"
+        yield path, 'must have either Next or "End": true'
     if kind == "Choice" and not state.get("Choices"):
         yield f"{path}/Choices", "must not be empty"
     for target in _targets(state):

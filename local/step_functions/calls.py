@@ -58,7 +58,8 @@ async def call(service: str, action: str, arguments: Any, role_arn: str, *, wire
     request = create_serializer(model.protocol, include_validation=False).serialize_to_request(parameters, operation)
     status, headers, body = await send(request, model.signing_name, role_arn)
     answer = create_parser(model.protocol).parse(
-        {"status_code": status, "headers": HeadersDict(headers), "body": body, "context": {}}, operation.output_shape)
+        {"status_code": status, "headers": HeadersDict(headers), "body": body, "context": {}}, operation.output_shape
+    )
     if status >= 300:
         raise _service_error(model, status, answer)
     return _from_wire(answer, operation.output_shape, wire_names) if operation.output_shape else {}
@@ -106,10 +107,14 @@ def _to_wire(value: Any, shape: Any, wire_names: bool, path: str) -> Any:
         names = _names(shape, wire_names)
         unknown = [key for key in value if key not in names]
         if unknown:
-            raise _refused(f"The field '{path}.{unknown[0]}' is not supported by Step Functions. "
-                           f"Supported here: {', '.join(names)}.")
-        return {names[key]: _to_wire(item, shape.members[names[key]], wire_names, f"{path}.{key}")
-                for key, item in value.items()}
+            raise _refused(
+                f"The field '{path}.{unknown[0]}' is not supported by Step Functions. "
+                f"Supported here: {', '.join(names)}."
+            )
+        return {
+            names[key]: _to_wire(item, shape.members[names[key]], wire_names, f"{path}.{key}")
+            for key, item in value.items()
+        }
     if kind == "list" and isinstance(value, list):
         return [_to_wire(item, shape.member, wire_names, f"{path}[{i}]") for i, item in enumerate(value)]
     if kind == "map" and isinstance(value, dict):
@@ -122,8 +127,11 @@ def _to_wire(value: Any, shape: Any, wire_names: bool, path: str) -> Any:
 def _from_wire(value: Any, shape: Any, wire_names: bool) -> Any:
     kind = shape.type_name
     if kind == "structure" and isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
-        return {key: _from_wire(value[name], shape.members[name], wire_names)
-                for key, name in _names(shape, wire_names).items() if value.get(name) is not None}
+        return {
+            key: _from_wire(value[name], shape.members[name], wire_names)
+            for key, name in _names(shape, wire_names).items()
+            if value.get(name) is not None
+        }
     if kind == "list" and isinstance(value, list):
         return [_from_wire(item, shape.member, wire_names) for item in value]
     if kind == "map" and isinstance(value, Mapping):

@@ -117,9 +117,14 @@ class Execution:
 
     def _context(self) -> dict[str, Any]:
         record = self.record
-        execution = {"Id": self.arn, "Input": json.loads(record["input"]), "Name": record["name"],
-                     "RoleArn": self.machine.role_arn, "StartTime": record["startDate"],
-                     "RedriveCount": record["redriveCount"]}
+        execution = {
+            "Id": self.arn,
+            "Input": json.loads(record["input"]),
+            "Name": record["name"],
+            "RoleArn": self.machine.role_arn,
+            "StartTime": record["startDate"],
+            "RedriveCount": record["redriveCount"],
+        }
         if record.get("redriveDate"):
             execution["RedriveTime"] = record["redriveDate"]
         return {"Execution": execution, "StateMachine": {"Id": self.machine.arn, "Name": self.machine.name}}
@@ -128,8 +133,9 @@ class Execution:
         """Append an event to the history and return its id. Raises StateError at the limit of the history."""
         events = self.record["events"]
         if len(events) >= MAX_EVENTS - 1 and not self.machine.express and not kind.startswith("Execution"):
-            raise StateError("States.Runtime",
-                             f"The execution reached the maximum number of history events ({MAX_EVENTS}).")
+            raise StateError(
+                "States.Runtime", f"The execution reached the maximum number of history events ({MAX_EVENTS})."
+            )
         event = {"id": len(events) + 1, "previousEventId": previous, "type": kind, "timestamp": now_iso()}
         if details:
             generic = next((g for g in ("StateEntered", "StateExited") if kind.endswith(g)), kind)
@@ -164,8 +170,9 @@ class Execution:
         record = self.record
         for name in ("error", "cause"):
             record.pop(name, None)
-        record.update(status="RUNNING", stopDate=None, output=None, redriveDate=now_iso(),
-                      redriveCount=record["redriveCount"] + 1)
+        record.update(
+            status="RUNNING", stopDate=None, output=None, redriveDate=now_iso(), redriveCount=record["redriveCount"] + 1
+        )
         self.add_event("ExecutionRedriven", {"redriveCount": record["redriveCount"]}, len(record["events"]))
         self.interrupted = self.map_run
         self._ended.clear()
@@ -189,9 +196,17 @@ def begin(machine: Machine, *, name: str | None, text: str, map_run_arn: str | N
     if machine.express:
         arn = f"{stem}:express:{scope}:{name}:{uuid.uuid4()}"
     record = {
-        "executionArn": arn, "stateMachineArn": machine.arn, "name": name, "status": "RUNNING",
-        "startDate": now_iso(), "stopDate": None, "redriveCount": 0,
-        "input": text, "inputDetails": {"included": True}, "output": None, "outputDetails": {"included": True},
+        "executionArn": arn,
+        "stateMachineArn": machine.arn,
+        "name": name,
+        "status": "RUNNING",
+        "startDate": now_iso(),
+        "stopDate": None,
+        "redriveCount": 0,
+        "input": text,
+        "inputDetails": {"included": True},
+        "output": None,
+        "outputDetails": {"included": True},
         "sync": machine.express or map_run_arn is not None,  # MiniStack's word for: no status-change events
         "events": [],
     }

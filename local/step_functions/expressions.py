@@ -48,6 +48,7 @@ def render_text(template: Any, bound: dict[str, Any], field: str) -> str:
 
 def render_whole(template: Any, bound: dict[str, Any], field: str) -> int:
     """Evaluate a field that must be a whole number, zero or more: AWS takes neither 1.5 nor "1"."""
+
     def fits(value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -56,6 +57,7 @@ def render_whole(template: Any, bound: dict[str, Any], field: str) -> int:
 
 def render_percentage(template: Any, bound: dict[str, Any], field: str) -> float:
     """Evaluate a field that must be a number from 0 to 100."""
+
     def fits(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
 
@@ -80,15 +82,18 @@ def _evaluate(text: str, bound: dict[str, Any], field: str) -> Any:
         program.environment.set_runtime_bounds(_TIME_LIMIT_MS, None)
         value = program.evaluate(None, bound)
         if value is None:
-            raise _failed(f"The JSONata expression '{expression}' specified for the field '{field}' "
-                          "returned nothing (undefined).")
+            raise _failed(
+                f"The JSONata expression '{expression}' specified for the field '{field}' returned nothing (undefined)."
+            )
         return _plain(value)
     except StateError:
         raise
     except Exception as error:  # the library raises its own errors and plain Python ones alike
         code = getattr(error, "error", None)
-        raise _failed(f"The JSONata expression '{expression}' specified for the field '{field}' threw an error. "
-                      f"{f'{code}: ' if isinstance(code, str) else ''}{error}") from error
+        raise _failed(
+            f"The JSONata expression '{expression}' specified for the field '{field}' threw an error. "
+            f"{f'{code}: ' if isinstance(code, str) else ''}{error}"
+        ) from error
 
 
 @lru_cache(maxsize=4096)

@@ -27,8 +27,11 @@ _unfinished: set[asyncio.Task[None]] = set()  # calls whose state stopped waitin
 
 async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tuple[int, dict[str, str], bytes]:
     """Send what a botocore serializer made and return status, headers and body of the answer."""
-    prepare_request_dict(request, endpoint_url=f"http://127.0.0.1:{os.environ.get('GATEWAY_PORT', '4566')}",
-                         user_agent="AWS-StepFunctions")
+    prepare_request_dict(
+        request,
+        endpoint_url=f"http://127.0.0.1:{os.environ.get('GATEWAY_PORT', '4566')}",
+        user_agent="AWS-StepFunctions",
+    )
     draft = create_request_object(request)
     if app.AUTH:
         signer = S3SigV4Auth if signing_name == "s3" else SigV4Auth
@@ -40,11 +43,18 @@ async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tup
     url = urlsplit(ready.url)
     body = ready.body.encode() if isinstance(ready.body, str) else ready.body or b""
     scope = {
-        "type": "http", "http_version": "1.1", "scheme": "http", "method": ready.method, "client": ("127.0.0.1", 0),
-        "path": unquote(url.path), "raw_path": url.path.encode(), "query_string": url.query.encode(),
-        "headers": [(b"host", url.netloc.encode()),
-                    *((k.lower().encode(), v if isinstance(v, bytes) else str(v).encode())
-                      for k, v in ready.headers.items())],
+        "type": "http",
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": ready.method,
+        "client": ("127.0.0.1", 0),
+        "path": unquote(url.path),
+        "raw_path": url.path.encode(),
+        "query_string": url.query.encode(),
+        "headers": [
+            (b"host", url.netloc.encode()),
+            *((k.lower().encode(), v if isinstance(v, bytes) else str(v).encode()) for k, v in ready.headers.items()),
+        ],
     }
     answer: dict[str, Any] = {"body": []}
 
@@ -73,8 +83,14 @@ def check_role(role_arn: str, action: str, resource: str) -> None:
         return
     account = get_account_id()
     role = role_arn.rsplit("/", 1)[-1]
-    context = EvalContext(principal_arn=role_arn, principal_type="AssumedRole", principal_account=account,
-                          action=action, resource_arn=resource, region=get_region())
+    context = EvalContext(
+        principal_arn=role_arn,
+        principal_type="AssumedRole",
+        principal_account=account,
+        action=action,
+        resource_arn=resource,
+        region=get_region(),
+    )
     if evaluate(context, _gather_role_policies(role, account)).decision != "Allow":
         raise StateError("States.Runtime", f"{role_arn} is not authorized to perform: {action} on resource: {resource}")
 
@@ -86,8 +102,12 @@ def _credentials(role_arn: str) -> Credentials:
     if not _trusts_states(iam._roles.get(role) or {}):
         raise StateError("States.Runtime", f"states.amazonaws.com is not authorized to assume the role {role_arn}.")
     digest = hashlib.sha256(f"states:{role_arn}".encode()).hexdigest()
-    session = {"Arn": f"arn:aws:sts::{account}:assumed-role/{role}/states", "UserId": f"{role}:states",
-               "SecretAccessKey": digest, "SessionToken": digest}
+    session = {
+        "Arn": f"arn:aws:sts::{account}:assumed-role/{role}/states",
+        "UserId": f"{role}:states",
+        "SecretAccessKey": digest,
+        "SessionToken": digest,
+    }
     key = f"ASIA{digest[:16].upper()}"
     sts.register_session(key, session)
     return Credentials(key, digest, digest)
@@ -95,6 +115,8 @@ def _credentials(role_arn: str) -> Credentials:
 
 def _trusts_states(role: dict[str, Any]) -> bool:
     trust = json.loads(role.get("AssumeRolePolicyDocument") or "{}").get("Statement", [])
-    return any(statement.get("Effect") == "Allow"
-               and _service_principal_matches(statement.get("Principal"), "states.amazonaws.com")
-               for statement in (trust if isinstance(trust, list) else [trust]))
+    return any(
+        statement.get("Effect") == "Allow"
+        and _service_principal_matches(statement.get("Principal"), "states.amazonaws.com")
+        for statement in (trust if isinstance(trust, list) else [trust])
+    )

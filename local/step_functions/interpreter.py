@@ -66,8 +66,7 @@ async def _run_pass(state: dict[str, Any], value: Any, scope: Scope) -> _Outcome
 
 async def _run_fail(state: dict[str, Any], value: Any, scope: Scope) -> _Outcome:
     bound = scope.bindings({"input": value})
-    error, cause = (render_text(state[field], bound, field) if field in state else None
-                    for field in ("Error", "Cause"))
+    error, cause = (render_text(state[field], bound, field) if field in state else None for field in ("Error", "Cause"))
     raise StateError(error, cause)
 
 

@@ -24,11 +24,17 @@ def deliver(execution: "Execution") -> None:
     level = settings.get("level", "OFF")
     if level == "OFF":
         return
-    events = execution.record["events"][execution.logged_events:]
+    events = execution.record["events"][execution.logged_events :]
     execution.logged_events += len(events)
-    lines = [_line(execution, event, bool(settings.get("includeExecutionData"))) for event in events
-             if level == "ALL" or (any(mark in event["type"] for mark in _ERROR_MARKS)
-                                   and (level == "ERROR" or event["type"].startswith("Execution")))]
+    lines = [
+        _line(execution, event, bool(settings.get("includeExecutionData")))
+        for event in events
+        if level == "ALL"
+        or (
+            any(mark in event["type"] for mark in _ERROR_MARKS)
+            and (level == "ERROR" or event["type"].startswith("Execution"))
+        )
+    ]
     for destination in settings.get("destinations", []) if lines else []:
         group = destination["cloudWatchLogsLogGroup"]["logGroupArn"].split(":log-group:")[1].removesuffix(":*")
         stream = f"states/{execution.machine.name}/{execution.record['name']}"
@@ -40,9 +46,12 @@ def _line(execution: "Execution", event: dict[str, Any], with_data: bool) -> dic
     details: dict[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
     millis = int(datetime.fromisoformat(event["timestamp"]).timestamp() * 1000)
     message = {
-        "id": str(event["id"]), "type": event["type"], "previous_event_id": str(event["previousEventId"]),
+        "id": str(event["id"]),
+        "type": event["type"],
+        "previous_event_id": str(event["previousEventId"]),
         "details": {k: v for k, v in details.items() if with_data or k not in _EXECUTION_DATA},
-        "event_timestamp": str(millis), "execution_arn": execution.arn,
+        "event_timestamp": str(millis),
+        "execution_arn": execution.arn,
         "redrive_count": str(execution.record["redriveCount"]),
     }
     return {"timestamp": millis, "message": dump(message)}

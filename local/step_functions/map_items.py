@@ -30,7 +30,7 @@ async def read_items(state: dict[str, Any], value: Any, scope: Scope) -> list[An
     except ServiceError as error:
         raise StateError("States.ItemReaderFailed", error.cause) from error
     if "MaxItems" in config:
-        items = items[:render_whole(config["MaxItems"], bound, "ItemReader/ReaderConfig/MaxItems")]
+        items = items[: render_whole(config["MaxItems"], bound, "ItemReader/ReaderConfig/MaxItems")]
     return items
 
 
@@ -99,13 +99,16 @@ def child_input(state: dict[str, Any], value: Any, scope: Scope, first: int, ite
 
     ItemSelector and BatchInput see no variables: whether AWS lets them is not known, and children never see any.
     """
+
     def bound(**context: Any) -> dict[str, Any]:
         return bindings({}, {"input": value, "context": {**scope.context, **context}})
 
     selected = items
     if "ItemSelector" in state:
-        selected = [render(state["ItemSelector"], bound(Map={"Item": {"Index": index, "Value": item}}), "ItemSelector")
-                    for index, item in enumerate(items, first)]
+        selected = [
+            render(state["ItemSelector"], bound(Map={"Item": {"Index": index, "Value": item}}), "ItemSelector")
+            for index, item in enumerate(items, first)
+        ]
     if "ItemBatcher" not in state:
         return scope.payload(selected[0], "child input")
     batch: dict[str, Any] = {"Items": selected}

@@ -23,8 +23,9 @@ def writes_to_s3(state: dict[str, Any]) -> bool:
     return "Resource" in state.get("ResultWriter", {})
 
 
-async def write_results(state: dict[str, Any], value: Any, scope: Scope, map_run_arn: str,
-                        children: Sequence["Execution"]) -> dict[str, Any]:
+async def write_results(
+    state: dict[str, Any], value: Any, scope: Scope, map_run_arn: str, children: Sequence["Execution"]
+) -> dict[str, Any]:
     """Write the ends of the children and the manifest; return the state's result.
 
     Raises StateError States.ResultWriterFailed.
@@ -41,8 +42,9 @@ async def write_results(state: dict[str, Any], value: Any, scope: Scope, map_run
 
     async def put(key: str, text: str) -> None:
         try:
-            await call("s3", "putObject", {"Bucket": bucket, "Key": key, "Body": text},
-                       scope.execution.machine.role_arn)
+            await call(
+                "s3", "putObject", {"Bucket": bucket, "Key": key, "Body": text}, scope.execution.machine.role_arn
+            )
         except ServiceError as error:
             raise StateError("States.ResultWriterFailed", error.cause) from error
 
@@ -82,12 +84,20 @@ def _metadata(record: dict[str, Any]) -> dict[str, Any]:
     included = {"Included": True}
     succeeded = record["status"] == "SUCCEEDED"
     entry = {
-        "ExecutionArn": record["executionArn"], "Input": record["input"], "InputDetails": included,
-        "Name": record["name"], "Output": record["output"], "OutputDetails": included,
+        "ExecutionArn": record["executionArn"],
+        "Input": record["input"],
+        "InputDetails": included,
+        "Name": record["name"],
+        "Output": record["output"],
+        "OutputDetails": included,
         "RedriveCount": record["redriveCount"],
         "RedriveStatus": "NOT_REDRIVABLE" if succeeded else "REDRIVABLE_BY_MAP_RUN",
-        "StartDate": record["startDate"], "StateMachineArn": record["stateMachineArn"], "Status": record["status"],
-        "StopDate": record["stopDate"], "Error": record.get("error"), "Cause": record.get("cause"),
+        "StartDate": record["startDate"],
+        "StateMachineArn": record["stateMachineArn"],
+        "Status": record["status"],
+        "StopDate": record["stopDate"],
+        "Error": record.get("error"),
+        "Cause": record.get("cause"),
     }
     if not succeeded:
         del entry["OutputDetails"]

@@ -24,10 +24,25 @@ from .scope import Scope
 if TYPE_CHECKING:
     from .executions import Execution
 
-_COUNTS = ("pending", "running", "succeeded", "failed", "timedOut", "aborted", "total", "resultsWritten",
-           "failuresNotRedrivable", "pendingRedrive")
-_COUNTED_AS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timedOut",
-               "ABORTED": "aborted"}
+_COUNTS = (
+    "pending",
+    "running",
+    "succeeded",
+    "failed",
+    "timedOut",
+    "aborted",
+    "total",
+    "resultsWritten",
+    "failuresNotRedrivable",
+    "pendingRedrive",
+)
+_COUNTED_AS = {
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "TIMED_OUT": "timedOut",
+    "ABORTED": "aborted",
+}
 _MOST_CHILDREN = 10_000
 _map_runs: dict[str, "MapRun"] = {}
 
@@ -78,22 +93,31 @@ class MapRun:
         self.tolerated: dict[str, float | None] = dict.fromkeys(("toleratedFailureCount", "toleratedFailurePercentage"))
         if "ToleratedFailureCount" in state:
             self.tolerated["toleratedFailureCount"] = render_whole(
-                state["ToleratedFailureCount"], bound, "ToleratedFailureCount")
+                state["ToleratedFailureCount"], bound, "ToleratedFailureCount"
+            )
         if "ToleratedFailurePercentage" in state:
             self.tolerated["toleratedFailurePercentage"] = render_percentage(
-                state["ToleratedFailurePercentage"], bound, "ToleratedFailurePercentage")
+                state["ToleratedFailurePercentage"], bound, "ToleratedFailurePercentage"
+            )
         size = batch_size(state, value, scope)
-        self.children = [_Child(first, items[first:first + size]) for first in range(0, len(items), size)]
+        self.children = [_Child(first, items[first : first + size]) for first in range(0, len(items), size)]
         self._changed = asyncio.Event()
         machine = scope.execution.machine
         label = state.get("Label") or str(uuid.uuid4())
         self.machine = replace(
-            machine, arn=f"{machine.arn}/{label}", definition=state["ItemProcessor"],
-            express=state["ItemProcessor"]["ProcessorConfig"].get("ExecutionType", "STANDARD") == "EXPRESS")
+            machine,
+            arn=f"{machine.arn}/{label}",
+            definition=state["ItemProcessor"],
+            express=state["ItemProcessor"]["ProcessorConfig"].get("ExecutionType", "STANDARD") == "EXPRESS",
+        )
         self.arn = f"{machine.arn.replace(':stateMachine:', ':mapRun:')}/{label}:{uuid.uuid4()}"
         self.record: dict[str, Any] = {
-            "mapRunArn": self.arn, "executionArn": scope.execution.arn, "status": "RUNNING", "startDate": now_iso(),
-            "maxConcurrency": render_whole(state.get("MaxConcurrency", 0), bound, "MaxConcurrency"), "redriveCount": 0,
+            "mapRunArn": self.arn,
+            "executionArn": scope.execution.arn,
+            "status": "RUNNING",
+            "startDate": now_iso(),
+            "maxConcurrency": render_whole(state.get("MaxConcurrency", 0), bound, "MaxConcurrency"),
+            "redriveCount": 0,
             **{name: limit or 0 for name, limit in self.tolerated.items()},
             "itemCounts": dict.fromkeys(_COUNTS, 0) | {"total": len(items), "pending": len(items)},
             "executionCounts": dict.fromkeys(_COUNTS, 0) | {"total": len(self.children), "pending": len(self.children)},
@@ -156,8 +180,9 @@ class MapRun:
         count, percentage = self.tolerated["toleratedFailureCount"], self.tolerated["toleratedFailurePercentage"]
         if count is None and percentage is None:
             return bool(failed)
-        return ((count is not None and failed > count)
-                or (percentage is not None and failed * 100 > percentage * counts["total"]))
+        return (count is not None and failed > count) or (
+            percentage is not None and failed * 100 > percentage * counts["total"]
+        )
 
     async def _result(self, scope: Scope) -> Any:
         failed = self._failed_too_often()
@@ -170,8 +195,9 @@ class MapRun:
                 counts = self.record[name]
                 counts["resultsWritten"] = counts["total"] - counts["pending"]
         if failed:
-            raise StateError("States.ExceedToleratedFailureThreshold",
-                             "The specified tolerated failure threshold was exceeded")
+            raise StateError(
+                "States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded"
+            )
         return result if writes_to_s3(self.state) else inline_results(self.state, executions)
 
     def _stop_children(self) -> None:

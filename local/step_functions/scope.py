@@ -49,7 +49,9 @@ class Scope:
         """Return a value as JSON. Raises StateError States.DataLimitExceeded over 256 KiB."""
         text = dump(value)
         if len(text) * 4 > MAX_PAYLOAD_BYTES and len(text.encode()) > MAX_PAYLOAD_BYTES:
-            raise StateError("States.DataLimitExceeded",
-                             f"The state '{self.context.get('State', {}).get('Name')}' has a {what} of more than the "
-                             f"{MAX_PAYLOAD_BYTES} bytes that Step Functions carries.")
+            raise StateError(
+                "States.DataLimitExceeded",
+                f"The state '{self.context.get('State', {}).get('Name')}' has a {what} of more than the "
+                f"{MAX_PAYLOAD_BYTES} bytes that Step Functions carries.",
+            )
         return text

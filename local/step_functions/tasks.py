@@ -40,8 +40,9 @@ _OPTIMIZED = {
     "sqs:sendMessage": _Optimized("SQS", "AmazonSQSException", callback=True, json_members=("MessageBody",)),
     "lambda:invoke": _Optimized("Lambda", "AWSLambdaException", callback=True),
     "bedrock:invokeModel": _Optimized("Bedrock", "AmazonBedrockException"),
-    "states:startExecution": _Optimized("StepFunctions", "AWSStepFunctionsException", callback=True,
-                                        json_members=("Input",)),
+    "states:startExecution": _Optimized(
+        "StepFunctions", "AWSStepFunctionsException", callback=True, json_members=("Input",)
+    ),
 }
 _SDK_SERVICES = {"events": "eventbridge", "bedrock": "bedrockruntime", "states": "sfn"}
 
@@ -60,7 +61,8 @@ async def run_task(state: dict[str, Any], value: Any, scope: Scope) -> Any:
         arguments = render(state["Arguments"], bound, "Arguments") if "Arguments" in state else value
         limit, heartbeat = (
             render_whole(state[field], bound, field) if field in state else None
-            for field in ("TimeoutSeconds", "HeartbeatSeconds"))
+            for field in ("TimeoutSeconds", "HeartbeatSeconds")
+        )
         service, _, action = resource.removeprefix("arn:aws:states:::").rpartition(":")
         details = {"resourceType": service, "resource": f"{action}{_CALLBACK if callback else ''}"}
         scope.event("TaskScheduled", {**details, "region": scope.execution.region, "parameters": dump(arguments)})
@@ -94,8 +96,9 @@ async def _call(service: str, action: str, arguments: Any, scope: Scope, callbac
         suffix = _CALLBACK if callback else ""
         raise StateError("States.Runtime", f"The local engine has no integration {name}{suffix}.")
     if isinstance(arguments, dict):
-        arguments = {k: dump(v) if k in known.json_members and not isinstance(v, str) else v
-                     for k, v in arguments.items()}
+        arguments = {
+            k: dump(v) if k in known.json_members and not isinstance(v, str) else v for k, v in arguments.items()
+        }
         if name == "events:putEvents":
             arguments = {**arguments, "Entries": [_event_entry(entry) for entry in arguments.get("Entries", [])]}
         if name == "lambda:invoke" and "Payload" in arguments:

@@ -94,6 +94,5 @@ def _waiter(data: dict[str, Any]) -> _Waiter:
         raise ApiError("TaskDoesNotExist", "Task does not exist")
     waiter = _waiters.get(token)
     if waiter is None or waiter.answer.done():
-        raise ApiError("TaskTimedOut",
-                       "Task Timed Out: 'Provided task does not exist anymore'")
+        raise ApiError("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
     return waiter

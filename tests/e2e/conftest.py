@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     python = ROOT / ".venv-engine" / "bin" / "python"
-    with start_engine(python=python, log=tmp_path_factory.mktemp("engine") / "engine.log") as running:
+    with start_engine(python=python, auth=True, log=tmp_path_factory.mktemp("engine") / "engine.log") as running:
         running.configure(seconds_per_status=0.2)
         # Step Functions' pauses and retries, not its time-outs, run 20 times as fast.
         running.wait_scale(0.05)

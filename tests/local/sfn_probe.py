@@ -43,7 +43,8 @@ class Account:
         definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **timeout}
         name = f"probe-{next(_numbers)}"
         arn: str = self.sfn.create_state_machine(
-            name=name, definition=json.dumps(definition), roleArn=self.role, type=kind, **more)["stateMachineArn"]
+            name=name, definition=json.dumps(definition), roleArn=self.role, type=kind, **more
+        )["stateMachineArn"]
         return arn
 
     def start(self, states: Json, value: Any = None, **more: Any) -> str:
@@ -87,8 +88,10 @@ class Account:
     def token(self, key: str) -> str:
         """Wait for a task token stored by `park(key)` and return it."""
         table = self.client("dynamodb")
-        item = until(lambda: table.get_item(TableName=TABLE, Key={"pk": {"S": key}}).get("Item"),
-                     lambda item: item is not None and "token" in item)
+        item = until(
+            lambda: table.get_item(TableName=TABLE, Key={"pk": {"S": key}}).get("Item"),
+            lambda item: item is not None and "token" in item,
+        )
         token: str = item["token"]["S"]
         return token
 
@@ -104,9 +107,14 @@ class Account:
 
 @cache
 def _client(service: Any, url: str, access_key: str, secret_key: str) -> Any:
-    return boto3.client(service, endpoint_url=url, region_name="us-east-1", aws_access_key_id=access_key,
-                        aws_secret_access_key=secret_key,
-                        config=Config(retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}))
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}),
+    )
 
 
 def until(read: Callable[[], Any], enough: Callable[[Any], bool], *, seconds: float = 15) -> Any:
@@ -132,26 +140,58 @@ def give(output: Any, **more: Any) -> Json:
 
 def put(key: str, resource: str = "aws-sdk:dynamodb:updateItem", **more: Any) -> Json:
     """Return a Task state that writes an item which must not exist yet."""
-    return task(resource, {
-        "TableName": TABLE, "Key": {"pk": {"S": key}}, "UpdateExpression": "SET v = :v",
-        "ConditionExpression": "attribute_not_exists(pk)", "ExpressionAttributeValues": {":v": {"S": "x"}},
-        "ReturnValues": "ALL_NEW"}, **more)
+    return task(
+        resource,
+        {
+            "TableName": TABLE,
+            "Key": {"pk": {"S": key}},
+            "UpdateExpression": "SET v = :v",
+            "ConditionExpression": "attribute_not_exists(pk)",
+            "ExpressionAttributeValues": {":v": {"S": "x"}},
+            "ReturnValues": "ALL_NEW",
+        },
+        **more,
+    )
 
 
 def park(key: str, **more: Any) -> Json:
     """Return a Task state that stores its token under a key, a JSONata expression or not, and waits."""
-    return task("aws-sdk:dynamodb:updateItem.waitForTaskToken", {
-        "TableName": TABLE, "Key": {"pk": {"S": key}}, "UpdateExpression": "SET #t = :t",
-        "ExpressionAttributeNames": {"#t": "token"},
-        "ExpressionAttributeValues": {":t": {"S": "{% $states.context.Task.Token %}"}}}, **more)
+    return task(
+        "aws-sdk:dynamodb:updateItem.waitForTaskToken",
+        {
+            "TableName": TABLE,
+            "Key": {"pk": {"S": key}},
+            "UpdateExpression": "SET #t = :t",
+            "ExpressionAttributeNames": {"#t": "token"},
+            "ExpressionAttributeValues": {":t": {"S": "{% $states.context.Task.Token %}"}},
+        },
+        **more,
+    )
 
 
 def distributed(states: Json, items: str | None = None, *, execution_type: str = "STANDARD", **more: Any) -> Json:
     """Return a Distributed Map over JSON lines of the bucket, or over the input; the first state starts a child."""
-    reader = {"ItemReader": {"Resource": "arn:aws:states:::s3:getObject",
-                             "ReaderConfig": {"InputType": "JSONL"},
-                             "Arguments": {"Bucket": BUCKET, "Key": items}}} if items else {}
+    reader = (
+        {
+            "ItemReader": {
+                "Resource": "arn:aws:states:::s3:getObject",
+                "ReaderConfig": {"InputType": "JSONL"},
+                "Arguments": {"Bucket": BUCKET, "Key": items},
+            }
+        }
+        if items
+        else {}
+    )
     end = {} if "Next" in more else {"End": True}
-    return {"Type": "Map", "Label": "Jobs", **reader, **end, **more, "ItemProcessor": {
-        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": execution_type},
-        "StartAt": next(iter(states)), "States": states}}
+    return {
+        "Type": "Map",
+        "Label": "Jobs",
+        **reader,
+        **end,
+        **more,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": execution_type},
+            "StartAt": next(iter(states)),
+            "States": states,
+        },
+    }

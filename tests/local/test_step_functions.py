@@ -32,8 +32,11 @@ def prepare(account: Account) -> None:
     """Create the table and the bucket."""
     account.client("s3").create_bucket(Bucket=BUCKET)
     account.client("dynamodb").create_table(
-        TableName=TABLE, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}])
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )
 
 
 def failed(end: dict[str, Any]) -> str:
@@ -47,39 +50,57 @@ def failed(end: dict[str, Any]) -> str:
 
 def test_bedrock_members_have_sdk_names_at_every_level_and_dates_are_text(account: Account) -> None:
     account.items("in/nova.jsonl", [{"recordId": f"{i:011}", "modelInput": {}} for i in range(100)])
-    job = account.result({
-        "Create": task("aws-sdk:bedrock:createModelInvocationJob", {
-            "JobName": "probe-names", "RoleArn": ROLE, "ModelId": "amazon.nova-lite-v1:0",
-            "InputDataConfig": {"S3InputDataConfig": {"S3Uri": f"s3://{BUCKET}/in/nova.jsonl"}},
-            "OutputDataConfig": {"S3OutputDataConfig": {"S3Uri": f"s3://{BUCKET}/out/"}}}, Next="Get"),
-        "Get": task("aws-sdk:bedrock:getModelInvocationJob", {"JobIdentifier": "{% $states.input.JobArn %}"}),
-    })
+    job = account.result(
+        {
+            "Create": task(
+                "aws-sdk:bedrock:createModelInvocationJob",
+                {
+                    "JobName": "probe-names",
+                    "RoleArn": ROLE,
+                    "ModelId": "amazon.nova-lite-v1:0",
+                    "InputDataConfig": {"S3InputDataConfig": {"S3Uri": f"s3://{BUCKET}/in/nova.jsonl"}},
+                    "OutputDataConfig": {"S3OutputDataConfig": {"S3Uri": f"s3://{BUCKET}/out/"}},
+                },
+                Next="Get",
+            ),
+            "Get": task("aws-sdk:bedrock:getModelInvocationJob", {"JobIdentifier": "{% $states.input.JobArn %}"}),
+        }
+    )
     assert job["InputDataConfig"]["S3InputDataConfig"]["S3Uri"] == f"s3://{BUCKET}/in/nova.jsonl"
     assert job["LastModifiedTime"].endswith("Z")
 
 
 def test_an_object_goes_to_s3_and_comes_back_as_text(account: Account) -> None:
-    back = account.result({
-        "Put": task("aws-sdk:s3:putObject", {"Bucket": BUCKET, "Key": "a/b c.json", "Body": {"n": 1}}, Next="Get"),
-        "Get": task("aws-sdk:s3:getObject", {"Bucket": BUCKET, "Key": "a/b c.json"}),
-    })
+    back = account.result(
+        {
+            "Put": task("aws-sdk:s3:putObject", {"Bucket": BUCKET, "Key": "a/b c.json", "Body": {"n": 1}}, Next="Get"),
+            "Get": task("aws-sdk:s3:getObject", {"Bucket": BUCKET, "Key": "a/b c.json"}),
+        }
+    )
     assert back["Body"] == '{"n":1}'
 
 
-@pytest.mark.parametrize(("resource", "arguments", "error"), [
-    ("aws-sdk:s3:getObject", {"Bucket": BUCKET, "Key": "nowhere"}, "S3.NoSuchKeyException"),
-    ("aws-sdk:bedrock:getModelInvocationJob", {"JobIdentifier": "abcdefghijkl"}, "Bedrock.ResourceNotFoundException"),
-    ("aws-sdk:dynamodb:getItem", {"TableName": TABLE, "Key": {"wrong": {"S": "x"}}}, "DynamoDb.DynamoDbException"),
-    ("aws-sdk:dynamodb:getItem", {"TableName": "nowhere", "Key": {}}, "DynamoDb.ResourceNotFoundException"),
-    ("dynamodb:getItem", {"TableName": "nowhere", "Key": {}}, "DynamoDB.ResourceNotFoundException"),
-    ("aws-sdk:sfn:sendTaskSuccess", {"TaskToken": "x", "Output": "{}"}, "Sfn.InvalidTokenException"),
-    ("aws-sdk:dynamodb:getItem", {"TableName": TABLE, "Key": {}, "Kee": 1}, "States.Runtime"),
-    ("aws-sdk:dynamodb:getItem", {"TableName": TABLE}, "States.Runtime"),
-    ("aws-sdk:dynamodb:fetchItem", {}, "States.Runtime"),
-    ("aws-sdk:nowhere:getItem", {}, "States.Runtime"),
-    ("dynamodb:updateItem.waitForTaskToken", {}, "States.Runtime"),
-    ("batch:submitJob.sync", {}, "States.Runtime"),
-])
+@pytest.mark.parametrize(
+    ("resource", "arguments", "error"),
+    [
+        ("aws-sdk:s3:getObject", {"Bucket": BUCKET, "Key": "nowhere"}, "S3.NoSuchKeyException"),
+        (
+            "aws-sdk:bedrock:getModelInvocationJob",
+            {"JobIdentifier": "abcdefghijkl"},
+            "Bedrock.ResourceNotFoundException",
+        ),
+        ("aws-sdk:dynamodb:getItem", {"TableName": TABLE, "Key": {"wrong": {"S": "x"}}}, "DynamoDb.DynamoDbException"),
+        ("aws-sdk:dynamodb:getItem", {"TableName": "nowhere", "Key": {}}, "DynamoDb.ResourceNotFoundException"),
+        ("dynamodb:getItem", {"TableName": "nowhere", "Key": {}}, "DynamoDB.ResourceNotFoundException"),
+        ("aws-sdk:sfn:sendTaskSuccess", {"TaskToken": "x", "Output": "{}"}, "Sfn.InvalidTokenException"),
+        ("aws-sdk:dynamodb:getItem", {"TableName": TABLE, "Key": {}, "Kee": 1}, "States.Runtime"),
+        ("aws-sdk:dynamodb:getItem", {"TableName": TABLE}, "States.Runtime"),
+        ("aws-sdk:dynamodb:fetchItem", {}, "States.Runtime"),
+        ("aws-sdk:nowhere:getItem", {}, "States.Runtime"),
+        ("dynamodb:updateItem.waitForTaskToken", {}, "States.Runtime"),
+        ("batch:submitJob.sync", {}, "States.Runtime"),
+    ],
+)
 def test_error_names(account: Account, resource: str, arguments: Any, error: str) -> None:
     assert failed(account.run({"Call": task(resource, arguments)})) == error
 
@@ -90,8 +111,10 @@ def test_an_unknown_parameter_is_named(account: Account) -> None:
 
 
 def test_failed_conditions_differ_between_the_integrations(account: Account) -> None:
-    names = [failed(account.run({"A": put("once", resource, Next="B"), "B": put("once", resource)}))
-             for resource in ("aws-sdk:dynamodb:updateItem", "dynamodb:updateItem")]
+    names = [
+        failed(account.run({"A": put("once", resource, Next="B"), "B": put("once", resource)}))
+        for resource in ("aws-sdk:dynamodb:updateItem", "dynamodb:updateItem")
+    ]
     assert names == ["DynamoDb.ConditionalCheckFailedException", "DynamoDB.ConditionalCheckFailedException"]
 
 
@@ -102,13 +125,21 @@ def test_service_quotas_can_be_asked(account: Account) -> None:
 
 def test_messages_and_events_take_json_instead_of_text(account: Account) -> None:
     queue = _queue_of_events(account, "probe.own")
-    account.result({
-        "Event": task("events:putEvents", {"Entries": [
-            {"Source": "probe.own", "DetailType": "t", "Detail": {"run": "{% $states.input.run %}"}}]}, Next="Send"),
-        "Send": task("sqs:sendMessage", {"QueueUrl": queue, "MessageBody": {"n": 1}}, Next="Publish"),
-        "Publish": task("sns:publish", {"TopicArn": account.client("sns").create_topic(Name="probe")["TopicArn"],
-                                        "Message": {"n": 1}}),
-    }, {"run": "r1"})
+    account.result(
+        {
+            "Event": task(
+                "events:putEvents",
+                {"Entries": [{"Source": "probe.own", "DetailType": "t", "Detail": {"run": "{% $states.input.run %}"}}]},
+                Next="Send",
+            ),
+            "Send": task("sqs:sendMessage", {"QueueUrl": queue, "MessageBody": {"n": 1}}, Next="Publish"),
+            "Publish": task(
+                "sns:publish",
+                {"TopicArn": account.client("sns").create_topic(Name="probe")["TopicArn"], "Message": {"n": 1}},
+            ),
+        },
+        {"run": "r1"},
+    )
     bodies = [json.loads(body) for body in _received(account, queue, 2)]
     assert [body for body in bodies if "detail" not in body] == [{"n": 1}]
     assert [body["detail"] for body in bodies if "detail" in body] == [{"run": "r1"}]
@@ -134,8 +165,13 @@ def handle(event, context):
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr("code.py", code)
     arn: str = account.client("lambda").create_function(
-        FunctionName="probe", Runtime="python3.12", Role=ROLE, Handler="code.handle", Timeout=20,
-        Code={"ZipFile": zipped.getvalue()})["FunctionArn"]
+        FunctionName="probe",
+        Runtime="python3.12",
+        Role=ROLE,
+        Handler="code.handle",
+        Timeout=20,
+        Code={"ZipFile": zipped.getvalue()},
+    )["FunctionArn"]
     return arn
 
 
@@ -167,8 +203,15 @@ def test_a_model_takes_and_gives_json(account: Account) -> None:
 
 def test_a_parked_task_is_woken_by_an_express_machine(account: Account) -> None:
     waiting = account.start({"Park": park("wake", TimeoutSeconds="{% $states.input.limit %}")}, {"limit": 20})
-    waker = account.machine({"Wake": task("aws-sdk:sfn:sendTaskSuccess", {
-        "TaskToken": "{% $states.input.token %}", "Output": "{% $string({'woken': true}) %}"})}, kind="EXPRESS")
+    waker = account.machine(
+        {
+            "Wake": task(
+                "aws-sdk:sfn:sendTaskSuccess",
+                {"TaskToken": "{% $states.input.token %}", "Output": "{% $string({'woken': true}) %}"},
+            )
+        },
+        kind="EXPRESS",
+    )
     account.sfn.start_execution(stateMachineArn=waker, input=json.dumps({"token": account.token("wake")}))
     assert json.loads(account.ended(waiting)["output"]) == {"woken": True}
 
@@ -176,8 +219,11 @@ def test_a_parked_task_is_woken_by_an_express_machine(account: Account) -> None:
 def test_a_parked_task_times_out_and_its_token_with_it(account: Account) -> None:
     caught = {"ErrorEquals": ["States.TaskFailed"], "Next": "Wrong"}
     timed_out = {"ErrorEquals": ["States.Timeout"], "Next": "Right", "Output": "{% $states.errorOutput.Error %}"}
-    states = {"Park": park("late", TimeoutSeconds="{% $states.input.limit %}", Catch=[caught, timed_out]),
-              "Right": give("{% $states.input %}"), "Wrong": {"Type": "Fail"}}
+    states = {
+        "Park": park("late", TimeoutSeconds="{% $states.input.limit %}", Catch=[caught, timed_out]),
+        "Right": give("{% $states.input %}"),
+        "Wrong": {"Type": "Fail"},
+    }
     assert account.result(states, {"limit": 1}) == "States.Timeout"
     with pytest.raises(account.sfn.exceptions.TaskTimedOut):
         account.sfn.send_task_success(taskToken=account.token("late"), output="{}")
@@ -207,8 +253,12 @@ def test_wrong_tokens_get_the_error_that_fits(account: Account) -> None:
 
 
 def test_a_condition_that_fails_at_parking_is_caught_at_once(account: Account) -> None:
-    state = put("taken", "aws-sdk:dynamodb:updateItem.waitForTaskToken", TimeoutSeconds=30, Catch=[
-        {"ErrorEquals": ["States.Timeout", "DynamoDb.ConditionalCheckFailedException"], "Next": "Taken"}])
+    state = put(
+        "taken",
+        "aws-sdk:dynamodb:updateItem.waitForTaskToken",
+        TimeoutSeconds=30,
+        Catch=[{"ErrorEquals": ["States.Timeout", "DynamoDb.ConditionalCheckFailedException"], "Next": "Taken"}],
+    )
     result = account.result({"First": put("taken", Next="Park"), "Park": state, "Taken": give("caught")})
     assert result == "caught"
 
@@ -230,17 +280,27 @@ def test_an_undefined_output_or_variable_is_an_error(account: Account, field: st
 
 
 def test_an_error_in_the_output_of_a_task_is_caught(account: Account) -> None:
-    catch = [{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "Caught", "Assign": {"n": 2},
-              "Output": "{% $states.errorOutput.Error %}"}]
+    catch = [
+        {
+            "ErrorEquals": ["States.QueryEvaluationError"],
+            "Next": "Caught",
+            "Assign": {"n": 2},
+            "Output": "{% $states.errorOutput.Error %}",
+        }
+    ]
     state = put("output-error", Output="{% $states.result.nothing %}", Catch=catch, Assign={"n": 1})
     assert account.result({"A": state, "Caught": give("{% [$states.input, $n] %}")}) == [
-        "States.QueryEvaluationError", 2]
+        "States.QueryEvaluationError",
+        2,
+    ]
 
 
 def test_output_and_assign_see_the_values_at_entry(account: Account) -> None:
-    states = {"A": give(None, Assign={"n": 1}, Next="B"),
-              "B": give("{% $n %}", Assign={"n": "{% $n + 1 %}", "before": "{% $n %}"}, Next="C"),
-              "C": give("{% [$states.input, $n, $before] %}")}
+    states = {
+        "A": give(None, Assign={"n": 1}, Next="B"),
+        "B": give("{% $n %}", Assign={"n": "{% $n + 1 %}", "before": "{% $n %}"}, Next="C"),
+        "C": give("{% [$states.input, $n, $before] %}"),
+    }
     assert account.result(states) == [1, 2, 1]
 
 
@@ -254,20 +314,38 @@ def test_null_stays_null_and_input_that_looks_like_code_stays_text(account: Acco
 
 def test_a_branch_keeps_its_variables_to_itself(account: Account) -> None:
     inner = {"StartAt": "A", "States": {"A": give(None, Assign={"n": 2}, Next="B"), "B": give("{% $n %}")}}
-    states = {"Set": give(None, Assign={"n": 1}, Next="Fork"),
-              "Fork": {"Type": "Parallel", "Branches": [inner], "Next": "See"},
-              "See": give("{% [$states.input, $n] %}")}
+    states = {
+        "Set": give(None, Assign={"n": 1}, Next="Fork"),
+        "Fork": {"Type": "Parallel", "Branches": [inner], "Next": "See"},
+        "See": give("{% [$states.input, $n] %}"),
+    }
     assert account.result(states) == [2, 1]
 
 
 def test_the_functions_of_step_functions_are_there(account: Account) -> None:
-    result = account.result({"A": give({
-        "parse": "{% $parse($states.input) %}", "hash": "{% $hash('a', 'SHA-256') %}", "uuid": "{% $length($uuid()) %}",
-        "range": "{% $range(1, 7, 3) %}", "partition": "{% $partition([1..3], 2) %}", "random": "{% $random() < 1 %}",
-    })}, '{"a":[null]}')
+    result = account.result(
+        {
+            "A": give(
+                {
+                    "parse": "{% $parse($states.input) %}",
+                    "hash": "{% $hash('a', 'SHA-256') %}",
+                    "uuid": "{% $length($uuid()) %}",
+                    "range": "{% $range(1, 7, 3) %}",
+                    "partition": "{% $partition([1..3], 2) %}",
+                    "random": "{% $random() < 1 %}",
+                }
+            )
+        },
+        '{"a":[null]}',
+    )
     assert result == {
-        "parse": {"a": [None]}, "hash": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", "uuid": 36,
-        "range": [1, 4, 7], "partition": [[1, 2], [3]], "random": True}
+        "parse": {"a": [None]},
+        "hash": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+        "uuid": 36,
+        "range": [1, 4, 7],
+        "partition": [[1, 2], [3]],
+        "random": True,
+    }
 
 
 @pytest.mark.parametrize("seconds", ["{% 0.5 %}", "{% -1 %}", "{% '1' %}"])
@@ -300,9 +378,16 @@ def _attempts(account: Account, arn: str) -> list[float]:
 
 @pytest.mark.usefixtures("fast")
 def test_delays_grow_to_their_limit_and_every_rule_counts_its_own_attempts(account: Account) -> None:
-    retry = [{"ErrorEquals": ["Other"]},
-             {"ErrorEquals": ["DynamoDb.ResourceNotFoundException"], "IntervalSeconds": 2, "BackoffRate": 10,
-              "MaxDelaySeconds": 4, "MaxAttempts": 3}]
+    retry = [
+        {"ErrorEquals": ["Other"]},
+        {
+            "ErrorEquals": ["DynamoDb.ResourceNotFoundException"],
+            "IntervalSeconds": 2,
+            "BackoffRate": 10,
+            "MaxDelaySeconds": 4,
+            "MaxAttempts": 3,
+        },
+    ]
     key = {"pk": {"S": "{% $string($states.context.State.RetryCount) %}"}}
     end = account.run({"A": task("aws-sdk:dynamodb:getItem", {"TableName": "nowhere", "Key": key}, Retry=retry)})
     assert failed(end) == "DynamoDb.ResourceNotFoundException"
@@ -314,8 +399,15 @@ def test_delays_grow_to_their_limit_and_every_rule_counts_its_own_attempts(accou
 
 @pytest.mark.usefixtures("fast")
 def test_full_jitter_spreads_the_delays(account: Account) -> None:
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 8, "BackoffRate": 1, "MaxAttempts": 8,
-              "JitterStrategy": "FULL"}]
+    retry = [
+        {
+            "ErrorEquals": ["States.ALL"],
+            "IntervalSeconds": 8,
+            "BackoffRate": 1,
+            "MaxAttempts": 8,
+            "JitterStrategy": "FULL",
+        }
+    ]
     end = account.run({"A": task("aws-sdk:dynamodb:getItem", {"TableName": "nowhere", "Key": {}}, Retry=retry)})
     delays = _attempts(account, end["executionArn"])
     assert len(delays) == 8
@@ -334,11 +426,19 @@ def test_states_all_does_not_cover_a_runtime_error(account: Account) -> None:
 def test_children_are_executions_with_their_own_input_and_history(account: Account) -> None:
     account.items("three.jsonl", [{"n": i} for i in range(3)])
     child = {"Work": give("{% {'in': $states.context.Execution.Input, 'arn': $states.context.Execution.Id} %}")}
-    selector = {"n": "{% $states.context.Map.Item.Value.n %}", "i": "{% $states.context.Map.Item.Index %}",
-                "run": "{% $states.input.run %}"}
-    arn = account.start({"M": distributed(child, "{% $states.input.key %}", ItemSelector=selector,
-                                          MaxConcurrency="{% $states.input.limit %}")},
-                        {"key": "three.jsonl", "limit": 2, "run": "r"})
+    selector = {
+        "n": "{% $states.context.Map.Item.Value.n %}",
+        "i": "{% $states.context.Map.Item.Index %}",
+        "run": "{% $states.input.run %}",
+    }
+    arn = account.start(
+        {
+            "M": distributed(
+                child, "{% $states.input.key %}", ItemSelector=selector, MaxConcurrency="{% $states.input.limit %}"
+            )
+        },
+        {"key": "three.jsonl", "limit": 2, "run": "r"},
+    )
     outputs = json.loads(account.ended(arn)["output"])
     assert [output["in"] for output in outputs] == [{"n": i, "i": i, "run": "r"} for i in range(3)]
     children = account.children(arn)
@@ -358,15 +458,22 @@ def test_variables_stop_at_the_border_of_a_distributed_map(account: Account, ins
 
 def test_results_are_written_with_a_manifest(account: Account) -> None:
     account.items("mixed.jsonl", [1, 2, 3])
-    child = {"Odd?": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input = 2 %}", "Next": "F"}],
-                      "Default": "G"}, "G": give(["{% $states.input %}"]), "F": THROW}
+    child = {
+        "Odd?": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input = 2 %}", "Next": "F"}], "Default": "G"},
+        "G": give(["{% $states.input %}"]),
+        "F": THROW,
+    }
 
     def written(transformation: str, output_type: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        writer = {"Resource": "arn:aws:states:::s3:putObject",
-                  "WriterConfig": {"Transformation": transformation, "OutputType": output_type},
-                  "Arguments": {"Bucket": "{% $states.input.bucket %}", "Prefix": "results/here"}}
-        result = account.result({"M": distributed(child, "mixed.jsonl", ResultWriter=writer,
-                                                  ToleratedFailurePercentage=50)}, {"bucket": BUCKET})
+        writer = {
+            "Resource": "arn:aws:states:::s3:putObject",
+            "WriterConfig": {"Transformation": transformation, "OutputType": output_type},
+            "Arguments": {"Bucket": "{% $states.input.bucket %}", "Prefix": "results/here"},
+        }
+        result = account.result(
+            {"M": distributed(child, "mixed.jsonl", ResultWriter=writer, ToleratedFailurePercentage=50)},
+            {"bucket": BUCKET},
+        )
         folder = f"results/here/{result['MapRunArn'].rpartition(':')[2]}"
         assert result["ResultWriterDetails"] == {"Bucket": BUCKET, "Key": f"{folder}/manifest.json"}
         manifest = json.loads(account.object(f"{folder}/manifest.json"))
@@ -399,8 +506,15 @@ def test_no_items_is_a_success_without_children(account: Account) -> None:
 
 
 def test_too_many_failures_end_the_map_and_stop_the_others(account: Account) -> None:
-    child = {"First?": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input = 1 %}", "Next": "F"}],
-                        "Default": "W"}, "W": {"Type": "Wait", "Seconds": 30, "End": True}, "F": THROW}
+    child = {
+        "First?": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input = 1 %}", "Next": "F"}],
+            "Default": "W",
+        },
+        "W": {"Type": "Wait", "Seconds": 30, "End": True},
+        "F": THROW,
+    }
     arn = account.start({"M": distributed(child, Items=[2, 1, 3, 4], MaxConcurrency=2)})
     assert failed(account.ended(arn)) == "States.ExceedToleratedFailureThreshold"
     assert sorted(one["status"] for one in account.children(arn)) == ["ABORTED", "FAILED"]
@@ -408,13 +522,26 @@ def test_too_many_failures_end_the_map_and_stop_the_others(account: Account) -> 
     assert run["status"] == "FAILED" and run["itemCounts"]["pending"] == 2
 
 
-@pytest.mark.parametrize(("limits", "status"), [
-    ({"ToleratedFailureCount": "{% 2 %}"}, "SUCCEEDED"), ({"ToleratedFailureCount": 1}, "FAILED"),
-    ({"ToleratedFailurePercentage": 50}, "SUCCEEDED"), ({"ToleratedFailurePercentage": 49.9}, "FAILED"),
-    ({"ToleratedFailurePercentage": 100, "ToleratedFailureCount": 1}, "FAILED")])
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [
+        ({"ToleratedFailureCount": "{% 2 %}"}, "SUCCEEDED"),
+        ({"ToleratedFailureCount": 1}, "FAILED"),
+        ({"ToleratedFailurePercentage": 50}, "SUCCEEDED"),
+        ({"ToleratedFailurePercentage": 49.9}, "FAILED"),
+        ({"ToleratedFailurePercentage": 100, "ToleratedFailureCount": 1}, "FAILED"),
+    ],
+)
 def test_failures_are_tolerated_up_to_the_limits(account: Account, limits: dict[str, Any], status: str) -> None:
-    child = {"Odd?": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input % 2 = 0 %}", "Next": "F"}],
-                      "Default": "G"}, "G": give(1), "F": THROW}
+    child = {
+        "Odd?": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input % 2 = 0 %}", "Next": "F"}],
+            "Default": "G",
+        },
+        "G": give(1),
+        "F": THROW,
+    }
     assert account.run({"M": distributed(child, Items=[1, 2, 3, 4], **limits)})["status"] == status
 
 
@@ -430,14 +557,23 @@ def test_csv_listings_and_batches_are_read(account: Account) -> None:
     rows = [{"a": "1", "b": "x\ny"}, {"a": "2", "b": ""}]
     assert account.result({"M": table}) == [{"Items": rows, "BatchInput": {"k": "v"}}]
     listing = distributed(child)
-    listing["ItemReader"] = {"Resource": "arn:aws:states:::s3:listObjectsV2",
-                             "Arguments": {"Bucket": BUCKET, "Prefix": "rows/"}}
+    listing["ItemReader"] = {
+        "Resource": "arn:aws:states:::s3:listObjectsV2",
+        "Arguments": {"Bucket": BUCKET, "Prefix": "rows/"},
+    }
     assert [item["Key"] for item in account.result({"M": listing})] == ["rows/one.csv"]
 
 
 def test_the_concurrency_of_a_running_map_can_be_changed(account: Account) -> None:
-    arn = account.start({"M": distributed({"P": park("{% 'live' & $string($states.input) %}", TimeoutSeconds=30)},
-                                          Items=[1, 2, 3], MaxConcurrency=1)})
+    arn = account.start(
+        {
+            "M": distributed(
+                {"P": park("{% 'live' & $string($states.input) %}", TimeoutSeconds=30)},
+                Items=[1, 2, 3],
+                MaxConcurrency=1,
+            )
+        }
+    )
     account.token("live1")
     run = account.map_run(arn)
     assert (run["executionCounts"]["running"], run["executionCounts"]["pending"]) == (1, 2)
@@ -460,8 +596,15 @@ def test_two_hundred_children_park_without_threads_and_wake(account: Account, en
     account.items("many.jsonl", list(range(200)))
     before = _threads(engine.pid)
     started = time.monotonic()
-    arn = account.start({"M": distributed({"P": park("{% 'many' & $string($states.input) %}", TimeoutSeconds=60)},
-                                          "many.jsonl", Output="{% $count($states.result) %}")})
+    arn = account.start(
+        {
+            "M": distributed(
+                {"P": park("{% 'many' & $string($states.input) %}", TimeoutSeconds=60)},
+                "many.jsonl",
+                Output="{% $count($states.result) %}",
+            )
+        }
+    )
     until(lambda: account.map_run(arn)["executionCounts"]["running"], lambda running: running == 200)
     tokens = [account.token(f"many{i}") for i in range(200)]
     assert _threads(engine.pid) - before < 20
@@ -479,8 +622,9 @@ def _threads(pid: int) -> int:
 
 
 def test_an_execution_times_out_and_takes_its_children_along(account: Account) -> None:
-    arn = account.start({"M": distributed({"W": {"Type": "Wait", "Seconds": 30, "End": True}}, Items=[1, 2])},
-                        timeout=1)
+    arn = account.start(
+        {"M": distributed({"W": {"Type": "Wait", "Seconds": 30, "End": True}}, Items=[1, 2])}, timeout=1
+    )
     assert account.ended(arn)["status"] == "TIMED_OUT"
     assert account.events(arn)[-1]["type"] == "ExecutionTimedOut"
     assert {one["status"] for one in account.children(arn)} == {"ABORTED"}
@@ -500,12 +644,19 @@ def test_a_stop_reaches_the_children_and_what_they_wait_for(account: Account) ->
 
 def test_a_redrive_runs_only_the_children_that_failed_and_from_where_they_failed(account: Account) -> None:
     key = "{% 'redrive' & $string($states.input) %}"
-    child = {"Once": put(key, Next="Park", Output="{% $states.input %}"),
-             "Park": park("{% 'redriven' & $string($states.input) %}", TimeoutSeconds=30,
-                          Output="{% $states.context.Execution.RedriveCount %}")}
-    states = {"Set": give([1, 2], Assign={"kept": "yes"}, Next="M"),
-              "M": distributed(child, Next="See", ToleratedFailureCount=0),
-              "See": give(["{% $states.input %}", "{% $kept %}", "{% $states.context.Execution.RedriveCount %}"])}
+    child = {
+        "Once": put(key, Next="Park", Output="{% $states.input %}"),
+        "Park": park(
+            "{% 'redriven' & $string($states.input) %}",
+            TimeoutSeconds=30,
+            Output="{% $states.context.Execution.RedriveCount %}",
+        ),
+    }
+    states = {
+        "Set": give([1, 2], Assign={"kept": "yes"}, Next="M"),
+        "M": distributed(child, Next="See", ToleratedFailureCount=0),
+        "See": give(["{% $states.input %}", "{% $kept %}", "{% $states.context.Execution.RedriveCount %}"]),
+    }
     arn = account.start(states)
     account.sfn.send_task_success(taskToken=account.token("redriven1"), output="{}")
     until(lambda: account.map_run(arn)["itemCounts"]["succeeded"], lambda count: count == 1)
@@ -538,10 +689,12 @@ def test_a_start_is_idempotent_while_it_runs(account: Account) -> None:
 
 def test_parents_report_every_change_of_status_and_children_none(account: Account) -> None:
     queue = _queue_of_events(account, "aws.states")
-    arns = [account.start({"M": distributed({"A": give(1)}, Items=[1])}),
-            account.start({"W": {"Type": "Wait", "Seconds": 30, "End": True}}, timeout=1),
-            account.start({"A": give(1)}, kind="EXPRESS"),
-            account.start({"W": {"Type": "Wait", "Seconds": 30, "End": True}})]
+    arns = [
+        account.start({"M": distributed({"A": give(1)}, Items=[1])}),
+        account.start({"W": {"Type": "Wait", "Seconds": 30, "End": True}}, timeout=1),
+        account.start({"A": give(1)}, kind="EXPRESS"),
+        account.start({"W": {"Type": "Wait", "Seconds": 30, "End": True}}),
+    ]
     account.sfn.stop_execution(executionArn=arns[3])
     account.ended(arns[1])
     details = [json.loads(body)["detail"] for body in _received(account, queue, 6)]
@@ -565,9 +718,14 @@ def test_histories_reach_the_log_group(account: Account) -> None:
     logs = account.client("logs")
     logs.create_log_group(logGroupName="/aws/vendedlogs/states/probe")
     group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/states/probe:*"
-    end = account.run({"A": give("secret")}, loggingConfiguration={
-        "level": "ALL", "includeExecutionData": False,
-        "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}]})
+    end = account.run(
+        {"A": give("secret")},
+        loggingConfiguration={
+            "level": "ALL",
+            "includeExecutionData": False,
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}],
+        },
+    )
     found = logs.filter_log_events(logGroupName="/aws/vendedlogs/states/probe")["events"]
     messages = [json.loads(event["message"]) for event in found]
     assert [m["type"] for m in messages] == [e["type"] for e in account.events(end["executionArn"])]
@@ -583,12 +741,25 @@ def test_tracing_is_remembered(account: Account) -> None:
     assert account.sfn.describe_state_machine(stateMachineArn=arn)["tracingConfiguration"] == {"enabled": True}
 
 
-@pytest.mark.parametrize("definition", [
-    "{", '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}',
-    *(json.dumps({"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": state}}) for state in (
-        give(1, Next="B"), {"Type": "Pass"}, {**give(1), "ResultPath": "$"}, {**put("k"), "TimeoutSecond": 1},
-        {**put("k"), "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]},
-        {**distributed({"A": give(1)}), "MaxConcurrencyPath": "$.n"}, distributed({"A": {"Type": "Nope"}})))])
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "{",
+        '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}',
+        *(
+            json.dumps({"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": state}})
+            for state in (
+                give(1, Next="B"),
+                {"Type": "Pass"},
+                {**give(1), "ResultPath": "$"},
+                {**put("k"), "TimeoutSecond": 1},
+                {**put("k"), "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]},
+                {**distributed({"A": give(1)}), "MaxConcurrencyPath": "$.n"},
+                distributed({"A": {"Type": "Nope"}}),
+            )
+        ),
+    ],
+)
 def test_definitions_that_aws_refuses_are_refused(account: Account, definition: str) -> None:
     with pytest.raises(account.sfn.exceptions.InvalidDefinition):
         account.sfn.create_state_machine(name="refused", roleArn=ROLE, definition=definition)
