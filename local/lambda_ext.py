@@ -1,8 +1,8 @@
 """Repairs of MiniStack's Lambda and of EventBridge's way to its targets.
 
 Lambda: every error of a handler is called `Runtime.HandlerError` and has no stack trace, so that no `Catch` in
-a state machine can tell one from another, and an error costs the function its warm worker. Asynchronous calls
-count a throttle as a failed attempt, and a dead-letter queue gets an envelope instead of the event.
+a state machine can tell one from another, and an error costs the function its warm worker. What a function logs
+through `logging` is lost. Asynchronous calls count a throttle as a failed attempt, and a dead-letter queue gets an envelope instead of the event.
 
 EventBridge: a Lambda target is called once, without a retry and without a queue for what failed, and a target
 that does not exist swallows its events.
@@ -89,10 +89,18 @@ _CALL_NAMED = """
         _real_stdout.write(_ms_answer + "\\n")
 """
 
+_START = """    sys.stdout = sys.stderr
+"""
+# Lambda's runtime puts a handler on the root logger; without one a function's log lines go nowhere.
+_START_LOGGING = """    sys.stdout = sys.stderr
+    import logging
+    logging.basicConfig(stream=sys.stderr, format="[%(levelname)s]\\t%(asctime)s\\t%(message)s")
+"""
+
 
 def _repair_worker() -> None:
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
-    for found, named in ((_INIT_ERROR, _INIT_ERROR_NAMED), (_CALL, _CALL_NAMED)):
+    for found, named in ((_START, _START_LOGGING), (_INIT_ERROR, _INIT_ERROR_NAMED), (_CALL, _CALL_NAMED)):
         if script.count(found) != 1:
             raise RuntimeError("The Lambda worker of this MiniStack is not the one that local/lambda_ext.py repairs.")
         script = script.replace(found, named)

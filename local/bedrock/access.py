@@ -101,7 +101,10 @@ def _check_permissions(request: dict[str, Any], *, source: str, target: str, job
         needed += [("bedrock:InvokeModel", model), ("bedrock:InvokeModel", foundation)]
     policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())
     for action, resource in needed:
-        result = iam_evaluator.evaluate(_context(role_arn, action, resource, job_arn), policies)
+        context = _context(role_arn, action, resource, job_arn)
+        if ":inference-profile/" in model:
+            context.service_context["bedrock:inferenceprofilearn"] = model
+        result = iam_evaluator.evaluate(context, policies)
         if result.decision != "Allow":
             if action == "bedrock:InvokeModel":
                 raise InvalidInput("Customer doesn't have permissions to invokeModel")

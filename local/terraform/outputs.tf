@@ -8,6 +8,11 @@ output "job_event_state_machine_arn" {
   value       = module.batch.job_event_state_machine_arn
 }
 
+output "stop_run_state_machine_arn" {
+  description = "As the module's."
+  value       = module.batch.stop_run_state_machine_arn
+}
+
 output "runs_bucket_name" {
   description = "As the module's."
   value       = module.batch.runs_bucket_name

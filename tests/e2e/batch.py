@@ -38,6 +38,7 @@ class Batch:
         self.sfn = session.client("stepfunctions", endpoint_url=engine.url)
         self.dynamodb = session.client("dynamodb", endpoint_url=engine.url)
         self.bedrock = session.client("bedrock", endpoint_url=engine.url)
+        self.logs = session.client("logs", endpoint_url=engine.url)
         self.sqs = session.client("sqs", endpoint_url=engine.url)
 
     def upload(self, key: str, body: bytes) -> str:

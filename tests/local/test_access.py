@@ -27,6 +27,14 @@ def allow(resource: str, *actions: str, **condition: Any) -> dict[str, Any]:
 READ = [allow("arn:aws:s3:::runs", "s3:ListBucket"), allow("arn:aws:s3:::runs/in/*", "s3:GetObject")]
 WRITE = [allow("arn:aws:s3:::runs/out/*", "s3:PutObject")]
 RUN = [allow(FOUNDATION, "bedrock:InvokeModel"), allow(PROFILE, "bedrock:InvokeModel")]
+
+
+def through(profile: str) -> list[dict[str, Any]]:
+    """Return what lets a role call the model through one profile only."""
+    condition = {"StringEquals": {"bedrock:InferenceProfileArn": profile}}
+    return [RUN[1], allow(FOUNDATION, "bedrock:InvokeModel", **condition)]
+
+
 CREATE = [allow(FOUNDATION, "bedrock:CreateModelInvocationJob")]
 PASS = [allow(ROLE, "iam:PassRole", StringEquals={"iam:PassedToService": "bedrock.amazonaws.com"})]
 LOOK = [allow(f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/*", "bedrock:GetModelInvocationJob")]
@@ -69,6 +77,8 @@ def create(client: Any) -> str:
     ("role_may", "status", "message"),
     [
         ([*READ, *WRITE, *RUN], "Completed", ""),
+        ([*READ, *WRITE, *through(PROFILE)], "Completed", ""),
+        ([*READ, *WRITE, *through(f"{PROFILE}x")], "Failed", "permissions to invokeModel"),
         ([*READ, *RUN], "Failed", "lacks s3:PutObject"),
         ([*WRITE, *RUN], "Failed", "lacks s3:ListBucket"),
         ([*READ, *WRITE, *CREATE], "Failed", "Customer doesn't have permissions to invokeModel"),

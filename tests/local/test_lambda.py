@@ -82,6 +82,22 @@ def test_errors_of_the_runtime(aws: Aws, event: dict[str, Any], error_type: str,
     assert message in error["errorMessage"]
 
 
+def test_what_a_function_logs_is_in_its_log_group(aws: Aws) -> None:
+    make_function(
+        aws,
+        code="""
+import logging
+log = logging.getLogger("mine")
+log.setLevel(logging.INFO)
+def handler(event, context):
+    log.info("heard %s", event["word"])
+""",
+    )
+    invoke(aws, {"word": "hello"})
+    events = aws.logs.filter_log_events(logGroupName="/aws/lambda/f")["events"]
+    assert [event["message"] for event in events if "heard hello" in event["message"]]
+
+
 def test_a_module_that_cannot_be_imported(aws: Aws) -> None:
     make_function(aws, code="import nothing_of_that_name")
     _, error = invoke(aws, {})
