@@ -72,6 +72,10 @@ test: setup package-local node_modules/.ready ## Everything CI runs
 	$(RUN) -m mypy
 	$(RUN) -m pytest
 
+.PHONY: docs
+docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
+	$(RUN) docs/run_input_table.py
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) node_modules

@@ -1,0 +1,57 @@
+"""Write docs/run-input.md from the JSON Schema, which is the single source: `python docs/run_input_table.py`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).with_name("run-input.md")
+
+HEAD = """# Run input
+
+The input of one execution of the run state machine. This page is written from
+[`run_input.schema.json`](../lambda_src/bedrock_batch/schemas/run_input.schema.json) by `make docs`; for completion in an
+editor, point it at that file. An unknown key is refused, with the nearest known one in the message.
+
+| key | type | default | meaning |
+|---|---|---|---|
+"""
+
+
+def rows(schema: dict[str, Any], path: str = "") -> list[str]:
+    """Return the table's lines for a section of the schema, depth first."""
+    lines = []
+    for key, part in schema["properties"].items():
+        required = " (required)" if key in schema.get("required", ()) else ""
+        default = f"`{json.dumps(part['default'])}`" if "default" in part else ""
+        meaning = part["description"].replace("|", "\\|")
+        lines.append(f"| `{path}{key}`{required} | {kind(part)} | {default} | {meaning} |")
+        if "properties" in part:
+            lines += rows(part, f"{path}{key}.")
+    return lines
+
+
+def kind(part: dict[str, Any]) -> str:
+    """Say what a value may be: its type, its choices, its range."""
+    if "enum" in part:
+        return " or ".join(f"`{json.dumps(value)}`" for value in part["enum"])
+    if "anyOf" in part:
+        return "text or list"
+    types = part.get("type", "any")
+    name = " or ".join(types) if isinstance(types, list) else types
+    low, high = part.get("minimum"), part.get("maximum")
+    if low is not None and high is not None:
+        return f"{name}, {low} to {high}"
+    return f"{name}, from {low}" if low is not None else name
+
+
+def page() -> str:
+    """Return the whole page."""
+    from bedrock_batch import run_input
+
+    return HEAD + "\n".join(rows(run_input.schema())) + "\n"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(PAGE.parents[1] / "lambda_src"))
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,49 @@
+"""What the documents claim is what the code has."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from bedrock_batch import errors, run_input
+from bedrock_batch.contracts import OUTCOMES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_run_input_page_is_written_from_the_schema() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "run_input_table.py"))["page"]()
+    assert (ROOT / "docs" / "run-input.md").read_text("utf-8") == page, "run `make docs`"
+
+
+def test_the_readmes_run_inputs_are_valid() -> None:
+    documents = re.findall(r"--input '(\{.*?\})'", README, re.DOTALL)
+    assert documents
+    for document in documents:
+        run_input.validate(json.loads(document))
+
+
+def test_the_readmes_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", README)) <= targets
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_readme_names_every_outcome() -> None:
+    assert [outcome for outcome in OUTCOMES if f"`{outcome}`" not in README] == []
+
+
+@pytest.mark.parametrize("document", ["operations.md"])
+def test_the_operators_page_names_every_error(document: str) -> None:
+    text = (ROOT / "docs" / document).read_text("utf-8")
+    leaves = {name for name, error in errors.BY_NAME.items() if not error.__subclasses__()}
+    assert sorted(name for name in leaves if f"`{name}`" not in text) == []
