@@ -70,7 +70,7 @@ test: setup package-local node_modules/.ready ## Everything CI runs
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadgroup
 
 .PHONY: docs
 docs: $(VENV)/.ready ## Write docs/run-input.md from the schema

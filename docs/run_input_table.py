@@ -10,8 +10,8 @@ PAGE = Path(__file__).with_name("run-input.md")
 HEAD = """# Run input
 
 The input of one execution of the run state machine. This page is written from
-[`run_input.schema.json`](../lambda_src/bedrock_batch/schemas/run_input.schema.json) by `make docs`; for completion in an
-editor, point it at that file. An unknown key is refused, with the nearest known one in the message.
+[`run_input.schema.json`](../lambda_src/bedrock_batch/schemas/run_input.schema.json) by `make docs`; for completion in
+an editor, point it at that file. An unknown key is refused, with the nearest known one in the message.
 
 | key | type | default | meaning |
 |---|---|---|---|

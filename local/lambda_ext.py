@@ -2,7 +2,8 @@
 
 Lambda: every error of a handler is called `Runtime.HandlerError` and has no stack trace, so that no `Catch` in
 a state machine can tell one from another, and an error costs the function its warm worker. What a function logs
-through `logging` is lost. Asynchronous calls count a throttle as a failed attempt, and a dead-letter queue gets an envelope instead of the event.
+through `logging` is lost. Asynchronous calls count a throttle as a failed attempt, and a dead-letter queue gets
+an envelope instead of the event.
 
 EventBridge: a Lambda target is called once, without a retry and without a queue for what failed, and a target
 that does not exist swallows its events.

@@ -59,7 +59,10 @@ class Deployment:
         """Run Terraform and return what it printed; an error carries all of it."""
         done = subprocess.run(
             ["terraform", f"-chdir={self.root}", *arguments],
-            env=terraform_environment() | environment(self.url) | {"TF_DATA_DIR": str(self.work / "data")},
+            env={"TF_CLI_ARGS": "-no-color"}
+            | terraform_environment()
+            | environment(self.url)
+            | {"TF_DATA_DIR": str(self.work / "data")},
             capture_output=True,
             text=True,
         )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_terraform import terraform
 
 from local.process import Engine, environment, start_engine
 from local.provision import ROOT, terraform_environment
@@ -20,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.xdist_group("e2e"))  # one worker, so one engine and one apply
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +56,12 @@ def terraform_points_here(engine: Engine) -> Iterator[None]:
 def module(request: pytest.FixtureRequest, tmpdir_factory: Any) -> Any:
     """local/terraform, applied by pytest-terraform and destroyed at the end.
 
-    Its decorator cannot be used in a conftest: pytest loads this file before the plugin is configured.
+    Its decorator wants to be called while a module is imported, after the plugin was configured, which is later
+    than this file is. So it is in a module of its own.
     """
-    terraform("terraform", scope="session", replay=False)
-    return terraform.get_fixture("terraform")(request, tmpdir_factory, worker_id="master")
+    from tests.e2e.applied import APPLIED
+
+    return APPLIED(request, tmpdir_factory, worker_id="master")
 
 
 @pytest.fixture(scope="session")

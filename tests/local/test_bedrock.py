@@ -66,11 +66,11 @@ def test_every_status_sends_one_event_in_the_documented_shape(bench: Bench) -> N
 
 
 def test_counters_are_zero_before_processing_and_live_during_it(bench: Bench) -> None:
-    bench.engine.configure(run_seconds=1.0)
+    bench.engine.configure(seconds_per_status=0.5, run_seconds=3.0)
     arn = bench.create(bench.put(prompts(200)))
     assert bench.get(arn)["totalRecordCount"] == 0
     bench.reach(arn, {"InProgress"})
-    time.sleep(0.3)
+    time.sleep(0.5)
     during = bench.get(arn)
     assert during["totalRecordCount"] == 200
     assert 0 < during["processedRecordCount"] < 200

@@ -13,7 +13,8 @@ MODULE = ROOT / "terraform"
 
 
 def terraform(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
-    environment = terraform_environment() | {"TF_DATA_DIR": str(data), "AWS_REGION": "us-east-1"}
+    inherited = {name: value for name, value in terraform_environment().items() if not name.startswith("TF_VAR_")}
+    environment = inherited | {"TF_DATA_DIR": str(data), "AWS_REGION": "us-east-1"}
     return subprocess.run(["terraform", *arguments], cwd=MODULE, env=environment, capture_output=True, text=True)
 
 
