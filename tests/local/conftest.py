@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from local.process import Engine, start_engine
+from tests.local.sfn_probe import Account, prepare
 
 if TYPE_CHECKING:
     from tests.local.bench import Bench
@@ -117,3 +118,12 @@ def bench(engine: Engine, aws: Aws) -> "Bench":
     aws.events.put_targets(Rule="all", Targets=[{"Id": "q", "Arn": queue_arn}])
     engine.configure(seconds_per_status=0.02)
     return Bench(engine, aws, role, queue)
+
+
+@pytest.fixture(scope="module")
+def account(engine: Engine) -> Account:
+    """The account with the table and the bucket that the probes use."""
+    engine.reset()
+    account = Account(engine.url)
+    prepare(account)
+    return account

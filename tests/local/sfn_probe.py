@@ -14,6 +14,7 @@ from botocore.config import Config
 TABLE = "probes"
 BUCKET = "probes"
 ROLE = "arn:aws:iam::000000000000:role/probes"
+THROW = {"Type": "Fail", "Error": "Boom", "Cause": "on purpose"}
 _numbers = itertools.count(1)
 
 Json = dict[str, Any]
@@ -195,3 +196,45 @@ def distributed(states: Json, items: str | None = None, *, execution_type: str =
             "States": states,
         },
     }
+
+
+def prepare(account: Account) -> None:
+    """Create the table and the bucket."""
+    account.client("s3").create_bucket(Bucket=BUCKET)
+    account.client("dynamodb").create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )
+
+
+def failed(end: dict[str, Any]) -> str:
+    """Return the error of an execution that failed."""
+    assert end["status"] == "FAILED", end
+    return str(end["error"])
+
+
+def queue_of_events(account: Account, source: str) -> str:
+    """Return the URL of a queue that receives every event of a source."""
+    name = f"events-of-{source.replace('.', '-')}"
+    url: str = account.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    events = account.client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": f"arn:aws:sqs:us-east-1:000000000000:{name}"}])
+    return url
+
+
+def received(account: Account, queue: str, count: int) -> list[str]:
+    """Return the bodies of at least that many messages."""
+    bodies: list[str] = []
+
+    def receive() -> int:
+        answer = account.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        bodies.extend(message["Body"] for message in answer.get("Messages", []))
+        for message in answer.get("Messages", []):
+            account.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return len(bodies)
+
+    until(receive, lambda received: received >= count)
+    return bodies

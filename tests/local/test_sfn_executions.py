@@ -1,0 +1,216 @@
+"""Step Functions on the local AWS: executions, machines and their permissions."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.process import start_engine
+from tests.local.sfn_probe import (
+    BUCKET,
+    ROLE,
+    TABLE,
+    Account,
+    distributed,
+    failed,
+    give,
+    park,
+    prepare,
+    put,
+    queue_of_events,
+    received,
+    until,
+)
+
+# --- Executions ---
+
+
+def test_an_execution_times_out_and_takes_its_children_along(account: Account) -> None:
+    arn = account.start(
+        {"M": distributed({"W": {"Type": "Wait", "Seconds": 30, "End": True}}, Items=[1, 2])}, timeout=1
+    )
+    assert account.ended(arn)["status"] == "TIMED_OUT"
+    assert account.events(arn)[-1]["type"] == "ExecutionTimedOut"
+    assert {one["status"] for one in account.children(arn)} == {"ABORTED"}
+
+
+def test_a_stop_reaches_the_children_and_what_they_wait_for(account: Account) -> None:
+    arn = account.start({"M": distributed({"P": park("stopped", TimeoutSeconds=30)}, Items=[1])})
+    token = account.token("stopped")
+    account.sfn.stop_execution(executionArn=arn, error="Enough", cause="said so")
+    until(lambda: account.map_run(arn)["status"], lambda status: status == "ABORTED")
+    assert [one["status"] for one in account.children(arn)] == ["ABORTED"]
+    with pytest.raises(account.sfn.exceptions.TaskTimedOut):
+        account.sfn.send_task_success(taskToken=token, output="{}")
+    end = account.ended(arn)
+    assert (end["status"], end["error"], end["cause"]) == ("ABORTED", "Enough", "said so")
+
+
+def test_a_redrive_runs_only_the_children_that_failed_and_from_where_they_failed(account: Account) -> None:
+    key = "{% 'redrive' & $string($states.input) %}"
+    child = {
+        "Once": put(key, Next="Park", Output="{% $states.input %}"),
+        "Park": park(
+            "{% 'redriven' & $string($states.input) %}",
+            TimeoutSeconds=30,
+            Output="{% $states.context.Execution.RedriveCount %}",
+        ),
+    }
+    states = {
+        "Set": give([1, 2], Assign={"kept": "yes"}, Next="M"),
+        "M": distributed(child, Next="See", ToleratedFailureCount=0),
+        "See": give(["{% $states.input %}", "{% $kept %}", "{% $states.context.Execution.RedriveCount %}"]),
+    }
+    arn = account.start(states)
+    account.sfn.send_task_success(taskToken=account.token("redriven1"), output="{}")
+    until(lambda: account.map_run(arn)["itemCounts"]["succeeded"], lambda count: count == 1)
+    old = account.token("redriven2")
+    account.sfn.send_task_failure(taskToken=old, error="Boom")
+    assert account.ended(arn)["redriveStatus"] == "REDRIVABLE"
+
+    account.sfn.redrive_execution(executionArn=arn)
+    new = until(lambda: account.token("redriven2"), lambda token: token != old)
+    account.sfn.send_task_success(taskToken=new, output="{}")
+    end = account.ended(arn)
+    assert json.loads(end["output"]) == [[0, 1], "yes", 1]
+    assert end["redriveCount"] == 1 and end["redriveStatus"] == "NOT_REDRIVABLE"
+    with pytest.raises(account.sfn.exceptions.ExecutionNotRedrivable):
+        account.sfn.redrive_execution(executionArn=arn)
+
+
+def test_a_start_is_idempotent_while_it_runs(account: Account) -> None:
+    machine = account.machine({"P": park("idempotent", TimeoutSeconds=30)})
+    start = {"stateMachineArn": machine, "name": "same", "input": '{"a": 1}'}
+    first = account.sfn.start_execution(**start)
+    assert account.sfn.start_execution(**start)["startDate"] == first["startDate"]
+    with pytest.raises(account.sfn.exceptions.ExecutionAlreadyExists):
+        account.sfn.start_execution(**{**start, "input": "{}"})
+    account.sfn.send_task_success(taskToken=account.token("idempotent"), output="{}")
+    account.ended(first["executionArn"])
+    with pytest.raises(account.sfn.exceptions.ExecutionAlreadyExists):
+        account.sfn.start_execution(**start)
+
+
+def test_parents_report_every_change_of_status_and_children_none(account: Account) -> None:
+    queue = queue_of_events(account, "aws.states")
+    arns = [
+        account.start({"M": distributed({"A": give(1)}, Items=[1])}),
+        account.start({"W": {"Type": "Wait", "Seconds": 30, "End": True}}, timeout=1),
+        account.start({"A": give(1)}, kind="EXPRESS"),
+        account.start({"W": {"Type": "Wait", "Seconds": 30, "End": True}}),
+    ]
+    account.sfn.stop_execution(executionArn=arns[3])
+    account.ended(arns[1])
+    details = [json.loads(body)["detail"] for body in received(account, queue, 6)]
+    seen = {(arns.index(d["executionArn"]), d["status"]) for d in details if d["executionArn"] in arns}
+    assert seen == {(0, "RUNNING"), (0, "SUCCEEDED"), (1, "RUNNING"), (1, "TIMED_OUT"), (3, "RUNNING"), (3, "ABORTED")}
+    assert not [d for d in details if d["executionArn"] not in arns]
+
+
+def test_state_data_is_limited_to_256_kib(account: Account) -> None:
+    text = "{% $join($map([1..2700], function($i) { '" + "x" * 100 + "' })) %}"
+    assert failed(account.run({"A": give(text)})) == "States.DataLimitExceeded"
+    assert account.run({"A": give(text.replace("2700", "2600"))})["status"] == "SUCCEEDED"
+
+
+def test_the_history_has_an_end(account: Account) -> None:
+    states = {"Set": give(None, Assign={"n": 0}, Next="A"), "A": give(None, Next="A")}
+    assert failed(account.run(states)) == "States.Runtime"
+
+
+def test_histories_reach_the_log_group(account: Account) -> None:
+    logs = account.client("logs")
+    logs.create_log_group(logGroupName="/aws/vendedlogs/states/probe")
+    group = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/vendedlogs/states/probe:*"
+    end = account.run(
+        {"A": give("secret")},
+        loggingConfiguration={
+            "level": "ALL",
+            "includeExecutionData": False,
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}],
+        },
+    )
+    found = logs.filter_log_events(logGroupName="/aws/vendedlogs/states/probe")["events"]
+    messages = [json.loads(event["message"]) for event in found]
+    assert [m["type"] for m in messages] == [e["type"] for e in account.events(end["executionArn"])]
+    assert "secret" not in json.dumps(messages)
+
+
+# --- Machines ---
+
+
+def test_tracing_is_remembered(account: Account) -> None:
+    arn = account.machine({"A": give(1)}, tracingConfiguration={"enabled": True})
+    account.sfn.update_state_machine(stateMachineArn=arn, roleArn=ROLE)
+    assert account.sfn.describe_state_machine(stateMachineArn=arn)["tracingConfiguration"] == {"enabled": True}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "{",
+        '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}',
+        *(
+            json.dumps({"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": state}})
+            for state in (
+                give(1, Next="B"),
+                {"Type": "Pass"},
+                {**give(1), "ResultPath": "$"},
+                {**put("k"), "TimeoutSecond": 1},
+                {**put("k"), "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]},
+                {**distributed({"A": give(1)}), "MaxConcurrencyPath": "$.n"},
+                distributed({"A": {"Type": "Nope"}}),
+            )
+        ),
+    ],
+)
+def test_definitions_that_aws_refuses_are_refused(account: Account, definition: str) -> None:
+    with pytest.raises(account.sfn.exceptions.InvalidDefinition):
+        account.sfn.create_state_machine(name="refused", roleArn=ROLE, definition=definition)
+    assert account.sfn.validate_state_machine_definition(definition=definition)["result"] == "FAIL"
+
+
+# --- IAM ---
+
+
+@pytest.fixture(scope="module")
+def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An account that enforces IAM."""
+    log = tmp_path_factory.mktemp("guarded") / "engine.log"
+    with start_engine(python=engine_python, auth=True, log=log) as running:
+        account = Account(running.url)
+        prepare(account)
+        yield account
+
+
+def _role(account: Account, name: str, service: str, *statements: dict[str, Any]) -> Account:
+    iam = account.client("iam")
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]}
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    policy = {"Statement": [{"Effect": "Allow", **statement} for statement in statements]}
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
+    return replace(account, role=role)
+
+
+def test_the_policies_of_the_machines_role_decide(guarded: Account) -> None:
+    guarded.items("guarded.jsonl", [1])
+    write = {"Action": "dynamodb:UpdateItem", "Resource": f"arn:aws:dynamodb:us-east-1:000000000000:table/{TABLE}"}
+    read = {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    begin = {"Action": "states:StartExecution", "Resource": "*"}
+    writer = _role(guarded, "writer", "states.amazonaws.com", write)
+    starter = _role(guarded, "starter", "states.amazonaws.com", write, begin)
+    reader = _role(guarded, "reader", "states.amazonaws.com", read)
+    whole = _role(guarded, "whole", "states.amazonaws.com", write, read, begin)
+    other = _role(guarded, "other", "lambda.amazonaws.com", write)
+
+    assert writer.run({"A": put("allowed")})["status"] == "SUCCEEDED"
+    assert writer.run({"A": put("parked", "dynamodb:updateItem")})["status"] == "SUCCEEDED"
+    assert failed(reader.run({"A": put("denied")})) == "DynamoDb.DynamoDbException"
+    assert failed(other.run({"A": put("untrusted")})) == "States.Runtime"
+    items = {"M": distributed({"A": put("child")}, "guarded.jsonl")}
+    assert failed(starter.run(items)) == "States.ItemReaderFailed"
+    assert failed(reader.run(items)) == "States.Runtime"
+    assert whole.run(items)["status"] == "SUCCEEDED"
