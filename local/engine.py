@@ -27,7 +27,7 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, lambda_ext, quotas, step_functions, tls
+    from local import alarms, bedrock, faults, lambda_ext, quotas, step_functions, tls
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
@@ -35,6 +35,7 @@ def main() -> None:
     alarms.install(app)
     tls.install(app)
     quotas.install(app, stand_in)
+    faults.install(app)
     app.main()
 
 

@@ -61,6 +61,15 @@ class Engine:
         """Return the settings of the Bedrock stand-in and a summary of what it did, for jobs so named."""
         return _call("GET", f"{self.url}/_local/bedrock?job_name_contains={job_name_contains}")
 
+    def fail(self, rules: list[dict[str, Any]]) -> None:
+        """Have S3, DynamoDB, Lambda or Step Functions fail calls (see local/README.md); replaces earlier rules."""
+        _call("POST", f"{self.url}/_local/faults", {"faults": rules})
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the rules of `fail`, each with the number of calls it has `fired` for."""
+        rules: list[dict[str, Any]] = _call("GET", f"{self.url}/_local/faults")["faults"]
+        return rules
+
     def wait_scale(self, factor: float) -> None:
         """Multiply every Wait and retry delay of Step Functions by `factor`; time-outs stay as they are."""
         _call("POST", f"{self.url}/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": factor})

@@ -1,6 +1,8 @@
 locals {
   job_event_rule_name = "${local.prefix}-job-event"
   job_event_rule_arn  = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.job_event_rule_name}"
+  stop_run_rule_name  = "${local.prefix}-stop-run"
+  stop_run_rule_arn   = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.stop_run_rule_name}"
   run_end_rule_name   = "${local.prefix}-run-end"
   run_end_rule_arn    = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.run_end_rule_name}"
 }
@@ -40,9 +42,55 @@ resource "aws_cloudwatch_event_target" "job_event" {
   depends_on = [aws_iam_role_policy.events]
 }
 
+# --- A run that was stopped, failed or timed out leaves jobs behind: they are stopped
+
+resource "aws_cloudwatch_event_rule" "stop_run" {
+  name        = local.stop_run_rule_name
+  description = "Runs of ${var.name} that did not end by themselves"
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      stateMachineArn = [aws_sfn_state_machine.run.arn]
+      status          = ["ABORTED", "FAILED", "TIMED_OUT"]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "stop_run" {
+  rule     = aws_cloudwatch_event_rule.stop_run.name
+  arn      = aws_sfn_state_machine.stop_run.arn
+  role_arn = aws_iam_role.events.arn
+
+  # Only what the machine reads: an event carries the run's whole input and output too.
+  input_transformer {
+    input_paths = {
+      arn  = "$.detail.executionArn"
+      name = "$.detail.name"
+    }
+    input_template = "{\"detail\": {\"executionArn\": <arn>, \"name\": <name>}}"
+  }
+
+  # However late: jobs of a stopped run cost money for days.
+  retry_policy {
+    maximum_event_age_in_seconds = 86400
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+
+  depends_on = [aws_iam_role_policy.events]
+}
+
+# --- What both rules may start
+
 data "aws_iam_policy_document" "events_trust" {
   statement {
-    sid     = "OnlyThisRule"
+    sid     = "OnlyTheseRules"
     actions = ["sts:AssumeRole"]
 
     principals {
@@ -59,14 +107,14 @@ data "aws_iam_policy_document" "events_trust" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [local.job_event_rule_arn]
+      values   = [local.job_event_rule_arn, local.stop_run_rule_arn]
     }
   }
 }
 
 resource "aws_iam_role" "events" {
   name                 = "${local.prefix}-events-${local.region}"
-  description          = "Lets the event rule ${local.job_event_rule_name} start its state machine"
+  description          = "Lets the event rules of ${var.name} start their state machines"
   path                 = var.role_path
   assume_role_policy   = data.aws_iam_policy_document.events_trust.json
   permissions_boundary = var.permissions_boundary_arn
@@ -75,9 +123,9 @@ resource "aws_iam_role" "events" {
 
 data "aws_iam_policy_document" "events" {
   statement {
-    sid       = "StartJobEvent"
+    sid       = "StartMachines"
     actions   = ["states:StartExecution"]
-    resources = [aws_sfn_state_machine.job_event.arn]
+    resources = [aws_sfn_state_machine.job_event.arn, aws_sfn_state_machine.stop_run.arn]
   }
 }
 
@@ -104,7 +152,7 @@ data "aws_iam_policy_document" "undelivered" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [local.job_event_rule_arn, local.run_end_rule_arn]
+      values   = [local.job_event_rule_arn, local.stop_run_rule_arn, local.run_end_rule_arn]
     }
   }
 }

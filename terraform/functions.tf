@@ -4,9 +4,11 @@ locals {
     plan_run         = { memory_mb = 3072, timeout_seconds = 900, libraries = true, reads_inputs = true }
     prepare_shard    = { memory_mb = 1769, timeout_seconds = 900, libraries = true, reads_inputs = true }
     review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
-    gather_leftovers = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
+    gather_leftovers = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }
+    pool_leftovers   = { memory_mb = 1024, timeout_seconds = 900, libraries = false, reads_inputs = false }
+    answer_on_demand = { memory_mb = 512, timeout_seconds = 900, libraries = false, reads_inputs = false }
     join_shard       = { memory_mb = 2048, timeout_seconds = 900, libraries = true, reads_inputs = true }
-    finish_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
+    finish_run       = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }
   }
 
   function_names = { for name, function in local.functions : name => "${local.prefix}-${replace(name, "_", "-")}" }

@@ -83,6 +83,16 @@ data "aws_iam_policy_document" "function" {
   }
 
   dynamic "statement" {
+    for_each = each.value.reads_inputs && length(var.inputs.secret_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "ReadHubTokens"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = sort(var.inputs.secret_arns)
+    }
+  }
+
+  dynamic "statement" {
     for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
 
     content {
@@ -96,10 +106,59 @@ data "aws_iam_policy_document" "function" {
     for_each = each.key == "plan_run" ? [1] : []
 
     content {
-      sid     = "LookUpQuotasAndJobs"
-      actions = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas", "bedrock:ListModelInvocationJobs"]
+      sid     = "LookUpQuotas"
+      actions = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"]
       # These actions know no resource.
       resources = ["*"]
+    }
+  }
+
+  # Which prompt of Bedrock Prompt Management a run uses is said in its input, so it may be any of the account's.
+  dynamic "statement" {
+    for_each = each.key == "plan_run" ? [1] : []
+
+    content {
+      sid       = "ReadPrompts"
+      actions   = ["bedrock:GetPrompt"]
+      resources = ["arn:${local.partition}:bedrock:${local.region}:${local.account}:prompt/*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(["review_run", "gather_leftovers"], each.key) ? [1] : []
+
+    content {
+      sid     = "CountJobs"
+      actions = ["bedrock:ListModelInvocationJobs"]
+      # This action knows no resource.
+      resources = ["*"]
+    }
+  }
+
+  # On demand the models are called as jobs call them: the listed ones, and those behind listed profiles.
+  dynamic "statement" {
+    for_each = each.key == "answer_on_demand" && length(concat(local.model_arns, local.profile_arns)) > 0 ? [1] : []
+
+    content {
+      sid       = "InvokeListedModels"
+      actions   = ["bedrock:InvokeModel"]
+      resources = concat(local.model_arns, local.profile_arns)
+    }
+  }
+
+  dynamic "statement" {
+    for_each = each.key == "answer_on_demand" && length(local.profile_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "InvokeModelsThroughListedProfiles"
+      actions   = ["bedrock:InvokeModel"]
+      resources = local.profile_model_arns
+
+      condition {
+        test     = "StringEquals"
+        variable = "bedrock:InferenceProfileArn"
+        values   = local.profile_arns
+      }
     }
   }
 }

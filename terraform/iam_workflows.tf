@@ -14,7 +14,7 @@ locals {
 }
 
 data "aws_iam_policy_document" "machine_trust" {
-  for_each = { run = local.run_machine_arn, job_event = local.job_event_machine_arn }
+  for_each = { run = local.run_machine_arn, job_event = local.job_event_machine_arn, stop_run = local.stop_run_machine_arn }
 
   statement {
     sid     = "OnlyThisStateMachine"

@@ -3,12 +3,18 @@ output "run_state_machine_arn" {
   value       = aws_sfn_state_machine.run.arn
 
   # Without its event a job is only noticed when the wait for it times out.
-  depends_on = [aws_cloudwatch_event_target.job_event, aws_iam_role_policy.service]
+  # And without the other one a stopped run's jobs go on.
+  depends_on = [aws_cloudwatch_event_target.job_event, aws_cloudwatch_event_target.stop_run, aws_iam_role_policy.service]
 }
 
 output "job_event_state_machine_arn" {
   description = "The machine that events of ended jobs start; look here when runs notice the end of jobs late."
   value       = aws_sfn_state_machine.job_event.arn
+}
+
+output "stop_run_state_machine_arn" {
+  description = "The machine that stops the jobs of runs that were stopped or failed, and joins what they answered."
+  value       = aws_sfn_state_machine.stop_run.arn
 }
 
 output "runs_bucket_name" {

@@ -59,11 +59,13 @@ variable "inputs" {
   description = <<-EOT
     What runs may read beside the runs bucket.
     - `buckets`: names of further S3 buckets, in any Region or account whose policy admits the functions
-    - `kms_key_arns`: keys that objects in these buckets are encrypted with, when they are not AWS-managed
+    - `kms_key_arns`: keys that objects in these buckets, or the secrets, are encrypted with, when they are not AWS-managed
+    - `secret_arns`: secrets that hold a token of the Hugging Face hub, for datasets that are gated or private
   EOT
   type = object({
     buckets      = optional(set(string), [])
     kms_key_arns = optional(set(string), [])
+    secret_arns  = optional(set(string), [])
   })
   default  = {}
   nullable = false
@@ -76,6 +78,11 @@ variable "inputs" {
   validation {
     condition     = alltrue([for arn in var.inputs.kms_key_arns : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", arn))])
     error_message = "Each of inputs.kms_key_arns must be the ARN of a key (arn:aws:kms:…:key/…), not of an alias."
+  }
+
+  validation {
+    condition     = alltrue([for arn in var.inputs.secret_arns : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^*?]+$", arn))])
+    error_message = "Each of inputs.secret_arns must be the whole ARN of one secret (arn:aws:secretsmanager:…:secret:…), without wildcards."
   }
 }
 
@@ -193,7 +200,7 @@ variable "functions" {
 
   validation {
     condition     = length(setsubtract(concat(keys(var.functions.reserved_concurrency), keys(var.functions.memory_mb)), keys(local.functions))) == 0
-    error_message = "The keys of functions.reserved_concurrency and functions.memory_mb must be functions: plan_run, prepare_shard, review_run, gather_leftovers, join_shard, finish_run."
+    error_message = "The keys of functions.reserved_concurrency and functions.memory_mb must be functions: plan_run, prepare_shard, review_run, gather_leftovers, pool_leftovers, answer_on_demand, join_shard, finish_run."
   }
 
   validation {

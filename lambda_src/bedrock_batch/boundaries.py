@@ -55,7 +55,7 @@ class CsvScanner:
         self._lone_cr = ""
         self._rows = -header
         self._limit = limit
-        self._marks = _Marks()
+        self._marks = Marks()
         self._masks = np.empty((2, _BLOCK), bool)
 
     def feed(self, chunk: bytes) -> None:
@@ -172,7 +172,7 @@ class CsvScanner:
         return f"row {row}" if row > 0 else "the header"
 
 
-class _Marks:
+class Marks:
     """The offsets of every n-th row; n doubles whenever there are too many."""
 
     def __init__(self) -> None:

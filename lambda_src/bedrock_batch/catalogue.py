@@ -1,69 +1,116 @@
-"""Models are data: `catalogue.json` describes model families, this module looks them up.
+"""Models are data: `catalogue.json` describes them, this module looks them up.
 
-An entry has: `match` (a regular expression on the bare model id; the first that matches counts), `kind`,
-`invocation_type`, `request` (the body's constant part), `places` (JSON pointers where prompt, system prompt and
-parameters go), `response` (paths, see `paths.py`), for embeddings the `dimensions`, and `refused` with the reason
-where a model cannot be used. Quotas are the defaults of the AWS documentation; a family may have its own.
+- `bodies`: what a request looks like. `invocation_type`; `request` (the constant part); `places` (JSON pointers of
+  system prompt and parameters, and of the prompt where there are no turns); `turns` (how a conversation is written:
+  `turn` is one message of a list, or `start`, `system`, `user`, `assistant`, `end` make one text); `defaults` of
+  parameters that the model insists on; `schema` (how an answer of a JSON Schema is asked for); `media` (how an image
+  or a document stands before the prompt); `response` (paths, see `paths.py`).
+- `families`: patterns of model ids with their `kind`, their `bodies` (the first is the default; one for each
+  invocation type) and, for embeddings, their `dimensions`. The first family that matches counts.
+- `models`: what is known of single models: the `label` in the names of Service Quotas, `max_tokens` (the most that
+  may be asked for), `quotas` that differ from the general ones, which are the defaults of the AWS documentation.
+- `rules`: what a model refuses; see `rules.py`.
+
+Patterns are those of a shell (`*`), and are held against the bare model id.
 """
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from bedrock_batch.errors import UnsupportedRequest
-
 _GEOGRAPHY = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|global)\.")
+
+InvocationType = Literal["InvokeModel", "Converse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An entry of `bodies`."""
+
+    invocation_type: InvocationType
+    request: Mapping[str, Any] = field(default_factory=dict)
+    turns: Mapping[str, Any] | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
+    media: Mapping[str, Any] = field(default_factory=dict)
+    response: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One entry of the catalogue."""
+    """A model's family, with what is known of the model itself.
+
+    `body` is None where the catalogue does not know what the model's requests look like. `listed` tells whether
+    `models` has the model; `max_tokens` is the most that may be asked for, None where that is not known.
+    """
 
     family: str
-    match: str
-    kind: Literal["text", "embedding"] = "text"
-    invocation_type: Literal["InvokeModel", "Converse"] = "Converse"
-    request: Mapping[str, Any] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
-    response: Mapping[str, str] = field(default_factory=dict)
-    dimensions: Mapping[str, Any] = field(default_factory=dict)
-    quotas: Mapping[str, int] = field(default_factory=dict)
-    quota_label: str | None = None
-    refused: str | None = None
+    model: str
+    kind: Literal["text", "embedding"]
+    invocation_type: InvocationType
+    body: Body | None
+    dimensions: Mapping[str, Any]
+    quotas: Mapping[str, int]
+    quota_label: str | None
+    max_tokens: int | None
+    listed: bool
 
 
 @cache
-def _catalogue() -> tuple[dict[str, int], tuple[Family, ...]]:
-    loaded = json.loads(files("bedrock_batch").joinpath("catalogue.json").read_text("utf-8"))
-    quotas = loaded["quotas"]
-    return quotas, tuple(Family(**entry | {"quotas": quotas | entry.get("quotas", {})}) for entry in loaded["families"])
+def entries() -> dict[str, Any]:
+    """Return the catalogue as it is written."""
+    loaded: dict[str, Any] = json.loads(files("bedrock_batch").joinpath("catalogue.json").read_text("utf-8"))
+    return loaded
 
 
-def families() -> tuple[Family, ...]:
-    """Return every entry, in the order in which they are tried."""
-    return _catalogue()[1]
+@cache
+def bodies() -> dict[str, Body]:
+    """Return every body by its name."""
+    return {name: Body(**body) for name, body in entries()["bodies"].items()}
+
+
+def resolve(model_id: str, invocation_type: InvocationType | None = None) -> Family:
+    """Return the family of a model; a model that no entry names is a text model behind Converse."""
+    bare = base_model_id(model_id)
+    entry = next(entry for entry in entries()["families"] if fnmatchcase(bare, entry["match"]))
+    known: dict[str, Any] = next((entry for entry in entries()["models"] if fnmatchcase(bare, entry["id"])), {})
+    choices = [bodies()[name] for name in entry["bodies"]]
+    body = next((body for body in choices if invocation_type in (None, body.invocation_type)), None)
+    return Family(
+        family=entry["family"],
+        model=bare,
+        kind=entry.get("kind", "text"),
+        invocation_type=body.invocation_type if body else invocation_type or "InvokeModel",
+        body=body,
+        dimensions=entry.get("dimensions", {}),
+        quotas=entries()["quotas"] | known.get("quotas", {}),
+        quota_label=known.get("label"),
+        max_tokens=known.get("max_tokens"),
+        listed=bool(known),
+    )
+
+
+def quota_label(model_id: str) -> str | None:
+    """Return what quota names call a model, None where the catalogue does not know."""
+    return resolve(model_id).quota_label
 
 
 def base_model_id(model_id: str) -> str:
     """Return the bare model id behind an ARN or a cross-Region profile id.
 
-    An application inference profile does not tell its model; its own id comes back.
+    An application inference profile does not tell its model; its own id comes back. A custom model tells the
+    model it was made from.
     """
-    return _GEOGRAPHY.sub("", model_id.rsplit("/", 1)[-1])
+    _, custom, rest = model_id.partition(":custom-model/")
+    return rest.split("/")[0] if custom else _GEOGRAPHY.sub("", model_id.rsplit("/", 1)[-1])
 
 
-def resolve(model_id: str) -> Family:
-    """Return the family of a model; any model that no entry names is a text model behind Converse.
-
-    Raises:
-        UnsupportedRequest: the catalogue knows that the model cannot be used, and says why.
-    """
-    bare = base_model_id(model_id)
-    family = next(entry for entry in families() if re.search(entry.match, bare))
-    if family.refused:
-        raise UnsupportedRequest(f"model_id {model_id!r}: {family.refused}.")
-    return family
+def is_profile(model_id: str) -> bool:
+    """Tell whether an id or ARN names an inference profile rather than the model itself."""
+    return "inference-profile/" in model_id or _GEOGRAPHY.match(model_id) is not None

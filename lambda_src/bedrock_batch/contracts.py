@@ -1,8 +1,8 @@
 """The shapes that travel between the functions and the state machines.
 
-Each line of `plan.jsonl`, `jobs-*.jsonl` and `joins-*.jsonl` is self-contained, because variables of a state
-machine do not reach the children of its Distributed Map. What all of a run's children share lies in `run.json`
-and is fetched from there.
+Each line of `plan.jsonl`, `jobs-*.jsonl`, `answers-*.jsonl` and `joins-*.jsonl` is self-contained, because
+variables of a state machine do not reach the children of its Distributed Map. What all of a run's children share
+lies in `run.json` and is fetched from there.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,10 @@ NOT_CREATED = "NotCreated"
 """Our own job status: Bedrock refused to create the job."""
 
 
+UNKNOWN = "Unknown"
+"""Our own job status: Bedrock does not say how the job ended, so it may still run."""
+
+
 class Shape:
     """A dataclass that reads itself from, and writes itself to, plain JSON values."""
 
@@ -34,17 +38,27 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Source(Shape):
-    """One input object, pinned by its ETag: `rows` data rows in `size` bytes."""
+    """One input file as shards read it: `rows` data rows in `size` bytes.
+
+    An S3 object, pinned by its ETag; if it is the plain copy of a compressed one, `origin` is that one's URI. Or,
+    with `dataset`, a file of the Hugging Face hub at the commit `revision`.
+    """
 
     bucket: str
     key: str
     etag: str
     size: int
     rows: int
+    origin: str = ""
+    dataset: str = ""
+    revision: str = ""
 
     @property
     def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
+        """The name of the user's own file."""
+        if self.dataset:
+            return f"hf://datasets/{self.dataset}@{self.revision}/{self.key}"
+        return self.origin or f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,25 @@ class Joined(Shape):
     output_tokens: int
     errors: dict[str, int] = field(default_factory=dict)
     """The most frequent error codes of its rows: why rows have no answer."""
+    jobs: int = 0
+    """How many ended jobs it took into account; when more have ended since, the shard is to be joined again."""
+    leftovers_step: int | None = None
+    """Where its leftovers lie, `leftovers/<step>/`; None when there are none, or when all its records are."""
+    leftover_bytes: int = 0
+    """The size of that file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Shape):
+    """Records of a pooled job or of a chunk to answer: lines [start, stop) of a shard's leftovers.
+
+    `step` names the leftovers file; None stands for the shard's whole input file.
+    """
+
+    shard: int
+    start: int
+    stop: int
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +162,14 @@ class Column(Shape):
 class Table(Shape):
     """The input as a whole. `schema` is the Arrow schema in IPC form, base64: exact, unlike its text form."""
 
-    format: Literal["csv", "parquet"]
+    format: Literal["csv", "jsonl", "bedrock_jsonl", "parquet"]
     rows: int
     schema: str
     columns: list[dict[str, str]]
     csv: dict[str, Any] = field(default_factory=dict)
+    """How CSV is read: delimiter, quote and so on (`csv_files.dialect`)."""
+    jsonl: dict[str, Any] = field(default_factory=dict)
+    """Of JSON lines, the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +200,11 @@ class Run(Shape):
     limits: dict[str, Any]
     output: dict[str, Any]
     dry_run: bool
+    canary: bool = False
+    """Whether shard 0 is a trial that is answered on demand before any job is made."""
+    quota_origins: dict[str, str] = field(default_factory=dict)
+    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`."""
+    media: dict[str, Any] | None = None
+    """The run input's `media`: what stands in the records beside text."""
+    warnings: list[str] = field(default_factory=list)
+    """What plan_run was not sure of; repeated in the report."""

@@ -16,8 +16,11 @@ BedrockBatchError
 │   ├── TooLarge               a shard or record does not fit the model's quotas
 │   ├── BudgetExceeded         the estimate is over limits.budget_usd
 │   └── NoValidRows            every row was skipped
+├── HubUnavailable             the Hugging Face hub does not answer; retried
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
+    ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
+    ├── PoolIncomplete         a leftovers file is not the one a pooled job was planned with
     ├── JoinIncomplete         a shard has no output part
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
 """
@@ -87,12 +90,24 @@ class NoValidRows(InputError):
     """Every row was skipped, so there is nothing to run."""
 
 
+class HubUnavailable(BedrockBatchError):
+    """The Hugging Face hub does not answer, or not as it should; asking again may help."""
+
+
 class RunError(BedrockBatchError):
     """The work was done, but the result is not what it should be."""
 
 
 class PrepareFailed(RunError):
     """A shard could not be prepared for a reason that is not the input's."""
+
+
+class CanaryFailed(RunError):
+    """The first rows, answered on demand, failed, so no job was made."""
+
+
+class PoolIncomplete(RunError):
+    """A leftovers file is not the one a pooled job was planned with."""
 
 
 class JoinIncomplete(RunError):

@@ -1,6 +1,6 @@
 """Types made at run time for just the fields a run asks for, so that decoding skips all others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -31,15 +31,15 @@ def type_of(paths: list[tuple[Path, Any]]) -> Any:
     return (
         msgspec.defstruct(
             "Object",
-            [(_attribute(key), type_of(branches[key]), None) for key in keys],
-            rename={_attribute(key): key for key in keys},
+            [(attribute(key), type_of(branches[key]), None) for key in keys],
+            rename={attribute(key): key for key in keys},
             gc=False,
         )
         | None
     )
 
 
-def _attribute(key: str) -> str:
+def attribute(key: str) -> str:
     """Return an identifier for any key."""
     return f"k{key.encode().hex()}"
 
@@ -54,7 +54,7 @@ def reader(path: Path | None, combine: Callable[[list[Any]], Any]) -> Callable[[
     keys = 0
     while keys < len(path) and isinstance(path[keys], str):
         keys += 1
-    get = attrgetter(".".join(_attribute(str(key)) for key in path[:keys])) if keys else None
+    get = attrgetter(".".join(attribute(str(key)) for key in path[:keys])) if keys else None
 
     def descend(value: Any) -> Any:
         try:
@@ -80,6 +80,14 @@ def reader(path: Path | None, combine: Callable[[list[Any]], Any]) -> Callable[[
         return inner(elements[index]) if elements is not None and index < len(elements) else None
 
     return every if step is EVERY else one
+
+
+def choice(paths: Sequence[Path] | None, combine: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
+    """Return the function that reads the first of several paths where there is something."""
+    readers = [reader(path, combine) for path in paths or ()] or [reader(None, combine)]
+    if len(readers) == 1:
+        return readers[0]
+    return lambda value: next((found for read in readers if (found := read(value)) not in (None, "")), None)
 
 
 def first(values: list[Any]) -> Any:

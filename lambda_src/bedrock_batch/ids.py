@@ -4,12 +4,17 @@ S3 layout, below `runs/<run_id>/`:
 
     run.json                     the resolved run, frozen at plan time
     plan.jsonl                   one line a shard
+    staged/00003.csv             the plain copy of a compressed input file; of no other
     skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
-    input/00042.jsonl            what Bedrock reads
+    input/00042.jsonl            what Bedrock reads: the records of shard 42
+    input/r1-00003.jsonl         what Bedrock reads: leftovers of many shards, pooled for a job of round 1
     jobs-0.jsonl                 one line a job of round 0
-    joins-0.jsonl                one line a shard that no job's child has joined
+    answers-0.jsonl              one line a chunk of records that are answered on demand
+    joins-3.jsonl                one line a shard to join; each turn of Gather leftovers is a step
+    leftovers/3/00042.jsonl      the records of shard 42 that its join of step 3 found without an answer
     results/<state>/…            what the children of a Distributed Map returned
     raw/<job_name>/…             what Bedrock wrote, untouched
+    raw/on-demand-0/…            answers on demand, in Bedrock's batch format
     output/part-00042.parquet    the table, in order
     report.json                  the reconciled counts
 """
@@ -46,8 +51,12 @@ def jobs_key(run_id: str, round_: int) -> str:
     return f"{run_prefix(run_id)}/jobs-{round_}.jsonl"
 
 
-def joins_key(run_id: str, round_: int) -> str:
-    return f"{run_prefix(run_id)}/joins-{round_}.jsonl"
+def answers_key(run_id: str, pass_: int) -> str:
+    return f"{run_prefix(run_id)}/answers-{pass_}.jsonl"
+
+
+def joins_key(run_id: str, step: int) -> str:
+    return f"{run_prefix(run_id)}/joins-{step}.jsonl"
 
 
 def report_key(run_id: str) -> str:
@@ -58,12 +67,41 @@ def input_key(run_id: str, shard: int) -> str:
     return f"{run_prefix(run_id)}/input/{shard:05d}.jsonl"
 
 
+def pooled_key(run_id: str, round_: int, number: int) -> str:
+    return f"{run_prefix(run_id)}/input/r{round_}-{number:05d}.jsonl"
+
+
+def staged_prefix(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/staged/"
+
+
+def skipped_prefix(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/skipped/"
+
+
 def skipped_key(run_id: str, shard: int) -> str:
-    return f"{run_prefix(run_id)}/skipped/{shard:05d}.jsonl"
+    return f"{skipped_prefix(run_id)}{shard:05d}.jsonl"
+
+
+def leftovers_key(run_id: str, step: int, shard: int) -> str:
+    """Return the key of a join's leftovers; a later join of the shard has a key of its own.
+
+    A job that waits to be pooled counts lines of the file it was planned with, so that file never changes.
+    """
+    return f"{run_prefix(run_id)}/leftovers/{step}/{shard:05d}.jsonl"
 
 
 def raw_prefix(run_id: str, job_name: str) -> str:
     return f"{run_prefix(run_id)}/raw/{job_name}/"
+
+
+def on_demand_name(pass_: int) -> str:
+    """Return what stands for a job's name where records are answered on demand."""
+    return f"on-demand-{pass_}"
+
+
+def on_demand_key(run_id: str, pass_: int, chunk: int) -> str:
+    return f"{raw_prefix(run_id, on_demand_name(pass_))}{chunk:05d}.jsonl.out"
 
 
 def output_prefix(run_id: str) -> str:
@@ -74,15 +112,21 @@ def output_key(run_id: str, shard: int, suffix: str) -> str:
     return f"{output_prefix(run_id)}part-{shard:05d}.{suffix}"
 
 
-def job_name(*, name: str, label: str, execution_arn: str, round_: int, shard: int) -> str:
+def run_digest(execution_arn: str) -> str:
+    """Return the part of its jobs' names that is this run's alone."""
+    return hashlib.sha256(execution_arn.encode()).hexdigest()[:10]
+
+
+def job_name(*, name: str, label: str, execution_arn: str, round_: int, number: int) -> str:
     """Return the job's name: unique, legal for Bedrock (63 characters, no underscore), known beforehand.
 
-    `name` is the module's (the event rule filters on it), `label` the user's own words. The execution's
-    ARN makes it unique; when the whole is too long the label gives way, never the unique tail.
+    `name` is the module's (the event rule filters on it), `label` the user's own words, `number` the job's
+    within its round: its shard's, where it has one of its own. The execution's ARN makes it unique; when the
+    whole is too long the label gives way, never the unique tail.
     """
-    digest = hashlib.sha256(execution_arn.encode()).hexdigest()[:10]
+    digest = run_digest(execution_arn)
     label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
-    return "-".join(part for part in (name, label, digest, f"r{round_}", f"{shard:05d}") if part)
+    return "-".join(part for part in (name, label, digest, f"r{round_}", f"{number:05d}") if part)
 
 
 def client_request_token(job_name: str) -> str:

@@ -6,19 +6,21 @@ the answers of its rows along. A row is never lost and never doubled, because th
 and only from there.
 """
 
+import difflib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, JobEnd, Joined
-from bedrock_batch.errors import InputChanged, InvalidRunInput
-from bedrock_batch.outcomes import is_leftover, judge
-from bedrock_batch.parse import Answer, Failure, Vector
+from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, UNKNOWN, JobEnd, Joined
+from bedrock_batch.errors import InputChanged, InvalidRunInput, MissingColumn
+from bedrock_batch.held import Texts, Vectors
+from bedrock_batch.outcomes import INVALID_ANSWER, is_leftover, judge
+from bedrock_batch.parse import Answer, Failure
+from bedrock_batch.structured import Reader
 
 Kind = Literal["text", "embedding"]
 
@@ -26,7 +28,7 @@ TOP_ERRORS = 10
 """So many error codes are reported by name; a report is for reading."""
 
 _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
-_FAILED, _SKIPPED, _MISSING = _INDEX["failed"], _INDEX["skipped"], _INDEX["missing"]
+_INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
 _ANSWERED = (_INDEX["succeeded"], _INDEX["truncated"])
 _NO_COUNT = -1
 _RECORD_ID_LENGTH = 11
@@ -37,8 +39,36 @@ def answer_column(kind: Kind, prefix: str) -> str:
     return f"{prefix}{'response' if kind == 'text' else 'embedding'}"
 
 
-def output_schema(table: pa.Schema, *, kind: Kind, prefix: str, dimensions: int | None = None) -> pa.Schema:
+def kept_columns(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
+    """Return the schema of the columns that the output keeps: all, or those of `names`, in the table's order.
+
+    Raises:
+        MissingColumn: the table has no such column; with near misses.
+    """
+    if names is None:
+        return table
+    for name in names:
+        if name not in table.names:
+            near = difflib.get_close_matches(name, table.names, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            known = ", ".join(table.names[:50]) + (" …" if len(table.names) > 50 else "")
+            raise MissingColumn(
+                f"output.columns has {name[:80]!r}, but the table has no such column.{hint} Its columns are: {known}."
+            )
+    return pa.schema([field for field in table if field.name in names], metadata=table.metadata)
+
+
+def output_schema(
+    table: pa.Schema,
+    *,
+    kind: Kind,
+    prefix: str,
+    dimensions: int | None = None,
+    answer_schema: Mapping[str, Any] | None = None,
+) -> pa.Schema:
     """Return the schema of every output part: the table's columns unchanged, then ours.
+
+    With `answer_schema`, a JSON Schema, the properties of the answers come last.
 
     Raises:
         InvalidRunInput: one of our columns has the name of a column of the table. Upper and lower case count
@@ -55,8 +85,16 @@ def output_schema(table: pa.Schema, *, kind: Kind, prefix: str, dimensions: int 
         ours += [pa.field(answer_column(kind, prefix), vector), pa.field(f"{prefix}input_tokens", pa.int64())]
     ours += [pa.field(f"{prefix}error_code", pa.string()), pa.field(f"{prefix}error", pa.string())]
 
+    if answer_schema is not None:
+        ours += Reader(answer_schema, prefix=prefix).fields
     taken = {name.casefold() for name in table.names}
     collisions = [field.name for field in ours if field.name.casefold() in taken]
+    names = [field.name.casefold() for field in ours]
+    twice = [field.name for index, field in enumerate(ours) if field.name.casefold() in names[:index]]
+    if twice:
+        raise InvalidRunInput(
+            f"output.schema has a property that would make a second column {', '.join(twice)}: rename the property"
+        )
     if collisions:
         raise InvalidRunInput(
             f"the input already has a column {', '.join(collisions)}: set output.prefix (now {prefix!r}) to"
@@ -68,11 +106,14 @@ def output_schema(table: pa.Schema, *, kind: Kind, prefix: str, dimensions: int 
 class Joiner:
     """Collects the answers of one shard, then lays them beside its rows.
 
-    Holds the shard's answers and nothing else: texts as UTF-8 bytes with some 100 bytes a row beside them,
-    vectors as one array of 4 bytes a dimension and row, taking up memory only where it is filled.
+    Holds the answers of as many rows as fit `held.HELD_BYTES` (texts as UTF-8, vectors at 4 bytes a dimension)
+    and some 100 bytes for each row. With a `reader` answers are held against its schema, and become typed columns,
+    as their rows pass by.
     """
 
-    def __init__(self, *, shard: int, rows: int, kind: Kind, dimensions: int | None = None) -> None:
+    def __init__(
+        self, *, shard: int, rows: int, kind: Kind, dimensions: int | None = None, reader: Reader | None = None
+    ) -> None:
         self.foreign = 0
         """Lines whose record id is none of the shard's submitted rows."""
         self.duplicates = 0
@@ -82,13 +123,15 @@ class Joiner:
         self._shard, self._rows = shard, rows
         self._prefix = f"{shard:05d}"
         self._outcomes = bytearray([_MISSING]) * rows
-        self._values: _Texts | _Vectors = _Texts(rows) if kind == "text" else _Vectors(rows, dimensions or 0)
+        self._values: Texts | Vectors = Texts(rows) if kind == "text" else Vectors(rows, dimensions or 0)
         self._stop_reasons: list[str | None] | None = [None] * rows if kind == "text" else None
         self._known_reasons: dict[str, str] = {}
         self._input_tokens = array("q", [_NO_COUNT]) * rows
         self._output_tokens = array("q", [_NO_COUNT]) * rows if kind == "text" else None
         self._failures: dict[int, tuple[str, str]] = {}
         self._known_failures: dict[tuple[str, str], tuple[str, str]] = {}
+        self._still_open = False
+        self._reader = reader
         self._missing = (NOT_CREATED, "no job was created for this row")
 
     def skip(self, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -99,7 +142,8 @@ class Joiner:
             self._failures[row] = (str(line["code"]), str(line["reason"]))
 
     def end(self, jobs: Sequence[JobEnd]) -> None:
-        """Note how the shard's jobs ended, in the order of rounds; rows without a line blame the last."""
+        """Note how the shard's jobs ended, in the order of time; rows without a line blame the last."""
+        self._still_open = any(job.status == UNKNOWN for job in jobs)
         if jobs:
             job = jobs[-1]
             message = f": {job.message}" if job.message else ""
@@ -153,8 +197,15 @@ class Joiner:
         failure = (code, message)  # kept once: a wrong parameter fails every row with the same words
         self._failures[row] = self._known_failures.setdefault(failure, failure)
 
-    def join(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Yield each batch of the shard's rows with its answers, in `output_schema`'s columns.
+    def join(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        again: Callable[[], Iterable[Iterable[Answer | Failure | None]]] = tuple,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the shard's rows, batch by batch, with their answers, in `output_schema`'s columns.
+
+        `again` gives the answers that were added once more; it is asked when not all can be held at once.
 
         Raises:
             InputChanged: the source has more or fewer rows than were planned.
@@ -164,8 +215,13 @@ class Joiner:
             stop = start + batch.num_rows
             if stop > self._rows:
                 break
-            yield pa.RecordBatch.from_arrays([*batch.columns, *self.columns(start, stop)], schema=schema)
-            start = stop
+            while start < stop:
+                if start == self._values.stop:
+                    self._hold(start, again())
+                rows = batch.slice(start - stop + batch.num_rows, self._values.stop - start)
+                ours = self.columns(start, start + rows.num_rows)
+                yield pa.RecordBatch.from_arrays([*rows.columns, *ours], schema=schema)
+                start += rows.num_rows
         else:
             stop = start
         if stop != self._rows:
@@ -175,12 +231,23 @@ class Joiner:
                 " planned. Start a new run."
             )
 
+    def _hold(self, start: int, again: Iterable[Iterable[Answer | Failure | None]]) -> None:
+        """Hold the answers of the rows from `start` on: the first success of a row, as before."""
+        self._values.move(start, self._rows)
+        for answers in again:
+            for answer in answers:
+                if isinstance(answer, Answer) and answer.value is not None:
+                    row = self._row(answer.record_id)
+                    if row is not None and self._outcomes[row] in _ANSWERED:
+                        self._values.put(row, answer.value)
+
     def columns(self, start: int, stop: int) -> list[pa.Array]:
-        """Return our columns for rows [start, stop) of the shard."""
+        """Return our columns for rows [start, stop) of the shard, and judge their answers by the schema if any."""
+        properties = self._properties(start, stop)
         outcomes = np.frombuffer(self._outcomes, np.uint8)[start:stop]
         codes: list[str | None] = [None] * (stop - start)
         errors: list[str | None] = [None] * (stop - start)
-        for place in np.flatnonzero(outcomes >= _FAILED).tolist():
+        for place in np.flatnonzero(outcomes >= _INVALID).tolist():
             codes[place], errors[place] = self._failures.get(start + place, self._missing)
         columns = [pa.array(OUTCOMES).take(pa.array(outcomes)), self._values.column(start, stop)]
         if self._stop_reasons is not None:
@@ -188,7 +255,34 @@ class Joiner:
         columns.append(_counts(self._input_tokens, start, stop))
         if self._output_tokens is not None:
             columns.append(_counts(self._output_tokens, start, stop))
-        return [*columns, pa.array(codes, pa.string()), pa.array(errors, pa.string())]
+        return [*columns, pa.array(codes, pa.string()), pa.array(errors, pa.string()), *properties]
+
+    def _properties(self, start: int, stop: int) -> list[pa.Array]:
+        """Return the columns of the answers' properties.
+
+        An answer that was cut stays `truncated` when it does not fit the schema: that is why it does not.
+        """
+        if self._reader is None or not isinstance(self._values, Texts):
+            return []
+        arrays, problems = self._reader.columns([self._values.get(row) for row in range(start, stop)])
+        for place, problem in problems.items():
+            if self._outcomes[start + place] != _INDEX["truncated"]:
+                self._outcomes[start + place] = _INVALID
+                self._failures[start + place] = (INVALID_ANSWER, problem)
+        return arrays
+
+    def leftover_rows(self) -> list[int]:
+        """Return the rows that may still get an answer, in order.
+
+        None as long as a job of the shard may still answer them: what is sent again could be paid twice.
+        """
+        if self._still_open:
+            return []
+        return [
+            row
+            for row, outcome in enumerate(self._outcomes)
+            if outcome == _MISSING or (outcome == _FAILED and is_leftover("failed", self._failures[row][0]))
+        ]
 
     def joined(self, *, output_key: str, size: int) -> Joined:
         """Return the shard's counts; `size` is the part's in bytes."""
@@ -196,47 +290,17 @@ class Joiner:
         codes = Counter(code for code, _ in self._failures.values())
         if counts[_MISSING]:
             codes[self._missing[0]] += counts[_MISSING]
-        leftovers = sum(is_leftover(OUTCOMES[self._outcomes[row]], code) for row, (code, _) in self._failures.items())
         return Joined(
             shard=self._shard,
             rows=self._rows,
             output_key=output_key,
             bytes=size,
             outcomes={outcome: counts[index] for outcome, index in _INDEX.items() if counts[index]},
-            leftovers=leftovers + counts[_MISSING],
+            leftovers=len(self.leftover_rows()),
             input_tokens=_total(self._input_tokens),
             output_tokens=_total(self._output_tokens),
             errors=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:TOP_ERRORS]),
         )
-
-
-class _Texts:
-    """Bytes rather than str: a str takes up to four bytes a character."""
-
-    def __init__(self, rows: int) -> None:
-        self._texts: list[bytes | None] = [None] * rows
-
-    def put(self, row: int, value: Any) -> None:
-        self._texts[row] = value
-
-    def column(self, start: int, stop: int) -> pa.Array:
-        return pa.array(self._texts[start:stop], pa.string())
-
-
-class _Vectors:
-    def __init__(self, rows: int, dimensions: int) -> None:
-        self._vectors: Vector = np.zeros((rows, dimensions), np.float32)
-        self._present: npt.NDArray[np.bool_] = np.zeros(rows, np.bool_)
-
-    def put(self, row: int, value: Any) -> None:
-        self._vectors[row] = value
-        self._present[row] = True
-
-    def column(self, start: int, stop: int) -> pa.Array:
-        floats = pa.array(self._vectors[start:stop].reshape(-1))
-        type_ = pa.list_(pa.field("element", pa.float32()), self._vectors.shape[1])
-        absent = pa.array(~self._present[start:stop])
-        return pa.FixedSizeListArray.from_arrays(floats, type=type_, mask=absent)
 
 
 def _counts(counts: "array[int]", start: int, stop: int) -> pa.Array:

@@ -12,9 +12,11 @@ STOP_REASONS: dict[str, Ended] = {
     "stop": "whole",
     "tool_use": "whole",
     "tool_calls": "whole",
+    "function_call": "whole",
     # The answer met a limit: Converse, Nova and Claude; OpenAI-shaped bodies and Llama; Converse and Claude.
     "max_tokens": "cut",
     "length": "cut",
+    "model_length": "cut",  # Mistral: the context window is full
     "model_context_window_exceeded": "cut",
     # Claude paused within its own server-side tools; the text so far is not the end.
     "pause_turn": "cut",
@@ -36,6 +38,7 @@ _NAMES_THE_FAILURE.add("guardrail_intervened")
 EMPTY_ANSWER = "EmptyAnswer"
 UNPARSEABLE = "Unparseable"
 WRONG_DIMENSIONS = "WrongDimensions"
+INVALID_ANSWER = "InvalidAnswer"
 MODEL_ERROR = "ModelError"
 EXPIRED = "expired"
 """Error codes of our own, beside those Bedrock sends."""

@@ -5,25 +5,26 @@ into the few fields a run asks for; a block with a line that does not fit is rea
 that line is taken apart slowly but exactly, so one odd answer costs time and never the shard.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import simdjson
 
 from bedrock_batch import fields
+from bedrock_batch.arrays import ArrayParser, Arrays, Place, Vector, take_out
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.outcomes import EMPTY_ANSWER, EXPIRED, MODEL_ERROR, UNPARSEABLE, WRONG_DIMENSIONS
-from bedrock_batch.paths import EVERY, Path, WrongKind, compile_path, find
-
-Vector = npt.NDArray[np.float32]
+from bedrock_batch.paths import EVERY, Path, WrongKind, compile_choices, compile_path, find
 
 _BLOCK = 1 << 20  # so much is parsed at once: little enough for the processor's cache
 _MAX_INT64 = 2**63 - 1
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT64)]
+
+_ODD = (ValueError, RecursionError, LookupError, TypeError, RuntimeError, FloatingPointError)
+"""What a line raises that does not fit: not JSON, absent or of another kind, a number beyond 32 bits."""
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -71,13 +72,14 @@ def text_parser(response: Mapping[str, str]) -> Parse:
     Raises:
         InvalidRunInput: a path is malformed, or two paths contradict each other.
     """
-    paths = {name: compile_path(path) for name, path in response.items()}
+    paths = {name: compile_choices(path) for name, path in response.items() if name != "reasoning_tag"}
+    without_reasoning = _reasoning_remover(response.get("reasoning_tag"))
     leaves: dict[str, Any] = dict.fromkeys(paths, str) | {"input_tokens": _Count, "output_tokens": _Count}
-    decoder = _line_decoder([(path, leaves[name]) for name, path in paths.items()])
-    text = fields.reader(paths["text"], "".join)
-    stop_reason = fields.reader(paths.get("stop_reason"), fields.first)
-    input_tokens = fields.reader(paths.get("input_tokens"), fields.first)
-    output_tokens = fields.reader(paths.get("output_tokens"), fields.first)
+    decoder = _line_decoder([(path, leaves[name]) for name, choices in paths.items() for path in choices])
+    text = fields.choice(paths["text"], "".join)
+    stop_reason = fields.choice(paths.get("stop_reason"), fields.first)
+    input_tokens = fields.choice(paths.get("input_tokens"), fields.first)
+    output_tokens = fields.choice(paths.get("output_tokens"), fields.first)
 
     def read(line: Any) -> Answer | Failure:
         error, output = line.error, line.modelOutput
@@ -85,7 +87,7 @@ def text_parser(response: Mapping[str, str]) -> Parse:
             return _failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
         if output is None:
             return _no_output(line.recordId, line.expired)
-        answer = text(output)
+        answer = without_reasoning(text(output))
         return Answer(
             line.recordId,
             answer.encode() if answer else None,
@@ -95,13 +97,14 @@ def text_parser(response: Mapping[str, str]) -> Parse:
         )
 
     def slowly(record_id: str | None, output: Any) -> Answer:
-        answer = "".join(_as_text(value) for value in find(paths["text"], output))
+        found = ("".join(_as_text(value) for value in find(path, output)) for path in paths["text"])
+        answer = without_reasoning(next(filter(None, found), None))
         return Answer(
             record_id,
             answer.encode() if answer else None,
-            _any_text(paths.get("stop_reason"), output),
-            _any_count(paths.get("input_tokens"), output),
-            _any_count(paths.get("output_tokens"), output),
+            _any_text(paths.get("stop_reason", ()), output),
+            _any_count(paths.get("input_tokens", ()), output),
+            _any_count(paths.get("output_tokens", ()), output),
         )
 
     def one(line: bytes) -> Answer | Failure | None:
@@ -132,36 +135,38 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
             f"response.embedding {response['embedding']!r} must lead to one vector: write [0] instead of []"
         )
     tokens_path = compile_path(response["input_tokens"]) if "input_tokens" in response else None
-    vector_at = _pointer(path)
-    tokens_at = _pointer(tokens_path) if tokens_path and EVERY not in tokens_path else None
-    parser = simdjson.Parser()
+    # Titan Multimodal reports an error as `message` of an answer like any other.
+    message_path: Path = ("message",)
+    paths = [(path, Place), (message_path, str), *([(tokens_path, _Count)] if tokens_path else [])]
+    decoder = _line_decoder(paths)
+    place = fields.reader(path, fields.first)
+    message = fields.reader(message_path, fields.first)
+    input_tokens = fields.reader(tokens_path, fields.first)
+    numbers = ArrayParser()
 
-    def read(line: bytes) -> Answer | Failure:
-        document: Any = parser.parse(line)
-        # Titan Multimodal reports an error as `message` of an answer like any other.
-        if _has(document, "error") or _has(document["modelOutput"], "message"):
-            raise WrongKind("not an answer")
-        array = document.at_pointer(vector_at)
-        record_id = document["recordId"]
-        if len(array) != dimensions or not isinstance(record_id, str):
+    def read(block: bytes) -> list[Answer | Failure | None]:
+        lines, arrays = take_out(block)
+        return [one(line, arrays) for line in decoder.decode_lines(lines)]
+
+    def one(line: Any, arrays: Arrays) -> Answer | Failure:
+        error, output = line.error, line.modelOutput
+        if error is not None:
+            return _failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
+        if output is None:
+            return _no_output(line.recordId, line.expired)
+        said = message(output)
+        if said is not None:
+            return Failure(line.recordId, MODEL_ERROR, said)
+        value = numbers.parse(arrays[place(output)])
+        if len(value) != dimensions:
             raise WrongKind("not a vector of ours")
-        vector = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-        if len(vector) != dimensions:  # lists within are flattened
-            raise WrongKind("not a vector")
-        value = vector.astype(np.float32)
-        try:
-            tokens = document.at_pointer(tokens_at) if tokens_at else None
-        except LookupError:
-            tokens = None
-        if tokens is not None and type(tokens) is not int:
-            raise WrongKind("the token count is not an integer")
-        return Answer(record_id, value, None, tokens)
+        return Answer(line.recordId, value, None, input_tokens(output))
 
     def slowly(record_id: str | None, output: Any) -> Answer | Failure:
         if isinstance(output, dict) and output.get("message") is not None:
             return Failure(record_id, MODEL_ERROR, _as_text(output["message"]))
         found = next(find(path, output), None)
-        tokens = _any_count(tokens_path, output)
+        tokens = _any_count([tokens_path] if tokens_path else [], output)
         if found is None or found == []:
             return Answer(record_id, None, None, tokens)
         if not isinstance(found, list) or not all(type(number) in (int, float) for number in found):
@@ -175,23 +180,24 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
             raise WrongKind("a number does not fit into a 32-bit float")
         return Answer(record_id, value, None, tokens)
 
-    def one(line: bytes) -> Answer | Failure | None:
+    def exactly(line: bytes) -> Answer | Failure | None:
         try:
-            return read(line)
-        # LookupError, TypeError, AttributeError: something is absent or of another kind. ValueError,
-        # RuntimeError: not JSON as simdjson sees it. FloatingPointError: a number beyond 32 bits.
-        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, FloatingPointError):
+            return read(line)[0]
+        except _ODD:
             return _exactly(line, slowly)
 
     def parse(block: bytes | memoryview) -> list[Answer | Failure | None]:
+        whole = bytes(block)
         with np.errstate(over="raise"):
-            return [one(line) for line in _lines(block)]
+            try:
+                return read(whole)
+            except _ODD:
+                return [exactly(line) for line in _lines(whole)]
 
     return parse
 
 
 def _lines(block: bytes | memoryview) -> Iterator[bytes]:
-    # Faster than split: one slice at a time lands in the same, cached memory.
     whole, start = bytes(block), 0
     while start < len(whole):
         end = whole.find(b"\n", start) + 1 or len(whole)
@@ -199,11 +205,6 @@ def _lines(block: bytes | memoryview) -> Iterator[bytes]:
         start = end
         if not line.isspace():
             yield line
-
-
-def _has(value: Any, key: str) -> bool:
-    # Asking simdjson for an absent key is slow, so its few keys are looked through first.
-    return key in tuple(value) and value[key] is not None
 
 
 def _line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
@@ -275,26 +276,36 @@ def _as_text(value: Any) -> str:
     return text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8
 
 
-def _any_text(path: Path | None, output: Any) -> str | None:
-    value = _any_value(path, output)
+def _any_text(paths: Sequence[Path], output: Any) -> str | None:
+    value = _any_value(paths, output)
     return None if value is None else _as_text(value)
 
 
-def _any_count(path: Path | None, output: Any) -> int | None:
-    value = _any_value(path, output)
+def _any_count(paths: Sequence[Path], output: Any) -> int | None:
+    value = _any_value(paths, output)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value <= _MAX_INT64 else None
 
 
-def _any_value(path: Path | None, output: Any) -> Any:
-    """Return the first value at a path. It comes beside the answer: an odd one must not cost the answer."""
-    try:
-        return next(find(path, output), None) if path else None
-    except WrongKind:
-        return None
+def _any_value(paths: Sequence[Path], output: Any) -> Any:
+    """Return the first value at one of the paths. It comes beside the answer: an odd one must not cost the answer."""
+    for path in paths:
+        with contextlib.suppress(WrongKind):
+            if (value := next(find(path, output), None)) is not None:
+                return value
+    return None
 
 
-def _pointer(path: Path) -> str:
-    """Return the path as a JSON pointer into an output line."""
-    return "/".join(["/modelOutput", *(str(step).replace("~", "~0").replace("/", "~1") for step in path)])
+def _reasoning_remover(tag: str | None) -> Callable[[str | None], str | None]:
+    """Return the function that takes reasoning off the start of an answer; one that never ends is all there is."""
+    if tag is None:
+        return lambda text: text
+    begin, end = f"<{tag}>", f"</{tag}>"
+
+    def remove(text: str | None) -> str | None:
+        if text is None or not text.startswith(begin):
+            return text
+        return text.partition(end)[2].lstrip()
+
+    return remove

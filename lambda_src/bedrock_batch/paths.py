@@ -4,6 +4,7 @@
     usage.inputTokens                a key of a key
     output.message.content[].text    every element of a list
     choices[0].message.content       one element of a list
+    finish_reason | stop_reason      the first of several paths where there is something
 
 Models are free to leave anything out or to send null instead, so a path that leads nowhere finds nothing.
 A path that meets the wrong kind of value (a text where a list should be) is told apart, because there an
@@ -54,6 +55,11 @@ def compile_path(text: str) -> Path:
         steps.append(key)
         steps.extend(int(index) if index else EVERY for index in _INDEX.findall(brackets))
     return tuple(steps)
+
+
+def compile_choices(text: str) -> tuple[Path, ...]:
+    """Return the paths of `a | b`, of which the first counts where there is something. Raises as `compile_path`."""
+    return tuple(compile_path(choice.strip()) for choice in text.split("|"))
 
 
 def find(path: Path, value: Any) -> Iterator[Any]:

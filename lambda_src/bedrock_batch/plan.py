@@ -73,6 +73,7 @@ def cut(
     max_jobs: int | None = None,
     expansion: float = 1.2,
     record_bytes: int = 200,
+    canary: int = 0,
 ) -> list[Shard]:
     """Return the run's shards, in table order; the run's table is the sum of their rows.
 
@@ -80,7 +81,8 @@ def cut(
     but never so far that a shard would fall below min_records; a table below min_records is one shard.
     With `max_jobs` the table ends after that many shards. A record's size is taken as its source bytes times
     `expansion` (JSON escapes) plus `record_bytes` (`Renderer.structure_bytes`: the constant part of a line).
-    Shards differ by one row at most.
+    Shards differ by one row at most, but for a canary: that is the first `canary` rows, as a shard of their own
+    before the others. It is none of the `max_jobs`, but its rows are among theirs.
 
     Raises TooLarge when no cut fits: rows too big for the file quota, too many shards or too many small files.
     """
@@ -91,23 +93,29 @@ def cut(
     rows = table.rows
     if max_jobs is not None:
         rows = min(rows, max_jobs * most)
-    while True:
-        count = _count(table, rows=rows, most=most, least=least, full=full, expansion=expansion, extra=record_bytes)
+    first = min(canary, rows)
+    rows -= first
+    while rows:
+        count = _count(
+            table, first, rows=rows, most=most, least=least, full=full, expansion=expansion, extra=record_bytes
+        )
         if max_jobs is None or count <= max_jobs:
             break
         # Bytes, not rows, are what limits a shard: the trial is as many rows as that leaves to each job.
         rows = rows * max_jobs // count
-    edges = _edges(rows, count)
+    edges = _edges(first, rows, count) if rows else np.array([first])
+    if first:
+        edges = np.concatenate([[0], edges])
     return [
         Shard(
             bucket=bucket,
             run_key=run_key,
             shard=number,
-            first_row=first,
-            rows=last - first,
-            pieces=[_compact(piece) for piece in table.pieces(first, last)],
+            first_row=low,
+            rows=high - low,
+            pieces=[_compact(piece) for piece in table.pieces(low, high)],
         )
-        for number, (first, last) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        for number, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     ]
 
 
@@ -156,12 +164,14 @@ class _Table:
         return pieces
 
 
-def _count(table: _Table, *, rows: int, most: int, least: int, full: int, expansion: float, extra: int) -> int:
-    """Return the smallest number of balanced shards of the first `rows` rows that fits every quota."""
+def _count(
+    table: _Table, first: int, *, rows: int, most: int, least: int, full: int, expansion: float, extra: int
+) -> int:
+    """Return the smallest number of balanced shards of `rows` rows from row `first` on that fits every quota."""
     highest = max(1, rows // least)
     count = max(1, min(-(-rows // most), highest))
     while True:
-        edges = _edges(rows, count)
+        edges = _edges(first, rows, count)
         sizes = np.diff(table.bytes_before(edges)) * expansion + np.diff(edges) * extra
         heaviest, pieces = float(sizes.max()), int(table.pieces_between(edges).max())
         if heaviest <= full and pieces <= MAX_PIECES:
@@ -189,9 +199,9 @@ def _why(heaviest: float, full: int, pieces: int, rows: int, count: int) -> str:
     )
 
 
-def _edges(rows: int, count: int) -> Integers:
-    """Return count + 1 row numbers that cut `rows` rows into parts differing by one row at most."""
-    return np.arange(count + 1, dtype=np.int64) * rows // count
+def _edges(first: int, rows: int, count: int) -> Integers:
+    """Return count + 1 row numbers that cut `rows` rows from `first` on into parts differing by one row at most."""
+    return first + np.arange(count + 1, dtype=np.int64) * rows // count
 
 
 def _compact(piece: Piece) -> dict[str, int]:

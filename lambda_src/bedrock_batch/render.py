@@ -29,6 +29,14 @@ _ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\t", b"\\t"), 
 _MARKS = [bytes([code]) for code in range(1, 32) if code not in (9, 10, 13)]
 """Control bytes that may stand for a constant."""
 
+MOST_RECORD_BYTES = 10**9
+"""Bedrock's limit for a whole file, where the run's quotas do not say."""
+
+_LONGEST_ESCAPE = 6
+"""Bytes of the longest JSON escape of one byte."""
+
+Nulls = Literal["error", "skip", "empty"]
+
 _LINE_START = b'{"recordId":"'
 _ROW_SPACE = 1_000_000
 """A record id ends in six digits of row; added to a row, this keeps its leading zeros."""
@@ -36,7 +44,7 @@ _ROW_SPACE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A row refused before submission: `row` within its shard, `code` NullColumn or EmptyText."""
+    """A row refused before submission: `row` within its shard, `code` NullColumn, EmptyText or TooLong."""
 
     row: int
     code: str
@@ -60,7 +68,7 @@ class Renderer:
     """A request template compiled for a table.
 
     `shard` is the shard's number, `first_row` the table's row that is the shard's row 0 (for messages).
-    `columns` are the top-level columns it reads; `structure_bytes` is what a line has besides its cells.
+    A record of more than `most_bytes` is skipped. `columns` are the top-level columns it reads; `structure_bytes` is what a line has besides its cells.
     Planning makes one too, to refuse a run early: raises UnknownPrompt, MissingColumn, and UnsupportedRequest
     for a column that has no text form (binary).
     """
@@ -71,12 +79,14 @@ class Renderer:
         schema: pa.Schema,
         *,
         shard: int = 0,
-        nulls: Literal["error", "skip", "empty"] = "error",
+        nulls: Nulls = "error",
         first_row: int = 0,
+        most_bytes: int = MOST_RECORD_BYTES,
     ) -> None:
         check_columns(request, schema)
         self._nulls = nulls
         self._first_row = first_row
+        self._most_bytes = most_bytes
         body = _Body()
         body.add(request)
         if not body.places:
@@ -101,6 +111,7 @@ class Renderer:
         skipped: list[Skipped] = []
         cells, rows = self._drop_nulls(cells, rows, skipped)
         cells, rows = self._drop_blanks(cells, rows, skipped)
+        cells, rows = self._drop_long(cells, rows, skipped)
         data = b"".join(self._chunks(cells, rows))
         text_bytes = len(data) - len(rows) * self._text_free_bytes
         return Rendered(data, len(rows), text_bytes, sorted(skipped, key=lambda skip: skip.row))
@@ -144,6 +155,21 @@ class Renderer:
             for index, names in bad.items()
         )
         return _without(cells, rows, list(bad))
+
+    def _drop_long(
+        self, cells: list[pa.Array], rows: npt.NDArray[np.int64], skipped: list[Skipped]
+    ) -> tuple[list[pa.Array], npt.NDArray[np.int64]]:
+        room = (self._most_bytes - self.structure_bytes) // _LONGEST_ESCAPE
+        if sum(cells[slot].nbytes for slot in self._slots) <= room:
+            return cells, rows
+        sizes = sum(pc.binary_length(cells[slot]).to_numpy().astype(np.int64) for slot in self._slots)
+        bad = []
+        for index in np.flatnonzero(sizes > room).tolist():
+            size = sum(len(chunk) for chunk in self._chunks([cell.slice(index, 1) for cell in cells], rows[[index]]))
+            if size > self._most_bytes:
+                bad.append(index)
+                skipped.append(too_long(int(rows[index]), size, self._most_bytes))
+        return _without(cells, rows, bad) if bad else (cells, rows)
 
     def _chunks(self, cells: list[pa.Array], rows: npt.NDArray[np.int64]) -> Iterator[bytes]:
         size = sum(column.nbytes for column in cells) // max(1, len(rows)) + self.structure_bytes
@@ -227,6 +253,11 @@ class _Body:
         literals = [segment for segment in template.segments if isinstance(segment, str)]
         if names and not any(literal.strip() for literal in literals):
             self.texts.append(list(dict.fromkeys(names)))
+
+
+def too_long(row: int, size: int, most: int) -> Skipped:
+    """Return why a record is skipped that no file has room for."""
+    return Skipped(row, "TooLong", f"The record would have {size:,} bytes, and {most:,} is the most of a whole file.")
 
 
 def _without(

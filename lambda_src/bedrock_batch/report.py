@@ -1,7 +1,7 @@
 """Add the shards of a run up, and judge the whole."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,22 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int) -> Report:
         errors=dict(sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]),
         parts=[{"shard": one.shard, "key": one.output_key, "rows": one.rows, "bytes": one.bytes} for one in parts],
     )
+
+
+def round_counts(ended: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a round's jobs by status and the records they had, from what their children returned."""
+    statuses = Counter(result["status"] for result in ended)
+    return {"jobs": dict(sorted(statuses.items())), "records": sum(result["records"] for result in ended)}
+
+
+def pass_counts(answered: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return an on-demand pass's counts; `lost_chunks` ended with an error and are not among the records."""
+    done = [result for result in answered if "error" not in result]
+    return {
+        "records": sum(result["records"] for result in done),
+        "failed": sum(result["failed"] for result in done),
+        "lost_chunks": len(answered) - len(done),
+    }
 
 
 def gate(report: Report, *, tolerated_failure_percentage: float) -> None:

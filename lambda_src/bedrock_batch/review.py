@@ -1,4 +1,4 @@
-"""Add up the prepared shards before any money is spent: errors, estimate, budget, and the list of jobs."""
+"""Add up the prepared shards before any money is spent: errors, estimate, budget."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_batch import ids
-from bedrock_batch.contracts import Prepared, Run, Shape, Shard
+from bedrock_batch.contracts import Prepared, Run, Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
-from bedrock_batch.requests import create_job
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Shape):
-    """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back."""
+    """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back.
+
+    `jobs` are those of whole shards: smaller ones are pooled, or answered on demand.
+    """
 
     rows: int
     records: int
@@ -70,7 +72,7 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
         rows=sum(shard.rows for shard in prepared),
         records=records,
         skipped=sum(shard.skipped for shard in prepared),
-        jobs=sum(1 for shard in prepared if shard.records),
+        jobs=sum(1 for shard in prepared if shard.records >= run.quotas["min_records"]),
         input_bytes=sum(shard.bytes for shard in prepared),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
@@ -99,36 +101,3 @@ def check(run: Run, expected: Estimate) -> None:
             f"The estimate is {expected.cost_usd} USD for {expected.input_tokens} input and {expected.output_tokens} "
             f"output tokens; limits.budget_usd is {budget}. Raise it, or lower input.limit or inference.max_tokens."
         )
-
-
-def joins(shards: Iterable[Shard], prepared: Mapping[int, Prepared]) -> Iterable[tuple[Shard, dict[str, Any]]]:
-    """Yield each shard with the event that joins it; `jobs` is for the caller to fill in."""
-    for shard in shards:
-        yield shard, shard.to_json() | {"skipped_key": prepared[shard.shard].skipped_key, "jobs": []}
-
-
-def first_round(run: Run, shards: Iterable[Shard], prepared: Sequence[Prepared]) -> Iterable[dict[str, Any]]:
-    """Yield the lines of `jobs-0.jsonl`: one job for each shard that has records."""
-    by_shard = {shard.shard: shard for shard in prepared}
-    for shard, join in joins(shards, by_shard):
-        records = by_shard[shard.shard].records
-        if not records:
-            continue
-        job_name = ids.job_name(
-            name=run.name,
-            label=run.input.get("job_name_prefix", ""),
-            execution_arn=run.execution_arn,
-            round_=0,
-            shard=shard.shard,
-        )
-        yield {
-            "run_id": run.run_id,
-            "job_name": job_name,
-            "round": 0,
-            "shard": shard.shard,
-            "records": records,
-            "check_seconds": run.limits["check_seconds"],
-            "raw_prefix": ids.raw_prefix(run.run_id, job_name),
-            "request": create_job(run, job_name=job_name, input_key=ids.input_key(run.run_id, shard.shard)),
-            "join": join,
-        }

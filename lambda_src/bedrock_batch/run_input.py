@@ -42,7 +42,7 @@ def digest(run_input: Mapping[str, Any]) -> str:
 
 
 def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Fill in defaults; sections that hold defaults come into being with them."""
+    """Fill in defaults; sections that may be empty come into being with them."""
     if schema.get("type") != "object" or not isinstance(value, Mapping):
         return value
     completed = dict(value)
@@ -51,16 +51,38 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
             completed[key] = _with_defaults(completed[key], part)
         elif "default" in part:
             completed[key] = part["default"]
-        elif part.get("type") == "object" and not part.get("required"):
+        elif part.get("type") == "object" and "minProperties" not in part and not part.get("required"):
             completed[key] = _with_defaults({}, part)
     return completed
 
 
 def _check_combinations(run_input: Mapping[str, Any]) -> None:
+    _check_source(run_input)
     if run_input.get("prompt_id") is not None and "prompt" in run_input:
         raise InvalidRunInput("Give either prompt_id or prompt, not both.")
+    source = [key for key in ("text", "s3_uri", "arn") if key in run_input.get("prompt", {})]
+    if "prompt" in run_input and len(source) != 1:
+        raise InvalidRunInput("prompt needs one of text, s3_uri and arn, which say where its text comes from.")
+    if "schema" not in run_input["output"] and "enforce" in run_input["output"]:
+        raise InvalidRunInput("output.enforce needs output.schema, which is what is asked of the model.")
     if "budget_usd" in run_input["limits"] and "price" not in run_input:
         raise InvalidRunInput("limits.budget_usd needs price: {input, output} in USD per million tokens.")
+
+
+def _check_source(run_input: Mapping[str, Any]) -> None:
+    if ("s3_uri" in run_input) == ("dataset_id" in run_input):
+        raise InvalidRunInput("Give either s3_uri or dataset_id: one of them says where the table is.")
+    for key in ("config", "split", "revision", "hf_token_secret_arn"):
+        if key in run_input and "dataset_id" not in run_input:
+            raise InvalidRunInput(f"{key} is for a dataset of the Hugging Face hub: give dataset_id with it.")
+    if "dataset_id" in run_input and run_input["input"].get("format", "parquet") != "parquet":
+        raise InvalidRunInput("input.format: a dataset is read from its Parquet files. Leave the format out.")
+    if run_input["input"].get("format") == "bedrock_jsonl":
+        for key in ("prompt_id", "prompt", "request", "inference", "media"):
+            if run_input.get(key):
+                raise InvalidRunInput(
+                    f"{key}: records of input.format bedrock_jsonl are sent as they are. Leave it out."
+                )
 
 
 def _sentence(error: ValidationError) -> str:

@@ -49,6 +49,16 @@ def install() -> None:
 
     iam_actions.extract_resource_arn = resource_arn
 
+    engines_actions = iam_actions.extract_iam_action
+
+    def iam_action(service: str, method: str, path: str, *rest: Any, **more: Any) -> Any:
+        if service == "bedrock-runtime" and (match := _ON_DEMAND.fullmatch(path)):
+            # Converse has no permission of its own.
+            return "bedrock:InvokeModelWithResponseStream" if "stream" in match[2] else "bedrock:InvokeModel"
+        return engines_actions(service, method, path, *rest, **more)
+
+    iam_actions.extract_iam_action = iam_action
+
 
 def may_pass_role(role_arn: str, headers: dict[str, str]) -> bool:
     """Tell whether the caller may pass a role to Bedrock."""

@@ -170,6 +170,15 @@ _CHAT_MEMBERS = {
 }  # fmt: skip
 
 
+def _mistral_text(model: str, body: dict[str, Any], write: Author) -> Answer:
+    """Answer the text body of Mistral's first models, whose later ones chat."""
+    bodies.only(body, {"prompt", "max_tokens", "temperature", "top_p", "top_k", "stop"}, bodies.EXTRANEOUS)
+    prompt = bodies.text(body, "prompt")
+    said = cut(write(prompt, model), body.get("max_tokens"), "length", ended="stop")
+    answer = {"outputs": [{"text": said.text, "stop_reason": said.stop_reason}]}
+    return Answer(_json(answer), _tokens(body), len(said.text.split()))
+
+
 def _titan_text(model: str, body: dict[str, Any], write: Author) -> Answer:
     bodies.only(body, {"inputText", "dimensions", "normalize", "embeddingTypes"}, bodies.EXTRANEOUS)
     text = bodies.text(body, "inputText")
@@ -219,6 +228,7 @@ _FAMILIES: dict[str, Callable[[str, dict[str, Any], Author], Answer]] = {
     "amazon.nova": _nova,
     "anthropic.": _claude,
     "meta.": _llama,
+    "mistral.mistral-small-2402": _mistral_text,
 }
 
 

@@ -54,6 +54,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = alltrue([for document in values(data.aws_iam_policy_document.function) : length([for s in document.statement : s if s.sid == "ReadHubTokens"]) == 0])
+    error_message = "No function reads secrets."
+  }
+
+  assert {
     condition     = one(data.aws_iam_policy_document.runs_bucket[0].statement).effect == "Deny" && one(one(data.aws_iam_policy_document.runs_bucket[0].statement).condition).variable == "aws:SecureTransport"
     error_message = "Plain HTTP is refused."
   }
@@ -88,8 +93,8 @@ run "defaults" {
   # --- functions
 
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["plan_run", "prepare_shard", "review_run", "gather_leftovers", "join_shard", "finish_run"])
-    error_message = "There are six functions."
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["plan_run", "prepare_shard", "review_run", "gather_leftovers", "pool_leftovers", "answer_on_demand", "join_shard", "finish_run"])
+    error_message = "There are eight functions."
   }
 
   assert {
@@ -109,7 +114,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { plan_run = 3072, prepare_shard = 1769, review_run = 512, gather_leftovers = 512, join_shard = 2048, finish_run = 512 }
+    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { plan_run = 3072, prepare_shard = 1769, review_run = 512, gather_leftovers = 1024, pool_leftovers = 1024, answer_on_demand = 512, join_shard = 2048, finish_run = 1024 }
     error_message = "Functions that touch rows have more memory than those that count."
   }
 
@@ -136,12 +141,69 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_sfn_state_machine.stop_run.name == "reviews-stop-run" && aws_sfn_state_machine.stop_run.type == "STANDARD"
+    error_message = "Jobs take minutes to stop, so their machine is STANDARD."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.stop_run.event_pattern) == {
+      source      = ["aws.states"]
+      detail-type = ["Step Functions Execution Status Change"]
+      detail = {
+        stateMachineArn = [aws_sfn_state_machine.run.arn]
+        status          = ["ABORTED", "FAILED", "TIMED_OUT"]
+      }
+    }
+    error_message = "Runs that did not end by themselves have jobs to stop."
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_target.stop_run.dead_letter_config) == 1 && one(aws_cloudwatch_event_target.stop_run.retry_policy).maximum_event_age_in_seconds == 86400
+    error_message = "The event that stops jobs is tried for a day and then kept."
+  }
+
+  assert {
+    condition     = !strcontains(one(aws_cloudwatch_event_target.stop_run.input_transformer).input_template, "input")
+    error_message = "A run's input has no business in the machine that stops it."
+  }
+
+  assert {
+    condition     = toset(one([for c in one(data.aws_iam_policy_document.events_trust.statement).condition : c.values if c.variable == "aws:SourceArn"])) == toset(["arn:aws:events:us-east-1:123456789012:rule/reviews-job-event", "arn:aws:events:us-east-1:123456789012:rule/reviews-stop-run"])
+    error_message = "The events role is for the two rules that start machines."
+  }
+
+  assert {
+    condition = { for s in data.aws_iam_policy_document.stop_run.statement : s.sid => s.resources if contains(["StopJobs", "SeeHowRunsEnded", "FindJobsOfRun"], s.sid) } == {
+      StopJobs        = toset(["arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/*"])
+      SeeHowRunsEnded = toset(["arn:aws:states:us-east-1:123456789012:execution:reviews-run:*"])
+      FindJobsOfRun   = toset(["arn:aws:dynamodb:us-east-1:123456789012:table/mocked/index/by_run"])
+    }
+    error_message = "The machine that stops jobs may do that, and read what it needs to."
+  }
+
+  assert {
+    condition = toset([
+      for name, document in data.aws_iam_policy_document.function : name
+      if length([for s in document.statement : s if contains(s.actions, "bedrock:InvokeModel")]) > 0
+    ]) == toset(["answer_on_demand"])
+    error_message = "One function alone calls models."
+  }
+
+  assert {
+    condition = toset([
+      for name, document in data.aws_iam_policy_document.function : name
+      if length([for s in document.statement : s if contains(s.actions, "bedrock:ListModelInvocationJobs")]) > 0
+    ]) == toset(["review_run", "gather_leftovers"])
+    error_message = "Those that start rounds count the account's jobs."
+  }
+
+  assert {
     condition     = one(aws_sfn_state_machine.run.logging_configuration).level == "ERROR" && !one(aws_sfn_state_machine.run.logging_configuration).include_execution_data
     error_message = "Task tokens must not get into the log by default."
   }
 
   assert {
-    condition     = startswith(aws_cloudwatch_log_group.run.name, "/aws/vendedlogs/states/") && startswith(aws_cloudwatch_log_group.job_event.name, "/aws/vendedlogs/states/")
+    condition     = startswith(aws_cloudwatch_log_group.run.name, "/aws/vendedlogs/states/") && startswith(aws_cloudwatch_log_group.job_event.name, "/aws/vendedlogs/states/") && startswith(aws_cloudwatch_log_group.stop_run.name, "/aws/vendedlogs/states/")
     error_message = "Elsewhere log delivery uses up the account's resource policy."
   }
 
@@ -175,7 +237,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = !strcontains(aws_sfn_state_machine.run.definition, "$${") && !strcontains(aws_sfn_state_machine.job_event.definition, "$${")
+    condition     = !strcontains(aws_sfn_state_machine.run.definition, "$${") && !strcontains(aws_sfn_state_machine.job_event.definition, "$${") && !strcontains(aws_sfn_state_machine.stop_run.definition, "$${")
     error_message = "A placeholder was not filled in."
   }
 
@@ -191,7 +253,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for name, function in aws_lambda_function.this : name => length(function.layers) } == { plan_run = 1, prepare_shard = 1, review_run = 0, gather_leftovers = 0, join_shard = 1, finish_run = 0 }
+    condition     = { for name, function in aws_lambda_function.this : name => length(function.layers) } == { plan_run = 1, prepare_shard = 1, review_run = 0, gather_leftovers = 0, pool_leftovers = 0, answer_on_demand = 0, join_shard = 1, finish_run = 0 }
     error_message = "Only the functions that touch rows carry the libraries."
   }
 
@@ -201,7 +263,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = output.runs_bucket_name == "mocked-bucket" && length(output.function_arns) == 6
+    condition     = output.runs_bucket_name == "mocked-bucket" && length(output.function_arns) == 8
     error_message = "Outputs name the bucket and the functions."
   }
 }

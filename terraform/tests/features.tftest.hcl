@@ -46,6 +46,7 @@ run "all_switched_on" {
     inputs = {
       buckets      = ["data-lake"]
       kms_key_arns = ["arn:aws:kms:us-east-1:123456789012:key/lake"]
+      secret_arns  = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"]
     }
     encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours" }
     retention  = { inventory_days = 365, runs_days = 60, log_days = 7 }
@@ -79,6 +80,14 @@ run "all_switched_on" {
   }
 
   assert {
+    condition = toset([
+      for name, document in data.aws_iam_policy_document.function : name
+      if length([for s in document.statement : s if s.sid == "ReadHubTokens" && s.actions == toset(["secretsmanager:GetSecretValue"]) && s.resources == toset(["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"])]) == 1
+    ]) == toset(["plan_run", "prepare_shard", "join_shard"])
+    error_message = "Three functions read the named secret and no other, and the others read none."
+  }
+
+  assert {
     condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.runs[0].rule).apply_server_side_encryption_by_default).kms_master_key_id == "arn:aws:kms:us-east-1:123456789012:key/ours" && one(aws_s3_bucket_server_side_encryption_configuration.runs[0].rule).bucket_key_enabled
     error_message = "The bucket encrypts with the key, by way of a bucket key."
   }
@@ -92,7 +101,7 @@ run "all_switched_on" {
     condition = alltrue([
       for document in concat(
         values(data.aws_iam_policy_document.function),
-        [data.aws_iam_policy_document.service, data.aws_iam_policy_document.run, data.aws_iam_policy_document.job_event],
+        [data.aws_iam_policy_document.service, data.aws_iam_policy_document.run, data.aws_iam_policy_document.job_event, data.aws_iam_policy_document.stop_run],
       ) :
       length([for s in document.statement : s if s.sid == "UseKey" && s.resources == toset(["arn:aws:kms:us-east-1:123456789012:key/ours"])]) == 1
     ])
@@ -105,7 +114,7 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.run, aws_cloudwatch_log_group.job_event]) : group.retention_in_days == 7])
+    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.run, aws_cloudwatch_log_group.job_event, aws_cloudwatch_log_group.stop_run]) : group.retention_in_days == 7])
     error_message = "Every log group keeps events for 7 days."
   }
 
@@ -130,8 +139,8 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = alltrue([for machine in [aws_sfn_state_machine.run, aws_sfn_state_machine.job_event] : one(machine.logging_configuration).level == "ALL" && one(machine.logging_configuration).include_execution_data])
-    error_message = "Both machines log as asked."
+    condition     = alltrue([for machine in [aws_sfn_state_machine.run, aws_sfn_state_machine.job_event, aws_sfn_state_machine.stop_run] : one(machine.logging_configuration).level == "ALL" && one(machine.logging_configuration).include_execution_data])
+    error_message = "Every machine logs as asked."
   }
 
   assert {
@@ -146,7 +155,7 @@ run "all_switched_on" {
 
   assert {
     condition = alltrue([
-      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.events]) :
+      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.stop_run, aws_iam_role.events]) :
       role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/bedrock/"
     ])
     error_message = "Every role has the boundary and the path."
@@ -177,7 +186,7 @@ run "longest_name" {
 
   assert {
     condition = alltrue([
-      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.events]) :
+      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.stop_run, aws_iam_role.events]) :
       length(role.name) <= 64
     ])
     error_message = "IAM role names end at 64 characters."

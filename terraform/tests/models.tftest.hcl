@@ -43,6 +43,11 @@ run "model_id" {
     condition     = length([for s in data.aws_iam_policy_document.service.statement : s if s.sid == "InvokeModelsThroughListedProfiles"]) == 0
     error_message = "No profile, no statement for profiles."
   }
+
+  assert {
+    condition     = [for s in data.aws_iam_policy_document.function["answer_on_demand"].statement : s.resources if s.sid == "InvokeListedModels"] == [for s in data.aws_iam_policy_document.service.statement : s.resources if s.sid == "InvokeListedModels"]
+    error_message = "On demand the same models may be called as by jobs."
+  }
 }
 
 run "profiles_and_arns" {

@@ -99,6 +99,8 @@ run "wrong_values_3" {
     name = "1reviews"
     # model arn of another kind
     models = ["arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123"]
+    # any secret
+    inputs = { secret_arns = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:*"] }
     # log retention unknown
     retention = { log_days = 10 }
     # reserved concurrency of zero
@@ -108,6 +110,7 @@ run "wrong_values_3" {
   expect_failures = [
     var.name,
     var.models,
+    var.inputs,
     var.retention,
     var.functions,
   ]

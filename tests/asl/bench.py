@@ -12,8 +12,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from bedrock_batch import ids, review
-from bedrock_batch.contracts import Joined
+from bedrock_batch import ids, rounds
+from bedrock_batch.contracts import JobEnd, Joined
+from bedrock_batch.leftovers import Standing
 from tests.unit.factories import make_prepared, make_run, make_shard
 
 from .histories import Ended
@@ -54,7 +55,7 @@ def job_arn(shard: int) -> str:
 
 
 def job_name(run: str, shard: int = 0) -> str:
-    return ids.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, shard=shard)
+    return ids.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, number=shard)
 
 
 def execution_arn(run: str) -> str:
@@ -91,13 +92,34 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
     estimate = {"rows": shards * ROWS, "records": shards * ROWS, "jobs": shards}
     return (
         planned(run, shards)
-        | {"estimate": estimate, "jobs": shards, "jobs_key": ids.jobs_key(run, 0), "max_concurrent_jobs": 20}
+        | {
+            "estimate": estimate,
+            "next": "run_jobs",
+            "jobs": shards,
+            "jobs_key": ids.jobs_key(run, 0),
+            "max_concurrent_jobs": 20,
+        }
         | changes
     )
 
 
-def gathered(run: str, shards: int, *, joins: int = 0) -> Json:
-    return reviewed(run, shards) | {"joins": joins, "joins_key": ids.joins_key(run, 0)}
+def gathered(run: str, shards: int, next_: str = "finish") -> Json:
+    """Return what Gather leftovers says; the documents of all that may be next are written beforehand."""
+    keys = {
+        "jobs_key": ids.jobs_key(run, 1),
+        "answers_key": ids.answers_key(run, 0),
+        "joins_key": ids.joins_key(run, 0),
+    }
+    return reviewed(run, shards) | keys | {"next": next_}
+
+
+def turns(run: str, *nexts: str, shards: int = 1) -> list[Json]:
+    """Return the answers of Gather leftovers, turn by turn; the last one finishes."""
+    return [payload(gathered(run, shards, next_)) for next_ in (*nexts, "finish")]
+
+
+def answered(chunk: int) -> Json:
+    return {"chunk": chunk, "records": 10, "failed": 0}
 
 
 def finished(run: str, shards: int) -> Json:
@@ -118,11 +140,13 @@ def good_script(run: str, shards: int) -> Script:
         each[f"Prepare shard/{n}"] = [payload(make_prepared(n).to_json())]
         each[f"Create job/{n}"] = [ok({"JobArn": job_arn(n)})]
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
+        each[f"Answer on demand/{n}"] = [payload(answered(n))]
     return each | {
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],
         "Review run": [payload(reviewed(run, shards))],
         "Record intent": [ok({"Attributes": {"pk": {"S": "job/…"}, "status": {"S": "Submitting"}}})],
+        "Pool leftovers": [payload({"records": ROWS, "bytes": 1})],
         "Wait for job": [wake()],
         "Get job": [got("Completed", ProcessedRecordCount=ROWS)],
         "Record end": [ok()],
@@ -130,6 +154,11 @@ def good_script(run: str, shards: int) -> Script:
         "Finish run": [payload(finished(run, shards))],
         "Record run end": [ok()],
     }
+
+
+def overridden(good: Script, script: Script) -> Script:
+    """Return the script over the good one: an override for all must not lose against the good answer for one."""
+    return {key: answers for key, answers in good.items() if key.split("/")[0] not in script} | script
 
 
 @dataclass(frozen=True)
@@ -170,11 +199,14 @@ class Bench:
 
     def start_run(self, name: str, script: Script, *, shards: int = 1, check_seconds: int = 60) -> None:
         """Write what the functions would have written, and start the run."""
-        # An override for all shards must not lose against the good script's answer for one.
-        replaced = {key for key in good_script(name, shards) if key.split("/")[0] in script}
-        good = {key: answers for key, answers in good_script(name, shards).items() if key not in replaced}
         self._write_documents(name, shards, check_seconds)
-        self.start("run", name, good | script, {"s3_uri": "s3://bucket/t.csv"})
+        self.start("run", name, overridden(good_script(name, shards), script), {"s3_uri": "s3://bucket/t.csv"})
+
+    def start_stop(self, name: str, script: Script) -> None:
+        """Start the machine that stops a run of this name, of one shard."""
+        self._write_documents(name, 1, 60)
+        detail = {"executionArn": execution_arn(name), "name": name, "status": "ABORTED"}
+        self.start("stop-run", name, overridden(good_script(name, 1), script), {"detail": detail})
 
     def start(self, machine: str, name: str, script: Script, value: Any) -> None:
         (self.folder / f"{name}.json").write_text(json.dumps(script))
@@ -185,11 +217,18 @@ class Bench:
         run = make_run(run_id=name, execution_arn=execution_arn(name), bucket=BUCKET, shards=shards)
         plan = [replace(make_shard(n, first_row=n * ROWS), run_key=ids.run_key(name)) for n in range(shards)]
         prepared = [make_prepared(n) for n in range(shards)]
-        jobs = (line | {"check_seconds": check_seconds} for line in review.first_round(run, plan, prepared))
-        joins = (line for _, line in review.joins(plan, {shard.shard: shard for shard in prepared}))
+        fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in prepared]
+        once = [replace(one, ends=(JobEnd("job", "Expired", "raw/job/"),)) for one in fresh]
+        skipped = dict.fromkeys(range(shards), None)
         self._put_lines(ids.plan_key(name), (shard.to_json() for shard in plan))
-        self._put_lines(ids.jobs_key(name, 0), jobs)
-        self._put_lines(ids.joins_key(name, 0), joins)
+        # The first round has a job for each shard, the second one their leftovers.
+        for round_, standings in enumerate((fresh, once)):
+            lines = rounds.job_lines(run, plan, standings, skipped, round_=round_)
+            self._put_lines(ids.jobs_key(name, round_), (line | {"check_seconds": check_seconds} for line in lines))
+        answers = rounds.answer_lines(run, [replace(one, records=rounds.CHUNK_RECORDS) for one in fresh], pass_=0)
+        self._put_lines(ids.answers_key(name, 0), answers)
+        for key in (ids.joins_key(name, 0), f"{ids.run_prefix(name)}/joins-salvage.jsonl"):
+            self._put_lines(key, rounds.join_lines(plan, once, skipped, step=1))
 
     def _put_lines(self, key: str, lines: Iterable[Json]) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, lines)).encode())

@@ -12,7 +12,7 @@ import pytest
 from .bench import Bench
 from .histories import Ended
 from .machines import ROOT
-from .scenarios import DETAIL, EVENTS, JOBS, RUNS
+from .scenarios import DETAIL, EVENTS, JOBS, RUNS, STOPS
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,10 @@ def ended(bench: Bench) -> dict[str, Ended]:
         bench.start_run(run.name, run.script, shards=run.shards)
     for event in EVENTS:
         bench.start("job-event", event.name, event.script, DETAIL)
+    for stop in STOPS:
+        bench.start_stop(stop.name, stop.answers())
     names = [("run", scenario.name) for scenario in [*JOBS, *RUNS]] + [("job-event", event.name) for event in EVENTS]
+    names += [("stop-run", stop.name) for stop in STOPS]
     return bench.all_ended(names)
 
 

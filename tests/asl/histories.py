@@ -41,8 +41,13 @@ class Ended:
         return json.loads(self.description["output"])
 
     def of(self, label: str) -> list["Ended"]:
-        """Return the children of one Map, in the order of their shards."""
-        return sorted((c for c in self.children if c.chain.endswith(f"/{label}")), key=lambda c: c.input["shard"])
+        """Return the children of one Map, in the order of their numbers."""
+        return sorted((c for c in self.children if c.chain.endswith(f"/{label}")), key=lambda c: c.number)
+
+    @property
+    def number(self) -> Any:
+        """What tells a child from the others of its Map: the number of its job, shard or chunk, or a job's name."""
+        return next(self.input[key] for key in ("number", "shard", "chunk", "job_name") if key in self.input)
 
     def visits(self) -> list[Visit]:
         found: list[Visit] = []

@@ -91,6 +91,7 @@ def _value(placeholder: str) -> str:
         "inventory_table_name": TABLE,
         "inventory_retention_seconds": "7776000",
         "shard_concurrency": "40",
+        "bucket_name": "runs-bucket",
     }
     return known[placeholder]
 

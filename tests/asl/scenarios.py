@@ -6,8 +6,11 @@ from typing import Any
 from bedrock_batch.contracts import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
 
 from .bench import (
+    BUCKET,
     LOST,
+    ROWS,
     Script,
+    answered,
     error,
     finished,
     gathered,
@@ -19,6 +22,7 @@ from .bench import (
     payload,
     reviewed,
     troubles,
+    turns,
     wake,
 )
 from .machines import Json
@@ -27,8 +31,8 @@ from .machines import Json
 
 CREATED = ["Record intent", "Created before?", "Create job"]
 WAITED = ["Wait for job", "Get job", "Job over?"]
-ENDED = ["Record end", "Join shard", "Shard joined"]
-GIVEN_UP = ["Join shard", "Shard joined"]
+GIVEN_UP = ["Shard of its own?", "Join shard", "Shard joined"]
+ENDED = ["Record end", *GIVEN_UP]
 EARLY_EVENT = "DynamoDb.ConditionalCheckFailedException"
 
 
@@ -46,11 +50,12 @@ class Job:
 
     def answers(self) -> Script:
         """Return the script, with the join that a child leaves over when its own fails."""
-        left_over = {} if self.joined else {"Gather leftovers": [payload(gathered(self.name, 1, joins=1))]}
+        left_over = {} if self.joined else {"Gather leftovers": turns(self.name, "join")}
         return self.script | left_over
 
     def output(self) -> Json:
-        returned: Json = {"shard": 0, "job_name": job_name(self.name), "status": self.status, "message": self.message}
+        returned: Json = {"job_name": job_name(self.name), "records": ROWS}
+        returned |= {"status": self.status, "message": self.message}
         return returned | ({"joined": joined(self.name, 0)} if self.joined else {})
 
 
@@ -142,14 +147,15 @@ JOBS = [
     Job("park-fails-for-ever", {"Wait for job": [error("DynamoDb.ThrottlingException", "slow", times=13)]},
         [*CREATED, "Wait for job", *GIVEN_UP], "Unknown", "DynamoDb.ThrottlingException: slow"),
     Job("intent-not-recorded", {"Record intent": [error("DynamoDB.ThrottlingException", "slow", times=13)]},
-        ["Record intent", *GIVEN_UP], "Unknown", "DynamoDB.ThrottlingException: slow"),
+        ["Record intent", *GIVEN_UP], NOT_CREATED, "DynamoDB.ThrottlingException: slow"),
     Job("end-recorded-before", {"Record end": [error("DynamoDB.ConditionalCheckFailedException")]},
         CREATED + WAITED + ENDED),
     Job("join-fails", {"Join shard": [error("InputChanged", "changed")]},
-        [*CREATED, *WAITED, "Record end", "Join shard", "Shard not joined"], joined=False),
+        [*CREATED, *WAITED, "Record end", "Shard of its own?", "Join shard", "Shard not joined"], joined=False),
     Job("join-dies-for-ever",
         {"Join shard": [error("Sandbox.Timedout", times=7)], "Get job": [got("Expired", Message="late")]},
-        [*CREATED, *WAITED, "Record end", "Join shard", "Shard not joined"], "Expired", "late", joined=False),
+        [*CREATED, *WAITED, "Record end", "Shard of its own?", "Join shard", "Shard not joined"], "Expired", "late",
+        joined=False),
     # Every error that a state retries, one after the other: each is got over.
     Job("all-that-can-be-retried",
         {state: [*troubles("run", state), *answers] for state, answers in {
@@ -167,8 +173,10 @@ JOBS = [
 # --- A run, seen from its parent ---
 
 PLANNED = ["Record run", "Plan run", "Prepare shards"]
-REVIEWED = [*PLANNED, "Review run", "Jobs to run?"]
-RAN = [*REVIEWED, "Run jobs", "Gather leftovers", "Shards to join?"]
+REVIEWED = [*PLANNED, "Review run", "Next step?"]
+GATHERED = ["Gather leftovers", "Next step?"]
+RAN = [*REVIEWED, "Run jobs", *GATHERED]
+REJOINED = ["Join shards", *GATHERED]
 FINISHED = ["Finish run", "Record run end", "Run succeeded"]
 
 
@@ -194,18 +202,39 @@ def failing(state: str, name: str, path: list[str], *, times: int = 1) -> Run:
     return Run(run, {state: [error(name, times=times)]}, path, name)
 
 
-DRY = reviewed("dry-run", 1, jobs=0, dry_run=True)
+DRY = reviewed("dry-run", 1, jobs=0, dry_run=True, next="end")
 RUNS = [
     Run("one-shard", {}, RAN + FINISHED),
     Run("three-shards", {}, RAN + FINISHED, shards=3),
     Run("dry-run", {"Review run": [payload(DRY)]}, [*REVIEWED, "Record run end", "Run succeeded"], output=DRY),
-    Run("no-jobs", {"Review run": [payload(reviewed("no-jobs", 1, jobs=0))]},
-        [*REVIEWED, "Gather leftovers", "Shards to join?", *FINISHED]),
-    Run("shard-left-to-join", {"Gather leftovers": [payload(gathered("shard-left-to-join", 1, joins=1))]},
-        [*RAN, "Join shards", *FINISHED]),
-    Run("shard-cannot-be-joined", {"Gather leftovers": [payload(gathered("shard-cannot-be-joined", 1, joins=1))],
+    Run("nothing-to-run", {"Review run": [payload(gathered("nothing-to-run", 1, "join"))]},
+        [*REVIEWED, *REJOINED, *FINISHED]),
+    Run("shard-left-to-join", {"Gather leftovers": turns("shard-left-to-join", "join")},
+        [*RAN, *REJOINED, *FINISHED]),
+    Run("shard-cannot-be-joined", {"Gather leftovers": turns("shard-cannot-be-joined", "join")[:1],
                                    "Join remaining shard": [error("InputChanged")]},
         [*RAN, "Join shards"], "States.ExceedToleratedFailureThreshold"),
+    Run("second-round", {"Gather leftovers": turns("second-round", "run_jobs", "join")},
+        [*RAN, "Run jobs", *GATHERED, *REJOINED, *FINISHED]),
+    Run("second-round-is-not-pooled",
+        {"Gather leftovers": turns("second-round-is-not-pooled", "run_jobs", "join"),
+         "Pool leftovers": [error("PoolIncomplete", "gone")]},
+        [*RAN, "Run jobs", *GATHERED, *REJOINED, *FINISHED]),
+    Run("answered-on-demand", {"Gather leftovers": turns("answered-on-demand", "answer", "join")},
+        [*RAN, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    Run("only-on-demand",
+        {"Review run": [payload(gathered("only-on-demand", 1, "answer"))],
+         "Gather leftovers": turns("only-on-demand", "join")},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    Run("chunk-is-not-answered",
+        {"Review run": [payload(gathered("chunk-is-not-answered", 1, "answer"))],
+         "Gather leftovers": turns("chunk-is-not-answered", "join"),
+         "Answer on demand": [error("Sandbox.Timedout", times=7)]},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    Run("canary-fails",
+        {"Review run": [payload(gathered("canary-fails", 1, "answer"))],
+         "Gather leftovers": [payload(gathered("canary-fails", 1, "join")), error("CanaryFailed")]},
+        [*REVIEWED, "Answer leftovers", *GATHERED, "Join shards", "Gather leftovers"], "CanaryFailed"),
     Run("plan-was-not-written", {"Plan run": [payload({"bucket": "runs-bucket", "plan_key": "none", "prefix": "p"})]},
         PLANNED, "States.ItemReaderFailed"),
     # An error of a shard is data, until Review run names it.
@@ -231,11 +260,17 @@ RUNS = [
     Run("everything-is-retried",
         {state: trouble_then(answer, state) for state, answer in {
             "Record run": ok(), "Plan run": payload(gathered("everything-is-retried", 1)),
-            "Prepare shard": payload({"shard": 0}), "Review run": payload(reviewed("everything-is-retried", 1)),
-            "Gather leftovers": payload(gathered("everything-is-retried", 1, joins=1)),
+            "Prepare shard": payload({"shard": 0}),
+            "Review run": payload(gathered("everything-is-retried", 1, "answer")),
+            "Answer on demand": payload(answered(0)),
             "Join remaining shard": payload(joined("everything-is-retried", 0)),
-            "Finish run": payload(finished("everything-is-retried", 1)), "Record run end": ok()}.items()},
-        [*RAN, "Join shards", *FINISHED]),
+            "Finish run": payload(finished("everything-is-retried", 1)), "Record run end": ok()}.items()}
+        | {"Gather leftovers": [*troubles("run", "Gather leftovers"), *turns("everything-is-retried", "join")]},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    Run("pooling-is-retried",
+        {"Gather leftovers": turns("pooling-is-retried", "run_jobs", "join"),
+         "Pool leftovers": trouble_then(payload({"records": ROWS, "bytes": 1}), "Pool leftovers")},
+        [*RAN, "Run jobs", *GATHERED, *REJOINED, *FINISHED]),
 ]  # fmt: skip
 
 
@@ -275,3 +310,127 @@ EVENTS = [
           [*NOTED, "Wake child"], "Sfn.ThrottlingException"),
 ]  # fmt: skip
 DETAIL = {"detail": {"batchJobName": "j", "status": "Completed", "batchJobArn": job_arn(0)}}
+
+
+# --- A run that was stopped ---
+
+ASKED = ["Describe run", "Run over?"]
+SCANNED = [*ASKED, "Find unfinished jobs", "All found?"]
+QUIET = [*SCANNED, "Wait for stragglers"]
+SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, "Record run end", "Gather leftovers", "Anything to join?"]
+SALVAGED = ["Join shards", "Finish run", "Run stopped"]
+WITH_JOB = ["Note run", *SCANNED, "Stop jobs", *SETTLED[1:], "Run stopped"]
+STOPPED = ["Stop job", "Get job", "Job over?", "Record end", "Job stopped"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One run that was stopped: the answers, the states that are visited, and those of the child of its job."""
+
+    name: str
+    script: Script
+    path: list[str]
+    child: list[str] | None = None
+    error: str | None = None
+
+    def answers(self) -> Script:
+        """Return the script, with the answers of a run that was aborted and has one job in flight."""
+        scans = [unfinished(self.name)] if self.child else []
+        return {
+            "Describe run": [aborted(times=3 + len(scans))],
+            "Find unfinished jobs": [*scans, unfinished(times=2)],
+            "Stop job": [ok()],
+            "Get job": [got("Stopped", ProcessedRecordCount=7)],
+            "Record end": [ok()],
+            "Record run end": [ok()],
+            "Gather leftovers": [payload({"next": "end", "run_id": self.name})],
+        } | self.script
+
+
+def aborted(*, times: int = 1, status: str = "ABORTED") -> Json:
+    return ok({"Status": status}, times=times)
+
+
+def unfinished(*runs: str, times: int = 1, arn: bool = True, **more: Any) -> Json:
+    items = [{"pk": {"S": f"job/{job_name(run)}"}} | ({"job_arn": {"S": job_arn(0)}} if arn else {}) for run in runs]
+    return ok({"Items": items, "Count": len(items), "ScannedCount": len(items)} | more, times=times)
+
+
+def salvage(name: str) -> Json:
+    return {"bucket": BUCKET, "prefix": f"runs/{name}", "next": "join", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
+
+
+UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]
+LATE = [unfinished("created-late", arn=False), unfinished(times=2)]
+STOPS = [
+    Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
+    Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")]},
+         ["Note run", *ASKED, "Run goes on"]),
+    Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")]},
+         ["Note run", *QUIET, *ASKED, "Run goes on"]),
+    Stop("redriven-and-done",
+         {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
+         [*SETTLED[:-2], "Run goes on"]),
+    Stop("one-job", {}, WITH_JOB, ["Created?", "Note job", *STOPPED]),
+    Stop("many-pages",
+         {"Find unfinished jobs": [
+             unfinished(LastEvaluatedKey={"run_id": {"S": "many-pages"}, "pk": {"S": "job/a"}}),
+             unfinished("many-pages"), unfinished(times=2)]},
+         ["Note run", *SCANNED, "Find unfinished jobs", "All found?", "Stop jobs", *SETTLED[1:], "Run stopped"],
+         ["Created?", "Note job", *STOPPED]),
+    *(
+        Stop(f"over-already-{name}",
+             {"Stop job": [error(f"Bedrock.{name}")], "Get job": [got("Completed", Message="whole")]},
+             WITH_JOB, ["Created?", "Note job", *STOPPED])
+        for name in ("ConflictException", "ValidationException", "ResourceNotFoundException")
+    ),
+    Stop("takes-its-time", {"Stop job": [ok(times=3)], "Get job": [got("Stopping", times=2), got("Stopped")]},
+         WITH_JOB,
+         ["Created?", "Note job", *["Stop job", "Get job", "Job over?", "Wait for end"] * 2, *STOPPED]),
+    Stop("ended-by-its-own-child", {"Record end": [error("DynamoDB.ConditionalCheckFailedException")]},
+         WITH_JOB, ["Created?", "Note job", *STOPPED]),
+    Stop("arn-unknown",
+         {"Find unfinished jobs": UNKNOWN_ARN, "Find job": [ok({"InvocationJobSummaries": [listed("arn-unknown")]})]},
+         WITH_JOB, ["Created?", "Find job", "Job found?", *STOPPED]),
+    Stop("created-late",
+         {"Find unfinished jobs": LATE,
+          "Find job": [ok(), ok({"InvocationJobSummaries": [listed("created-late")]})]},
+         WITH_JOB,
+         ["Created?", "Find job", "Job found?", "Wait before looking again", "Find job", "Job found?", *STOPPED]),
+    *(
+        Stop(name,
+             {"Find unfinished jobs": [unfinished(name, arn=False), unfinished(times=2)],
+              "Find job": [ok(times=2)], "Stop job": [], "Get job": [], "Record end": [],
+              "Record no job": [answer]},
+             WITH_JOB,
+             ["Created?", "Find job", "Job found?", "Wait before looking again", "Find job", "Job found?",
+              "Record no job", "Job stopped"])
+        for name, answer in (("never-created", ok()),
+                             ("ended-without-arn", error("DynamoDB.ConditionalCheckFailedException")))
+    ),
+    Stop("may-not-stop", {"Stop job": [error("Bedrock.AccessDeniedException")], "Get job": [], "Record end": [],
+                          "Describe run": [aborted()], "Find unfinished jobs": [unfinished("may-not-stop")],
+                          "Record run end": [], "Gather leftovers": []},
+         ["Note run", *SCANNED, "Stop jobs"], ["Created?", "Note job", "Stop job"],
+         "States.ExceedToleratedFailureThreshold"),
+    Stop("salvaged",
+         {"Gather leftovers": [payload(salvage("salvaged"))], "Join remaining shard": [payload(joined("salvaged", 0))],
+          "Finish run": [payload(finished("salvaged", 1))]}, [*SETTLED, *SALVAGED]),
+    Stop("all-of-a-stop-is-retried",
+         {state: [*troubles("stop-run", state), answer] for state, answer in {
+             "Record run end": ok(), "Gather leftovers": payload(salvage("all-of-a-stop-is-retried")),
+             "Join remaining shard": payload(joined("all-of-a-stop-is-retried", 0)),
+             "Finish run": payload(finished("all-of-a-stop-is-retried", 1)),
+             "Find job": ok({"InvocationJobSummaries": [listed("all-of-a-stop-is-retried")]}),
+             "Stop job": ok(), "Get job": got("Stopped"), "Record end": ok()}.items()}
+         | {"Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
+            "Find unfinished jobs": [*troubles("stop-run", "Find unfinished jobs"),
+                                     unfinished("all-of-a-stop-is-retried", arn=False), unfinished(times=2)]},
+         [*WITH_JOB[:-1], *SALVAGED], ["Created?", "Find job", "Job found?", *STOPPED]),
+    Stop("recording-no-job-is-retried",
+         {"Find unfinished jobs": [unfinished("recording-no-job-is-retried", arn=False), unfinished(times=2)],
+          "Find job": [ok(times=2)], "Stop job": [], "Get job": [], "Record end": [],
+          "Record no job": [*troubles("stop-run", "Record no job"), ok()]},
+         WITH_JOB, ["Created?", "Find job", "Job found?", "Wait before looking again", "Find job",
+                                "Job found?", "Record no job", "Job stopped"]),
+]  # fmt: skip

@@ -6,8 +6,8 @@ run, which gives every Task state a list of answers, taken one after another:
     {"Create job": [{"error": "Bedrock.ThrottlingException", "times": 3}, {"result": {"JobArn": "…"}}],
      "Wait for job/2": [{"park": null}, {"park": 0.05}]}
 
-A name with a shard behind it goes before the name alone. `park` is the number of seconds until the wake, null for
-never. Without an answer left the execution fails, whatever its states catch.
+A name with the number of a shard, job or chunk behind it goes before the name alone. `park` is the number of
+seconds until the wake, null for never. Without an answer left the execution fails, whatever its states catch.
 """
 
 import asyncio
@@ -77,8 +77,9 @@ class Script:
                 else record
             )
             script = self._of_run(parent["name"])
-            shard = json.loads(record["input"]).get("shard")
-            listed = script.get(f"{state}/{shard}") or script.get(state, [])
+            item = json.loads(record["input"])
+            number = next((item[key] for key in ("number", "shard", "chunk") if key in item), None)
+            listed = script.get(f"{state}/{number}") or script.get(state, [])
             left = [answer for answer in listed for _ in range(answer.get("times", 1))]
             self._left[record["executionArn"], state] = left
         if not left:

@@ -4,10 +4,11 @@ import importlib
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from bedrock_batch import contracts
+from bedrock_batch import contracts, leftovers
 
 from . import services
 from .jsonata_code import reads
@@ -124,14 +125,20 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         "bucket",
         "plan_key",
         "prefix",
-        "dry_run",
-        "jobs",
+        "next",
         "jobs_key",
         "max_concurrent_jobs",
-        "joins",
+        "answers_key",
         "joins_key",
     }
     assert not [key for key in read if f'"{key}":' not in source]
+
+
+def test_every_decision_of_gather_leftovers_has_a_way() -> None:
+    """A decision without a choice would end the run as a dry run."""
+    choices = chains("run")[0].states["Next step?"].body["Choices"]
+    known = {re.findall(r"next = '(\w+)'", choice["Condition"])[0] for choice in choices}
+    assert known == set(get_args(leftovers.Next))
 
 
 def test_event_pattern_is_that_of_the_event_machine() -> None:

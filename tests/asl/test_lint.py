@@ -14,7 +14,7 @@ TYPES = {"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"}
 FLOW = {"Type", "Comment", "Next", "End", "Output", "Assign"}
 FIELDS = {
     "Task": FLOW | {"Resource", "Arguments", "TimeoutSeconds", "Retry", "Catch"},
-    "Map": FLOW | {"Label", "ItemReader", "MaxConcurrency", "ItemProcessor", "ResultWriter"},
+    "Map": FLOW | {"Label", "Items", "ItemReader", "MaxConcurrency", "ItemProcessor", "ResultWriter"},
     "Choice": {"Type", "Comment", "Choices", "Default"},
     "Wait": FLOW | {"Seconds"},
     "Pass": FLOW,
@@ -26,7 +26,9 @@ each_machine = pytest.mark.parametrize("name", FILES)
 each_chain = pytest.mark.parametrize("chain", all_chains(), ids=lambda chain: chain.name)
 each_state = pytest.mark.parametrize("state", all_states(), ids=str)
 each_task = pytest.mark.parametrize("state", tasks(), ids=str)
-each_map = pytest.mark.parametrize("state", [state for state in all_states() if state.type == "Map"], ids=str)
+MAPS = [state for state in all_states() if state.type == "Map"]
+each_map = pytest.mark.parametrize("state", MAPS, ids=str)
+each_map_over_a_file = pytest.mark.parametrize("state", [s for s in MAPS if "Items" not in s.body], ids=str)
 
 
 @each_machine
@@ -184,7 +186,13 @@ def test_map_runs_children_of_its_own(state: State) -> None:
     assert re.fullmatch(r"[A-Za-z]{1,40}", body["Label"])
     assert "Retry" not in body, "it would run every item again"
     assert body["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    assert isinstance(body["MaxConcurrency"], str)
+    assert isinstance(body["MaxConcurrency"], str) or body["MaxConcurrency"] > 0
+    assert ("Items" in body) == ("ItemReader" not in body) == ("ResultWriter" not in body)
+
+
+@each_map_over_a_file
+def test_map_reads_lines_and_writes_lines(state: State) -> None:
+    body = state.body
     assert body["ItemReader"]["Resource"] == "arn:aws:states:::s3:getObject"
     assert body["ItemReader"]["ReaderConfig"] == {"InputType": "JSONL"}
     assert set(body["ItemReader"]["Arguments"]) == {"Bucket", "Key"}
@@ -194,9 +202,9 @@ def test_map_runs_children_of_its_own(state: State) -> None:
 
 
 def test_labels_and_result_folders_differ() -> None:
-    maps = [state.body for state in all_states() if state.type == "Map"]
-    assert len({body["Label"] for body in maps}) == len(maps)
-    assert len({body["ResultWriter"]["Arguments"]["Prefix"] for body in maps}) == len(maps)
+    assert len({state.body["Label"] for state in MAPS}) == len(MAPS)
+    prefixes = [state.body["ResultWriter"]["Arguments"]["Prefix"] for state in MAPS if "Items" not in state.body]
+    assert len(set(prefixes)) == len(prefixes)
 
 
 def places_of_tokens() -> Iterator[str]:

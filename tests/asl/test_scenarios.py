@@ -7,14 +7,14 @@ import pytest
 from bedrock_batch import contracts, ids
 
 from . import scenarios, services
-from .bench import LOST, ROWS, Bench, error, finished, gathered, job_name, joined, payload, wake
+from .bench import LOST, ROWS, Bench, error, finished, job_name, joined, payload, turns, wake
 from .histories import Ended, ways_taken
 from .machines import Json, all_chains, all_states, chains
-from .scenarios import EVENTS, JOBS, RUNS, Event, Job, Run
+from .scenarios import EVENTS, JOBS, RUNS, STOPS, Event, Job, Run, Stop
 
 
 def test_names_are_unique() -> None:
-    names = [scenario.name for scenario in [*JOBS, *RUNS, *EVENTS]]
+    names = [scenario.name for scenario in [*JOBS, *RUNS, *EVENTS, *STOPS]]
     assert len(set(names)) == len(names)
 
 
@@ -25,7 +25,7 @@ def test_job(ended: dict[str, Ended], job: Job) -> None:
     assert child.visited() == job.path
     assert child.status == "SUCCEEDED", "a child ends well whatever becomes of its job"
     assert child.output == job.output()
-    assert run.visited() == [*scenarios.RAN, *([] if job.joined else ["Join shards"]), *scenarios.FINISHED]
+    assert run.visited() == [*scenarios.RAN, *([] if job.joined else scenarios.REJOINED), *scenarios.FINISHED]
     assert run.status == "SUCCEEDED"
     assert_script_is_used_up(job.answers(), [run, *run.children])
 
@@ -49,6 +49,17 @@ def test_event(ended: dict[str, Ended], event: Event) -> None:
     assert execution.status == ("FAILED" if event.error else "SUCCEEDED")
     assert execution.description.get("error") == event.error
     assert_script_is_used_up(event.script, [execution])
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
+def test_stop(ended: dict[str, Ended], stop: Stop) -> None:
+    execution = ended[stop.name]
+    assert execution.visited() == stop.path
+    assert execution.status == ("FAILED" if stop.error else "SUCCEEDED")
+    assert execution.description.get("error") == stop.error
+    assert [child.visited() for child in execution.of("StopJobs")] == ([stop.child] if stop.child else [])
+    if stop.child or stop.error is None:
+        assert_script_is_used_up(stop.script, [execution, *execution.children])
 
 
 def assert_script_is_used_up(script: dict[str, list[Json]], executions: list[Ended]) -> None:
@@ -76,10 +87,10 @@ def test_results_of_children_are_lines_in_s3(bench: Bench, ended: dict[str, Ende
     run = ended["three-shards"]
     prepared = bench.results(run.state_output("Prepare shards")["prepared"]["Key"])
     assert sorted(result["shard"] for result in prepared) == [0, 1, 2]
-    results = bench.results(run.state_output("Run jobs")["ended"]["Key"])
+    results = bench.results(run.state_output("Run jobs")["result"]["Key"])
     assert sorted(result["joined"]["shard"] for result in results) == [0, 1, 2]
     again = ended["shard-left-to-join"]
-    (rejoined,) = bench.results(again.state_output("Join shards")["rejoined"]["Key"])
+    (rejoined,) = bench.results(again.state_output("Join shards")["result"]["Key"])
     assert rejoined == {"joined": joined("shard-left-to-join", 0)}
 
 
@@ -131,7 +142,7 @@ def test_redrive_adopts_the_job_that_runs(bench: Bench) -> None:
 
 
 def test_redrive_joins_only_what_was_not_joined(bench: Bench) -> None:
-    leftovers = [payload(gathered("half-joined", 2, joins=2))]
+    leftovers = turns("half-joined", "join", shards=2)
     again = [error("InputChanged"), payload(joined("half-joined", 1))]
     bench.start_run("half-joined", {"Gather leftovers": leftovers, "Join remaining shard/1": again}, shards=2)
     assert bench.ended("run", "half-joined").status == "FAILED"
@@ -162,6 +173,10 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
     """Reading them fails on what is missing; Shape.from_json leaves out what belongs to others."""
     for state, arguments in calls(ended):
         name = state.split(": ")[1]
+        if name in ("Pool leftovers", "Answer on demand"):
+            parts = list(map(contracts.Part.from_json, arguments["Payload"]["parts"]))
+            assert parts
+            assert arguments["Payload"]["run_key"].startswith("runs/")
         if name in ("Prepare shard", "Join shard", "Join remaining shard"):
             shard = contracts.Shard.from_json(arguments["Payload"])
             assert shard.run_key.startswith("runs/")
@@ -200,3 +215,35 @@ def used(execution: Ended) -> Iterator[tuple[str, str]]:
         yield str(state), "visit"
         for way in ways_taken(state, visit):
             yield str(state), way
+
+
+# --- What a pooled job and a chunk return ---
+
+
+def test_a_pooled_job_is_not_joined_by_its_child(ended: dict[str, Ended]) -> None:
+    first, second = ended["second-round"].of("RunJobs")
+    assert first.visited() == JOBS[0].path
+    assert second.visited()[:5] == ["Record intent", "Created before?", "Pool leftovers", "Create job", "Wait for job"]
+    assert second.visited()[-2:] == ["Shard of its own?", "Job ended"]
+    assert second.output["status"] == "Completed"
+    assert second.output["job_name"].endswith("-r1-00000")
+
+
+def test_a_job_that_cannot_be_pooled_is_not_created(ended: dict[str, Ended]) -> None:
+    _, second = ended["second-round-is-not-pooled"].of("RunJobs")
+    assert "Create job" not in second.visited()
+    assert (second.output["status"], second.output["message"]) == ("NotCreated", "PoolIncomplete: gone")
+
+
+def test_a_chunk_that_is_not_answered_is_kept_as_data(ended: dict[str, Ended]) -> None:
+    (chunk,) = ended["chunk-is-not-answered"].of("AnswerLeftovers")
+    assert chunk.output == {"chunk": 0, "error": "Sandbox.Timedout", "cause": "on purpose"}
+
+
+def test_end_of_a_job_is_written_down_once(ended: dict[str, Ended]) -> None:
+    """Whoever comes second, the run's child or the machine that stops it, changes nothing."""
+    for state, arguments in calls(ended):
+        if state.split(": ")[1] in ("Record end", "Record no job"):
+            assert arguments["ConditionExpression"] == "attribute_not_exists(ended_at)"
+        if state.endswith(": Wait for job"):
+            assert "attribute_not_exists(ended_at)" in arguments["ConditionExpression"]

@@ -116,7 +116,53 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
         leftovers=0,
         input_tokens=7 * rows,
         output_tokens=3 * rows,
+        jobs=2,
     )
+
+
+# --- Leftovers ---
+
+
+def prepared(bench: Bench, number: int, *, skipped: frozenset[int] = frozenset()) -> list[bytes]:
+    """Write the input file of a shard as prepare_shard does, and return its lines."""
+    rows = range(bench.shards[number].rows)
+    records = [
+        b'{"recordId":"%s","modelInput":{"x":"\xc3\xa9 %d"}}\n' % (ids.record_id(number, row).encode(), row)
+        for row in rows
+        if row not in skipped
+    ]
+    bench.put(ids.input_key("monday", number), b"".join(records))
+    return records
+
+
+def test_records_without_an_answer_are_written_as_they_were_prepared(bench: Bench) -> None:
+    records = prepared(bench, 1)
+    rows = bench.shards[1].rows
+    throttled = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(10, 20)]
+    refused = [line(ids.record_id(1, row), error={"errorCode": 400, "errorMessage": "x"}) for row in range(20, 30)]
+    bench.raw("j0", "a.jsonl.out", [*throttled, *refused, *answers(bench, 1, range(40, rows))])
+    joined = bench.join(1, jobs=["j0"], step=3)
+    expected = [*records[:20], *records[30:40]]
+    assert (joined.leftovers, joined.leftovers_step) == (30, 3)
+    written = bench.s3.read(BUCKET, "runs/monday/leftovers/3/00001.jsonl")
+    assert written == b"".join(expected)
+    assert joined.leftover_bytes == len(written)
+
+
+def test_input_file_stands_for_a_shard_of_which_nothing_was_answered(bench: Bench) -> None:
+    prepared(bench, 1, skipped=frozenset({0}))
+    bench.put("runs/monday/skipped/00001.jsonl", b'{"row": 0, "code": "NullColumn", "reason": "r"}\n')
+    joined = bench.join(1, jobs=["j0"], status="Expired", step=3, skipped_key="runs/monday/skipped/00001.jsonl")
+    assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 1, None)
+    assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
+
+
+def test_salvage_writes_no_leftovers(bench: Bench) -> None:
+    prepared(bench, 1)
+    bench.raw("j0", "a.jsonl.out", answers(bench, 1, range(10)))
+    joined = bench.join(1, jobs=["j0"], status="Stopped", step=None)
+    assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 10, None)
+    assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
 
 
 def test_doing_it_twice_gives_the_same_bytes_and_only_its_own_key(bench: Bench) -> None:

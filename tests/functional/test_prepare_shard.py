@@ -85,10 +85,22 @@ def test_preparing_twice_writes_the_same(aws: None) -> None:
 
 
 def test_a_file_over_the_quota_is_refused_and_leaves_nothing(aws: None) -> None:
-    s3, (shard,) = plan_run(b"text\n" + b"x" * 500 + b"\ny\n", quotas={**QUOTAS, "max_file_bytes": 500})
+    s3, (shard,) = plan_run(
+        b"text\n" + b"x" * 300 + b"\n" + b"y" * 300 + b"\n", quotas={**QUOTAS, "max_file_bytes": 500}
+    )
     with pytest.raises(errors.TooLarge, match="max_records_per_job"):
         prepare_shard.handler(shard.to_json(), None)
     assert not list(s3.list(BUCKET, "runs/monday/input/"))
+
+
+def test_a_record_that_no_file_has_room_for_is_skipped(aws: None) -> None:
+    cells = [b"a" * 300, b'"' + b'""' * 150 + b'"', b'"' + b'""' * 500 + b'"', b"b" * 1200]
+    s3, (shard,) = plan_run(b"text\n" + b"\n".join(cells), quotas={**QUOTAS, "max_file_bytes": 1000})
+    prepared = prepare_shard.handler(shard.to_json(), None)
+    assert (prepared["records"], prepared["skipped"]) == (2, 2)
+    skipped = list(s3.lines(BUCKET, prepared["skipped_key"]))
+    assert [(skip["row"], skip["code"]) for skip in skipped] == [(2, "TooLong"), (3, "TooLong")]
+    assert "1,000 is the most" in skipped[0]["reason"]
 
 
 def test_a_null_is_named_by_its_row_of_the_table(aws: None) -> None:

@@ -1,12 +1,9 @@
 """Reading tables from S3: what describe says, and that the shards of any plan give the table back."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 
@@ -14,52 +11,15 @@ from bedrock_batch import errors, plan
 from bedrock_batch.adapters import clients, sources
 from bedrock_batch.adapters.s3 import PART_BYTES, S3
 from tests.conftest import BUCKET
+from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, put, read_all, shards_of
 from tests.unit.factories import make_run
 
-QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
 HOSTILE = ['say "hi",', "two\nlines", "crlf\r\nin", "", " ", "NA", "null", "é日😀", "\ufeffmark", "a,b;c\td", "''", '"']
 
 
 @pytest.fixture
 def s3(aws: None) -> S3:
     return S3(clients.s3())
-
-
-def put(key: str, body: bytes) -> str:
-    clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
-    return f"s3://{BUCKET}/{key}"
-
-
-def csv_bytes(rows: Sequence[Sequence[str]], **dialect: Any) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, **{"lineterminator": "\n", "quoting": csv.QUOTE_ALL, **dialect}).writerows(rows)
-    return out.getvalue().encode()
-
-
-def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
-    out = io.BytesIO()
-    pq.write_table(table, out, **options)
-    return out.getvalue()
-
-
-def describe(s3: S3, uris: str | list[str], *, limit: int | None = None, **options: Any) -> sources.Description:
-    return sources.describe(s3, s3.find(uris), options=options, limit=limit)
-
-
-def shards_of(
-    s3: S3, found: sources.Description, *, columns: list[str] | None = None, **cut: Any
-) -> Iterator[list[dict[str, Any]]]:
-    shards = plan.cut(found.layouts, bucket=BUCKET, run_key="-", quotas=QUOTAS, **cut)
-    run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
-    for shard in shards:
-        batches = list(sources.read_shard(s3, run, shard, columns=columns))
-        table = pa.Table.from_batches(batches)
-        assert table.num_rows == shard.rows
-        yield table.to_pylist()
-
-
-def read_all(s3: S3, found: sources.Description, **cut: Any) -> list[dict[str, Any]]:
-    return [row for rows in shards_of(s3, found, **cut) for row in rows]
 
 
 @pytest.mark.parametrize("terminator", ["\n", "\r\n", "\r"])
@@ -173,6 +133,13 @@ def test_parquet_rows_across_row_groups_and_files(s3: S3, seed: int) -> None:
     assert read_all(s3, found, max_records=5 + seed) == rows
     some = [row for part in shards_of(s3, found, columns=["a.b", "n"]) for row in part]
     assert some == [{"n": row["n"], "a.b": row["a.b"]} for row in rows]
+
+
+def test_parquet_shard_begins_far_into_a_row_group(s3: S3) -> None:
+    """Batches of the row group that lie before the shard are passed over."""
+    table = pa.table({"n": range(10_000)})
+    found = describe(s3, put("t.parquet", parquet_bytes(table)))
+    assert read_all(s3, found, quotas=QUOTAS | {"max_records": 3_000}) == table.to_pylist()
 
 
 def test_parquet_reads_only_what_the_shard_needs(s3: S3) -> None:

@@ -108,3 +108,23 @@ def test_the_caller(guarded: Engine, user_may: list[dict[str, Any]], lacks: str)
     with pytest.raises(ClientError, match=lacks) as error:
         create(client)
     assert error.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+@pytest.mark.parametrize("action", ["bedrock:InvokeModel", "bedrock:Converse"])
+def test_converse_has_no_permission_of_its_own(guarded: Engine, action: str) -> None:
+    guarded.reset()
+    aws = Aws(guarded.url)
+    key = as_user(guarded, aws, allow(FOUNDATION, action))._request_signer._credentials
+    runtime = boto3.client(
+        "bedrock-runtime",
+        endpoint_url=guarded.url,
+        region_name="us-east-1",
+        aws_access_key_id=key.access_key,
+        aws_secret_access_key=key.secret_key,
+    )
+    messages = [{"role": "user", "content": [{"text": "Hello."}]}]
+    if action == "bedrock:InvokeModel":
+        assert runtime.converse(modelId=NOVA, messages=messages)["stopReason"] == "end_turn"
+    else:
+        with pytest.raises(ClientError, match="bedrock:InvokeModel"):
+            runtime.converse(modelId=NOVA, messages=messages)

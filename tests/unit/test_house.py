@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "lambda_src" / "bedrock_batch"
 CORE = sorted(PACKAGE.glob("*.py"))
-LIGHT = ("review_run", "gather_leftovers", "finish_run")
+LIGHT = ("review_run", "gather_leftovers", "pool_leftovers", "answer_on_demand", "finish_run")
 HEAVY_LIBRARIES = ("pyarrow", "numpy", "jsonschema", "msgspec", "simdjson", "orjson")
 """What is in the libraries layer, which the light functions do not have."""
 

@@ -25,22 +25,22 @@ def matches(shape: str, value: str) -> bool:
 
 @given(name=NAMES, label=st.text(max_size=200), round_=st.integers(0, 99), shard=st.integers(0, ids.MAX_SHARDS - 1))
 def test_job_names_are_legal(name: str, label: str, round_: int, shard: int) -> None:
-    job_name = ids.job_name(name=name, label=label, execution_arn=ARN, round_=round_, shard=shard)
+    job_name = ids.job_name(name=name, label=label, execution_arn=ARN, round_=round_, number=shard)
     assert matches("ModelInvocationJobName", job_name)
     assert job_name.startswith(f"{name}-")
     assert matches("ModelInvocationIdempotencyToken", ids.client_request_token(job_name))
 
 
 def test_the_longest_job_name_fits() -> None:
-    job_name = ids.job_name(name="n" * 24, label="l" * 200, execution_arn=ARN, round_=99, shard=99_999)
+    job_name = ids.job_name(name="n" * 24, label="l" * 200, execution_arn=ARN, round_=99, number=199_999)
     assert len(job_name) <= 63
 
 
-def test_job_names_differ_by_run_round_and_shard() -> None:
-    def name(*, arn: str = ARN, round_: int = 0, shard: int = 0) -> str:
-        return ids.job_name(name="reviews", label="same", execution_arn=arn, round_=round_, shard=shard)
+def test_job_names_differ_by_run_round_and_number() -> None:
+    def name(*, arn: str = ARN, round_: int = 0, number: int = 0) -> str:
+        return ids.job_name(name="reviews", label="same", execution_arn=arn, round_=round_, number=number)
 
-    assert len({name(), name(arn=f"{ARN}2"), name(round_=1), name(shard=1)}) == 4
+    assert len({name(), name(arn=f"{ARN}2"), name(round_=1), name(number=1)}) == 4
     assert name() == name()
 
 
@@ -53,6 +53,6 @@ def test_record_ids_have_eleven_characters_and_sort(shard: int, row: int) -> Non
 
 @given(run_id=st.from_regex(ids.RUN_ID, fullmatch=True), shard=st.integers(0, ids.MAX_SHARDS - 1))
 def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
-    job_name = ids.job_name(name="reviews", label="", execution_arn=ARN, round_=0, shard=shard)
-    for key in (ids.input_key(run_id, shard), ids.raw_prefix(run_id, job_name)):
+    job_name = ids.job_name(name="reviews", label="", execution_arn=ARN, round_=0, number=shard)
+    for key in (ids.input_key(run_id, shard), ids.pooled_key(run_id, 1, shard), ids.raw_prefix(run_id, job_name)):
         assert matches("S3Uri", f"s3://bucket/{key}")

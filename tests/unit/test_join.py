@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch import ids
-from bedrock_batch.contracts import JobEnd
+from bedrock_batch.contracts import UNKNOWN, JobEnd
 from bedrock_batch.errors import InputChanged, InvalidRunInput
 from bedrock_batch.join import Joiner, output_schema
 from bedrock_batch.parse import embedding_parser, text_parser, whole_lines
@@ -319,3 +319,12 @@ def test_vectors_come_back_bit_for_bit(vectors: list[list[float] | None], seed: 
     assert [vector is None for vector in found] == [vector is None for vector in vectors]
     kept = [np.array(vector, np.float32).tobytes() for vector in found if vector is not None]
     assert kept == [np.array(vector, np.float32).tobytes() for vector in vectors if vector is not None]
+
+
+@pytest.mark.parametrize(("status", "leftovers"), [("Expired", [0, 2, 3]), ("Stopped", [0, 2, 3]), (UNKNOWN, [])])
+def test_records_of_a_job_that_may_still_run_are_not_left_over(status: str, leftovers: list[int]) -> None:
+    lines = [line(rid(1), converse("yes")), line(rid(2), error={"errorCode": 429, "errorMessage": "slow down"})]
+    joiner = joiner_of(lines, 4)
+    joiner.end([JobEnd("first", "Completed", "raw/first/"), JobEnd("last", status, "raw/last/")])
+    assert joiner.leftover_rows() == leftovers
+    assert joiner.joined(output_key="k", size=1).leftovers == len(leftovers)

@@ -131,3 +131,22 @@ def test_a_line_of_the_plan_leaves_zeros_out() -> None:
     assert shard.pieces == [{"source": 0, "start": 0, "end": 20, "rows": 20}]
     shards = make([text(20, stride=16)], max_records=10)
     assert shards[1].pieces == [{"source": 0, "start": 5, "end": 2005, "rows": 10, "skip": 10}]
+
+
+# --- Canary ---
+
+
+@given(LAYOUTS, st.integers(1, 400), st.none() | st.integers(1, 4))
+def test_a_canary_is_the_first_shard_and_changes_nothing_else(
+    layouts: list[Layout], canary: int, max_jobs: int | None
+) -> None:
+    shards = make(layouts, canary=canary, max_jobs=max_jobs)
+    read = [row for shard in shards for piece in shard.parts() for row in rows_read(layouts, piece)]
+    total = sum(layout.rows for layout in layouts)
+    most = total if max_jobs is None else min(total, max_jobs * QUOTAS["max_records"])
+    assert read == [(source, row) for source, layout in enumerate(layouts) for row in range(layout.rows)][:most]
+    assert [shard.shard for shard in shards] == list(range(len(shards)))
+    assert shards[0].rows == min(canary, most)
+    rest = [shard.rows for shard in shards[1:]]
+    assert not rest or max(rest) - min(rest) <= 1
+    assert max_jobs is None or len(rest) <= max_jobs

@@ -1,5 +1,6 @@
-"""Catalogue, prompt and request: what Bedrock is asked, checked against botocore's models."""
+"""Prompt and request: what Bedrock is asked, checked against botocore's models."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from bedrock_batch import catalogue, prompts, requests
+from bedrock_batch import bodies, catalogue, prompts, requests
 from bedrock_batch.errors import InvalidRunInput, UnknownPrompt, UnsupportedRequest
 from tests.unit.factories import make_run
 
@@ -50,7 +51,7 @@ def test_invocation_type_is_left_out_where_it_is_the_default() -> None:
 
 
 def test_converse_body_with_everything_fits_the_service_model() -> None:
-    body = requests.body_template(
+    body = bodies.body_template(
         TEXT,
         prompt="Judge {review}",
         system="You are {role}.",
@@ -66,28 +67,27 @@ def test_converse_body_with_everything_fits_the_service_model() -> None:
 
 
 def test_body_templates_do_not_share_state() -> None:
-    first = requests.body_template(TEXT, prompt="one", system=None, inference={}, embedding={})
-    second = requests.body_template(TEXT, prompt="two", system=None, inference={}, embedding={})
+    first = bodies.body_template(TEXT, prompt="one", system=None, inference={}, embedding={})
+    second = bodies.body_template(TEXT, prompt="two", system=None, inference={}, embedding={})
     assert first["messages"][0]["content"][0]["text"] == "one"
     assert "system" not in second
 
 
 def test_titan_body() -> None:
-    body = requests.body_template(
+    body = bodies.body_template(
         TITAN, prompt="{input_text}", system=None, inference={}, embedding={"dimensions": 256, "normalize": False}
     )
     assert body == {"inputText": "{input_text}", "dimensions": 256, "normalize": False}
-    assert requests.dimensions(TITAN, {}) == 1024
-    assert requests.dimensions(TEXT, {}) is None
+    assert bodies.dimensions(TITAN, {}) == 1024
 
 
 def test_what_a_family_has_no_place_for_is_refused() -> None:
     with pytest.raises(UnsupportedRequest, match="'temperature' is not supported by .*titan"):
-        requests.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
-    with pytest.raises(UnsupportedRequest, match="'dimensions' is not supported by .*converse"):
-        requests.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
+        bodies.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
+    with pytest.raises(UnsupportedRequest, match="'dimensions' is not supported by .*nova"):
+        bodies.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
     with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300; .* has 256, 512, 1024"):
-        requests.dimensions(TITAN, {"dimensions": 300})
+        bodies.dimensions(TITAN, {"dimensions": 300})
 
 
 @pytest.mark.parametrize(
@@ -109,26 +109,85 @@ def test_families() -> None:
     assert TITAN.kind == "embedding"
     assert catalogue.resolve("arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0") == TITAN
     assert TEXT.invocation_type == "Converse"
-    with pytest.raises(UnsupportedRequest, match="not in the catalogue"):
-        catalogue.resolve("cohere.embed-english-v3")
-
-
-@pytest.mark.parametrize("family", [family for family in catalogue.families() if not family.refused])
-def test_every_family_has_a_place_for_the_prompt_and_an_answer(family: catalogue.Family) -> None:
-    body = requests.body_template(family, prompt="{a}", system=None, inference={}, embedding={})
-    assert "{a}" in str(body)
-    assert ("text" if family.kind == "text" else "embedding") in family.response
-    assert (family.kind == "embedding") == bool(family.dimensions)
 
 
 PROMPTS = {"sentiment": "Judge {review}", "summary": "Sum up {review}"}
 
 
+def resolve(run_input: dict[str, Any], **options: Any) -> dict[str, Any]:
+    found = prompts.resolve(run_input, PROMPTS, TEXT, **options)
+    assert found is not None
+    return found
+
+
 def test_prompts_are_found() -> None:
-    assert prompts.resolve({"prompt_id": "sentiment"}, PROMPTS, TEXT)["text"] == "Judge {review}"
-    inline = prompts.resolve({"prompt": {"text": "Say {a}", "system": "Be brief"}}, PROMPTS, TEXT)
+    assert resolve({"prompt_id": "sentiment"})["text"] == "Judge {review}"
+    inline = resolve({"prompt": {"text": "Say {a}", "system": "Be brief"}})
     assert (inline["id"], inline["text"], inline["system"]) == (None, "Say {a}", "Be brief")
-    assert prompts.resolve({"prompt_id": None}, PROMPTS, TITAN)["text"] == "{input_text}"
+    embedding = prompts.resolve({"prompt_id": None}, PROMPTS, TITAN)
+    assert embedding is not None and embedding["text"] == "{input_text}"
+    assert prompts.resolve({"request": {"a": "{b}"}}, PROMPTS, TEXT) is None
+
+
+def test_the_hash_tells_prompts_apart() -> None:
+    turns = [{"role": "user", "text": "a"}, {"role": "assistant", "text": "b"}]
+    asked = [{"text": "t"}, {"text": "t", "system": "s"}, {"text": "t", "messages": turns}]
+    assert len({resolve({"prompt": prompt})["sha256"] for prompt in asked}) == 3
+
+
+def test_what_was_fetched_gives_way_to_what_the_run_input_says() -> None:
+    fetched = {"text": "Judge {a}", "system": "old"}
+    found = resolve({"prompt": {"s3_uri": "s3://b/k", "system": "new"}}, fetched=fetched)
+    assert (found["text"], found["system"], found["messages"]) == ("Judge {a}", "new", [])
+
+
+@pytest.mark.parametrize("roles", [["user"], ["assistant", "user"], ["user", "user"], ["user", "assistant", "user"]])
+def test_turns_must_alternate(roles: list[str]) -> None:
+    with pytest.raises(UnknownPrompt, match="must begin with user and alternate"):
+        resolve({"prompt": {"text": "t", "messages": [{"role": role, "text": "x"} for role in roles]}})
+
+
+def test_prompts_in_objects() -> None:
+    assert prompts.from_document("a.txt", b"\xef\xbb\xbfJudge {a}") == {"text": "Judge {a}"}
+    turns = [{"role": "user", "text": "a"}, {"role": "assistant", "text": "b"}]
+    document = {"text": "Judge {a}", "system": "s", "messages": turns}
+    assert prompts.from_document("a.json", json.dumps(document).encode()) == document
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff", b"{", b"[]", b"{}", b'{"text": 1}', b'{"text": "a", "sytem": "b"}', b'{"text": "a", "system": 1}',
+     b'{"text": "a", "messages": [{"role": "user"}]}', b'{"text": "a", "messages": "b"}'],
+)  # fmt: skip
+def test_objects_that_hold_no_prompt_are_named(body: bytes) -> None:
+    with pytest.raises(UnknownPrompt, match="s3://b/a.json"):
+        prompts.from_document("s3://b/a.json", body)
+
+
+def managed(**configuration: Any) -> dict[str, Any]:
+    """Return an answer of GetPrompt with two variants, of which the second is the default."""
+    other = {"name": "one", "templateType": "TEXT", "templateConfiguration": {"text": {"text": "no"}}}
+    mine = {"name": "two", "templateType": "TEXT", "templateConfiguration": configuration}
+    return {"name": "judge", "defaultVariant": "two", "variants": [other, mine]}
+
+
+def test_prompts_of_prompt_management() -> None:
+    text = managed(
+        text={"text": 'Judge {{ review }} as {"label": "{{label}}"}', "inputVariables": [{"name": "review"}]}
+    )
+    assert prompts.from_management(text) == {"text": 'Judge {review} as {{"label": "{label}"}}'}
+    turns = [("user", "Judge a"), ("assistant", "good"), ("user", "Judge {{review}}")]
+    messages = [{"role": role, "content": [{"text": text}, {"cachePoint": {}}]} for role, text in turns]
+    chat = managed(chat={"messages": messages, "system": [{"text": "Be {{tone}}"}]})
+    assert prompts.from_management(chat) == {
+        "text": "Judge {review}",
+        "messages": [{"role": "user", "text": "Judge a"}, {"role": "assistant", "text": "good"}],
+        "system": "Be {tone}",
+    }
+    with pytest.raises(UnknownPrompt, match="'judge' .*must end with a message of the user"):
+        prompts.from_management(managed(chat={"messages": messages[:2]}))
+    with pytest.raises(UnknownPrompt, match="no text"):
+        prompts.from_management({"name": "judge", "variants": []})
 
 
 def test_missing_prompts_are_named() -> None:

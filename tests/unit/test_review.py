@@ -7,7 +7,7 @@ import pytest
 from bedrock_batch import review, run_input
 from bedrock_batch.contracts import Run
 from bedrock_batch.errors import BudgetExceeded, InvalidRunInput, MalformedInput, NoValidRows, PrepareFailed
-from tests.unit.factories import make_prepared, make_run, make_shard
+from tests.unit.factories import make_prepared, make_run
 
 
 def run_with(**keys: Any) -> Run:
@@ -70,16 +70,3 @@ def test_budget() -> None:
     unbounded = run_with(price={"input": 1, "output": 1}, limits={"budget_usd": 1})
     with pytest.raises(InvalidRunInput, match="needs inference.max_tokens"):
         review.check(unbounded, review.estimate(unbounded, [make_prepared(0)]))
-
-
-def test_first_round_has_one_job_for_each_shard_with_records() -> None:
-    shards = [make_shard(0), make_shard(1, first_row=100), make_shard(2, first_row=200)]
-    prepared = [make_prepared(0, skipped=2), make_prepared(1, records=0, skipped=100), make_prepared(2)]
-    jobs = list(review.first_round(make_run(), shards, prepared))
-    assert [job["shard"] for job in jobs] == [0, 2]
-    first = jobs[0]
-    assert first["request"]["JobName"] == first["job_name"]
-    assert first["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith("runs/monday/input/00000.jsonl")
-    assert first["request"]["OutputDataConfig"]["S3OutputDataConfig"]["S3Uri"].endswith(first["raw_prefix"])
-    assert first["join"] == shards[0].to_json() | {"skipped_key": "runs/monday/skipped/00000.jsonl", "jobs": []}
-    assert jobs == list(review.first_round(make_run(), shards, prepared))

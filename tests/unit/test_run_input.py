@@ -96,11 +96,7 @@ def test_digest_tells_inputs_apart_and_ignores_the_order_of_keys() -> None:
 
 def test_every_key_of_the_schema_is_described() -> None:
     def undescribed(schema: dict[str, Any], path: str) -> list[str]:
-        return [
-            f"{path}{key}"
-            for key, part in schema.get("properties", {}).items()
-            if "description" not in part
-        ] + [
+        return [f"{path}{key}" for key, part in schema.get("properties", {}).items() if "description" not in part] + [
             missing
             for key, part in schema.get("properties", {}).items()
             for missing in undescribed(part, f"{path}{key}.")

@@ -12,12 +12,20 @@ _CONFIG = Config(
     connect_timeout=5,
     read_timeout=60,
 )
+_ON_DEMAND = Config(
+    # Adaptive: throttled calls slow the next ones down. A model may think for minutes, and a call that was given
+    # up too early is paid all the same.
+    retries={"mode": "adaptive", "max_attempts": 8},
+    connect_timeout=5,
+    read_timeout=600,
+)
 
 
 @cache
 def client(service: str) -> Any:
     """Return the process's one client of an AWS service; every retry setting is in this module."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]  # the name is not a literal here
+    config = _ON_DEMAND if service == "bedrock-runtime" else _CONFIG
+    return boto3.client(service, config=config)  # type: ignore[call-overload]  # the name is not a literal here
 
 
 def s3() -> Any:

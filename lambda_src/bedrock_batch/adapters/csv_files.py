@@ -1,42 +1,39 @@
 """CSV on S3: where its records begin, and records as Arrow.
 
 Every column is text exactly as it stands in the file (a blank cell is "", not null; "NA" is "NA"), unless its type is
-declared: then cells are cast, and blank ones are null.
+declared: then cells are cast, and blank ones are null. Texts that the user says mean null are null in any column.
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.types as pt
 
+from bedrock_batch.adapters import declared, text_files
 from bedrock_batch.adapters.s3 import S3, Object
+from bedrock_batch.adapters.text_files import BOM, Terms, suffixes
 from bedrock_batch.boundaries import CsvScanner
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput, MissingColumn
 from bedrock_batch.plan import Layout
 
-CONCURRENT_FILES = 2
-"""Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
-
 _BLOCK_BYTES = 2 << 20
 """Parsed at once: several times this is in memory, as bytes, columns and rendered lines."""
 
-_BOM = b"\xef\xbb\xbf"
-_FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"PK": "zip"}
 _ROW = re.compile(r"Row #(\d+)")
-_DECIMAL = re.compile(r"decimal128\((\d+), ?(\d+)\)")
 
 
-def dialect(objects: Sequence[Object], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what reading needs besides the schema: delimiter, quote and the names, if there is no header row."""
+def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what reading needs besides the schema: delimiter, quote, encoding, texts that mean null, types, and
+    the columns' names if there is no header row."""
     given = options.get("csv") or {}
-    defaults = {"\t" if item.key.lower().endswith(".tsv") else "," for item in objects}
+    defaults = {"\t" if suffixes(item.key)[0] == "tsv" else "," for item in objects}
     delimiter = given.get("delimiter")
     if delimiter is None:
         if len(defaults) > 1:
@@ -51,32 +48,38 @@ def dialect(objects: Sequence[Object], options: Mapping[str, Any]) -> dict[str, 
     return {
         "delimiter": delimiter,
         "quote": quote,
+        "encoding": given.get("encoding") or "utf-8",
+        "null_values": given.get("null_values") or [],
         "columns": given.get("columns"),
         "types": options.get("types") or {},
     }
 
 
-def describe(s3: S3, item: Object, csv_: Mapping[str, Any], limit: int | None) -> tuple[pa.Schema | None, Layout]:
-    """Scan a file for its header and record boundaries; the schema of an object without a byte is None."""
+def describe(
+    s3: S3, item: Object, csv_: Mapping[str, Any], limit: int | None, terms: Terms
+) -> tuple[pa.Schema | None, Layout, Object]:
+    """Scan a file for its header and record boundaries; the schema of an object without a byte is None.
+
+    The object returned is the one to read: this, or its plain copy (`text_files.reading`).
+    """
     head: bytes | None = None
     scanner = _scanner(item, csv_, limit, start=0)
     start = 0
-    with closing(s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)) as chunks:
-        for chunk in chunks:
+    with text_files.reading(s3, item, encoding=csv_["encoding"], terms=terms) as text:
+        for chunk in text.chunks:
             if head is None:
                 head = chunk
-                _refuse_foreign(item, head)
-                start = len(_BOM) if head.startswith(_BOM) else 0
+                start = len(BOM) if head.startswith(BOM) else 0
                 scanner = _scanner(item, csv_, limit, start=start)
                 chunk = chunk[start:]
             scanner.feed(chunk)
             if scanner.done:
                 break
-    layout = scanner.finish()
+        layout = scanner.finish()
     if head is None or not head[start:]:
-        return None, layout
+        return None, layout, text.stored
     names = csv_["columns"] or _header(item, head[start:], int(layout.bytes_at[0]) - start, csv_)
-    return _schema(item, names, csv_["types"]), layout
+    return _schema(item, names, csv_["types"]), layout, text.stored
 
 
 def read(
@@ -95,7 +98,8 @@ def read(
     """
     chunks = s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
     with closing(chunks):
-        for block in _whole_records(chunks, csv_["quote"].encode()):
+        quote = csv_["quote"].encode()
+        for block in text_files.blocks(chunks, lambda data: _last_end(data, quote), size=_BLOCK_BYTES, name=source.uri):
             batch = _parse(source, block, schema=schema, csv_=csv_, columns=columns, row=row)
             row += batch.num_rows
             yield batch
@@ -110,12 +114,6 @@ def _scanner(item: Object, csv_: Mapping[str, Any], limit: int | None, *, start:
         start=start,
         limit=limit,
     )
-
-
-def _refuse_foreign(item: Object, head: bytes) -> None:
-    for magic, what in _FOREIGN.items():
-        if head.startswith(magic):
-            raise MalformedInput(f"{item.uri} is {what}, not CSV in UTF-8. Convert it.")
 
 
 def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> list[str]:
@@ -135,34 +133,9 @@ def _schema(item: Object, names: list[str], types: Mapping[str, str]) -> pa.Sche
             raise MissingColumn(
                 f'input.types names a column "{name}" that {item.uri} does not have. It has: {", ".join(names)}.'
             )
-    return pa.schema([(name, _type(name, types[name]) if name in types else pa.string()) for name in names])
-
-
-def _type(column: str, name: str) -> pa.DataType:
-    decimal = _DECIMAL.fullmatch(name)
-    try:
-        kind = pa.decimal128(int(decimal[1]), int(decimal[2])) if decimal else pa.type_for_alias(name)
-        pa.array([], pa.string()).cast(kind)
-    except (ValueError, NotImplementedError) as err:
-        raise InvalidRunInput(
-            f'input.types: column "{column}" cannot be read as {name!r}. Types are string, int64, double, bool, '
-            "date32, timestamp[us], decimal128(18, 2) and the like, spelled as Arrow does."
-        ) from err
-    return kind
-
-
-def _whole_records(chunks: Iterable[bytes], quote: bytes) -> Iterator[bytes]:
-    """Cut a stream that begins at a record into blocks of whole records."""
-    rest = b""
-    for chunk in chunks:
-        for start in range(0, len(chunk), _BLOCK_BYTES):
-            data = rest + chunk[start : start + _BLOCK_BYTES]
-            end = _last_end(data, quote)
-            if end:
-                yield data[:end]
-            rest = data[end:]
-    if rest:
-        yield rest
+    return pa.schema(
+        [(name, declared.arrow_type(name, types[name]) if name in types else pa.string()) for name in names]
+    )
 
 
 def _last_end(data: bytes, quote: bytes) -> int:
@@ -188,7 +161,7 @@ def _parse(
         block = block.lstrip(b"\r\n")
         if not block:
             return pa.RecordBatch.from_pylist([], wanted)
-    if block.startswith(_BOM):
+    if block.startswith(BOM):
         # The reader would take it for a byte order mark, wherever in the file the block comes from.
         block = b"\n" + block
     bad: list[pa.csv.InvalidRow] = []
@@ -224,32 +197,14 @@ def _parse(
         message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header)."
         raise MalformedInput(message) from None
     texts = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], wanted)
-    cells = [_cast(source, texts.column(index), field, row) for index, field in enumerate(wanted)]
+    cells = [
+        declared.cast(source, _with_nulls(texts.column(index), csv_["null_values"]), field, row)
+        for index, field in enumerate(wanted)
+    ]
     return pa.RecordBatch.from_arrays(cells, schema=wanted)
 
 
-def _cast(source: Source, texts: pa.Array, field: pa.Field, row: int) -> pa.Array:
-    if pt.is_string(field.type):
+def _with_nulls(texts: pa.Array, null_values: Sequence[str]) -> pa.Array:
+    if not null_values:
         return texts
-    texts = pa.compute.if_else(pa.compute.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-    try:
-        return texts.cast(field.type)
-    except pa.ArrowInvalid:
-        bad = row + _first_refused(texts, field.type)
-    raise MalformedInput(
-        f'{source.uri}: row {bad}, column "{field.name}" is not a {field.type} (rows are counted from 1, without '
-        "the header). Correct the cell, or leave the column out of input.types."
-    )
-
-
-def _first_refused(texts: pa.Array, kind: pa.DataType) -> int:
-    """Return the index of the first cell that cannot be cast, by halving."""
-    low, high = 0, len(texts)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            texts.slice(low, middle - low).cast(kind)
-            low = middle
-        except pa.ArrowInvalid:
-            high = middle
-    return low
+    return pc.if_else(pc.is_in(texts, pa.array(null_values, pa.string())), pa.scalar(None, pa.string()), texts)

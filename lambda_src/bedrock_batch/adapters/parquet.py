@@ -2,25 +2,19 @@
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-SUFFIX = "parquet"
+from bedrock_batch.adapters.sinks import File, Sink
+
 ROW_GROUP_BYTES = 64_000_000
 """Of Arrow memory: large enough for readers, small enough to hold beside a shard's answers."""
 
 _SAMPLE_ROWS = 4_096
 _DICTIONARY_PAYS_BELOW = 0.25
 """Distinct values per row: above, building the dictionary costs more than the bytes it saves."""
-
-
-class Sink(Protocol):
-    """Where bytes go: an open file, or the S3 writer."""
-
-    def write(self, data: bytes, /) -> int: ...
 
 
 def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, unique: Sequence[str]) -> None:
@@ -35,7 +29,7 @@ def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, un
     vectors = {f"{name}.list.element" for name in unique if pa.types.is_fixed_size_list(schema.field(name).type)}
     codecs = {leaf: "none" if leaf in vectors else "zstd" for leaf in _leaves(schema)}
     with pq.ParquetWriter(
-        _File(out),
+        File(out),
         schema,
         compression=codecs,
         compression_level={leaf: 1 for leaf, codec in codecs.items() if codec == "zstd"},
@@ -45,19 +39,6 @@ def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, un
         writer.write_table(first, row_group_size=max(first.num_rows, 1))
         for group in groups:
             writer.write_table(group, row_group_size=group.num_rows)
-
-
-class _File(io.RawIOBase):
-    """A sink with the rest of the methods that Arrow expects of a file; closing it leaves the sink open."""
-
-    def __init__(self, out: Sink) -> None:
-        self._out = out
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        return self._out.write(bytes(data))
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -1,19 +1,21 @@
-"""Parquet on S3: its footer at planning time, and a range of its rows as Arrow."""
+"""Parquet: its footer at planning time, and a range of its rows as Arrow, wherever its bytes are fetched from."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_batch.adapters.s3 import S3, Object
-from bedrock_batch.contracts import Piece, Source
+from bedrock_batch.contracts import Piece
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.plan import Layout
 
 CONCURRENT_FILES = 16
 """Footers are small: reading them is waiting."""
+
+Fetch = Callable[[int, int], bytes]
+"""Returns bytes [start, end) of the planned version of a file."""
 
 _READ_BYTES = 8 << 20
 _BATCH_BYTES = 8 << 20
@@ -21,9 +23,9 @@ _MOST_BATCH_ROWS = 2_048
 """A repeated long text takes little room in a file, and all of it in a batch: bytes alone are no bound."""
 
 
-def describe(s3: S3, item: Object, limit: int | None) -> tuple[pa.Schema, Layout]:
+def describe(fetch: Fetch, *, name: str, size: int, limit: int | None) -> tuple[pa.Schema, Layout]:
     """Read a file's footer: its schema, and the rows and plain bytes of its row groups up to `limit` rows."""
-    metadata = _open(s3, item.bucket, item.key, item.etag, item.size).metadata
+    metadata = _open(fetch, name, size).metadata
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     rows_at = np.cumsum([0, *(group.num_rows for group in groups)], dtype=np.int64)
     bytes_at = np.cumsum([0, *(group.total_byte_size for group in groups)], dtype=np.int64)
@@ -35,11 +37,11 @@ def describe(s3: S3, item: Object, limit: int | None) -> tuple[pa.Schema, Layout
 
 
 def read(
-    s3: S3, source: Source, piece: Piece, *, schema: pa.Schema, columns: Sequence[str]
+    fetch: Fetch, piece: Piece, *, name: str, size: int, schema: pa.Schema, columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Yield rows [piece.start, piece.end) of a file in batches of some 8 MB; other row groups are not read."""
     wanted = pa.schema([schema.field(name) for name in columns])
-    file = _open(s3, source.bucket, source.key, source.etag, source.size)
+    file = _open(fetch, name, size)
     first = 0
     for index in range(file.num_row_groups):
         group = file.metadata.row_group(index)
@@ -48,36 +50,34 @@ def read(
         if low >= high:
             continue
         row_bytes = max(1, group.total_byte_size // group.num_rows)
-        size = max(1, min(_MOST_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+        batch_rows = max(1, min(_MOST_BATCH_ROWS, _BATCH_BYTES // row_bytes))
         at = 0
         try:
-            for batch in file.iter_batches(size, row_groups=[index], columns=list(columns), use_threads=False):
-                part = batch.slice(max(low - at, 0), min(high, at + batch.num_rows) - max(low, at))
+            for batch in file.iter_batches(batch_rows, row_groups=[index], columns=list(columns), use_threads=False):
+                start, stop = max(low - at, 0), min(high - at, batch.num_rows)
                 at += batch.num_rows
-                if part.num_rows:
+                if start < stop:
+                    part = batch.slice(start, stop - start)
                     yield pa.RecordBatch.from_arrays([part.column(field.name) for field in wanted], schema=wanted)
                 if at >= high:
                     break
         except (pa.ArrowException, OSError) as err:
-            raise MalformedInput(f"{source.uri}: row group {index} cannot be read: {err}") from err
+            raise MalformedInput(f"{name}: row group {index} cannot be read: {err}") from err
 
 
-def _open(s3: S3, bucket: str, key: str, etag: str, size: int) -> pq.ParquetFile:
-    file = pa.PythonFile(_RangeFile(s3, bucket, key, etag, size), mode="r")
+def _open(fetch: Fetch, name: str, size: int) -> pq.ParquetFile:
+    file = pa.PythonFile(_RangeFile(fetch, size), mode="r")
     try:
         return pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
     except (pa.ArrowException, OSError) as err:
-        raise MalformedInput(f"s3://{bucket}/{key} is not a readable Parquet file: {err}") from err
+        raise MalformedInput(f"{name} is not a readable Parquet file: {err}") from err
 
 
 class _RangeFile(io.RawIOBase):
-    """An S3 object as a file: every read is a ranged request for the planned version of it."""
+    """Bytes that are fetched as they are wanted, as a file."""
 
-    def __init__(self, s3: S3, bucket: str, key: str, etag: str, size: int) -> None:
-        self._s3 = s3
-        self._bucket = bucket
-        self._key = key
-        self._etag = etag
+    def __init__(self, fetch: Fetch, size: int) -> None:
+        self._fetch = fetch
         self._size = size
         self._at = 0
 
@@ -99,6 +99,6 @@ class _RangeFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         end = self._size if size < 0 else min(self._at + size, self._size)
-        data = self._s3.read(self._bucket, self._key, start=self._at, end=end, etag=self._etag)
+        data = self._fetch(self._at, end)
         self._at += len(data)
         return data

@@ -15,7 +15,5 @@ def read_results(s3: S3, details: Mapping[str, str] | None) -> list[Any]:
         return []
     manifest = s3.get_json(details["Bucket"], details["Key"])
     return [
-        output
-        for file in manifest["ResultFiles"]["SUCCEEDED"]
-        for output in s3.lines(details["Bucket"], file["Key"])
+        output for file in manifest["ResultFiles"]["SUCCEEDED"] for output in s3.lines(details["Bucket"], file["Key"])
     ]

@@ -144,13 +144,17 @@ class S3:
 
     def lines(self, bucket: str, key: str) -> Iterator[Any]:
         """Yield the values of a JSONL object."""
+        return map(json.loads, self.raw_lines(bucket, key))
+
+    def raw_lines(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield the lines of an object without their newlines; empty ones are left out."""
         item = self.head(bucket, key)
         rest = b""
         for chunk in self.stream(bucket, key, start=0, end=item.size, etag=item.etag):
             *lines, rest = (rest + chunk).split(b"\n")
-            yield from (json.loads(line) for line in lines if line)
+            yield from (line for line in lines if line)
         if rest:
-            yield json.loads(rest)
+            yield rest
 
     def put_lines(self, bucket: str, key: str, values: Iterable[Any]) -> int:
         """Write values as JSONL; return their number."""
@@ -171,13 +175,15 @@ class S3:
 
 
 class Writer:
-    """A streaming upload in parts of 8 MB or more, one on its way while the next fills; `size` is what was written.
+    """A streaming upload in parts of 8 MB or more, one on its way while the next fills.
 
-    A body below 8 MB is one PutObject.
+    `size` is what was written; `etag`, behind the block, is the object's, if there is one. A body below 8 MB is one
+    PutObject.
     """
 
     def __init__(self, client: Any, bucket: str, key: str, *, empty: bool) -> None:
         self.size = 0
+        self.etag = ""
         self._empty = empty
         self._client = client
         self._target = {"Bucket": bucket, "Key": key}
@@ -234,12 +240,13 @@ class Writer:
     def _finish(self) -> None:
         if not self._upload:
             if self._waiting_bytes or self._empty:
-                self._client.put_object(**self._target, Body=self._take())
+                self.etag = self._client.put_object(**self._target, Body=self._take())["ETag"]
             return
         if self._waiting_bytes:
             self._send(self._take())
         parts = [part.result() for part in self._parts]
-        self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts})
+        done = self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts})
+        self.etag = done["ETag"]
 
     def _abort(self) -> None:
         if not self._upload:

@@ -1,25 +1,36 @@
-"""From S3 objects to Arrow: what the input table is, and the rows of one shard of it."""
+"""From files to Arrow: what the input table is, and the rows of one shard of it."""
 
 import base64
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import accumulate, repeat
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import accumulate, count, repeat
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from bedrock_batch.adapters import csv_files, parquet_files
+from bedrock_batch import json_types
+from bedrock_batch.adapters import csv_files, jsonl_files, parquet_files, text_files
 from bedrock_batch.adapters.s3 import S3, Object
 from bedrock_batch.contracts import Column, Piece, Run, Shard, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput, SchemaMismatch
+from bedrock_batch.json_types import Kinds
 from bedrock_batch.plan import Layout
+from bedrock_batch.ready_made import BODY
 
-Format = Literal["csv", "parquet"]
+if TYPE_CHECKING:
+    from bedrock_batch.adapters.hub import Hub
+
+Format = Literal["csv", "jsonl", "bedrock_jsonl", "parquet"]
 
 _SUFFIXES: dict[str, Format] = {
     "csv": "csv",
     "tsv": "csv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "jsonl",
     "parquet": "parquet",
     "parq": "parquet",
     "pq": "parquet",
@@ -36,40 +47,71 @@ class Description:
     layouts: list[Layout]
 
 
-def describe(s3: S3, objects: Sequence[Object], *, options: Mapping[str, Any], limit: int | None = None) -> Description:
-    """Read what planning needs: Parquet footers, or one pass over CSV for record boundaries.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a file turned out to hold: `schema`, None without a header, or what JSON lines show of their columns."""
 
-    `objects` come from `S3.find`; `options` is the run input's `input` object: `format` (else by suffix), `csv`
-    (delimiter, quote, columns), `types` (column to Arrow type). `limit` is the number of rows to read at most
-    (`plan.row_limit`): what lies behind it is not looked at, `Table.rows` and `Source.rows` count only rows
-    within it. Files without rows, and those behind the limit, are not among the sources.
-
-    Raises InvalidRunInput, InputNotFound, InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn.
-    """
-    form = _format(objects, options)
-    dialect = csv_files.dialect(objects, options) if form == "csv" else {}
+    file: Source
+    layout: Layout
     schema: pa.Schema | None = None
-    sources: list[Source] = []
-    layouts: list[Layout] = []
-    rows = 0
-    for item, found, layout in _described(s3, objects, form, dialect, limit):
-        if found is None:
-            continue
-        if schema is None:
-            _check_names(item, found)
-            schema, first = found, item
-        else:
-            _compare(schema, found, first=first, other=item)
-        if layout.rows:
-            sources.append(Source(item.bucket, item.key, item.etag, item.size, layout.rows))
-            layouts.append(layout)
-            rows += layout.rows
-    if schema is None or not rows:
-        raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in objects[:3])}.")
+    kinds: Kinds = field(default_factory=dict)
+
+
+def find(s3: S3, asked: Mapping[str, Any]) -> tuple[Sequence[Object | Source], "Hub | None"]:
+    """Return the files that a run input names, and the hub if that is where they are."""
+    if "dataset_id" not in asked:
+        return s3.find(asked["s3_uri"]), None
+    hub = _hub(asked)
+    files = hub.find(
+        asked["dataset_id"],
+        config=asked.get("config"),
+        split=asked.get("split", "train"),
+        revision=asked.get("revision"),
+    )
+    return files, hub
+
+
+def describe(
+    s3: S3,
+    files: Sequence[Object | Source],
+    *,
+    options: Mapping[str, Any],
+    limit: int | None = None,
+    hub: "Hub | None" = None,
+    staged: tuple[str, str] = ("", ""),
+    until: float = math.inf,
+) -> Description:
+    """Read what planning needs: Parquet footers, or one pass over a text for record boundaries and JSON types.
+
+    `files` and `hub` come from `find`; `options` is the run input's `input` object: `format` (else by suffix), `csv`
+    (delimiter, quote, …), `types` (column to Arrow type). `limit` is the number of rows to read at most
+    (`plan.row_limit`): what lies behind it is not looked at, `Table.rows` and `Source.rows` count only rows
+    within it. Files without rows, and those behind the limit, are not among the sources. Text files that are
+    compressed or not in UTF-8 are copied below `staged`, a bucket and a prefix; the sources are then the copies.
+    What is not done by the time.monotonic() `until` ends in TooLarge.
+
+    Raises InvalidRunInput, InputNotFound, InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn,
+    HubUnavailable.
+    """
+    form = _format(files, options)
+    dialect = csv_files.dialect(files, options) if form == "csv" else {}
+    started = [_source(item) for item in files]
+    found = list(_described(s3, started, form, dialect, limit, hub, staged, until))
+    found = [one for one in found if one.schema is not None or one.layout.rows]
+    rows = sum(one.layout.rows for one in found)
+    if not rows:
+        raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in started[:3])}.")
+    jsonl: dict[str, Any] = {}
+    if form in ("jsonl", "bedrock_jsonl"):
+        schema, jsonl = _json_columns(found, options.get("types") or {}, ready_made=form == "bedrock_jsonl")
+    else:
+        schema = _one_schema(found)
+    filled = [one for one in found if one.layout.rows]
     columns = [Column(field.name, str(field.type)).to_json() for field in schema]
     packed = base64.b64encode(schema.serialize().to_pybytes()).decode()
-    table = Table(format=form, rows=rows, schema=packed, columns=columns, csv=dialect)
-    return Description(table, schema, sources, layouts)
+    table = Table(format=form, rows=rows, schema=packed, columns=columns, csv=dialect, jsonl=jsonl)
+    sources = [replace(one.file, rows=one.layout.rows) for one in filled]
+    return Description(table, schema, sources, [one.layout for one in filled])
 
 
 def table_schema(table: Table) -> pa.Schema:
@@ -87,23 +129,37 @@ def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None 
     table = Table.from_json(run.table)
     schema = table_schema(table)
     names = [name for name in schema.names if columns is None or name in columns]
+    sources = [Source.from_json(source) for source in run.sources]
+    hub = _hub(run.input) if any(source.dataset for source in sources) else None
     # Rows of the table before each source.
-    before = [0, *accumulate(source["rows"] for source in run.sources)]
+    before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row
     for piece in shard.parts():
-        source = Source.from_json(run.sources[piece.source])
         row = at - before[piece.source] - piece.skip + 1
-        yield from _read_piece(s3, source, piece, table=table, schema=schema, columns=names, row=row)
+        source = sources[piece.source]
+        yield from read_piece(s3, hub, source, piece, table=table, schema=schema, columns=names, row=row)
         at += piece.rows
 
 
-def _read_piece(
-    s3: S3, source: Source, piece: Piece, *, table: Table, schema: pa.Schema, columns: Sequence[str], row: int
+def read_piece(
+    s3: S3,
+    hub: "Hub | None",
+    source: Source,
+    piece: Piece,
+    *,
+    table: Table,
+    schema: pa.Schema,
+    columns: Sequence[str],
+    row: int,
 ) -> Iterator[pa.RecordBatch]:
-    if table.format == "csv":
+    """Yield a piece's rows; `row` is the source's row (from 1) at its first byte, for messages."""
+    if table.format == "parquet":
+        fetch = _fetch(s3, hub, source)
+        batches = parquet_files.read(fetch, piece, name=source.uri, size=source.size, schema=schema, columns=columns)
+    elif table.format == "csv":
         batches = csv_files.read(s3, source, piece, schema=schema, csv_=table.csv, columns=columns, row=row)
     else:
-        batches = parquet_files.read(s3, source, piece, schema=schema, columns=columns)
+        batches = jsonl_files.read(s3, source, piece, schema=schema, jsonl=table.jsonl, columns=columns, row=row)
     planned = piece.skip + piece.rows + piece.tail
     at = 0
     for batch in batches:
@@ -119,57 +175,121 @@ def _read_piece(
 
 
 def _described(
-    s3: S3, objects: Sequence[Object], form: Format, dialect: Mapping[str, Any], limit: int | None
-) -> Iterator[tuple[Object, pa.Schema | None, Layout]]:
-    """Yield every object's schema and layout in order, up to `limit` rows."""
+    s3: S3,
+    files: Sequence[Source],
+    form: Format,
+    dialect: Mapping[str, Any],
+    limit: int | None,
+    hub: "Hub | None",
+    staged: tuple[str, str],
+    until: float,
+) -> Iterator[_Found]:
+    """Yield what every file holds, in order, up to `limit` rows."""
 
-    def one(item: Object, most: int | None) -> tuple[pa.Schema | None, Layout]:
+    def one(number: int, file: Source, most: int | None) -> _Found:
+        if form == "parquet":
+            schema, layout = parquet_files.describe(_fetch(s3, hub, file), name=file.uri, size=file.size, limit=most)
+            return _Found(file, layout, schema)
+        bucket, prefix = staged
+        copy = (bucket, f"{prefix}{number:05d}.{'csv' if form == 'csv' else 'jsonl'}")
+        terms = text_files.Terms(copy, until)
+        item = Object(file.bucket, file.key, file.etag, file.size)
         if form == "csv":
-            return csv_files.describe(s3, item, dialect, most)
-        return parquet_files.describe(s3, item, most)
+            schema, layout, stored = csv_files.describe(s3, item, dialect, most, terms)
+            return _Found(_source(stored, origin=file.uri), layout, schema)
+        kinds, layout, stored = jsonl_files.describe(s3, item, most, terms)
+        return _Found(_source(stored, origin=file.uri), layout, kinds=kinds)
 
     if limit is not None:
         # One after the other: how much of a file is wanted depends on those before it.
-        for item in objects:
-            schema, layout = one(item, limit)
-            yield item, schema, layout
-            limit -= layout.rows
+        for number, file in enumerate(files):
+            found = one(number, file, limit)
+            yield found
+            limit -= found.layout.rows
             if not limit:
                 return
         return
-    module = csv_files if form == "csv" else parquet_files
-    with ThreadPoolExecutor(module.CONCURRENT_FILES) as pool:
-        for item, (schema, layout) in zip(objects, pool.map(one, objects, repeat(None)), strict=True):
-            yield item, schema, layout
+    workers = parquet_files.CONCURRENT_FILES if form == "parquet" else text_files.CONCURRENT_FILES
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(one, count(), files, repeat(None))
 
 
-def _format(objects: Sequence[Object], options: Mapping[str, Any]) -> Format:
-    """Return the one format of all objects: as asked, else by their suffixes."""
+def _source(item: Object | Source, *, origin: str = "") -> Source:
+    if isinstance(item, Source):
+        return item
+    return Source(item.bucket, item.key, item.etag, item.size, rows=0, origin="" if origin == item.uri else origin)
+
+
+def _hub(asked: Mapping[str, Any]) -> "Hub":
+    # Imported only where it is needed: it takes as long as everything else together.
+    from bedrock_batch.adapters import hub
+
+    return hub.connect(asked.get("hf_token_secret_arn"))
+
+
+def _fetch(s3: S3, hub: "Hub | None", source: Source) -> parquet_files.Fetch:
+    """Return what fetches bytes of a Parquet file's planned version."""
+    if hub is not None:
+        return partial(hub.read, source)
+    return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)
+
+
+def _format(files: Sequence[Object | Source], options: Mapping[str, Any]) -> Format:
+    """Return the one format of all files: as asked, else by their suffixes."""
     asked: Format | None = options.get("format")
     found: dict[Format, str] = {}
-    for item in objects:
-        form = asked or _SUFFIXES.get(item.key.rpartition(".")[2].lower())
+    for item in files:
+        suffix, codec = text_files.suffixes(item.key)
+        form = asked or _SUFFIXES.get(suffix)
         if form is None:
             raise InvalidRunInput(
-                f"The name of {item.uri} does not tell its format (.csv, .tsv, .parquet). Set input.format, "
-                "or move what is not part of the table elsewhere."
+                f"The name of {item.uri} does not tell its format (.csv, .tsv, .jsonl, .ndjson, .json, .parquet; text "
+                "also with .gz or .zst). Set input.format, or move what is not part of the table elsewhere."
             )
+        if form == "parquet" and codec:
+            raise InvalidRunInput(f"{item.uri} is compressed as a whole, and Parquet is read in parts. Unpack it.")
         found.setdefault(form, item.uri)
     if len(found) > 1:
         raise InvalidRunInput(f"The input mixes formats: {' and '.join(found.values())}. Start a run for each.")
     (form,) = found
     if form == "parquet" and (options.get("csv") or options.get("types")):
-        raise InvalidRunInput("input.csv and input.types are for CSV, and the input is Parquet. Remove them.")
+        raise InvalidRunInput("input.csv and input.types are for text files, and the input is Parquet. Remove them.")
+    if form != "csv" and options.get("csv"):
+        raise InvalidRunInput("input.csv is for CSV, and the input is JSON lines. Remove it.")
     return form
 
 
-def _check_names(item: Object, schema: pa.Schema) -> None:
+def _json_columns(
+    found: Sequence[_Found], types: Mapping[str, str], *, ready_made: bool
+) -> tuple[pa.Schema, dict[str, Any]]:
+    """Return the schema of JSON lines, from what all files show together, and how to read its columns."""
+    kinds = json_types.merge(one.kinds for one in found)
+    if ready_made and BODY not in kinds:
+        raise MalformedInput(
+            f'{found[0].file.uri}: no line has a "{BODY}", which every record has in Bedrock\'s shape. '
+            'If it is a table, set input.format to "jsonl".'
+        )
+    if ready_made and BODY in types:
+        raise InvalidRunInput(f'input.types: "{BODY}" goes to the model as it stands. Remove it.')
+    columns = jsonl_files.columns(kinds, types, as_json=[BODY] if ready_made else [])
+    return columns.schema, {"as_json": columns.as_json, "typed": columns.typed}
+
+
+def _one_schema(found: Sequence[_Found]) -> pa.Schema:
+    first, *others = found
+    _check_names(first.file, first.schema)
+    for other in others:
+        _compare(first.schema, other.schema, first=first.file, other=other.file)
+    return first.schema
+
+
+def _check_names(item: Source, schema: pa.Schema) -> None:
     twice = [name for index, name in enumerate(schema.names) if name in schema.names[:index]]
     if twice:
         raise MalformedInput(f'{item.uri} has two columns named "{twice[0]}". Rename one of them.')
 
 
-def _compare(schema: pa.Schema, other_schema: pa.Schema, *, first: Object, other: Object) -> None:
+def _compare(schema: pa.Schema, other_schema: pa.Schema, *, first: Source, other: Source) -> None:
     """Raise SchemaMismatch unless names, order and types are the same."""
     for name in (*schema.names, *other_schema.names):
         here, there = (where.uri for where in ((first, other) if name in schema.names else (other, first)))

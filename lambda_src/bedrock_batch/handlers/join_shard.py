@@ -3,14 +3,19 @@
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bedrock_batch import ids
-from bedrock_batch.adapters import clients, parquet, sources
+from bedrock_batch.adapters import clients, output, sources
 from bedrock_batch.adapters.s3 import S3, Object
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
-from bedrock_batch.join import Joiner, answer_column, output_schema
-from bedrock_batch.parse import embedding_parser, text_parser, whole_lines
+from bedrock_batch.join import Joiner, answer_column, kept_columns, output_schema
+from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser, whole_lines
+from bedrock_batch.structured import Reader
+
+RECORD_ID = slice(13, 24)
+"""Where a record's id stands in a line that prepare_shard wrote: `{"recordId":"00042000017",…`."""
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -19,8 +24,8 @@ _LOG.setLevel(logging.INFO)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the shard's counts and the key of its part, as `contracts.Joined`.
 
-    The event is a shard with `skipped_key` (or null) and `jobs`, a list of `contracts.JobEnd` in the order of
-    their rounds; without jobs its rows are missing.
+    The event is a shard with `skipped_key` (or null), `jobs`, a list of `contracts.JobEnd` in the order of time
+    (without jobs its rows are missing), and `step` (or null), which says where its leftovers are written.
     """
     return join_shard(S3(clients.s3()), event).to_json()
 
@@ -28,8 +33,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     """Write the shard's part; the same raw outputs give the same bytes, so it may be done again at any time.
 
-    Memory: the shard's answers (their UTF-8, or 4 bytes a dimension and row), some 100 bytes a row, one row
-    group of output and a few blocks of 8 MB; the echoed input and the rest of the raw output pass by.
+    Memory: answers up to `held.HELD_BYTES` (when there are more, the raw outputs are read again for the rows behind),
+    some 100 bytes a row, one row group of output and a few blocks of 8 MB; the echoed input and the rest of the
+    raw output pass by.
 
     Raises:
         InputChanged: a source object is no longer the planned one.
@@ -37,41 +43,62 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     shard = Shard.from_json(event)
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     jobs = [JobEnd.from_json(job) for job in event["jobs"]]
-    joiner = Joiner(shard=shard.shard, rows=shard.rows, kind=run.kind, dimensions=run.dimensions)
+    prefix, answer_schema = run.output["prefix"], run.output.get("schema")
+    reader = Reader(answer_schema, prefix=prefix) if answer_schema else None
+    joiner = Joiner(shard=shard.shard, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):
         joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
     joiner.end(jobs)
     parse = text_parser(run.response) if run.dimensions is None else embedding_parser(run.response, run.dimensions)
-    raw_bytes = 0
-    for raw in _raw_outputs(s3, shard.bucket, jobs):
-        raw_bytes += raw.size
-        blocks = s3.stream(raw.bucket, raw.key, start=0, end=raw.size, etag=raw.etag)
-        for block in whole_lines(blocks):
-            joiner.add(parse(block))
+    raws = list(_raw_outputs(s3, shard.bucket, jobs))
 
-    prefix = run.output["prefix"]
-    table = sources.table_schema(Table.from_json(run.table))
-    schema = output_schema(table, kind=run.kind, prefix=prefix, dimensions=run.dimensions)
-    key = ids.output_key(run.run_id, shard.shard, parquet.SUFFIX)
+    def answers() -> Iterator[list[Answer | Failure | None]]:
+        for raw in raws:
+            blocks = s3.stream(raw.bucket, raw.key, start=0, end=raw.size, etag=raw.etag)
+            yield from map(parse, whole_lines(blocks))
+
+    for some in answers():
+        joiner.add(some)
+
+    table = kept_columns(sources.table_schema(Table.from_json(run.table)), run.output.get("columns"))
+    schema = output_schema(
+        table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=answer_schema
+    )
+    form = run.output["format"]
+    key = ids.output_key(run.run_id, shard.shard, form)
     with s3.writer(shard.bucket, key) as out:
-        rows = sources.read_shard(s3, run, shard)
-        parquet.write(joiner.join(rows, schema), schema, out, unique=[answer_column(run.kind, prefix)])
-    joined = joiner.joined(output_key=key, size=out.size)
+        rows = sources.read_shard(s3, run, shard, columns=table.names)
+        output.write(joiner.join(rows, schema, answers), schema, out, form=form, answer=answer_column(run.kind, prefix))
+    joined = replace(joiner.joined(output_key=key, size=out.size), jobs=len(jobs))
+    if event.get("step") is not None:
+        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), step=event["step"])
     _LOG.info(
         json.dumps(
             {
+                **joined.to_json(),
                 "message": "joined",
                 "run_id": run.run_id,
                 "jobs": [job.job_name for job in jobs],
-                "raw_bytes": raw_bytes,
+                "raw_bytes": sum(raw.size for raw in raws),
                 "foreign_lines": joiner.foreign,
                 "duplicate_lines": joiner.duplicates,
                 "broken_lines": joiner.broken,
-                **joined.to_json(),
             }
         )
     )
     return joined
+
+
+def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], *, step: int) -> Joined:
+    """Write the records of these rows as they were prepared. When that is all of them, the input file will do."""
+    if not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0):
+        return joined
+    wanted = {ids.record_id(joined.shard, row).encode() for row in rows}
+    with s3.writer(run.bucket, ids.leftovers_key(run.run_id, step, joined.shard)) as out:
+        for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, joined.shard)):
+            if line[RECORD_ID] in wanted:
+                out.write(line + b"\n")
+    return replace(joined, leftovers_step=step, leftover_bytes=out.size)
 
 
 def _raw_outputs(s3: S3, bucket: str, jobs: list[JobEnd]) -> Iterator[Object]:

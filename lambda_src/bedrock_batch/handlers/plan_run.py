@@ -4,13 +4,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from bedrock_batch import catalogue, ids, plan, prompts, requests, run_input
-from bedrock_batch.adapters import clients, sources
+import pyarrow as pa
+
+from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, rules, run_input
+from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
+from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Run
 from bedrock_batch.errors import InvalidRunInput, RunNameTaken, UnknownModel
-from bedrock_batch.join import output_schema
-from bedrock_batch.render import Renderer
+from bedrock_batch.join import kept_columns, output_schema
+from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.ready_made import renderer as renderer_of
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -21,11 +25,12 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     s3 = S3(clients.s3())
     bucket, _, key = os.environ["SETTINGS_URI"].removeprefix("s3://").partition("/")
     settings = s3.get_json(bucket, key)
-    return plan_run(s3, bucket=bucket, settings=settings, **event)
+    return plan_run(s3, clients.client("service-quotas"), bucket=bucket, settings=settings, **event)
 
 
 def plan_run(
     s3: S3,
+    service_quotas: Any,
     *,
     bucket: str,
     settings: Mapping[str, Any],
@@ -42,22 +47,25 @@ def plan_run(
     asked = run_input.validate(input)
     digest = run_input.digest(asked)
     _check_name(s3, bucket, run_id, digest)
-    family = _family(asked["model_id"], settings["models"])
-    prompt = prompts.resolve(asked, settings["prompts"], family)
-    request = requests.body_template(
-        family,
-        prompt=prompt["text"],
-        system=prompt["system"],
-        inference=asked["inference"],
-        embedding=asked["embedding"],
-    )
-    dimensions = requests.dimensions(family, asked["embedding"])
-    quotas = dict(family.quotas)
+    family = _family(asked, settings["models"])
+    warnings = rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
+    fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
+    ready_made = asked["input"].get("format") == "bedrock_jsonl"
+    prompt = None if ready_made else prompts.resolve(asked, settings["prompts"], family, fetched=fetched)
+    composed = bodies.compose(family, asked, prompt)
+    _check_response(composed)
+    if composed.max_tokens:
+        asked["inference"]["max_tokens"] = composed.max_tokens
+    quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(asked["model_id"]), family.quotas)
     max_records = asked.get("max_records_per_job")
     max_jobs = asked.get("max_num_jobs")
+    canary = asked["limits"]["canary_records"]
+    files, hub = sources.find(s3, asked)
     table = sources.describe(
         s3,
-        s3.find(asked["s3_uri"]),
+        files,
+        hub=hub,
+        staged=(bucket, ids.staged_prefix(run_id)),
         options=asked["input"],
         limit=plan.row_limit(
             limit=asked["input"].get("limit"),
@@ -65,8 +73,16 @@ def plan_run(
             max_records=min(max_records or quotas["max_records"], quotas["max_records"]),
         ),
     )
-    renderer = Renderer(request, table.schema, nulls=asked["input"]["nulls"])
-    output_schema(table.schema, kind=family.kind, prefix=asked["output"]["prefix"], dimensions=dimensions)
+    schema, media_bytes = _with_media(asked, table.schema)
+    renderer = renderer_of(table.table, composed.request, schema, nulls=asked["input"]["nulls"])
+    written = output_schema(
+        kept_columns(table.schema, asked["output"].get("columns")),
+        kind=composed.kind,
+        prefix=asked["output"]["prefix"],
+        dimensions=composed.dimensions,
+        answer_schema=asked["output"].get("schema"),
+    )
+    output.check(written, asked["output"]["format"])
     shards = plan.cut(
         table.layouts,
         bucket=bucket,
@@ -74,7 +90,10 @@ def plan_run(
         quotas=quotas,
         max_records=max_records,
         max_jobs=max_jobs,
-        record_bytes=renderer.structure_bytes,
+        # Media are not fetched for a sample; in a record they are base64.
+        expansion=media.BASE64 if "media" in asked else sampling.expansion(s3, table, renderer, hub=hub),
+        record_bytes=renderer.structure_bytes + media_bytes,
+        canary=canary,
     )
     run = Run(
         run_id=run_id,
@@ -85,13 +104,13 @@ def plan_run(
         name=settings["name"],
         model_id=asked["model_id"],
         family=family.family,
-        kind=family.kind,
+        kind=composed.kind,
         invocation_type=family.invocation_type,
         service_role_arn=settings["service_role_arn"],
         kms_key_arn=settings.get("kms_key_arn"),
-        request=request,
-        response=dict(family.response),
-        dimensions=dimensions,
+        request=composed.request,
+        response=composed.response,
+        dimensions=composed.dimensions,
         nulls=asked["input"]["nulls"],
         prompt=prompt,
         table=table.table.to_json(),
@@ -99,8 +118,12 @@ def plan_run(
         shards=len(shards),
         quotas=quotas,
         limits=asked["limits"],
-        output={"format": "parquet", **asked["output"]},
+        output=asked["output"],
         dry_run=asked["dry_run"],
+        canary=canary > 0,
+        quota_origins=origins,
+        warnings=warnings + composed.warnings,
+        media=asked.get("media"),
     )
     s3.put_lines(bucket, ids.plan_key(run_id), (shard.to_json() for shard in shards))
     s3.put_json(bucket, ids.run_key(run_id), run.to_json())
@@ -126,10 +149,29 @@ def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
         )
 
 
-def _family(model_id: str, models: list[str]) -> catalogue.Family:
+def _family(asked: Mapping[str, Any], models: list[str]) -> catalogue.Family:
+    model_id = asked["model_id"]
     if model_id not in models:
         raise UnknownModel(
             f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
             "Use one of these, or add it to the module's `models`, from which its permissions are built."
         )
-    return catalogue.resolve(model_id)
+    return catalogue.resolve(model_id, asked.get("invocation_type"))
+
+
+def _with_media(asked: Mapping[str, Any], schema: pa.Schema) -> tuple[pa.Schema, int]:
+    """Return the schema that the request's places are of, and how many bytes of media a record has on average."""
+    if "media" not in asked:
+        return schema, 0
+    media.check(asked["media"], schema, nulls=asked["input"]["nulls"])
+    # Bytes within the table are counted as the table's already.
+    size = 0 if media.holds_bytes(asked["media"], schema) else asked["media"]["average_bytes"]
+    return media.extended(schema), int(size * media.BASE64)
+
+
+def _check_response(composed: bodies.Composed) -> None:
+    """Refuse paths that the join could not follow, before there is anything to join."""
+    if composed.dimensions is None:
+        text_parser(composed.response)
+    else:
+        embedding_parser(composed.response, composed.dimensions)

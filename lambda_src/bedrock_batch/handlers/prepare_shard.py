@@ -4,12 +4,14 @@ import json
 import logging
 from typing import Any
 
-from bedrock_batch import ids
+from bedrock_batch import ids, media
 from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters.media_store import Attacher
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Prepared, Run, Shard, Table
 from bedrock_batch.errors import TooLarge
-from bedrock_batch.render import Renderer, Skipped
+from bedrock_batch.ready_made import renderer as renderer_of
+from bedrock_batch.render import Skipped
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -26,17 +28,32 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     """Write the shard's `input/` file and, where rows were refused, its `skipped/` file; both only if not empty.
 
     The estimate of input tokens is the rendered text (prompt and cells, as escaped, without JSON structure) at
-    four bytes a token. Raises TooLarge when the file passes the model's quota, and what reading raises.
-    Doing it twice writes the same bytes.
+    four bytes a token; media count as the run input says. Raises TooLarge when the file passes the model's quota,
+    and what reading raises. Doing it twice writes the same bytes.
     """
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
-    schema = sources.table_schema(Table.from_json(run.table))
-    renderer = Renderer(run.request, schema, shard=shard.shard, nulls=run.nulls, first_row=shard.first_row)
+    table = Table.from_json(run.table)
+    schema = sources.table_schema(table)
+    attacher = None
+    if run.media:
+        schema = media.extended(schema)
+        attacher = Attacher(s3, run.media, nulls=run.nulls, first_row=shard.first_row)
+    most = run.quotas["max_file_bytes"]
+    renderer = renderer_of(
+        table,
+        run.request,
+        schema,
+        shard=shard.shard,
+        nulls=run.nulls,
+        first_row=shard.first_row,
+        most_bytes=most,
+    )
     skipped: list[Skipped] = []
     rows = records = text_bytes = 0
-    most = run.quotas["max_file_bytes"]
     with s3.writer(shard.bucket, ids.input_key(run.run_id, shard.shard), empty=False) as out:
-        for batch in sources.read_shard(s3, run, shard, columns=renderer.columns):
+        columns = attacher.columns(renderer.columns) if attacher else renderer.columns
+        batches = sources.read_shard(s3, run, shard, columns=columns)
+        for batch in attacher.attach(batches) if attacher else batches:
             rendered = renderer.render(batch, rows)
             rows += batch.num_rows
             records += rendered.records
@@ -48,6 +65,10 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
                     f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1}) renders to more than "
                     f"the {most / 1e6:.0f} MB that a file may have. Lower max_records_per_job."
                 )
+    tokens = -(-text_bytes // _BYTES_PER_TOKEN)
+    if attacher and run.media:
+        skipped = attacher.explained(skipped)
+        tokens = max(0, text_bytes - attacher.bytes) // _BYTES_PER_TOKEN + attacher.items * run.media["tokens"]
     skipped_key = None
     if skipped:
         skipped_key = ids.skipped_key(run.run_id, shard.shard)
@@ -58,7 +79,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
         records=records,
         skipped=len(skipped),
         bytes=out.size,
-        input_tokens_estimate=-(-text_bytes // _BYTES_PER_TOKEN),
+        input_tokens_estimate=tokens,
         skipped_key=skipped_key,
     )
     _LOG.info(json.dumps({"message": "prepared", "run_id": run.run_id, **prepared.to_json()}))

@@ -1,0 +1,122 @@
+"""Generate the data, let every candidate do every task in turn, and print how ours compares.
+
+Every measurement is a process of its own on one core. Candidates take turns, so that a noisy neighbour hits all
+alike; of each the median counts. Speed is rows per second of processor time: on a machine of one's own that is
+the clock's.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import data
+from bench.targets import TARGETS
+from bench.tasks import TASKS, available, same
+
+FULL_ROWS = 2_200_000
+
+Measured = dict[str, dict[str, float]]
+
+
+def main() -> None:
+    options = _options()
+    check(options.folder)
+    work = data.make(options.folder, options.rows)
+    load = os.getloadavg()[0]
+    print(
+        f"\n{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}; ", end=""
+    )
+    print(f"{options.rows:,} rows, {options.repeat} turns, one core.\n")
+    missed = 0
+    for name in options.tasks:
+        task = TASKS[name]
+        candidates = [one for one in task.candidates if available(one) and one in (options.only or task.candidates)]
+        found = {one: [] for one in candidates}
+        for _ in range(options.repeat):
+            for one in candidates:
+                found[one].append(_measure(name, one, work))
+        medians = {one: _medians(runs) for one, runs in found.items()}
+        _print(name, medians, rows=task.rows(work), size=task.size(work))
+        missed += _compare(name, medians, full=options.rows >= FULL_ROWS)
+    sys.exit(1 if missed else 0)
+
+
+def check(folder: Path) -> None:
+    """Let all candidates do all tasks on a few rows: a comparison of different results would be none."""
+    work = data.make(folder, data.CHECK_ROWS)
+    for name, task in TASKS.items():
+        expected = None
+        for one, run in task.candidates.items():
+            if not available(one):
+                print(f"{one} is not installed: left out")
+                continue
+            result = task.result(run(work))
+            if expected is not None and not same(expected, result):
+                raise SystemExit(f"{name}: {one} does not give what ours gives")
+            expected = result
+
+
+def _measure(task: str, candidate: str, work: data.Workload) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.measure", task, candidate, str(work.folder), str(work.rows)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def _print(name: str, medians: Measured, *, rows: int, size: int) -> None:
+    print(f"| {name}, {rows:,} rows, {size / 1e6:,.0f} MB | rows/s | MB/s | ours is | wall s | peak MB |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for one, figures in medians.items():
+        ratio = f"{figures['cpu'] / medians['ours']['cpu']:.2f} x" if "ours" in medians and one != "ours" else ""
+        speeds = f"{rows / figures['cpu']:,.0f} | {size / 1e6 / figures['cpu']:,.0f}"
+        print(f"| {one} | {speeds} | {ratio} | {figures['wall']:.1f} | {figures['peak'] / 1e6:,.0f} |", flush=True)
+    print()
+
+
+def _compare(name: str, medians: Measured, *, full: bool) -> int:
+    """Print each target of the task with what was reached; return how many were missed."""
+    missed = 0
+    for target in TARGETS:
+        if target.task != name or not {"ours", target.against} <= medians.keys() or (target.full_only and not full):
+            continue
+        ours, other = medians["ours"], medians[target.against]
+        if target.of == "speed":
+            reached = other["cpu"] / ours["cpu"]
+            met, stretched, sign = reached >= target.value, reached >= target.stretch, ">="
+        else:
+            reached = ours["peak"] / other["peak"]
+            met, stretched, sign = reached <= target.value, reached <= target.stretch, "<="
+        verdict = ("stretch reached" if stretched else "reached") if met else "MISSED"
+        goal = f"{sign} {target.value:.2f} x, stretch {target.stretch:.2f} x"
+        print(f"- {target.of} against {target.against}: {reached:.2f} x ({goal}): {verdict}", flush=True)
+        missed += not met
+    print()
+    return missed
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000, help="rows of the table; the embedding runs have a tenth")
+    parser.add_argument("--full", action="store_true", help=f"{FULL_ROWS:,} rows, one turn")
+    parser.add_argument("--repeat", type=int, default=3, help="turns of every candidate")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
+    parser.add_argument("--only", nargs="+", metavar="CANDIDATE", help="the others are left out")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bedrock-batch-bench")
+    options = parser.parse_args()
+    if options.full:
+        options.rows, options.repeat = FULL_ROWS, 1
+    return options
+
+
+if __name__ == "__main__":
+    main()

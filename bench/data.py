@@ -1,0 +1,204 @@
+"""The data that is measured: a table of texts, and the answers Bedrock would have written to it, in a folder.
+
+Everything is made from one seed. Texts have 500 to 700 characters with quotes, line breaks, tabs, backslashes,
+accents and emoji; answers are shuffled within their file and echo their input, as Bedrock's do.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from bedrock_batch import ids
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import JobEnd, Shard
+from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.handlers.prepare_shard import prepare_shard
+from bench.local_s3 import LocalClient, NoQuotas
+
+BUCKET = "bench-bucket"
+SHARD_ROWS = 100_000
+CHECK_ROWS = 500
+"""What all candidates are compared on, and warmed up with."""
+
+DIMENSIONS = 1024
+BEFORE, AFTER = 'Judge this review of "', '".\nAnswer with {"sentiment": "positive" | "negative"} and a reason.'
+MAX_TOKENS = 300
+SETTINGS = {
+    "name": "bench",
+    "models": ["amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"],
+    "prompts": {"judge": BEFORE + "{product}" + '": {text}' + AFTER.replace("{", "{{").replace("}", "}}")},
+    "service_role_arn": "arn:aws:iam::123456789012:role/bench",
+    "kms_key_arn": None,
+}
+TEXT_RUN, VECTOR_RUN, SINGLE_RUN = RUNS = "text", "vectors", "vectors-once"
+"""The second has every vector twice, as Titan V2 answers; the third once."""
+
+_TEXT = (
+    'the screen is bright and "sharp" said my sister, who\'s hard to please \\o/ but battery life was '
+    "poor:\tgone by noon naïve façade Übergröße 東京 で買った 👍🏽 price/value fine — I'd buy it again\nor not "
+)
+_WORDS = _TEXT.split(" ")
+_PAGE = 50_000
+
+
+class Workload:
+    """Where the data of one size lies; `rows` are the table's, `vector_rows` those of the embedding runs."""
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.folder, self.rows = folder, rows
+        self.vector_rows = max(100, rows // 10)
+        self.client = LocalClient(folder / "s3")
+        self.s3 = S3(self.client)
+
+    def out(self, name: str) -> Path:
+        path = self.folder / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def path(self, key: str) -> Path:
+        return self.client.path(BUCKET, key)
+
+    def table(self, run_id: str) -> Path:
+        return self.path("in/table.parquet" if run_id == TEXT_RUN else "in/head.parquet")
+
+    def rows_of(self, run_id: str) -> int:
+        return self.rows if run_id == TEXT_RUN else self.vector_rows
+
+    def shard_rows(self, run_id: str) -> int:
+        """Return the rows of a shard: all have as many, so that SQL can number them too."""
+        rows = self.rows_of(run_id)
+        return rows // -(-rows // SHARD_ROWS)
+
+    def shards(self, run_id: str) -> list[Shard]:
+        return [Shard.from_json(line) for line in self.s3.lines(BUCKET, ids.plan_key(run_id))]
+
+    def raw(self, run_id: str) -> list[Path]:
+        return sorted(self.path(f"runs/{run_id}/raw").rglob("*.jsonl.out"))
+
+    def job(self, run_id: str, shard: int) -> JobEnd:
+        name = f"bench-{run_id}-{shard:05d}"
+        return JobEnd(job_name=name, status="Completed", raw_prefix=ids.raw_prefix(run_id, name))
+
+
+def make(folder: Path, rows: int, runs: Sequence[str] = RUNS) -> Workload:
+    """Make the data of so many rows for these runs, unless it is there already."""
+    count = -(-rows // SHARD_ROWS)
+    if rows < 100 or rows % count:
+        raise SystemExit(f"--rows {rows}: give at least 100, and above {SHARD_ROWS} a multiple of it")
+    work = Workload(folder / str(rows), rows)
+    if not work.path("in").exists():
+        _write_table(work)
+    for run_id in runs:
+        done = work.folder / f"{run_id}.done"
+        if done.exists():
+            continue
+        plan(work, run_id)
+        for shard in work.shards(run_id):
+            prepare_shard(work.s3, shard)
+            _answer(work, run_id, shard.shard)
+        done.touch()
+    return work
+
+
+def plan(work: Workload, run_id: str) -> None:
+    """Plan a run over the table, as Plan run does."""
+    text = {"model_id": "amazon.nova-lite-v1:0", "prompt_id": "judge", "inference": {"max_tokens": MAX_TOKENS}}
+    vectors = {"model_id": "amazon.titan-embed-text-v2:0", "prompt": {"text": "{text}"}}
+    key = work.table(run_id).relative_to(work.path("")).as_posix()
+    plan_run(
+        work.s3,
+        NoQuotas(),
+        bucket=BUCKET,
+        settings=SETTINGS,
+        run_id=run_id,
+        execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:bench-run:{run_id}",
+        input={"s3_uri": f"s3://{BUCKET}/{key}", **(text if run_id == TEXT_RUN else vectors)},
+    )
+
+
+def _write_table(work: Workload) -> None:
+    path = work.path("in/table.parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tables = _tables(work.rows)
+    first = next(tables)
+    pq.write_table(first.slice(0, work.vector_rows), work.path("in/head.parquet"), compression="zstd")
+    with (
+        pq.ParquetWriter(path, first.schema, compression="zstd") as parquet,
+        pa.csv.CSVWriter(work.path("in/table.csv"), first.schema) as csv,
+    ):
+        parquet.write_table(first)
+        csv.write_table(first)
+        for table in tables:
+            parquet.write_table(table)
+            csv.write_table(table)
+
+
+def _tables(rows: int) -> Iterator[pa.Table]:
+    chance = random.Random(7)
+    pieces = [" ".join(chance.choices(_WORDS, k=20)) for _ in range(2_000)]
+    for start in range(0, rows, _PAGE):
+        numbers = range(start, min(start + _PAGE, rows))
+        sizes = chance.choices(range(500, 701), k=len(numbers))
+        texts = ["\n".join(chance.choices(pieces, k=8))[:size] for size in sizes]
+        yield pa.table(
+            {
+                "id": [f"R{number:09d}" for number in numbers],
+                "product": chance.choices(['Lamp "Aura"', "Kettle", "Sèche-cheveux", "Desk, oak"], k=len(numbers)),
+                "language": chance.choices(["en", "fr", "ja"], k=len(numbers)),
+                "title": chance.choices(pieces[:500], k=len(numbers)),
+                "text": texts,
+            }
+        )
+
+
+def _answer(work: Workload, run_id: str, shard: int) -> None:
+    lines = work.path(ids.input_key(run_id, shard)).read_bytes().splitlines()
+    chance = random.Random(shard)
+    chance.shuffle(lines)
+    bodies = _texts(chance) if run_id == TEXT_RUN else _vectors(twice=run_id == VECTOR_RUN)
+    key = f"{work.job(run_id, shard).raw_prefix}abc123def456/{shard:05d}.jsonl.out"
+    work.path(key).parent.mkdir(parents=True, exist_ok=True)
+    with work.path(key).open("wb") as out:
+        for number, line in enumerate(lines):
+            # {"recordId":"00042000017","modelInput":{…}} becomes {"modelInput":{…},"modelOutput":{…},"recordId":…}
+            out.write(
+                b'{%s,"modelOutput":%s,"recordId":%s}\n' % (line[26:-1], bodies[number % len(bodies)], line[12:25])
+            )
+
+
+def _texts(chance: random.Random) -> list[bytes]:
+    return [
+        _json(
+            {
+                "output": {
+                    "message": {"role": "assistant", "content": [{"text": " ".join(chance.choices(_WORDS, k=50))}]}
+                },
+                "stopReason": "end_turn" if number % 20 else "max_tokens",
+                "usage": {"inputTokens": 150 + number % 90, "outputTokens": 60 + number % 30, "totalTokens": 240},
+                "metrics": {"latencyMs": 812},
+            }
+        )
+        for number in range(997)
+    ]
+
+
+def _vectors(*, twice: bool) -> list[bytes]:
+    chance = np.random.default_rng(7)
+    bodies = []
+    for number in range(199):
+        # As many digits as a 32-bit float needs, which is what the model writes.
+        vector = [float(str(value)) for value in chance.normal(0, 0.03, DIMENSIONS).astype(np.float32)]
+        by_type = {"embeddingsByType": {"float": vector}} if twice else {}
+        bodies.append(_json({"embedding": vector, **by_type, "inputTextTokenCount": 100 + number}))
+    return bodies
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

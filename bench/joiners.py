@@ -1,0 +1,177 @@
+"""Joining shuffled answers to their rows; every candidate writes the same table as Parquet, in input order.
+
+All write with zstd at level 1, without dictionaries where values do not repeat, and vectors uncompressed, as ours
+does: the work to be compared is the same.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_batch.handlers.join_shard import join_shard
+from bench.data import DIMENSIONS, Workload
+
+Written = list[Path]
+TEXT_COLUMNS = ("bedrock_response", "bedrock_stop_reason", "bedrock_input_tokens", "bedrock_output_tokens")
+VECTOR_COLUMNS = ("bedrock_embedding", "bedrock_input_tokens")
+
+
+def ours(work: Workload, run_id: str) -> Written:
+    written = []
+    for shard in work.shards(run_id):
+        event = {**shard.to_json(), "skipped_key": None, "jobs": [work.job(run_id, shard.shard).to_json()]}
+        written.append(work.path(join_shard(work.s3, event).output_key))
+    return written
+
+
+def json_pandas(work: Workload, run_id: str) -> Written:
+    import pandas as pd
+
+    answers = []
+    for path in work.raw(run_id):
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                record = json.loads(line)
+                answers.append((record["recordId"], *_text_answer(record["modelOutput"])))
+    table = pd.read_parquet(work.table(run_id))
+    size = work.shard_rows(run_id)
+    table["record_id"] = [f"{number // size:05d}{number % size:06d}" for number in range(len(table))]
+    found = pd.DataFrame(answers, columns=["record_id", *TEXT_COLUMNS])
+    merged = table.merge(found, on="record_id", how="left").drop(columns="record_id")
+    out = work.out("pandas.parquet")
+    merged.to_parquet(out, index=False, compression="zstd", compression_level=1)
+    return [out]
+
+
+def orjson_scatter(work: Workload, run_id: str) -> Written:
+    rows, size = work.rows_of(run_id), work.shard_rows(run_id)
+    columns: list[list[Any]] = [[None] * rows for _ in TEXT_COLUMNS]
+    for path in work.raw(run_id):
+        with path.open("rb") as file:
+            for line in file:
+                record = orjson.loads(line)
+                row = int(record["recordId"][:5]) * size + int(record["recordId"][5:])
+                for column, value in zip(columns, _text_answer(record["modelOutput"]), strict=True):
+                    column[row] = value
+    return _write(work, run_id, "orjson", dict(zip(TEXT_COLUMNS, map(pa.array, columns), strict=True)))
+
+
+def duckdb_text(work: Workload, run_id: str) -> Written:
+    return _duckdb(
+        work,
+        run_id,
+        columns="""{
+          recordId: 'VARCHAR',
+          modelOutput: 'STRUCT(output STRUCT(message STRUCT(content STRUCT("text" VARCHAR)[])), "stopReason" VARCHAR,
+                               usage STRUCT("inputTokens" BIGINT, "outputTokens" BIGINT))'
+        }""",
+        select="""
+          array_to_string(list_transform(a.modelOutput.output.message.content, lambda x: x.text), '')
+            AS bedrock_response,
+          a.modelOutput.stopReason AS bedrock_stop_reason,
+          a.modelOutput.usage.inputTokens AS bedrock_input_tokens,
+          a.modelOutput.usage.outputTokens AS bedrock_output_tokens
+        """,
+        codec="zstd",
+    )
+
+
+def orjson_numpy(work: Workload, run_id: str) -> Written:
+    rows, size = work.rows_of(run_id), work.shard_rows(run_id)
+    vectors = np.empty((rows, DIMENSIONS), np.float32)
+    tokens = np.empty(rows, np.int64)
+    for path in work.raw(run_id):
+        with path.open("rb") as file:
+            for line in file:
+                record = orjson.loads(line)
+                row = int(record["recordId"][:5]) * size + int(record["recordId"][5:])
+                vectors[row] = record["modelOutput"]["embedding"]
+                tokens[row] = record["modelOutput"]["inputTextTokenCount"]
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIMENSIONS)
+    return _write(work, run_id, "numpy", dict(zip(VECTOR_COLUMNS, (column, pa.array(tokens)), strict=True)))
+
+
+def duckdb_vectors(work: Workload, run_id: str) -> Written:
+    return _duckdb(
+        work,
+        run_id,
+        columns="""{
+          recordId: 'VARCHAR',
+          modelOutput: 'STRUCT(embedding FLOAT[], "inputTextTokenCount" BIGINT)'
+        }""",
+        select="""
+          a.modelOutput.embedding AS bedrock_embedding,
+          a.modelOutput.inputTextTokenCount AS bedrock_input_tokens
+        """,
+        codec="uncompressed",
+    )
+
+
+def _text_answer(output: dict[str, Any]) -> tuple[str, str, int, int]:
+    text = "".join(block["text"] for block in output["output"]["message"]["content"])
+    usage = output["usage"]
+    return text, output["stopReason"], usage["inputTokens"], usage["outputTokens"]
+
+
+def _write(work: Workload, run_id: str, name: str, answers: dict[str, pa.Array]) -> Written:
+    table = pq.read_table(work.table(run_id))
+    for column, values in answers.items():
+        table = table.append_column(column, values)
+    vectors = "bedrock_embedding.list.element"
+    leaves = [name for name in table.column_names if name != "bedrock_embedding"]
+    codecs = dict.fromkeys(leaves, "zstd") | ({vectors: "none"} if "bedrock_embedding" in answers else {})
+    out = work.out(f"{name}.parquet")
+    pq.write_table(
+        table,
+        out,
+        compression=codecs,
+        compression_level=dict.fromkeys(leaves, 1),
+        use_dictionary=["product", "language", "bedrock_stop_reason"],
+    )
+    return [out]
+
+
+def _duckdb(work: Workload, run_id: str, *, columns: str, select: str, codec: str) -> Written:
+    import duckdb
+
+    out = work.out("duckdb.parquet")
+    size = work.shard_rows(run_id)
+    raw = [str(path) for path in work.raw(run_id)]
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute(
+        f"""
+        COPY (
+          SELECT t.* EXCLUDE (file_row_number), {select}
+          FROM read_parquet('{work.table(run_id)}', file_row_number = true) t
+          LEFT JOIN read_json({raw}, format = 'newline_delimited', columns = {columns},
+                              maximum_object_size = 16777216) a
+          ON a.recordId = printf('%05d%06d', file_row_number // {size}, file_row_number % {size})
+          ORDER BY file_row_number
+        ) TO '{out}' (FORMAT parquet, COMPRESSION {codec} {", COMPRESSION_LEVEL 1" if codec == "zstd" else ""})
+        """
+    )
+    return [out]
+
+
+def table(paths: Written, answers: tuple[str, ...]) -> pa.Table:
+    """Return what was written, in the same types whoever wrote it: for comparison, not for measurement."""
+    whole = pa.concat_tables([pq.read_table(path) for path in paths])
+    names = [*(name for name in whole.column_names if not name.startswith("bedrock_")), *answers]
+    kinds = {"bedrock_embedding": pa.list_(pa.float32())} | {name: pa.int64() for name in names if "tokens" in name}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+    return whole.select(names).cast(schema).combine_chunks()
+
+
+def of(run_id: str, candidates: dict[str, Callable[[Workload, str], Written]]) -> dict[str, Any]:
+    return {name: functools.partial(candidate, run_id=run_id) for name, candidate in candidates.items()}
+
+
+TEXT = {"ours": ours, "json + pandas": json_pandas, "orjson": orjson_scatter, "duckdb": duckdb_text}
+VECTORS = {"ours": ours, "orjson + numpy": orjson_numpy, "duckdb": duckdb_vectors}

@@ -1,0 +1,31 @@
+"""What the data path is to reach: ratios within one run of the bench, on one core."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Ours against a candidate of a task: `at_least` so many times its speed, or `at_most` that part of its memory."""
+
+    task: str
+    against: str
+    of: Literal["speed", "memory"]
+    value: float
+    stretch: float
+    full_only: bool = False
+
+
+TARGETS = (
+    Target("render", "json", "speed", 3.5, 5),
+    Target("render", "duckdb", "speed", 0.95, 1.3),
+    # A streaming renderer needs the same at any size, so the more rows, the smaller its share.
+    Target("render", "duckdb", "memory", 1 / 4, 1 / 8, full_only=True),
+    Target("join text", "json + pandas", "speed", 2.5, 4),
+    Target("join text", "duckdb", "speed", 0.9, 1.3),
+    Target("join text", "duckdb", "memory", 2 / 3, 1 / 3),
+    Target("join text", "json + pandas", "memory", 1 / 2, 1 / 4),
+    Target("join vectors", "orjson + numpy", "speed", 2.5, 3.6),
+    Target("join vectors, once", "orjson + numpy", "speed", 2.5, 3.6),
+    Target("plan csv", "csv module", "speed", 5, 9),
+)

@@ -1,0 +1,60 @@
+"""The tasks and their candidates."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench import joiners, planners, renderers
+from bench.data import SINGLE_RUN, TEXT_RUN, VECTOR_RUN, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`candidates` do the same work; `result` turns what one returns into what must be equal for all.
+
+    `rows` and `size` say how much work it is: rows, and bytes of what is written (rendering) or read (the rest).
+    """
+
+    candidates: dict[str, Callable[[Workload], Any]]
+    result: Callable[[Any], Any]
+    rows: Callable[[Workload], int]
+    size: Callable[[Workload], int]
+
+
+def _join(run_id: str, candidates: Any, answers: tuple[str, ...]) -> Task:
+    return Task(
+        candidates=joiners.of(run_id, candidates),
+        result=lambda written: joiners.table(written, answers),
+        rows=lambda work: work.rows_of(run_id),
+        size=lambda work: sum(path.stat().st_size for path in work.raw(run_id)),
+    )
+
+
+TASKS: dict[str, Task] = {
+    "render": Task(
+        candidates=renderers.CANDIDATES,
+        result=renderers.records,
+        rows=lambda work: work.rows,
+        size=lambda work: sum(path.stat().st_size for path in work.path(f"runs/{TEXT_RUN}/input").iterdir()),
+    ),
+    "join text": _join(TEXT_RUN, joiners.TEXT, joiners.TEXT_COLUMNS),
+    "join vectors": _join(VECTOR_RUN, joiners.VECTORS, joiners.VECTOR_COLUMNS),
+    "join vectors, once": _join(SINGLE_RUN, joiners.VECTORS, joiners.VECTOR_COLUMNS),
+    "plan csv": Task(
+        candidates=planners.CANDIDATES,
+        result=lambda rows: rows,
+        rows=lambda work: work.rows,
+        size=lambda work: work.path(planners.KEY).stat().st_size,
+    ),
+}
+
+
+def available(candidate: str) -> bool:
+    """Tell whether the library that a candidate is named after is installed."""
+    return all(importlib.util.find_spec(name) for name in ("duckdb", "pandas") if name in candidate)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two results are equal."""
+    return bool(one.equals(other)) if hasattr(one, "equals") else bool(one == other)

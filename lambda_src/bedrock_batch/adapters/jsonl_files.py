@@ -1,0 +1,193 @@
+"""JSON lines on S3: where the rows begin and what their columns hold, and rows as Arrow.
+
+Every key of any row is a column. Its type holds every value exactly (see `json_types`), or it holds the values' JSON
+text, as it stands in the file; a missing key is null. Lines end in a line feed; blank lines are no rows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bedrock_batch import json_types
+from bedrock_batch.adapters import declared, text_files
+from bedrock_batch.adapters.s3 import S3, Object
+from bedrock_batch.adapters.text_files import BOM, Terms
+from bedrock_batch.boundaries import Marks
+from bedrock_batch.contracts import Piece, Source
+from bedrock_batch.errors import MalformedInput, MissingColumn
+from bedrock_batch.json_types import Kinds
+from bedrock_batch.plan import Layout
+
+_BLOCK_BYTES = 2 << 20
+"""Decoded at once: some ten times this is in memory, as Python's objects."""
+
+_NULL = msgspec.Raw(b"null")
+
+
+def describe(s3: S3, item: Object, limit: int | None, terms: Terms) -> tuple[Kinds, Layout, Object]:
+    """Decode a file once: what its columns hold, and where its first `limit` rows begin.
+
+    The object returned is the one to read: this, or its plain copy (`text_files.reading`).
+    """
+    kinds: Kinds = {}
+    marks = Marks()
+    rows = at = end = 0
+    with text_files.reading(s3, item, encoding="utf-8", terms=terms) as text:
+        for block in text_files.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=item.uri):
+            skip = len(BOM) if not at and block.startswith(BOM) else 0
+            lines, starts = _lines(block[skip:], at + skip)
+            if limit is not None:
+                lines, starts = lines[: limit - rows], starts[: limit - rows]
+            try:
+                json_types.add(kinds, _decoded(item.uri, lines, json_types.decode, rows + 1))
+            except MalformedInput as err:
+                raise err if str(err).startswith(item.uri) else MalformedInput(f"{item.uri}: {err}") from None
+            marks.add(starts, rows)
+            rows += len(lines)
+            at += len(block)
+            if lines:
+                # The last line may have no line feed.
+                end = min(int(starts[-1]) + len(lines[-1]) + 1, at)
+            if rows == limit:
+                break
+    rows_at, bytes_at = marks.all()
+    return kinds, Layout(np.append(rows_at, rows), np.append(bytes_at, end), "bytes"), text.stored
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of all files together; `as_json` names those that hold JSON text, `typed` the declared ones."""
+
+    schema: pa.Schema
+    as_json: list[str]
+    typed: list[str]
+
+
+def columns(kinds: Kinds, types: Mapping[str, str], *, as_json: Sequence[str] = ()) -> Columns:
+    """Return the columns' types: as declared, else as found. Those `as_json` hold JSON text whatever was found.
+
+    Raises MissingColumn for a declared column that no row has, InvalidRunInput for a type that is none.
+    """
+    fields = []
+    text = []
+    for name, seen in kinds.items():
+        kind = None if name in as_json else json_types.arrow_type(seen)
+        if name in types:
+            kind = declared.arrow_type(name, types[name])
+        elif kind is None:
+            text.append(name)
+        fields.append((name, kind or pa.string()))
+    for name in types:
+        if name not in kinds:
+            raise MissingColumn(f'input.types names a column "{name}", and no row has it. Columns: {", ".join(kinds)}.')
+    return Columns(pa.schema(fields), text, list(types))
+
+
+def read(
+    s3: S3,
+    source: Source,
+    piece: Piece,
+    *,
+    schema: pa.Schema,
+    jsonl: Mapping[str, Any],
+    columns: Sequence[str],
+    row: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield all rows between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
+
+    `jsonl` holds `as_json` and `typed`, as `Columns` does; `row` is the source's row (from 1) of the first.
+    """
+    wanted = pa.schema([schema.field(name) for name in columns])
+    readers = [_Cells(field, jsonl) for field in wanted]
+    names = [f"f{index}" for index in range(len(readers))]
+    line_type = msgspec.defstruct(
+        "Line",
+        [(name, reader.kind, reader.absent) for name, reader in zip(names, readers, strict=True)],
+        rename=dict(zip(names, columns, strict=True)),
+        gc=False,
+    )
+    decode = msgspec.json.Decoder(line_type).decode
+    chunks = s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
+    with closing(chunks):
+        for block in text_files.blocks(chunks, _last_end, size=_BLOCK_BYTES, name=source.uri):
+            lines, _ = _lines(block, 0)
+            found = _decoded(source.uri, lines, decode, row)
+            cells = [
+                reader.array(source, [getattr(line, name) for line in found], row)
+                for name, reader in zip(names, readers, strict=True)
+            ]
+            yield _batch(cells, wanted, len(found))
+            row += len(found)
+
+
+class _Cells:
+    """How the cells of one column are decoded: `kind` is the type for msgspec, `absent` stands for a missing key."""
+
+    def __init__(self, field: pa.Field, jsonl: Mapping[str, Any]) -> None:
+        self._field = field
+        self._typed = field.name in jsonl["typed"]
+        raw = self._typed or field.name in jsonl["as_json"]
+        kinds = {pa.string(): str, pa.bool_(): bool, pa.int64(): int, pa.float64(): float}
+        self.kind: Any = msgspec.Raw if raw else kinds[field.type] | None
+        self.absent = _NULL if raw else None
+
+    def array(self, source: Source, values: list[Any], row: int) -> pa.Array:
+        if self.kind is not msgspec.Raw:
+            return pa.array(values, self._field.type)
+        texts = [None if value == _NULL else bytes(value) for value in values]
+        if not self._typed:
+            return pa.array(texts, pa.string())
+        # A text is its characters, any other value its JSON text.
+        plain = [msgspec.json.decode(text) if text and text[:1] == b'"' else text for text in texts]
+        return declared.cast(source, pa.array(plain, pa.string()), self._field, row)
+
+
+def _batch(cells: list[pa.Array], schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    if cells:
+        return pa.RecordBatch.from_arrays(cells, schema=schema)
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], row: int) -> list[Any]:
+    """Decode every line; `row` is the first one's, for the MalformedInput that names a bad one."""
+    found: list[Any] = []
+    try:
+        # Filled in place, so that its length tells which line failed.
+        found.extend(map(decode, lines))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as err:
+        bad = lines[len(found)]
+        what = f"is no JSON object ({err})"
+        if isinstance(err, UnicodeError):
+            what = "is not UTF-8"
+        elif isinstance(err, RecursionError):
+            what = "is nested too deeply"
+        hint = "One object a line; NaN and Infinity are no JSON."
+        if bad.lstrip()[:1] == b"[":
+            hint = "The file looks like one JSON array: write its items one a line."
+        message = f"{name}: row {row + len(found)} {what}. {hint} (Rows are counted from 1, without blank lines.)"
+        raise MalformedInput(message) from None
+    return found
+
+
+def _lines(block: bytes, at: int) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """Return the lines that are not blank, and where they start; `at` is where the block does."""
+    lines = block.split(b"\n")
+    ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1)
+    starts = np.concatenate([[0], ends[:-1]]) + at
+    # Most often only the rest behind the last line feed is blank.
+    if not lines[-1]:
+        lines, starts = lines[:-1], starts[:-1]
+    if all(lines) and not any(map(bytes.isspace, lines)):
+        return lines, starts
+    filled = [index for index, line in enumerate(lines) if line and not line.isspace()]
+    return [lines[index] for index in filled], starts[filled]
+
+
+def _last_end(data: bytes) -> int:
+    return data.rfind(b"\n") + 1

@@ -1,0 +1,65 @@
+"""The account's quotas for batch inference, from Service Quotas, found by their names: their codes change."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+_LOG = logging.getLogger(__name__)
+
+_GIGABYTE = 10**9
+_NAMES = {
+    "minimum number of records per batch inference job for {}": ("min_records", 1),
+    "records per batch inference job for {}": ("max_records", 1),
+    # A job of ours reads one file.
+    "records per input file per batch inference job for {}": ("max_records", 1),
+    "batch inference input file size for {}": ("max_file_bytes", _GIGABYTE),
+    "batch inference job size for {}": ("max_job_bytes", _GIGABYTE),
+    "sum of in-progress and submitted batch inference jobs using a base model for {}": ("concurrent_jobs", 1),
+}
+
+
+def applied(client: Any, label: str | None, catalogue: Mapping[str, int]) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the quotas of the model that quota names call `label`, and where each was found.
+
+    The account's applied value goes before AWS's default, and the default before the catalogue's figure. Without
+    the label or the permission all are the catalogue's; what is missing in Service Quotas is too.
+    """
+    values, origins = dict(catalogue), dict.fromkeys(catalogue, "catalogue")
+    if label is None:
+        return values, origins
+    for origin, operation in (("default", "list_aws_default_service_quotas"), ("applied", "list_service_quotas")):
+        try:
+            found = _found(client, operation, label)
+        except (ClientError, BotoCoreError) as err:
+            # A run is not to fail for want of a look-up: the catalogue has AWS's documented figures.
+            _LOG.warning(json.dumps({"message": "quotas are not looked up", "operation": operation, "why": str(err)}))
+            continue
+        for quota, value in found.items():
+            values[quota], origins[quota] = value, origin
+    return values, origins
+
+
+def _found(client: Any, operation: str, label: str) -> dict[str, int]:
+    wanted = {_plain(name.format(label)): quota for name, quota in _NAMES.items()}
+    found: dict[str, int] = {}
+    for name, value in _quotas(client, operation):
+        if (quota := wanted.get(_plain(name))) is not None:
+            key, unit = quota
+            # Of two limits on the same thing the lower counts.
+            found[key] = min(int(value * unit), found.get(key, int(value * unit)))
+    return found
+
+
+def _quotas(client: Any, operation: str) -> Iterator[tuple[str, float]]:
+    for page in client.get_paginator(operation).paginate(ServiceCode="bedrock"):
+        for quota in page["Quotas"]:
+            yield quota["QuotaName"], quota["Value"]
+
+
+def _plain(name: str) -> str:
+    """Return a quota's name without what AWS writes now this way, now that: case, `(in GB)`, a final stop."""
+    return re.sub(r"\s+", " ", name.casefold().replace("(in gb)", " ")).strip().removesuffix(".").strip()

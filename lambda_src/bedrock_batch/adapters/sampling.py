@@ -1,0 +1,53 @@
+"""How large records become, measured on a few rows before shards are cut.
+
+A file does not tell: JSON escapes make text longer, columns that the prompt does not use make no difference, and
+Parquet stores a text that repeats once, although every record has it.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bedrock_batch.adapters import sources
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.ready_made import Renders
+
+if TYPE_CHECKING:
+    from bedrock_batch.adapters.hub import Hub
+
+_PLACES = 8
+_ROWS = 256
+_RESERVE = 1.25
+"""The samples will hardly have met the largest rows."""
+
+UNKNOWN = 1.2
+"""What is assumed where no sampled row makes a record."""
+
+
+def expansion(s3: S3, found: sources.Description, renderer: Renders, *, hub: "Hub | None" = None) -> float:
+    """Return how many bytes of a record's cells to expect for each byte of its source, for `plan.cut`.
+
+    The largest of what places all over the table show, with some reserve; the same table gives the same figure.
+    Raises what reading and rendering these rows raises: bad rows among them end the run here.
+    """
+    starts = np.cumsum([0, *(layout.rows for layout in found.layouts)])
+    ratios = []
+    for first in np.unique(np.linspace(0, starts[-1], _PLACES, endpoint=False, dtype=np.int64)).tolist():
+        number = int(np.searchsorted(starts, first, side="right")) - 1
+        layout, source = found.layouts[number], found.sources[number]
+        low = first - int(starts[number])
+        high = min(low + _ROWS, layout.rows)
+        piece = layout.piece(number, low, high)
+        batches = sources.read_piece(
+            s3, hub, source, piece, table=found.table, schema=found.schema, columns=renderer.columns, row=low + 1
+        )
+        records = size = 0
+        for batch in batches:
+            rendered = renderer.render(batch, first)
+            first += batch.num_rows
+            records += rendered.records
+            size += len(rendered.data) - rendered.records * renderer.structure_bytes
+        before, after = np.interp([low, high], layout.rows_at, layout.bytes_at).tolist()
+        if records and after > before:
+            ratios.append(size / records * (high - low) / (after - before))
+    return max(ratios, default=UNKNOWN / _RESERVE) * _RESERVE

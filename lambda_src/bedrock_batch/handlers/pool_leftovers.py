@@ -1,0 +1,41 @@
+"""Pool leftovers: write the input file of a job that answers the leftovers of many shards."""
+
+import json
+import logging
+from typing import Any
+
+from bedrock_batch.adapters import clients
+from bedrock_batch.adapters.parts import read_parts
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Part, Run
+from bedrock_batch.errors import TooLarge
+
+_LOG = logging.getLogger(__name__)
+_LOG.setLevel(logging.INFO)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, int]:
+    """Return the number of records and bytes written; the event is the `pool` of a line of `jobs-*.jsonl`."""
+    return pool_leftovers(S3(clients.s3()), event)
+
+
+def pool_leftovers(s3: S3, event: dict[str, Any]) -> dict[str, int]:
+    """Write the lines of the parts one after the other. Record ids stay: the join goes by them.
+
+    Raises:
+        PoolIncomplete: a leftovers file is not the planned one.
+        TooLarge: the file passes the model's quota.
+    """
+    bucket = event["bucket"]
+    run = Run.from_json(s3.get_json(bucket, event["run_key"]))
+    most = run.quotas["max_file_bytes"]
+    records = 0
+    with s3.writer(bucket, event["input_key"]) as out:
+        for line in read_parts(s3, bucket, run.run_id, map(Part.from_json, event["parts"])):
+            out.write(line + b"\n")
+            records += 1
+            if out.size > most:
+                raise TooLarge(f"{event['input_key']} would have more than the {most / 1e6:.0f} MB of a file.")
+    pooled = {"records": records, "bytes": out.size}
+    _LOG.info(json.dumps({"message": "pooled", "run_id": run.run_id, "input_key": event["input_key"], **pooled}))
+    return pooled

@@ -1,0 +1,84 @@
+"""The answers of a shard that are held at a time: those of a window of its rows.
+
+A shard's answers may be more than a function's memory. What does not fit is let go, and the raw outputs are read
+once more when its rows' turn comes. Most shards fit at once.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bedrock_batch.arrays import Vector
+
+HELD_BYTES = 512_000_000
+"""Beside them stand one row group of output and what is on its way in and out: some 600 MB in all."""
+
+_TEXT_OVERHEAD = 41
+"""What a text takes besides its bytes: the object's head, and its place in the list."""
+
+
+class Texts:
+    """Texts of rows [start, stop), as bytes rather than str: a str takes up to four bytes a character."""
+
+    def __init__(self, rows: int) -> None:
+        self.start, self.stop = 0, rows
+        self._most = rows
+        self._texts: list[bytes | None] = [None] * rows
+        self._bytes = 0
+
+    def move(self, start: int, rows: int) -> None:
+        """Hold the rows from `start` on instead; `rows` is where the shard ends."""
+        self.start, self.stop = start, min(start + self._most, rows)
+        self._texts = [None] * (self.stop - start)
+        self._bytes = 0
+
+    def put(self, row: int, value: Any) -> None:
+        """Hold the answer of a row of the window; the first one stays."""
+        if not self.start <= row < self.stop or self._texts[row - self.start] is not None:
+            return
+        self._texts[row - self.start] = value
+        self._bytes += len(value) + _TEXT_OVERHEAD
+        while self._bytes > HELD_BYTES and self.stop - self.start > 1:
+            self._most = (self.stop - self.start) // 2
+            self.stop = self.start + self._most
+            del self._texts[self._most :]
+            self._bytes = sum(len(text) + _TEXT_OVERHEAD for text in self._texts if text is not None)
+
+    def get(self, row: int) -> bytes | None:
+        return self._texts[row - self.start]
+
+    def column(self, start: int, stop: int) -> pa.Array:
+        return pa.array(self._texts[start - self.start : stop - self.start], pa.string())
+
+
+class Vectors:
+    """Vectors of rows [start, stop), in one array that takes up memory only where it is filled."""
+
+    def __init__(self, rows: int, dimensions: int) -> None:
+        self._most, self._dimensions = max(1, HELD_BYTES // max(1, 4 * dimensions)), dimensions
+        self.move(0, rows)
+
+    def move(self, start: int, rows: int) -> None:
+        """Hold the rows from `start` on instead; `rows` is where the shard ends."""
+        self.start, self.stop = start, min(start + self._most, rows)
+        # The old array first: there is no room for both.
+        self._vectors: Vector = np.zeros((0, self._dimensions), np.float32)
+        self._vectors = np.zeros((self.stop - start, self._dimensions), np.float32)
+        self._present: npt.NDArray[np.bool_] = np.zeros(self.stop - start, np.bool_)
+
+    def put(self, row: int, value: Any) -> None:
+        """Hold the answer of a row of the window; the first one stays."""
+        place = row - self.start
+        if not self.start <= row < self.stop or self._present[place]:
+            return
+        self._vectors[place] = value
+        self._present[place] = True
+
+    def column(self, start: int, stop: int) -> pa.Array:
+        places = slice(start - self.start, stop - self.start)
+        # A copy: a view would keep the whole window, while its rows wait to be written.
+        floats = pa.array(self._vectors[places].flatten())
+        type_ = pa.list_(pa.field("element", pa.float32()), self._dimensions)
+        return pa.FixedSizeListArray.from_arrays(floats, type=type_, mask=pa.array(~self._present[places]))

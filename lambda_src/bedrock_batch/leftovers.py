@@ -1,0 +1,149 @@
+"""Decide what becomes of the records that have no answer yet, and pool them into legal jobs.
+
+This is the only place that decides how a run goes on. Every turn joins what changed, starts a round, answers on
+demand or finishes; rounds and on-demand passes are bounded and a join makes its shard known, so it always ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any, Literal
+
+from bedrock_batch.contracts import JobEnd, Joined, Part
+from bedrock_batch.errors import CanaryFailed
+
+Next = Literal["run_jobs", "answer", "join", "finish"]
+
+MAX_PARTS = 2_000
+"""So many shards feed one pooled job: its line must fit the 256 KB that a state machine carries."""
+
+_MARGIN = 0.9
+"""How full a pooled file may be by estimate: of a shard that two jobs share, only the whole size is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a shard is: its prepared records and bytes, the jobs that have ended, and what its last join said.
+
+    `ends` are in the order of time; an on-demand pass counts as a job.
+    """
+
+    shard: int
+    records: int
+    bytes: int
+    ends: tuple[JobEnd, ...] = ()
+    joined: Joined | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether a job has ended that the last join did not know."""
+        return len(self.ends) > (self.joined.jobs if self.joined else 0)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether no job had its records yet."""
+        return bool(self.records) and not self.ends
+
+    @property
+    def leftovers(self) -> int:
+        """How many records may still get an answer, as far as the last join knows."""
+        return self.joined.leftovers if self.joined else self.records
+
+    @property
+    def leftover_bytes(self) -> int:
+        return self.bytes if self.leftovers_step is None else self.joined.leftover_bytes if self.joined else 0
+
+    @property
+    def leftovers_step(self) -> int | None:
+        return self.joined.leftovers_step if self.joined else None
+
+
+def decide(
+    standings: Sequence[Standing], *, rounds: int, tail_done: bool, min_records: int, limits: Mapping[str, Any]
+) -> Next:
+    """Return what a run does next; `rounds` have been started so far, the first one counted.
+
+    A record that no job has had yet gets its round whatever `max_rounds` says: that limits repetitions.
+    """
+    if any(standing.stale for standing in standings):
+        return "join"
+    left = sum(standing.leftovers for standing in standings)
+    if left >= min_records:
+        if rounds <= limits["max_rounds"] or any(standing.unsent for standing in standings):
+            return "run_jobs"
+    elif left and limits["on_demand_tail"] and not tail_done:
+        return "answer"
+    return "join" if any(standing.joined is None for standing in standings) else "finish"
+
+
+def whole_shards(standings: Sequence[Standing], *, min_records: int) -> list[int]:
+    """Return the shards that get a job of their own: those that no job had yet, and large enough for one."""
+    return [standing.shard for standing in standings if standing.unsent and standing.records >= min_records]
+
+
+def pool(standings: Sequence[Standing], *, min_records: int, max_records: int, max_bytes: int) -> list[list[Part]]:
+    """Return the parts of each pooled job: all leftovers, each once, in order, in few jobs of equal size.
+
+    None when they are too few for one job. A job has more than `max_records` or `max_bytes` only if more jobs
+    would have less than `min_records` each.
+    """
+    left = [standing for standing in standings if standing.leftovers]
+    total = sum(standing.leftovers for standing in left)
+    highest = total // min_records
+    if not highest:
+        return []
+    sizes = {standing.shard: standing.leftover_bytes / standing.leftovers for standing in left}
+    count = min(-(-total // max_records), highest)
+    while True:
+        jobs = slices(left, [total * number // count for number in range(count + 1)])
+        if count == highest or all(_fits(job, sizes, max_bytes * _MARGIN) for job in jobs):
+            return jobs
+        count = min(highest, count + 1 + count // 8)
+
+
+def _fits(parts: Sequence[Part], sizes: Mapping[int, float], max_bytes: float) -> bool:
+    size = sum((part.stop - part.start) * sizes[part.shard] for part in parts)
+    return size <= max_bytes and len(parts) <= MAX_PARTS
+
+
+def chunks(standings: Sequence[Standing], *, records: int) -> list[list[Part]]:
+    """Return all leftovers in order, cut into chunks of so many records to answer on demand."""
+    total = sum(standing.leftovers for standing in standings)
+    return slices(standings, [*range(0, total, records), total])
+
+
+def slices(standings: Sequence[Standing], edges: Sequence[int]) -> list[list[Part]]:
+    """Return the parts between each two edges, which count leftovers over all shards from 0 to their number."""
+    starts = [0, *accumulate(standing.leftovers for standing in standings)]
+    found: list[list[Part]] = []
+    at = 0
+    for low, high in pairwise(edges):
+        parts: list[Part] = []
+        while low < high:
+            while starts[at + 1] <= low:
+                at += 1
+            stop = min(high, starts[at + 1])
+            parts.append(Part(standings[at].shard, low - starts[at], stop - starts[at], standings[at].leftovers_step))
+            low = stop
+        found.append(parts)
+    return found
+
+
+def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> None:
+    """Refuse to go on when the first rows show that the rest would fail. Leftovers may still be answered.
+
+    Raises:
+        CanaryFailed: with the numbers and the most frequent errors.
+    """
+    if canary.joined is None or not canary.records:
+        return
+    joined = canary.joined
+    answered = joined.outcomes.get("succeeded", 0) + joined.outcomes.get("truncated", 0)
+    failures = canary.records - answered - joined.leftovers
+    if answered and failures * 100 <= tolerated_failure_percentage * canary.records:
+        return
+    codes = ", ".join(f"{code} ({count} rows)" for code, count in joined.errors.items())
+    raise CanaryFailed(
+        f"Of the first {canary.records} records {answered} were answered, so no batch job was started. "
+        f"Their errors are in {joined.output_key}: {codes}."
+    )

@@ -1,0 +1,118 @@
+"""Write down what a run does next: the lines of `jobs-*.jsonl`, `answers-*.jsonl` and `joins-*.jsonl`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bedrock_batch import ids
+from bedrock_batch.contracts import Part, Run, Shard
+from bedrock_batch.leftovers import Standing, chunks, pool, whole_shards
+from bedrock_batch.requests import create_job
+
+CHUNK_RECORDS = 10
+"""So many records are answered on demand by one call of the function, one after the other."""
+
+
+def join_event(
+    shard: Shard, *, skipped_key: str | None, jobs: Iterable[Mapping[str, Any]], step: int | None
+) -> dict[str, Any]:
+    """Return the event that joins a shard; with a `step` its leftovers are written too."""
+    return shard.to_json() | {"skipped_key": skipped_key, "jobs": list(jobs), "step": step}
+
+
+def job_lines(
+    run: Run,
+    shards: Iterable[Shard],
+    standings: Sequence[Standing],
+    skipped_keys: Mapping[int, str | None],
+    *,
+    round_: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a round: a job for each large shard that none had yet, then the pooled jobs.
+
+    The child of a shard's own job joins the shard at once (`join`); pooled jobs (`pool`) are joined later.
+    """
+    whole = set(whole_shards(standings, min_records=run.quotas["min_records"]))
+    by_shard = {standing.shard: standing for standing in standings}
+    for shard in shards:
+        if shard.shard not in whole:
+            continue
+        join = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=(), step=0)
+        input_key = ids.input_key(run.run_id, shard.shard)
+        records = by_shard[shard.shard].records
+        yield _job(run, round_, shard.shard, records=records, input_key=input_key) | {"join": join}
+    rest = [standing for standing in standings if standing.shard not in whole]
+    for number, parts in enumerate(_pooled(run, rest)):
+        # Behind the numbers of shards, so that no name of the round is taken twice.
+        number += run.shards if whole else 0
+        records = sum(part.stop - part.start for part in parts)
+        input_key = ids.pooled_key(run.run_id, round_, number)
+        event = {
+            "bucket": run.bucket,
+            "run_key": ids.run_key(run.run_id),
+            "input_key": input_key,
+            "parts": [part.to_json() for part in parts],
+        }
+        yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": event}
+
+
+def _pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
+    asked = run.input.get("max_records_per_job") or run.quotas["max_records"]
+    return pool(
+        standings,
+        min_records=run.quotas["min_records"],
+        max_records=min(asked, run.quotas["max_records"]),
+        max_bytes=run.quotas["max_file_bytes"],
+    )
+
+
+def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) -> dict[str, Any]:
+    job_name = ids.job_name(
+        name=run.name,
+        label=run.input.get("job_name_prefix", ""),
+        execution_arn=run.execution_arn,
+        round_=round_,
+        number=number,
+    )
+    return {
+        "run_id": run.run_id,
+        "job_name": job_name,
+        "round": round_,
+        "number": number,
+        "records": records,
+        "check_seconds": run.limits["check_seconds"],
+        "raw_prefix": ids.raw_prefix(run.run_id, job_name),
+        "request": create_job(run, job_name=job_name, input_key=input_key),
+    }
+
+
+def answer_lines(run: Run, standings: Sequence[Standing], *, pass_: int) -> Iterator[dict[str, Any]]:
+    """Yield the lines of an on-demand pass: chunks of records, each with the key of its answers."""
+    for chunk, parts in enumerate(chunks(standings, records=CHUNK_RECORDS)):
+        yield {
+            "bucket": run.bucket,
+            "run_key": ids.run_key(run.run_id),
+            "chunk": chunk,
+            "parts": [part.to_json() for part in parts],
+            "raw_key": ids.on_demand_key(run.run_id, pass_, chunk),
+        }
+
+
+def join_lines(
+    shards: Iterable[Shard],
+    standings: Sequence[Standing],
+    skipped_keys: Mapping[int, str | None],
+    *,
+    step: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the shards to join: the stale ones, or where there are none those that were never joined."""
+    by_shard = {standing.shard: standing for standing in standings}
+    some_stale = any(standing.stale for standing in standings)
+    for shard in shards:
+        standing = by_shard[shard.shard]
+        if standing.stale if some_stale else standing.joined is None:
+            yield join_event(
+                shard,
+                skipped_key=skipped_keys[shard.shard],
+                jobs=(end.to_json() for end in standing.ends),
+                step=step,
+            )

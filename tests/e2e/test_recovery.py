@@ -1,0 +1,269 @@
+"""What goes wrong in a run, and how it ends well all the same: nothing lost, nothing paid twice."""
+
+import csv
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from bedrock_batch import ids
+from bedrock_batch.contracts import TERMINAL_STATUSES
+from tests.e2e.batch import PATIENCE_SECONDS, Batch, Ended
+
+NOVA = "amazon.nova-lite-v1:0"
+CLAUDE = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
+
+Rows = list[dict[str, str]]
+
+# Each run has a table of its own and its name in the names of its jobs, so that a fault hits no other.
+RUNS: dict[str, tuple[int, dict[str, Any]]] = {
+    "throttled": (300, {}),
+    "expired": (200, {}),
+    "tail": (200, {}),
+    "few": (30, {}),
+    "hopeless": (200, {}),
+    "unanswered": (200, {}),
+    "canary": (220, {"limits": {"canary_records": 15}}),
+    "deadcanary": (220, {"limits": {"canary_records": 15}, "model_id": CLAUDE}),
+    "norounds": (200, {"limits": {"max_rounds": 0, "on_demand_tail": False}}),
+}
+FAULTS = [
+    {"job_name_contains": "throttled-", "times": 3, "record_errors": {"every": 2, "code": 429, "message": "slow down"}},
+    {"job_name_contains": "expired-", "times": 1, "expire": True},
+    {"job_name_contains": "tail-", "record_errors": {"every": 10, "code": 429, "message": "slow down"}},
+    {"job_name_contains": "hopeless-", "record_errors": {"every": 1, "code": 400, "message": "no such parameter"}},
+    {"job_name_contains": "unanswered-", "lose_create_response": True},
+    {"job_name_contains": "norounds-", "times": 1, "partial": 0.5},
+    {"model_id_contains": "claude", "fail_invoke": {"error": "ValidationException", "times": 1000}},
+]
+
+
+def table(word: str, count: int) -> Rows:
+    return [{"product": f"{word} {row}", "review": f'"{word}",\nand {row} of them'} for row in range(count)]
+
+
+def start(batch: Batch, name: str, count: int, **more: Any) -> str:
+    """Start a run of a table of its own, with jobs of 100 rows, and return its ARN."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["product", "review"])
+    writer.writeheader()
+    writer.writerows(table(name, count))
+    run_input = {
+        "s3_uri": batch.upload(f"{name}.csv", out.getvalue().encode()),
+        "model_id": NOVA,
+        "prompt_id": "sentiment",
+        "job_name_prefix": name,
+        "max_records_per_job": 100,
+        **more,
+    }
+    return batch.start(name, run_input)
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.2)
+    return value
+
+
+@pytest.fixture(scope="module")
+def runs(batch: Batch) -> dict[str, Ended]:
+    """All runs of the table above, started at once and ended."""
+    batch.engine.configure(faults=FAULTS)
+    executions = {name: start(batch, name, count, **more) for name, (count, more) in RUNS.items()}
+    return {name: batch.wait(arn) for name, arn in executions.items()}
+
+
+def outcomes(batch: Batch, name: str) -> Counter[str]:
+    return Counter(batch.table(name)["bedrock_outcome"].to_pylist())
+
+
+def in_flight(batch: Batch, name: str = "e2e") -> list[str]:
+    jobs = batch.bedrock.list_model_invocation_jobs(maxResults=1000, nameContains=name)["invocationJobSummaries"]
+    return [job["jobName"] for job in jobs if job["status"] not in TERMINAL_STATUSES]
+
+
+def paid_twice(batch: Batch, *names: str) -> dict[str, int]:
+    """Return what the jobs of these runs, and all calls on demand, answered more than once."""
+    found: dict[str, int] = {}
+    for name in names:
+        found |= batch.engine.bedrock(job_name_contains=f"-{name}-")["paid_twice"]
+    return found
+
+
+def assert_rows_are_all_there(batch: Batch, name: str) -> None:
+    count, _ = RUNS[name]
+    assert batch.table(name).select(["product", "review"]).to_pylist() == table(name, count)
+
+
+@pytest.mark.parametrize("name", ["throttled", "expired", "tail", "few", "unanswered", "canary"])
+def test_every_row_is_answered_in_the_end(batch: Batch, runs: dict[str, Ended], name: str) -> None:
+    assert (runs[name].status, runs[name].cause) == ("SUCCEEDED", "")
+    assert_rows_are_all_there(batch, name)
+    assert outcomes(batch, name) == {"succeeded": RUNS[name][0]}
+
+
+def test_no_row_is_paid_twice(batch: Batch, runs: dict[str, Ended]) -> None:
+    assert paid_twice(batch, *runs) == {}
+
+
+def test_throttled_records_make_a_second_round(batch: Batch, runs: dict[str, Ended]) -> None:
+    report = batch.report("throttled")
+    assert report["rounds"] == [
+        {"jobs": {"Completed": 3}, "records": 300},
+        {"jobs": {"Completed": 1}, "records": 150},
+    ]
+    assert report["jobs"] == {"Completed": 4}
+    assert runs["throttled"].output["jobs"] == 4
+    (pooled,) = batch.keys("runs/throttled/input/r1-")
+    lines = [json.loads(line) for line in batch.read(pooled).splitlines()]
+    assert len({line["recordId"] for line in lines}) == 150
+    assert {line["recordId"][:5] for line in lines} == {"00000", "00001", "00002"}
+
+
+def test_an_expired_job_makes_a_second_round(batch: Batch, runs: dict[str, Ended]) -> None:
+    report = batch.report("expired")
+    assert report["rounds"] == [
+        {"jobs": {"Completed": 1, "Expired": 1}, "records": 200},
+        {"jobs": {"Completed": 1}, "records": 100},
+    ]
+    assert Counter(item["status"] for item in batch.inventory("expired").values()) == {
+        "SUCCEEDED": 1,
+        "Completed": 2,
+        "Expired": 1,
+    }
+
+
+def test_leftovers_too_few_for_a_job_are_answered_on_demand(batch: Batch, runs: dict[str, Ended]) -> None:
+    report = batch.report("tail")
+    assert len(report["rounds"]) == 1
+    assert report["on_demand"] == [{"records": 20, "failed": 0, "lost_chunks": 0}]
+    sent = {
+        line["recordId"]: line["modelInput"]
+        for key in batch.keys("runs/tail/input/")
+        for line in map(json.loads, batch.read(key).splitlines())
+    }
+    keys = batch.keys("runs/tail/raw/on-demand-0/")
+    assert len(keys) == 2
+    for line in (json.loads(text) for key in keys for text in batch.read(key).splitlines()):
+        assert line["modelInput"] == sent[line["recordId"]], "the same body as in the job"
+        assert line["modelOutput"]["output"]["message"]["content"]
+
+
+def test_a_small_table_needs_no_job(batch: Batch, runs: dict[str, Ended]) -> None:
+    report = batch.report("few")
+    assert (report["jobs"], report["rounds"]) == ({}, [])
+    assert report["on_demand"] == [{"records": 30, "failed": 0, "lost_chunks": 0}]
+    assert list(batch.inventory("few")) == ["run/few"]
+
+
+def test_a_lost_answer_to_create_is_one_job(batch: Batch, runs: dict[str, Ended]) -> None:
+    assert batch.engine.bedrock(job_name_contains="-unanswered-")["jobs"] == {"Completed": 2}
+
+
+def test_a_hopeless_run_fails_after_everything_is_written(batch: Batch, runs: dict[str, Ended]) -> None:
+    ended = runs["hopeless"]
+    assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
+    assert "400 (200 rows)" in json.loads(ended.cause)["errorMessage"]
+    assert_rows_are_all_there(batch, "hopeless")
+    assert outcomes(batch, "hopeless") == {"failed": 200}
+    report = batch.report("hopeless")
+    assert len(report["rounds"]) == 1, "what is wrong with a record does not go away"
+    assert "salvaged" not in report
+    wait_until(lambda: batch.inventory("hopeless")["run/hopeless"]["status"] == "FAILED")
+
+
+def test_a_canary_goes_before_the_jobs(batch: Batch, runs: dict[str, Ended]) -> None:
+    report = batch.report("canary")
+    assert report["on_demand"] == [{"records": 15, "failed": 0, "lost_chunks": 0}]
+    assert sum(round_["records"] for round_ in report["rounds"]) == 205
+
+
+def test_a_dead_canary_ends_the_run_before_any_job(batch: Batch, runs: dict[str, Ended]) -> None:
+    ended = runs["deadcanary"]
+    assert (ended.status, ended.error) == ("FAILED", "CanaryFailed")
+    assert "Of the first 15 records 0 were answered" in json.loads(ended.cause)["errorMessage"]
+    assert batch.engine.bedrock(job_name_contains="-deadcanary-")["jobs"] == {}
+    wait_until(lambda: batch.inventory("deadcanary")["run/deadcanary"]["status"] == "FAILED")
+
+
+def test_rounds_and_on_demand_are_not_forced_on_anyone(batch: Batch, runs: dict[str, Ended]) -> None:
+    assert runs["norounds"].status == "SUCCEEDED"
+    assert_rows_are_all_there(batch, "norounds")
+    assert outcomes(batch, "norounds") == {"succeeded": 150, "missing": 50}
+    assert batch.report("norounds")["leftovers"] == 50
+
+
+# --- Stopping a run, and going on with it ---
+
+
+def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) -> None:
+    batch.engine.configure(records_per_second=10)
+    arn = start(batch, "stopped", 250, limits={"max_concurrent_jobs": 1})
+    try:
+        wait_until(lambda: batch.engine.bedrock(job_name_contains="-stopped-")["records"])
+        batch.sfn.stop_execution(executionArn=arn)
+        report = wait_until(lambda: batch.keys("runs/stopped/report.json") and batch.report("stopped"))
+    finally:
+        batch.engine.configure(records_per_second=None)
+    assert batch.wait(arn).status == "ABORTED"
+    assert in_flight(batch, "stopped") == []
+    assert (report["salvaged"], report["status"]) == (True, "ABORTED")
+    assert report["jobs"] == {"NotCreated": 1, "Stopped": 1}
+    inventory = batch.inventory("stopped")
+    assert inventory["run/stopped"]["status"] == "ABORTED"
+    assert [item["status"] for key, item in inventory.items() if key.startswith("job/")] == ["Stopped"]
+    salvaged = outcomes(batch, "stopped")
+    assert salvaged["succeeded"] == report["outcomes"]["succeeded"] > 0, "what was paid is the user's"
+    assert salvaged.total() == 250
+
+    batch.sfn.redrive_execution(executionArn=arn)
+    ended = batch.wait(arn)
+    assert (ended.status, ended.cause) == ("SUCCEEDED", "")
+    result = batch.table("stopped")
+    assert result.select(["product", "review"]).to_pylist() == table("stopped", 250)
+    assert pa.compute.all(pa.compute.equal(result["bedrock_outcome"], "succeeded")).as_py()
+    assert paid_twice(batch, "stopped") == {}
+    report = batch.report("stopped")
+    assert "salvaged" not in report
+    assert report["jobs"] == {"Completed": 2, "Stopped": 1}
+    inventory = batch.inventory("stopped")
+    assert inventory["run/stopped"]["status"] == "SUCCEEDED"
+    statuses = Counter(item["status"] for key, item in inventory.items() if key.startswith("job/"))
+    assert statuses == {"Stopped": 1, "Completed": 2}, "an end that was written down stays"
+
+
+def test_a_full_account_is_waited_for(batch: Batch) -> None:
+    batch.engine.configure(concurrent_jobs=2)
+    try:
+        arns = [start(batch, name, 400) for name in ("crowded", "crammed")]
+        most = 0
+        while any(batch.sfn.describe_execution(executionArn=arn)["status"] == "RUNNING" for arn in arns):
+            most = max(most, len(in_flight(batch)))
+            time.sleep(0.1)
+    finally:
+        batch.engine.configure(concurrent_jobs=100)
+    assert most <= 2
+    for arn, name in zip(arns, ("crowded", "crammed"), strict=True):
+        assert batch.wait(arn).status == "SUCCEEDED"
+        assert outcomes(batch, name) == {"succeeded": 400}
+        assert batch.engine.bedrock(job_name_contains=f"-{name}-")["jobs"] == {"Completed": 4}
+        run = json.loads(batch.read(f"runs/{name}/run.json"))
+        assert (run["quotas"]["concurrent_jobs"], run["quota_origins"]["concurrent_jobs"]) == (2, "applied")
+
+
+def test_names_of_jobs_tell_run_and_round(batch: Batch, runs: dict[str, Ended]) -> None:
+    """The machine that stops a run, and people, find its jobs by the digest of its ARN."""
+    jobs = [key for key in batch.inventory("expired") if key.startswith("job/")]
+    digest = ids.run_digest(
+        batch.outputs["run_state_machine_arn"].replace(":stateMachine:", ":execution:") + ":expired"
+    )
+    assert len(jobs) == 3
+    assert all(f"-{digest}-r" in name for name in jobs)

@@ -1,0 +1,73 @@
+"""Put tables on the S3 of the tests, describe them, and read all their shards back as the functions do."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_batch import plan
+from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters.s3 import S3
+from tests.conftest import BUCKET
+from tests.unit.factories import make_run
+
+QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
+STAGED = (BUCKET, "runs/monday/staged/")
+
+Row = dict[str, Any]
+
+
+def put(key: str, body: bytes) -> str:
+    clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
+    return f"s3://{BUCKET}/{key}"
+
+
+def csv_bytes(rows: Sequence[Sequence[str]], **dialect: Any) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, **{"lineterminator": "\n", "quoting": csv.QUOTE_ALL, **dialect}).writerows(rows)
+    return out.getvalue().encode()
+
+
+def jsonl_bytes(rows: Sequence[Any], *, ascii_only: bool = False) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows).encode()
+
+
+def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out, **options)
+    return out.getvalue()
+
+
+def gz(body: bytes) -> bytes:
+    return gzip.compress(body, 1)
+
+
+def zst(body: bytes) -> bytes:
+    packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
+    return packed
+
+
+def describe(s3: S3, uris: str | list[str], *, limit: int | None = None, **options: Any) -> sources.Description:
+    return sources.describe(s3, s3.find(uris), options=options, limit=limit, staged=STAGED)
+
+
+def shards_of(
+    s3: S3, found: sources.Description, *, columns: list[str] | None = None, **cut: Any
+) -> Iterator[list[Row]]:
+    """Yield the rows of every shard of a plan."""
+    shards = plan.cut(found.layouts, **{"bucket": BUCKET, "run_key": "-", "quotas": QUOTAS, **cut})
+    run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
+    for shard in shards:
+        batches = list(sources.read_shard(s3, run, shard, columns=columns))
+        table = pa.Table.from_batches(batches)
+        assert table.num_rows == shard.rows
+        yield table.to_pylist()
+
+
+def read_all(s3: S3, found: sources.Description, **cut: Any) -> list[Row]:
+    return [row for rows in shards_of(s3, found, **cut) for row in rows]

@@ -1,0 +1,82 @@
+"""The documents in docs/examples through the functions that touch rows: planned, prepared, answered, joined."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from bedrock_batch import ids
+from bedrock_batch.adapters import clients
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.catalogue import base_model_id
+from bedrock_batch.contracts import JobEnd, Shard
+from bedrock_batch.handlers.join_shard import join_shard
+from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.handlers.prepare_shard import prepare_shard
+from local.bedrock import models
+from local.bedrock.replies import Reply
+from local.sample import write_reviews
+from tests.conftest import BUCKET
+from tests.functional.test_models_and_prompts import NoQuotas
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.json"))
+ROWS = 120
+
+
+def said(prompt: str, model: str) -> Reply:
+    """Answer like a model that likes to talk."""
+    return Reply(f'Sure: {{"sentiment": "mixed", "stars": 3, "topics": ["size"]}} ({len(prompt)})')
+
+
+def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows that a run of this input gives."""
+    state = plan_run(
+        s3,
+        NoQuotas(),
+        bucket=BUCKET,
+        settings={
+            "name": "n",
+            "models": [asked["model_id"]],
+            "prompts": {},
+            "service_role_arn": "arn:aws:iam::1:role/r",
+        },
+        run_id="monday",
+        execution_arn="arn:aws:states:us-east-1:123456789012:execution:n-run:monday",
+        input=asked,
+    )
+    run = s3.get_json(BUCKET, state["run_key"])
+    assert run["warnings"] == []
+    (shard,) = (Shard.from_json(line) for line in s3.lines(BUCKET, state["plan_key"]))
+    assert prepare_shard(s3, shard).records == ROWS
+    answer = models.converse if run["invocation_type"] == "Converse" else models.invoke
+    lines = []
+    for record in s3.lines(BUCKET, ids.input_key("monday", 0)):
+        output = json.loads(answer(base_model_id(run["model_id"]), record["modelInput"], said).body)
+        lines.append(json.dumps(record | {"modelOutput": output}).encode())
+    s3.put(BUCKET, f"{ids.raw_prefix('monday', 'job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
+    job = JobEnd(job_name="job", status="Completed", raw_prefix=ids.raw_prefix("monday", "job"))
+    joined = join_shard(s3, shard.to_json() | {"skipped_key": None, "jobs": [job.to_json()]})
+    assert sum(joined.outcomes.values()) == ROWS
+    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(s3.read(BUCKET, joined.output_key))).to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_goes_all_the_way(aws: None, path: Path, tmp_path: Path) -> None:
+    s3 = S3(clients.s3())
+    write_reviews(tmp_path / "reviews.csv", rows=ROWS)
+    s3.put(BUCKET, "in/reviews.csv", (tmp_path / "reviews.csv").read_bytes())
+    asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/reviews.csv"}
+    rows = run_through(s3, asked)
+    prefix = asked.get("output", {}).get("prefix", "bedrock_")
+    assert {row[f"{prefix}outcome"] for row in rows} == {"succeeded"}
+    if "embedding" in asked:
+        assert {len(row["bedrock_embedding"]) for row in rows} == {asked["embedding"]["dimensions"]}
+        return
+    assert {row[f"{prefix}response"].startswith("Sure: ") for row in rows} == {True}
+    if "schema" in asked.get("output", {}):
+        found = [(row["review_sentiment"], row["review_stars"], row["review_topics"]) for row in rows]
+        assert found == [("mixed", 3, ["size"])] * ROWS

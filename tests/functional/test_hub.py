@@ -1,0 +1,204 @@
+"""Datasets of the Hugging Face hub: the right files, pinned, and no others."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedrock_batch import errors, plan
+from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters.s3 import S3
+from tests.conftest import BUCKET
+from tests.functional.hub import CONVERTED, TOKEN, Dataset, StandIn, stand_in
+from tests.unit.factories import make_run
+
+QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StandIn]:
+    with stand_in() as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(server: StandIn, aws: None, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """An empty hub; the library's waits between attempts take no time."""
+    server.datasets, server.requests, server.ranges, server.failing = {}, [], [], None
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    return server
+
+
+def parquet(*texts: str) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": list(texts)}), out, row_group_size=3)
+    return out.getvalue()
+
+
+def numbered(name: str, count: int) -> list[str]:
+    return [f"{name}-{index}" for index in range(count)]
+
+
+def read(asked: dict[str, Any], found: sources.Description | None = None) -> list[str]:
+    """Plan a dataset and read all its shards, as the functions do."""
+    s3 = S3(clients.s3())
+    found = found or describe(asked)
+    run = make_run(
+        input=make_run().input | asked,
+        table=found.table.to_json(),
+        sources=[source.to_json() for source in found.sources],
+    )
+    shards = plan.cut(found.layouts, bucket=BUCKET, run_key="-", quotas=QUOTAS)
+    return [
+        text for shard in shards for batch in sources.read_shard(s3, run, shard) for text in batch["text"].to_pylist()
+    ]
+
+
+def describe(asked: dict[str, Any]) -> sources.Description:
+    s3 = S3(clients.s3())
+    files, hub = sources.find(s3, asked)
+    return sources.describe(s3, files, options={}, hub=hub)
+
+
+def own(**splits: str) -> dict[str, Any]:
+    return {"configs": [{"config_name": "default", "data_files": [{"split": s, "path": p} for s, p in splits.items()]}]}
+
+
+def test_the_card_says_which_files_make_a_split(hub: StandIn) -> None:
+    hub.datasets["org/data"] = Dataset(card=own(train="data/train-*", test="data/test-*"))
+    files = {
+        "README.md": b"---",
+        "data/train-00001-of-00002.parquet": parquet(*numbered("b", 9)),
+        "data/train-00000-of-00002.parquet": parquet(*numbered("a", 8)),
+        "data/test-00000-of-00001.parquet": parquet("test"),
+        "data/old/train-00000.parquet": parquet("old"),
+    }
+    sha = hub.datasets["org/data"].push(files)
+    assert read({"dataset_id": "org/data"}) == numbered("a", 8) + numbered("b", 9)
+    assert read({"dataset_id": "org/data", "split": "test"}) == ["test"]
+    found = describe({"dataset_id": "org/data"})
+    assert found.sources[0].uri == f"hf://datasets/org/data@{sha}/data/train-00000-of-00002.parquet"
+
+
+def test_ranges_are_read_and_not_whole_files(hub: StandIn) -> None:
+    body = parquet(*[f"{index}" * 300 for index in range(2000)])
+    hub.datasets["org/data"] = Dataset(card=own(train="*.parquet"))
+    hub.datasets["org/data"].push({"t.parquet": body})
+    describe({"dataset_id": "org/data"})
+    edges = [[int(edge) for edge in asked.removeprefix("bytes=").split("-")] for asked in hub.ranges]
+    assert 0 < sum(end - start + 1 for start, end in edges) < len(body)
+
+
+def test_the_bytes_stay_those_of_the_planned_commit(hub: StandIn) -> None:
+    dataset = hub.datasets["org/data"] = Dataset(card=own(train="t.parquet"))
+    dataset.push({"t.parquet": parquet("first")})
+    asked = {"dataset_id": "org/data"}
+    found = describe(asked)
+    dataset.push({"t.parquet": parquet("second", "more")})
+    assert read(asked, found) == ["first"]
+    assert read(asked) == ["second", "more"]
+    dataset.commits.pop(found.sources[0].revision)
+    with pytest.raises(errors.InputChanged, match="org/data"):
+        read(asked, found)
+
+
+def test_a_revision_is_kept(hub: StandIn) -> None:
+    dataset = hub.datasets["org/data"] = Dataset(card=own(train="t.parquet"))
+    dataset.push({"t.parquet": parquet("tagged")}, branch="v1")
+    dataset.push({"t.parquet": parquet("newest")})
+    assert read({"dataset_id": "org/data", "revision": "v1"}) == ["tagged"]
+    with pytest.raises(errors.InputNotFound, match="no revision 'v2'"):
+        describe({"dataset_id": "org/data", "revision": "v2"})
+
+
+def test_names_that_are_prefixes_of_each_other_do_not_mix(hub: StandIn) -> None:
+    for name, count in (("o/d", 3), ("o/d-large", 5)):
+        hub.datasets[name] = Dataset()
+        hub.datasets[name].push({"data.csv": b"text\n"})
+        hub.datasets[name].push(
+            {
+                "default/train/0000.parquet": parquet(*numbered(name, count)),
+                "default/train-extra/0000.parquet": parquet("extra"),
+                "default-2/train/0000.parquet": parquet("another config"),
+            },
+            CONVERTED,
+        )
+    assert read({"dataset_id": "o/d"}) == numbered("o/d", 3)
+    assert read({"dataset_id": "o/d-large"}) == numbered("o/d-large", 5)
+    assert read({"dataset_id": "o/d", "split": "train-extra"}) == ["extra"]
+    assert read({"dataset_id": "o/d", "config": "default-2"}) == ["another config"]
+
+
+def test_what_the_hub_converted_in_part_is_refused(hub: StandIn) -> None:
+    dataset = hub.datasets["org/big"] = Dataset()
+    dataset.push({"data.csv": b"text\n"})
+    dataset.push({"default/partial-train/0000.parquet": parquet("some")}, CONVERTED)
+    with pytest.raises(errors.InputNotFound, match="only the first part of the split 'train'"):
+        describe({"dataset_id": "org/big"})
+    with pytest.raises(errors.InputNotFound, match="Leave revision out"):
+        describe({"dataset_id": "org/big", "revision": dataset.branches["main"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"dataset_id": "org/none"}, errors.InputNotFound, "no dataset org/none"),
+        ({"dataset_id": "org/data", "split": "tests"}, errors.InputNotFound, "no split 'tests'. It has: test, train"),
+        ({"dataset_id": "org/data", "config": "fr"}, errors.InputNotFound, "no config 'fr'. It has: default"),
+        ({"dataset_id": "org/many"}, errors.InvalidRunInput, "set config to one of de, en"),
+        ({"dataset_id": "org/many", "config": "fr"}, errors.InputNotFound, "no config 'fr'. It has: de, en"),
+        ({"dataset_id": "org/raw"}, errors.InputNotFound, "the hub has not converted it"),
+        ({"dataset_id": "not/an/id"}, errors.InvalidRunInput, "not/an/id"),
+    ],
+)
+def test_what_is_not_there_is_named(hub: StandIn, asked: dict[str, Any], error: type[Exception], message: str) -> None:
+    files = {"a.parquet": parquet("x"), "b.parquet": parquet("y")}
+    hub.datasets["org/data"] = Dataset(card=own(train="a.parquet", test="b.parquet"))
+    hub.datasets["org/many"] = Dataset(
+        card={"configs": [{"config_name": c, "data_files": "*.parquet"} for c in ("en", "de")]}
+    )
+    hub.datasets["org/raw"] = Dataset()
+    for dataset in hub.datasets.values():
+        dataset.push(files)
+    with pytest.raises(error, match=message):
+        describe(asked)
+
+
+def test_a_gated_dataset_needs_the_token_of_a_secret(hub: StandIn) -> None:
+    hub.datasets["org/gated"] = Dataset(card=own(train="t.parquet"), gated=True)
+    hub.datasets["org/gated"].push({"t.parquet": parquet("secret")})
+    asked = {"dataset_id": "org/gated"}
+    with pytest.raises(errors.InputNotFound, match="gated: accept its terms .*hf_token_secret_arn"):
+        describe(asked)
+    secrets = boto3.client("secretsmanager")
+    arn = secrets.create_secret(Name="hub", SecretString=TOKEN + "\n")["ARN"]
+    assert read(asked | {"hf_token_secret_arn": arn}) == ["secret"]
+    with pytest.raises(errors.InputNotFound, match=r"inputs\.secret_arns"):
+        describe(asked | {"hf_token_secret_arn": arn.replace("hub", "other")})
+    secrets.put_secret_value(SecretId=arn, SecretString='{"token": "' + TOKEN + '"}')
+    with pytest.raises(errors.InvalidRunInput, match="the token alone"):
+        describe(asked | {"hf_token_secret_arn": arn})
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_hub_that_fails_may_be_asked_again(hub: StandIn, status: int) -> None:
+    hub.datasets["org/data"] = Dataset(card=own(train="t.parquet"))
+    hub.datasets["org/data"].push({"t.parquet": parquet("x")})
+    asked = {"dataset_id": "org/data"}
+    found = describe(asked)
+    hub.failing = status
+    with pytest.raises(errors.HubUnavailable, match=f"{status}"):
+        describe(asked)
+    with pytest.raises(errors.HubUnavailable, match=f"{status}"):
+        read(asked, found)
+
+
+def test_a_hub_that_cannot_be_reached_may_be_asked_again(hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(errors.HubUnavailable, match="cannot be reached for org/data"):
+        describe({"dataset_id": "org/data"})

@@ -1,0 +1,177 @@
+"""Images and documents: from a column of URIs or bytes into the records, as base64."""
+
+import base64
+import io
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+from bedrock_batch import ids
+from bedrock_batch.adapters import clients, media_store, on_demand
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Prepared, Shard
+from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, MissingColumn, UnsupportedRequest
+from bedrock_batch.handlers.prepare_shard import prepare_shard
+from bedrock_batch.render import Skipped
+from local.bedrock import models
+from tests.conftest import BUCKET
+from tests.functional.test_models_and_prompts import HAIKU, plan
+
+PNG = b"\x89PNG\r\n\x1a\n"
+IMAGES = [PNG + bytes([number]) * 100 for number in range(4)]
+PROMPT = {"text": "What is on it, {name}?"}
+
+
+@pytest.fixture
+def s3(aws: None) -> S3:
+    """A table of four images, as URIs (of which one is wrong, one empty) and as bytes."""
+    s3 = S3(clients.s3())
+    for number, image in enumerate(IMAGES):
+        s3.put(BUCKET, f"images/{number}.PNG", image)
+    uris = [f"s3://{BUCKET}/images/{number}.PNG" for number in range(4)]
+    columns = {"name": list("abcd"), "uri": uris, "image": IMAGES, "holes": [uris[0], None, uris[2] + "x.png", uris[3]]}
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    s3.put(BUCKET, "in/t.parquet", file.getvalue())
+    return s3
+
+
+def prepare(s3: S3, model_id: str = HAIKU, **given: Any) -> tuple[dict[str, Any], Prepared, list[Any]]:
+    """Return run.json, what preparing the only shard says, and the records."""
+    given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
+    run = plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
+    (shard,) = (Shard.from_json(line) for line in s3.lines(BUCKET, ids.plan_key("monday")))
+    prepared = prepare_shard(s3, shard)
+    records = list(s3.lines(BUCKET, ids.input_key("monday", 0))) if prepared.records else []
+    return run, prepared, records
+
+
+@pytest.mark.parametrize(
+    "media", [{"column": "uri", "kind": "image"}, {"column": "image", "kind": "image", "format": "png"}]
+)
+@pytest.mark.parametrize("full", [1, 250, 32 << 20])
+def test_every_record_has_its_own_image(
+    s3: S3, media: dict[str, Any], full: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_store, "_FULL_BYTES", full)
+    _, prepared, records = prepare(s3, media=media)
+    assert [record["recordId"] for record in records] == [ids.record_id(0, row) for row in range(4)]
+    shape = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+    for record, image, name in zip(records, IMAGES, "abcd", strict=True):
+        (turn,) = record["modelInput"]["messages"]
+        assert turn["content"] == [
+            {"image": {"format": "png", "source": {"bytes": base64.b64encode(image).decode()}}},
+            {"text": f"What is on it, {name}?"},
+        ]
+        parameters = {"modelId": "m", **on_demand._with_bytes(record["modelInput"])}
+        assert parameters["messages"][0]["content"][0]["image"]["source"]["bytes"] == image
+        report = ParamValidator().validate(parameters, shape.operation_model("Converse").input_shape)
+        assert not report.has_errors(), report.generate_report()
+        models.converse("anthropic.claude-haiku-4-5-20251001-v1:0", record["modelInput"])
+    assert 4 * 1600 <= prepared.input_tokens_estimate < 4 * 1650
+
+
+def test_the_own_body_of_claude_shows_images_its_own_way(s3: S3) -> None:
+    _, _, records = prepare(s3, media={"column": "uri", "kind": "image"}, invocation_type="InvokeModel")
+    source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(IMAGES[0]).decode()}
+    assert records[0]["modelInput"]["messages"][0]["content"][0] == {"type": "image", "source": source}
+    models.invoke("anthropic.claude-haiku-4-5-20251001-v1:0", records[0]["modelInput"])
+
+
+def test_a_request_of_ones_own_says_where_the_image_goes(s3: S3) -> None:
+    request = {"inputs": "{media.data}", "kind": "image/{media.format}", "ask": "{name}"}
+    _, _, records = prepare(
+        s3,
+        "acme.chat",
+        media={"column": "uri", "kind": "image"},
+        invocation_type="InvokeModel",
+        prompt=None,
+        request=request,
+        response={"text": "text"},
+    )
+    body = {"inputs": base64.b64encode(IMAGES[3]).decode(), "kind": "image/png", "ask": "d"}
+    assert records[3]["modelInput"] == body
+
+
+def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
+    _, prepared, records = prepare(s3, media={"column": "holes", "kind": "image"})
+    assert [record["recordId"][-1] for record in records] == ["0", "3"]
+    assert (prepared.records, prepared.skipped) == (2, 2)
+    skipped = list(s3.lines(BUCKET, ids.skipped_key("monday", 0)))
+    assert [(line["row"], line["code"]) for line in skipped] == [(1, "NullColumn"), (2, "MediaNotUsable")]
+    assert "images/2.PNGx.png does not exist" in skipped[1]["reason"]
+
+
+def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
+    uri = f"s3://{BUCKET}/images/0.PNG"
+    batches = [pa.record_batch({"uri": [uri, uri]}), pa.record_batch({"uri": [uri, "nowhere"]})]
+    attacher = media_store.Attacher(s3, {"column": "uri", "kind": "image"}, nulls="skip", first_row=0)
+    parts = list(attacher.attach(batches))
+    assert [value is None for part in parts for value in part["media.data"].to_pylist()] == [False, False, False, True]
+    (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
+    assert (told.code, told.reason) == ("MediaNotUsable", "'nowhere' is not of the form s3://bucket/key.")
+    assert (attacher.items, attacher.bytes) == (3, 3 * len(base64.b64encode(IMAGES[0])))
+
+
+def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_store, "_MOST_BYTES", len(IMAGES[0]) - 1)
+    _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})
+    assert (prepared.records, prepared.skipped, prepared.bytes) == (0, 4, 0)
+    assert "108 bytes; 107 are the most" in next(s3.lines(BUCKET, ids.skipped_key("monday", 0)))["reason"]
+
+
+def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
+    media = {"column": "holes", "kind": "image"}
+    with pytest.raises(MalformedInput, match="Row 3 of the table .*does not exist"):
+        prepare(s3, media=media, input={"nulls": "error", "format": "parquet"})
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"media": {"column": "picture", "kind": "image"}}, MissingColumn, "'picture'; the table's columns are: name"),
+        ({"media": {"column": "image", "kind": "image"}}, InvalidRunInput, "media.format is needed"),
+        ({"media": {"column": "uri", "kind": "image", "format": "tiff"}}, InvalidRunInput, "'tiff' is not the format"),
+        (
+            {"media": {"column": "uri", "kind": "image"}, "input": {"nulls": "empty"}},
+            InvalidRunInput,
+            'input.nulls cannot be "empty"',
+        ),
+        (
+            {"media": {"column": "uri", "kind": "image"}, "prompt": None, "request": {"messages": ["{name}"]}},
+            InvalidRunInput,
+            "put {media.data} into it",
+        ),
+        (
+            {
+                "media": {"column": "uri", "kind": "document"},
+                "model_id": "amazon.nova-lite-v1:0",
+                "invocation_type": "InvokeModel",
+            },
+            UnsupportedRequest,
+            "No way is known to give 'nova' through InvokeModel a record's document",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused(s3: S3, given: dict[str, Any], error: type[BedrockBatchError], words: str) -> None:
+    with pytest.raises(error) as caught:
+        prepare(s3, **given)
+    assert words in str(caught.value)
+
+
+def test_jobs_are_cut_by_the_size_of_the_media(s3: S3) -> None:
+    s3.put(BUCKET, "in/many.csv", b"name,uri\n" + b"a,s3://b/k.png\n" * 10_000)
+    run = plan(
+        s3,
+        HAIKU,
+        s3_uri=f"s3://{BUCKET}/in/many.csv",
+        prompt=PROMPT,
+        media={"column": "uri", "kind": "image", "average_bytes": 300_000},
+    )
+    # 0.4 MB a record as base64, 0.8 GB a file at most by estimate.
+    assert run["shards"] == 6

@@ -1,0 +1,158 @@
+"""Plan run, from the model and the prompt to run.json: where prompts come from, what is refused."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from bedrock_batch.adapters import clients, prompt_store
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.errors import BedrockBatchError, InputNotFound, InvalidRunInput, UnknownPrompt, UnsupportedRequest
+from bedrock_batch.handlers.plan_run import plan_run
+from tests.conftest import BUCKET
+
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
+MODELS = ["amazon.nova-lite-v1:0", "anthropic.claude-opus-5", HAIKU, PROFILE, "cohere.embed-english-v3", "acme.chat"]
+ARN = "arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEF1234"
+
+
+class NoQuotas:
+    """Service Quotas without permission: the catalogue's figures count."""
+
+    def get_paginator(self, operation: str) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+
+
+@pytest.fixture
+def s3(aws: None) -> S3:
+    s3 = S3(clients.s3())
+    s3.put(BUCKET, "in/t.csv", b"review,label\n" + b"fine,good\n" * 120)
+    return s3
+
+
+def plan(s3: S3, model_id: str, **given: Any) -> dict[str, Any]:
+    """Return the run.json that planning writes."""
+    settings = {"name": "reviews", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"}
+    state = plan_run(
+        s3,
+        NoQuotas(),
+        bucket=BUCKET,
+        settings=settings,
+        run_id="monday",
+        execution_arn="arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
+        input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
+    )
+    run: dict[str, Any] = s3.get_json(BUCKET, state["run_key"])
+    return run
+
+
+def test_a_prompt_in_an_object(s3: S3) -> None:
+    s3.put(BUCKET, "prompts/judge.txt", b"Judge {review}")
+    run = plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/judge.txt", "system": "Be brief"})
+    assert run["prompt"].items() >= {"text": "Judge {review}", "system": "Be brief"}.items()
+    assert run["request"]["messages"][0]["content"] == [{"text": "Judge {review}"}]
+    assert run["request"]["system"] == [{"text": "Be brief"}]
+
+
+def test_a_prompt_with_examples_in_a_json_object(s3: S3) -> None:
+    turns = [{"role": "user", "text": "Judge bad"}, {"role": "assistant", "text": "bad"}]
+    body = json.dumps({"text": "Judge {review}", "messages": turns}).encode()
+    s3.put(BUCKET, "prompts/judge.json", body)
+    run = plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/judge.json"}, invocation_type="InvokeModel")
+    assert [turn["content"][0]["text"] for turn in run["request"]["messages"]] == ["Judge bad", "bad", "Judge {review}"]
+    assert (run["invocation_type"], run["request"]["max_tokens"], run["input"]["inference"]) == (
+        "InvokeModel",
+        4096,
+        {"max_tokens": 4096},
+    )
+    assert run["response"]["text"] == "content[].text"
+
+
+def test_a_prompt_that_is_not_there(s3: S3) -> None:
+    with pytest.raises(InputNotFound, match="prompts/none.txt does not exist"):
+        plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/none.txt"})
+    s3.put(BUCKET, "prompts/huge.txt", b"x" * ((1 << 20) + 1))
+    with pytest.raises(UnknownPrompt, match="1048577 bytes"):
+        plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/huge.txt"})
+
+
+class PromptManagement:
+    """Answers GetPrompt and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+
+    def get_prompt(self, **request: str) -> dict[str, Any]:
+        self.asked.append(request)
+        if request.get("promptVersion") == "9":
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no 9"}}, "GetPrompt")
+        text = {"text": {"text": "Judge {{review}}"}}
+        variant = {"name": "v", "templateType": "TEXT", "templateConfiguration": text}
+        return {"name": "judge", "defaultVariant": "v", "variants": [variant]}
+
+
+def test_a_prompt_of_prompt_management(s3: S3) -> None:
+    client = PromptManagement()
+    fetched = [prompt_store.fetch(s3, lambda: client, {"arn": arn}) for arn in (ARN, f"{ARN}:2")]
+    assert fetched == [{"text": "Judge {review}"}] * 2
+    assert client.asked == [{"promptIdentifier": ARN}, {"promptIdentifier": ARN, "promptVersion": "2"}]
+    with pytest.raises(UnknownPrompt, match="no 9"):
+        prompt_store.fetch(s3, lambda: client, {"arn": f"{ARN}:9"})
+    assert prompt_store.fetch(s3, lambda: client, {"text": "Judge"}) is None
+    assert len(client.asked) == 3
+
+
+def test_warnings_are_kept_with_the_run(s3: S3) -> None:
+    (warning,) = plan(s3, PROFILE, prompt={"text": "Judge {review}"})["warnings"]
+    assert warning.startswith("abc123def456 is not in the catalogue")
+    assert plan(s3, PROFILE, prompt={"text": "Judge {review}"})["invocation_type"] == "Converse"
+
+
+def test_a_body_of_ones_own(s3: S3) -> None:
+    run = plan(
+        s3,
+        "acme.chat",
+        invocation_type="InvokeModel",
+        request={"inputs": "Judge {review}", "parameters": {"n": 1}},
+        response={"text": "outputs[0].said | outputs[0].text", "stop_reason": "why"},
+    )
+    assert (run["request"], run["prompt"]) == ({"inputs": "Judge {review}", "parameters": {"n": 1}}, None)
+    assert run["response"] == {"text": "outputs[0].said | outputs[0].text", "stop_reason": "why"}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "given", "error", "words"),
+    [
+        ("anthropic.claude-opus-5", {}, UnsupportedRequest, "profile only"),
+        ("cohere.embed-english-v3", {}, UnsupportedRequest, "does not offer this model"),
+        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "together"),
+        (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "response path 'a..b'"),
+        (HAIKU, {"output": {"schema": {"type": "object", "properties": {}}}}, InvalidRunInput, "no properties"),
+        (
+            HAIKU,
+            {"output": {"prefix": "", "schema": {"type": "object", "properties": {"label": {"type": "string"}}}}},
+            InvalidRunInput,
+            "already has a column label",
+        ),
+        (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
+        (HAIKU, {"prompt": {"text": "t", "arn": ARN}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
+        (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn is not valid"),
+        (HAIKU, {"output": {"enforce": True}}, InvalidRunInput, "output.enforce needs output.schema"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    s3: S3, model_id: str, given: dict[str, Any], error: type[BedrockBatchError], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        plan(s3, model_id, **{"prompt": {"text": "Judge {review}"}, **given})
+    assert words in str(caught.value)
+    assert list(s3.list(BUCKET, "runs/")) == []
+
+
+def test_a_schema_is_told_to_the_model_and_makes_columns(s3: S3) -> None:
+    schema = {"type": "object", "properties": {"verdict": {"enum": ["good", "bad"]}}, "required": ["verdict"]}
+    run = plan(s3, HAIKU, prompt={"text": "Judge {review}"}, output={"schema": schema})
+    assert json.dumps(schema).replace("{", "{{")[:20] in run["request"]["messages"][0]["content"][0]["text"]
+    assert run["output"] == {"format": "parquet", "prefix": "bedrock_", "schema": schema}

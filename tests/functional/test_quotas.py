@@ -1,0 +1,94 @@
+"""Quotas by name: whatever way AWS writes the names, and whatever the role may read."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from bedrock_batch.adapters.quotas import applied
+
+CATALOGUE = {
+    "min_records": 100,
+    "max_records": 100_000,
+    "max_file_bytes": 10**9,
+    "max_job_bytes": 5,
+    "concurrent_jobs": 7,
+}
+JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for {}"
+
+
+class ServiceQuotas:
+    """Service Quotas with pages of one quota; an exception in place of a list is raised."""
+
+    def __init__(self, *, applied: Any = (), default: Any = ()) -> None:
+        self._quotas = {"list_service_quotas": applied, "list_aws_default_service_quotas": default}
+
+    def get_paginator(self, operation: str) -> "ServiceQuotas":
+        self._asked = operation
+        return self
+
+    def paginate(self, *, ServiceCode: str) -> Iterator[dict[str, Any]]:
+        assert ServiceCode == "bedrock"
+        found = self._quotas[self._asked]
+        if isinstance(found, Exception):
+            raise found
+        for name, value in found:
+            yield {"Quotas": [{"QuotaName": name, "Value": value}]}
+
+
+def test_applied_goes_before_default_and_default_before_catalogue() -> None:
+    client = ServiceQuotas(
+        applied=[(JOBS.format("Nova Lite V1"), 20.0)],
+        default=[
+            (JOBS.format("Nova Lite V1"), 100.0),
+            ("Minimum number of records per batch inference job for Nova Lite V1", 1000.0),
+        ],
+    )
+    values, origins = applied(client, "Nova Lite V1", CATALOGUE)
+    assert values == CATALOGUE | {"concurrent_jobs": 20, "min_records": 1000}
+    assert origins == dict.fromkeys(CATALOGUE, "catalogue") | {"concurrent_jobs": "applied", "min_records": "default"}
+
+
+@pytest.mark.parametrize(
+    ("name", "quota", "value", "expected"),
+    [
+        ("Minimum number of records per batch inference job for Claude Sonnet 4.5.", "min_records", 100.0, 100),
+        ("Batch inference input file size (in GB) for Claude Sonnet 4.5", "max_file_bytes", 1.0, 10**9),
+        ("Batch inference input file size for Claude Sonnet 4.5 (in GB)", "max_file_bytes", 0.5, 5 * 10**8),
+        ("Batch inference job size (in GB) for Claude Sonnet 4.5", "max_job_bytes", 100.0, 10**11),
+        ("RECORDS per batch inference job for claude sonnet 4.5", "max_records", 50_000.0, 50_000),
+        ("Records per  batch inference job for Claude Sonnet 4.5", "max_records", 9.0, 9),
+    ],
+)
+def test_names_are_matched_however_they_are_written(name: str, quota: str, value: float, expected: int) -> None:
+    values, _ = applied(ServiceQuotas(applied=[(name, value)]), "Claude Sonnet 4.5", CATALOGUE)
+    assert values[quota] == expected
+
+
+def test_quotas_of_other_models_are_not_taken() -> None:
+    client = ServiceQuotas(applied=[(JOBS.format("Claude Sonnet 4"), 1.0), (JOBS.format("Claude Sonnet 4.5 v2"), 2.0)])
+    assert applied(client, "Claude Sonnet 4.5", CATALOGUE)[0] == CATALOGUE
+
+
+def test_the_lower_of_two_limits_on_records_counts() -> None:
+    names = ["Records per batch inference job for X", "Records per input file per batch inference job for X"]
+    for first, second in ((5.0, 9.0), (9.0, 5.0)):
+        client = ServiceQuotas(applied=[(names[0], first), (names[1], second)])
+        assert applied(client, "X", CATALOGUE)[0]["max_records"] == 5
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListServiceQuotas"),
+        EndpointConnectionError(endpoint_url="https://servicequotas"),
+    ],
+)
+def test_without_permission_the_catalogue_counts(trouble: Exception) -> None:
+    values, origins = applied(ServiceQuotas(applied=trouble, default=trouble), "X", CATALOGUE)
+    assert (values, set(origins.values())) == (CATALOGUE, {"catalogue"})
+
+
+def test_a_model_without_a_label_is_not_looked_up() -> None:
+    assert applied(None, None, CATALOGUE) == (CATALOGUE, dict.fromkeys(CATALOGUE, "catalogue"))

@@ -1,0 +1,80 @@
+"""Shards are cut by what records become, not by what their source takes up."""
+
+import pyarrow as pa
+import pytest
+
+from bedrock_batch import plan
+from bedrock_batch.adapters import clients, sampling, sources
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.ready_made import renderer
+from tests.conftest import BUCKET
+from tests.functional.tables import csv_bytes, describe, parquet_bytes, put
+
+REQUEST = {"text": "{text}"}
+QUOTAS = {"min_records": 2, "max_records": 10_000, "max_file_bytes": 100_000}
+
+
+@pytest.fixture
+def s3(aws: None) -> S3:
+    return S3(clients.s3())
+
+
+def sizes(s3: S3, found: sources.Description) -> list[int]:
+    """Plan and return the size of every shard's records."""
+    made = renderer(found.table, REQUEST, found.schema)
+    factor = sampling.expansion(s3, found, made)
+    assert factor == sampling.expansion(s3, found, made)
+    shards = plan.cut(
+        found.layouts,
+        bucket=BUCKET,
+        run_key="-",
+        quotas=QUOTAS,
+        expansion=factor,
+        record_bytes=made.structure_bytes,
+    )
+    return [
+        sum(
+            len(made.render(batch, 0).data)
+            for piece in shard.parts()
+            for batch in sources.read_piece(
+                s3,
+                None,
+                found.sources[piece.source],
+                piece,
+                table=found.table,
+                schema=found.schema,
+                columns=made.columns,
+                row=1,
+            )
+        )
+        for shard in shards
+    ]
+
+
+def test_a_text_that_parquet_stores_once_counts_in_every_record(s3: S3) -> None:
+    table = pa.table({"text": ["long " * 200] * 1000})
+    body = parquet_bytes(table)
+    assert len(body) < 10_000
+    found = sizes(s3, describe(s3, put("t.parquet", body)))
+    assert max(found) <= QUOTAS["max_file_bytes"]
+    assert len(found) > 10
+
+
+def test_columns_that_are_not_used_make_no_shards(s3: S3) -> None:
+    table = pa.table(
+        {"text": [f"short {n}" for n in range(1000)], "image": [bytes([n % 256]) * 2000 for n in range(1000)]}
+    )
+    found = sizes(s3, describe(s3, put("t.parquet", parquet_bytes(table, use_dictionary=False, row_group_size=100))))
+    assert len(found) == 1
+
+
+def test_escapes_count(s3: S3) -> None:
+    rows = [["\x01" * 100] for _ in range(500)]
+    found = sizes(s3, describe(s3, put("t.csv", csv_bytes([["text"], *rows]))))
+    assert max(found) <= QUOTAS["max_file_bytes"]
+
+
+def test_rows_that_make_no_record_tell_nothing(s3: S3) -> None:
+    found = describe(s3, put("t.csv", csv_bytes([["text"], *[[" "]] * 9])))
+    made = renderer(found.table, REQUEST, found.schema)
+    assert sampling.expansion(s3, found, made) == sampling.UNKNOWN

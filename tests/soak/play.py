@@ -1,0 +1,272 @@
+"""Play a schedule against the applied module, and name everything about its end that should not be."""
+
+import base64
+import hashlib
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tests.e2e.batch import PATIENCE_SECONDS, Batch, Ended
+from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, Evidence, Outcome, foretell, read_evidence
+from tests.soak.schedules import Schedule, run_digest
+
+TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
+ON_DEMAND = 1_000
+"""Stands for the round of what is answered on demand: it comes after all others."""
+TOKEN_BEGINS = base64.b64encode(b'["arn:aws:states:').decode().rstrip("=")[:-1]
+"""How every task token of the local AWS begins."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A schedule's run, ended."""
+
+    schedule: Schedule
+    batch: Batch
+    run_id: str
+    arn: str
+    ended: Ended
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        return run_digest(self.arn)
+
+    @cached_property
+    def shards(self) -> list[dict[str, Any]]:
+        return list(self._lines("plan.jsonl"))
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of the table behind each record id, skipped rows included."""
+        return {
+            f"{shard['shard']:05d}{row:06d}": shard["first_row"] + row
+            for shard in self.shards
+            for row in range(shard["rows"])
+        }
+
+    @cached_property
+    def jobs(self) -> list[dict[str, Any]]:
+        """The lines of all rounds' jobs that Bedrock knows, with their `bedrock_status`."""
+        summaries = self.batch.bedrock.get_paginator("list_model_invocation_jobs").paginate(nameContains=self.digest)
+        statuses = {job["jobName"]: job["status"] for page in summaries for job in page["invocationJobSummaries"]}
+        names = self.batch.keys(f"runs/{self.run_id}/jobs-")
+        lines = [line for key in names for line in self._lines(key.rsplit("/", 1)[-1])]
+        return [
+            {**line, "bedrock_status": statuses[line["job_name"]]} for line in lines if line["job_name"] in statuses
+        ]
+
+    @cached_property
+    def evidence(self) -> dict[str, Evidence]:
+        rounds = [(job["round"], key) for job in self.jobs for key in self.batch.keys(job["raw_prefix"])]
+        rounds += [(ON_DEMAND, key) for key in self._on_demand()]
+        lines = ((round_, line) for round_, key in rounds if key.endswith(".jsonl.out") for line in self._objects(key))
+        return read_evidence([(round_, line) for round_, line in lines if line["recordId"] in self.rows])
+
+    @cached_property
+    def output(self) -> list[dict[str, Any]]:
+        return self.batch.table(self.run_id).to_pylist()
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcome]:
+        """What the output says of each record; a code counts for failed rows alone."""
+        found = [
+            (row["bedrock_outcome"], row["bedrock_error_code"] if row["bedrock_outcome"] == "failed" else None)
+            for row in self.output
+        ]
+        return {record: found[row] for record, row in self.rows.items()}
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        return self.batch.report(self.run_id)
+
+    def sent(self) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """Yield every record that was sent, with its round and body."""
+        for job in self.jobs:
+            key = job["pool"]["input_key"] if "pool" in job else f"runs/{self.run_id}/input/{job['number']:05d}.jsonl"
+            for line in self._objects(key):
+                yield job["round"], line["recordId"], line["modelInput"]
+        for key in self._on_demand():
+            for line in self._objects(key):
+                yield ON_DEMAND, line["recordId"], line["modelInput"]
+
+    def _on_demand(self) -> list[str]:
+        return self.batch.keys(f"runs/{self.run_id}/raw/on-demand-")
+
+    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        return self._objects(f"runs/{self.run_id}/{name}")
+
+    def _objects(self, key: str) -> Iterator[dict[str, Any]]:
+        return map(json.loads, self.batch.read(key).splitlines())
+
+
+def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
+    """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
+    started = time.monotonic()
+    body = "".join(json.dumps(row) + "\n" for row in schedule.table())
+    arn = batch.start(run_id, schedule.run_input(batch.upload(f"soak/{run_id}.jsonl", body.encode())))
+    for after, redriven in schedule.stops:
+        time.sleep(after)
+        if batch.sfn.describe_execution(executionArn=arn)["status"] != "RUNNING":
+            break
+        batch.sfn.stop_execution(executionArn=arn)
+        time.sleep(redriven)
+        if batch.sfn.describe_execution(executionArn=arn)["status"] == "ABORTED":  # else the stop came too late
+            batch.sfn.redrive_execution(executionArn=arn)
+    ended = batch.wait(arn)
+    if schedule.breaks_a_map and ended.error in ("States.ItemReaderFailed", "States.ResultWriterFailed"):
+        time.sleep(schedule.seed % 4 / 2)
+        batch.sfn.redrive_execution(executionArn=arn)
+        ended = batch.wait(arn)
+    seconds = time.monotonic() - started
+    _wait_for_stop_machine(batch, arn)
+    return Played(schedule, batch, run_id, arn, ended, seconds)
+
+
+def _wait_for_stop_machine(batch: Batch, arn: str) -> None:
+    """Wait for the machines that were started because the run was stopped or failed: none may spoil its end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    machine = batch.outputs["stop_run_state_machine_arn"]
+    while time.monotonic() < deadline:
+        running = batch.sfn.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+        inputs = (batch.sfn.describe_execution(executionArn=one["executionArn"]).get("input", "") for one in running)
+        if not any(f'"{arn}"' in text for text in inputs):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"the stop machine of {arn} does not end")
+
+
+def complaints(played: Played) -> list[str]:
+    """Return what is wrong with a run's end: an empty list is the proof."""
+    schedule, ended = played.schedule, played.ended
+    found: list[str] = []
+    running = [f"{job['job_name']} is {job['bedrock_status']}" for job in played.jobs if job["bedrock_status"] not in TERMINAL]
+    found += [f"left running: {job}" for job in running]
+    if not played.batch.keys(f"runs/{played.run_id}/report.json"):
+        return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
+    column = "review" if schedule.kind == "text" else "input_text"
+    rows = [{"id": row["id"], column: row[column]} for row in played.output]
+    if rows != schedule.table():
+        return [*found, f"{len(rows)} rows came out, not the {schedule.rows} of the input in order"]
+    found += _of_outcomes(played)
+    found += _of_answers(played, column)
+    found += _of_payment(played)
+    found += _of_inventory(played)
+    found += _of_report(played)
+    for key in played.batch.keys(f"runs/{played.run_id}/results/"):
+        if TOKEN_BEGINS.encode() in played.batch.read(key):
+            found.append(f"a task token in {key}")
+    return found
+
+
+def _of_outcomes(played: Played) -> Iterator[str]:
+    schedule, table = played.schedule, played.schedule.table()
+    skipped = {record for record, row in played.rows.items() if list(table[row].values())[1] is None}
+    for record in skipped:
+        if played.outcomes[record] != SKIPPED:
+            yield f"{record} has nothing to say, and is {played.outcomes[record]}"
+    records = [record for record in played.rows if record not in skipped]
+    wrong = [record for record in records if not played.evidence.get(record, Evidence()).allows(played.outcomes[record])]
+    for record in wrong[:3]:
+        yield f"{record} is {played.outcomes[record]}, and Bedrock wrote {played.evidence.get(record)} ({len(wrong)} so)"
+    if schedule.stops:
+        left = [record for record in records if played.outcomes[record] != SUCCEEDED and played.outcomes[record][1] not in ("400", "403")]
+        if left:
+            yield f"{len(left)} records could have been answered, such as {left[0]}: {played.outcomes[left[0]]}"
+    else:
+        rules = schedule.bedrock_rules(played.arn)
+        by_shard = [[record for record in records if record.startswith(f"{shard['shard']:05d}")] for shard in played.shards]
+        told = foretell(schedule, rules, played.digest, by_shard)
+        differ = [record for record in records if told.outcomes[record] != played.outcomes[record]]
+        for record in differ[:3]:
+            yield f"{record} is {played.outcomes[record]}, foretold was {told.outcomes[record]} ({len(differ)} so)"
+        rounds = [round_["jobs"] for round_ in played.report["rounds"]]
+        if rounds != told.rounds:
+            yield f"rounds {rounds}, foretold were {told.rounds}"
+        on_demand = sum(pass_["records"] for pass_ in played.report["on_demand"])
+        if on_demand != told.on_demand:
+            yield f"{on_demand} records on demand, foretold were {told.on_demand}"
+    status = "SUCCEEDED" if SUCCEEDED in played.outcomes.values() else "FAILED"
+    error = "" if status == "SUCCEEDED" else "TooManyFailures"
+    if (played.ended.status, played.ended.error) != (status, error):
+        yield f"the run ended {played.ended}"
+
+
+def _of_answers(played: Played, column: str) -> Iterator[str]:
+    """Every answer is the one to its own row: the stand-in makes it from the prompt."""
+    for record, row in played.rows.items():
+        if played.outcomes[record] != SUCCEEDED:
+            continue
+        line = played.output[row]
+        if played.schedule.kind == "text":
+            prompt = f"Judge {line[column]} of {line['id']}"
+            good = hashlib.sha256(prompt.encode()).hexdigest()[:8] in line["bedrock_response"]
+        else:
+            vector = played.evidence[record].answers[0][1]["embedding"]
+            good = np.array_equal(np.float32(vector), np.float32(line["bedrock_embedding"]))
+        if not good:
+            yield f"{record} has an answer that is not its own"
+            return
+
+
+def _of_payment(played: Played) -> Iterator[str]:
+    model = {"text": "amazon.nova-lite-v1:0", "embedding": "amazon.titan-embed-text-v2:0"}[played.schedule.kind]
+    again: list[str] = []
+    calls: set[str] = set()
+    for round_, record, body in played.sent():
+        calls.add(hashlib.sha256(f"{model}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()[:16])
+        if played.evidence.get(record, Evidence()).settled_before(round_):
+            again.append(f"{record} in round {round_}")
+    if again:
+        yield f"sent again although settled: {len(again)}, such as {again[0]}"
+    counts = Counter(record for _, record, _ in played.sent())
+    summary = played.batch.engine.bedrock(job_name_contains=played.digest)
+    twice = sum(count - 1 for call, count in summary["paid_twice"].items() if call in calls)
+    # What Bedrock answered and did not write down is the only thing that may be paid again.
+    lost = sum(1 for record in summary["records"] if record in counts and not played.evidence.get(record, Evidence()).answers)
+    lost += sum(rule.get("drop_records", 0) for _, _, rule in played.schedule.job_faults)
+    if twice > lost:
+        yield f"{twice} answers were paid twice, {lost} may have been"
+
+
+def _of_inventory(played: Played) -> Iterator[str]:
+    inventory = played.batch.inventory(played.run_id)
+    for key, item in inventory.items():
+        if "task_token" in item:
+            yield f"{key} still holds a task token"
+    if played.ended.status == "SUCCEEDED" and inventory[f"run/{played.run_id}"]["status"] != "SUCCEEDED":
+        yield f"the inventory says that the run is {inventory[f'run/{played.run_id}']['status']}"
+    noted = {key.removeprefix("job/"): item["status"] for key, item in inventory.items() if key.startswith("job/")}
+    for job in played.jobs:
+        if noted.pop(job["job_name"], None) != job["bedrock_status"]:
+            yield f"{job['job_name']} is {job['bedrock_status']}, the inventory differs: {inventory.get('job/' + job['job_name'])}"
+    for name, status in noted.items():
+        if status != "NotCreated":
+            yield f"the inventory has {name} as {status}, and Bedrock knows no such job"
+
+
+def _of_report(played: Played) -> Iterator[str]:
+    report = played.report
+    counts = Counter(outcome for outcome, _ in played.outcomes.values())
+    if {name: count for name, count in report["outcomes"].items() if count} != counts:
+        yield f"the report counts {report['outcomes']}, the output has {dict(counts)}"
+    if report["rows"] != played.schedule.rows or len(report["parts"]) != len(played.shards):
+        yield f"the report has {report['rows']} rows in {len(report['parts'])} parts"
+    keys = played.batch.keys(f"runs/{played.run_id}/output/")
+    if keys != [part["key"] for part in report["parts"]]:
+        yield f"parts {keys}, reported are {report['parts']}"
+    if sum(pq.read_metadata(io.BytesIO(played.batch.read(key))).num_rows for key in keys) != played.schedule.rows:
+        yield "the rows of the parts do not add up"
+    if report.get("salvaged"):
+        yield f"a salvaged report stands, and the run is {played.ended.status}"
+    missing = sum(outcome == MISSING for outcome in played.outcomes.values())
+    if report["leftovers"] < missing:
+        yield f"{missing} rows are missing, and the report has {report['leftovers']} leftovers"

@@ -1,0 +1,440 @@
+"""The catalogue: every model that can batch has an entry, and every family's lines are as the model wants them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+from jsonschema import Draft202012Validator
+
+from bedrock_batch import bodies, catalogue, ids, prompts, rules, run_input
+from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
+from bedrock_batch.join import Joiner, output_schema
+from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.render import Renderer
+from local.bedrock import models
+from tests.unit.answers import line
+
+GOLDENS = Path(__file__).parent / "goldens"
+BODIES = json.loads((GOLDENS / "bodies.schema.json").read_text("utf-8"))
+REQUESTS = json.loads((GOLDENS / "requests.json").read_text("utf-8"))
+ANSWERS = json.loads((GOLDENS / "answers.json").read_text("utf-8"))
+
+# The names that Service Quotas has for models of batch inference, by model id.
+LABELS = {
+    "anthropic.claude-3-haiku-20240307-v1:0": "Claude 3 Haiku",
+    "anthropic.claude-3-sonnet-20240229-v1:0": "Claude 3 Sonnet",
+    "anthropic.claude-3-opus-20240229-v1:0": "Claude 3 Opus",
+    "anthropic.claude-3-5-haiku-20241022-v1:0": "Claude 3.5 Haiku",
+    "anthropic.claude-3-5-sonnet-20240620-v1:0": "Claude 3.5 Sonnet",
+    "anthropic.claude-3-5-sonnet-20241022-v2:0": "Claude 3.5 Sonnet v2",
+    "anthropic.claude-3-7-sonnet-20250219-v1:0": "Claude 3.7 Sonnet",
+    "anthropic.claude-haiku-4-5-20251001-v1:0": "Claude Haiku 4.5",
+    "anthropic.claude-opus-4-5-20251101-v1:0": "Claude Opus 4.5",
+    "anthropic.claude-opus-4-6-v1": "Claude Opus 4.6",
+    "anthropic.claude-opus-5": "Claude Opus 5",
+    "anthropic.claude-sonnet-4-20250514-v1:0": "Claude Sonnet 4",
+    "anthropic.claude-sonnet-4-5-20250929-v1:0": "Claude Sonnet 4.5",
+    "anthropic.claude-sonnet-4-6": "Claude Sonnet 4.6",
+    "amazon.nova-2-multimodal-embeddings-v1:0": "Amazon Nova 2 Multimodal Embeddings V1",
+    "amazon.nova-premier-v1:0": "Amazon Nova Premier",
+    "amazon.nova-2-lite-v1:0": "Nova 2 Lite",
+    "amazon.nova-lite-v1:0": "Nova Lite V1",
+    "amazon.nova-micro-v1:0": "Nova Micro V1",
+    "amazon.nova-pro-v1:0": "Nova Pro V1",
+    "amazon.titan-embed-image-v1": "Titan Multimodal Embeddings G1",
+    "amazon.titan-embed-text-v2:0": "Titan Text Embeddings V2",
+    "deepseek.v3-v1:0": "DeepSeek v3",
+    "deepseek.v3.2": "DeepSeek V3.2",
+    "mistral.devstral-2-123b": "Devstral 2 123B",
+    "zai.glm-4.7": "GLM 4.7",
+    "zai.glm-4.7-flash": "GLM 4.7 Flash",
+    "zai.glm-5": "GLM 5",
+    "google.gemma-3-4b-it": "Gemma 3 4B",
+    "google.gemma-3-12b-it": "Gemma 3 12B",
+    "google.gemma-3-27b-it": "Gemma 3 27B",
+    "moonshot.kimi-k2-thinking": "Kimi K2 Thinking",
+    "moonshotai.kimi-k2.5": "Kimi K2.5",
+    "meta.llama3-1-8b-instruct-v1:0": "Llama 3.1 8B Instruct",
+    "meta.llama3-1-70b-instruct-v1:0": "Llama 3.1 70B Instruct",
+    "meta.llama3-1-405b-instruct-v1:0": "Llama 3.1 405B Instruct",
+    "meta.llama3-2-1b-instruct-v1:0": "Llama 3.2 1B Instruct",
+    "meta.llama3-2-3b-instruct-v1:0": "Llama 3.2 3B Instruct",
+    "meta.llama3-2-11b-instruct-v1:0": "Llama 3.2 11B Instruct",
+    "meta.llama3-2-90b-instruct-v1:0": "Llama 3.2 90B Instruct",
+    "meta.llama3-3-70b-instruct-v1:0": "Llama 3.3 70B Instruct",
+    "meta.llama4-maverick-17b-instruct-v1:0": "Llama 4 Maverick",
+    "meta.llama4-scout-17b-instruct-v1:0": "Llama 4 Scout",
+    "mistral.magistral-small-2509": "Magistral Small 2509",
+    "minimax.minimax-m2": "MiniMax M2",
+    "minimax.minimax-m2.1": "MiniMax M2.1",
+    "minimax.minimax-m2.5": "MiniMax M2.5",
+    "mistral.ministral-3-14b-instruct": "Ministral 3 14B",
+    "mistral.ministral-3-8b-instruct": "Ministral 3 8B",
+    "mistral.ministral-3-3b-instruct": "Ministral 3B",
+    "mistral.mistral-large-2407-v1:0": "Mistral Large 2 (24.07)",
+    "mistral.mistral-large-3-675b-instruct": "Mistral Large 3",
+    "mistral.mistral-small-2402-v1:0": "Mistral Small",
+    "nvidia.nemotron-nano-9b-v2": "NVIDIA Nemotron Nano 9B",
+    "nvidia.nemotron-nano-12b-v2": "NVIDIA Nemotron Nano 12B",
+    "nvidia.nemotron-nano-3-30b": "NVIDIA Nemotron Nano 3 30B",
+    "nvidia.nemotron-super-3-120b": "NVIDIA Nemotron 3 Super 120B A12B",
+    "openai.gpt-oss-120b-1:0": "OpenAI GPT OSS 120b",
+    "openai.gpt-oss-20b-1:0": "OpenAI GPT OSS 20b",
+    "openai.gpt-oss-safeguard-120b": "OpenAI GPT OSS Safeguard 120b",
+    "openai.gpt-oss-safeguard-20b": "OpenAI GPT OSS Safeguard 20b",
+    "qwen.qwen3-235b-a22b-2507-v1:0": "Qwen3 235B",
+    "qwen.qwen3-32b-v1:0": "Qwen3 32B",
+    "qwen.qwen3-coder-30b-a3b-v1:0": "Qwen3 Coder 30B",
+    "qwen.qwen3-coder-480b-a35b-v1:0": "Qwen3 Coder 480B",
+    "qwen.qwen3-coder-next": "Qwen3 Coder Next",
+    "qwen.qwen3-next-80b-a3b": "Qwen3 Next 80B",
+    "qwen.qwen3-vl-235b-a22b": "Qwen3 VL 235B",
+    "mistral.voxtral-mini-3b-2507": "Voxtral Mini 3B 2507",
+    "mistral.voxtral-small-24b-2507": "Voxtral Small 24B 2507",
+    "writer.palmyra-vision-7b": "Writer Palmyra Vision 7B",
+}
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+OPUS = "global.anthropic.claude-opus-5"
+
+
+def compose(model_id: str, **given: Any) -> bodies.Composed:
+    """Plan what a run input asks of a model, as plan_run does."""
+    given.setdefault("s3_uri", "s3://bucket/t.csv")
+    if "request" not in given:
+        given.setdefault("prompt", {"text": "Judge {review}"})
+    asked = run_input.validate({"model_id": model_id, **given})
+    family = catalogue.resolve(model_id, asked.get("invocation_type"))
+    return bodies.compose(family, asked, prompts.resolve(asked, {}, family))
+
+
+@pytest.mark.parametrize(("model_id", "label"), LABELS.items())
+def test_every_batch_model_has_an_entry(model_id: str, label: str) -> None:
+    family = catalogue.resolve(model_id)
+    assert (family.quota_label, family.listed) == (label, True)
+    assert family.body is not None
+    assert (family.family == "converse") == model_id.startswith("writer.")
+    assert catalogue.quota_label(f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.{model_id}") == label
+
+
+def test_every_entry_is_of_a_known_label_and_every_pattern_of_use() -> None:
+    listed = {entry["label"] for entry in catalogue.entries()["models"]}
+    assert listed == set(LABELS.values())
+    used = {name for family in catalogue.entries()["families"] for name in family["bodies"]}
+    assert used == set(catalogue.bodies())
+    assert {catalogue.resolve(model_id).family for model_id in LABELS} | {"other-embeddings"} == {
+        family["family"] for family in catalogue.entries()["families"]
+    }
+
+
+@pytest.mark.parametrize("model_id", LABELS)
+def test_text_models_converse_and_embeddings_do_not(model_id: str) -> None:
+    family = catalogue.resolve(model_id)
+    embedding = "embed" in model_id
+    assert family.kind == ("embedding" if embedding else "text")
+    assert family.invocation_type == ("InvokeModel" if embedding else "Converse")
+    assert bool(family.dimensions) == embedding
+
+
+def test_job_sizes_that_differ() -> None:
+    large = {model_id for model_id in LABELS if catalogue.resolve(model_id).quotas["max_job_bytes"] == 100_000_000_000}
+    assert large == {
+        "amazon.nova-2-multimodal-embeddings-v1:0",
+        "amazon.nova-lite-v1:0",
+        "amazon.nova-pro-v1:0",
+    }
+    assert catalogue.resolve("acme.unknown").quotas["max_job_bytes"] == 5_000_000_000
+
+
+@pytest.mark.parametrize("golden", REQUESTS, ids=lambda golden: golden["name"])
+def test_golden_request_lines(golden: dict[str, Any]) -> None:
+    """A run input gives exactly this record; it is of the model's shape; the stand-in of the model takes it."""
+    composed = compose(golden["model_id"], **golden["input"])
+    table = pa.record_batch({"review": ['He said "no" {sic}\n\u2028'], "role": ["a critic"]})
+    record = json.loads(Renderer(composed.request, table.schema, shard=4).render(table, 17).data)
+    assert record == {"recordId": "00004000017", "modelInput": golden["modelInput"]}
+    assert list(record["modelInput"]) == list(golden["modelInput"])
+    base = catalogue.base_model_id(golden["model_id"])
+    if golden["body"] == "converse":
+        service = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+        shape = service.operation_model("Converse").input_shape
+        report = ParamValidator().validate({"modelId": "m", **record["modelInput"]}, shape)
+        assert not report.has_errors(), report.generate_report()
+        assert set(record["modelInput"]) <= set(shape.members)
+        models.converse(base, record["modelInput"])
+    else:
+        Draft202012Validator(BODIES[golden["body"]]).validate(record["modelInput"])
+        models.invoke(base, record["modelInput"])
+
+
+def test_every_body_of_the_catalogue_has_a_golden_line() -> None:
+    seen = [catalogue.resolve(one["model_id"], one["input"].get("invocation_type")).body for one in REQUESTS]
+    assert all(body in seen for body in catalogue.bodies().values())
+
+
+def filled(value: Any, vector: list[float]) -> Any:
+    if isinstance(value, dict):
+        return {key: filled(member, vector) for key, member in value.items()}
+    if isinstance(value, list):
+        return [filled(member, vector) for member in value]
+    return vector if value == "VECTOR" else value
+
+
+@pytest.mark.parametrize("golden", ANSWERS, ids=lambda golden: golden["name"])
+def test_golden_answer_lines(golden: dict[str, Any]) -> None:
+    family = catalogue.resolve(golden["model_id"], golden.get("invocation_type"))
+    dimensions = golden.get("dimensions")
+    vector = [0.5 - index for index in range(dimensions or 0)]
+    assert family.body is not None
+    response = family.body.response
+    parse = embedding_parser(response, dimensions) if dimensions else text_parser(response)
+    joiner = Joiner(shard=0, rows=1, kind=family.kind, dimensions=dimensions)
+    joiner.add(parse(line(ids.record_id(0, 0), filled(golden["modelOutput"], vector))))
+    schema = output_schema(pa.schema([]), kind=family.kind, prefix="", dimensions=dimensions)
+    (row,) = pa.RecordBatch.from_arrays(joiner.columns(0, 1), schema=schema).to_pylist()
+    expected = filled(golden["columns"], vector)
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_an_application_inference_profile_goes_through_converse_with_a_warning() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
+    composed = compose(arn)
+    assert composed.request == {"messages": [{"role": "user", "content": [{"text": "Judge {review}"}]}]}
+    assert len(composed.warnings) == 1
+    assert "abc123def456 is not in the catalogue (an application inference profile" in composed.warnings[0]
+    assert compose("amazon.nova-lite-v1:0").warnings == []
+
+
+def test_a_custom_model_is_of_the_family_it_was_made_from() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.titan-embed-text-v2:0:8k/abc123def456"
+    assert catalogue.resolve(arn).family == "titan-text-embeddings-v2"
+
+
+def test_an_unknown_model_works_with_its_own_request_and_response() -> None:
+    request = {"texts": ["{review}"], "input_type": "search_document"}
+    composed = compose(
+        "acme.embedder-v3",
+        invocation_type="InvokeModel",
+        request=request,
+        response={"embedding": "embeddings[0]"},
+        embedding={"dimensions": 1024},
+    )
+    assert (composed.request, composed.kind, composed.dimensions) == (request, "embedding", 1024)
+    assert "acme.embedder-v3 is not in the catalogue" in composed.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "given", "error", "words"),
+    [
+        ("acme.embedder", {}, UnsupportedRequest, "does not know the InvokeModel body of acme.embedder: give"),
+        ("acme.chat", {"invocation_type": "InvokeModel"}, UnsupportedRequest, "the whole body as request"),
+        (
+            "acme.chat",
+            {"invocation_type": "InvokeModel", "request": {"prompt": "{a}"}},
+            InvalidRunInput,
+            "how acme.chat answers to InvokeModel: give response",
+        ),
+        (
+            "acme.embedder",
+            {"request": {"t": "{a}"}, "response": {"embedding": "e"}},
+            InvalidRunInput,
+            "embedding.dimensions is needed",
+        ),
+        (HAIKU, {"request": {"messages": []}, "inference": {"max_tokens": 3}}, InvalidRunInput, "max_tokens of infere"),
+        ("amazon.titan-embed-text-v2:0", {"output": {"schema": {"type": "object"}}}, InvalidRunInput, "with text"),
+        (
+            "mistral.mistral-small-2402-v1:0",
+            {"invocation_type": "InvokeModel", "prompt": {"text": "{a}", "system": "s"}},
+            UnsupportedRequest,
+            "'system' is not supported by the model family 'mistral-small-2402' through InvokeModel",
+        ),
+        (
+            "amazon.nova-lite-v1:0",
+            {"invocation_type": "InvokeModel", "output": {"schema": {"type": "object"}, "enforce": True}},
+            UnsupportedRequest,
+            "output.enforce: no way is known",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    model_id: str, given: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        compose(model_id, **given)
+    assert words in str(caught.value)
+
+
+CLAUDE_BODY = {
+    "anthropic_version": "bedrock-2023-05-31",
+    "max_tokens": 9,
+    "messages": [{"role": "user", "content": "{a}"}],
+}
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in CLAUDE_BODY.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "given", "words"),
+    [
+        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, "temperature and top_p with .*together"),
+        (
+            "us.anthropic.claude-sonnet-4-6",
+            {"invocation_type": "InvokeModel", "inference": {"temperature": 0, "top_p": 1}},
+            "temperature and top_p with .*together",
+        ),
+        (OPUS, {"inference": {"temperature": 0}}, "temperature with .*leave both out"),
+        ("us.anthropic.claude-opus-4-7", {"inference": {"top_p": 1}}, "top_p with .*leave both out"),
+        (HAIKU, {"inference": {"max_tokens": 64_001}}, "64001 tokens with .* 64000 tokens at most"),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", {"inference": {"max_tokens": 8_193}}, "8192 tokens at most"),
+        (
+            "amazon.nova-micro-v1:0",
+            {"invocation_type": "InvokeModel", "request": {"inferenceConfig": {"maxTokens": 10_001}}},
+            "10001 tokens with .* 10000",
+        ),
+        (HAIKU, {"request": {"toolConfig": {"tools": []}}}, "/toolConfig with .*tools are not available"),
+        (
+            HAIKU,
+            {"request": {"system": [{"text": "s"}, {"cachePoint": {"type": "default"}}]}},
+            "cachePoint .*no prompt",
+        ),
+        (HAIKU, {"request": {"serviceTier": {"type": "flex"}}}, "/serviceTier with .*no service tier"),
+        (HAIKU, {"request": {"requestMetadata": {"a": "b"}}}, "/requestMetadata with"),
+        (HAIKU, {"request": {"modelId": "m"}}, "/modelId with .*the job names the model"),
+        (HAIKU, {"request": {"max_tokens": 5}}, '/max_tokens with .*"invocation_type": "InvokeModel"'),
+        (HAIKU, {"request": {"prompt": "{a}"}}, "/prompt with .*no such member"),
+        (HAIKU, {"request": {"system": [{"text": "{a}"}]}, "no_prompt": True}, "/messages is missing"),
+        *(
+            (
+                HAIKU,
+                {"invocation_type": "InvokeModel", "request": without(key), "no_prompt": True},
+                f"/{key} is missing",
+            )
+            for key in CLAUDE_BODY
+        ),
+        (
+            HAIKU,
+            {"invocation_type": "InvokeModel", "request": CLAUDE_BODY | {"inferenceConfig": {}}, "no_prompt": True},
+            "that is a Converse body",
+        ),
+        (
+            HAIKU,
+            {
+                "invocation_type": "InvokeModel",
+                "request": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            },
+            'image_url with .*{"type": "image"',
+        ),
+        (
+            "us.meta.llama3-3-70b-instruct-v1:0",
+            {"invocation_type": "InvokeModel", "request": {"messages": [{"content": "{a}"}]}, "no_prompt": True},
+            "Llama's own body is {",
+        ),
+        (
+            HAIKU,
+            {"request": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}}},
+            "refuses it in batch",
+        ),
+        (OPUS, {"output": {"schema": {"type": "object"}, "enforce": True}}, "set output.enforce to false"),
+    ],
+)
+def test_what_would_waste_a_job_is_refused(model_id: str, given: dict[str, Any], words: str) -> None:
+    given = dict(given)
+    if not given.pop("no_prompt", False):
+        given["prompt"] = {"text": "Judge {review}"}
+    with pytest.raises(UnsupportedRequest, match=words):
+        compose(model_id, **given)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "given"),
+    [
+        (HAIKU, {"inference": {"temperature": 0}}),
+        (HAIKU, {"inference": {"max_tokens": 64_000, "top_p": 1}}),
+        (OPUS, {"inference": {"max_tokens": 128_000}}),
+        ("amazon.nova-lite-v1:0", {"inference": {"temperature": 0, "top_p": 1}}),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", {"inference": {"temperature": 0, "top_p": 1}}),
+        (HAIKU, {"invocation_type": "InvokeModel", "request": CLAUDE_BODY | {"tools": []}}),
+        (HAIKU, {"request": {"additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 9}}},
+                 "prompt": {"text": "{a}"}}),
+    ],
+)  # fmt: skip
+def test_what_the_models_take_is_let_through(model_id: str, given: dict[str, Any]) -> None:
+    assert compose(model_id, **given).warnings == []
+
+
+def test_a_request_beside_a_prompt_is_merged_member_by_member_and_wins() -> None:
+    composed = compose(
+        HAIKU,
+        prompt={"text": "Judge {review}"},
+        inference={"temperature": 0, "max_tokens": 5},
+        request={"inferenceConfig": {"maxTokens": 7, "stopSequences": ["{x}"]}, "system": [{"text": "{a}"}]},
+    )
+    assert composed.request["inferenceConfig"] == {"maxTokens": 7, "temperature": 0, "stopSequences": ["{x}"]}
+    assert composed.request["system"] == [{"text": "{a}"}]
+    assert composed.request["messages"][0]["content"] == [{"text": "Judge {review}"}]
+    assert composed.max_tokens == 7
+
+
+def test_a_warning_does_not_end_the_run() -> None:
+    composed = compose(HAIKU, prompt={"text": "{a}"}, request={"guardrailConfig": {"guardrailIdentifier": "g"}})
+    assert ["/guardrailConfig" in warning for warning in composed.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "words"),
+    [
+        ("cohere.embed-english-v3", "cohere.embed-english-v3 with .*AWS does not offer this model for batch"),
+        ("amazon.titan-embed-text-v1", "AWS does not offer this model for batch"),
+        ("us.anthropic.claude-fable-5", "Batch inference is not supported for the requested model"),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", "profile only"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", "profile only"),
+        ("amazon.nova-2-lite-v1:0", "profile only"),
+        ("meta.llama4-scout-17b-instruct-v1:0", "profile only"),
+        ("anthropic.claude-sonnet-4-6", "profile only"),
+    ],
+)
+def test_models_that_cannot_be_used_are_refused(model_id: str, words: str) -> None:
+    with pytest.raises(UnsupportedRequest, match=words):
+        rules.check_model(catalogue.resolve(model_id), model_id, "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "region", "warnings"),
+    [
+        ("anthropic.claude-sonnet-4-6", "eu-west-2", 0),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "us-east-1", 0),
+        ("anthropic.claude-3-haiku-20240307-v1:0", "us-east-1", 0),
+        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc", "us-east-1", 0),
+        ("amazon.nova-micro-v1:0", "us-east-1", 0),
+        ("amazon.nova-micro-v1:0", "us-west-2", 1),
+        ("us.amazon.nova-micro-v1:0", "us-west-2", 0),
+        ("us.anthropic.claude-sonnet-5", "us-east-1", 1),
+    ],
+)
+def test_models_that_may_be_used(model_id: str, region: str, warnings: int) -> None:
+    assert len(rules.check_model(catalogue.resolve(model_id), model_id, region)) == warnings
+
+
+def test_a_rule_of_the_catalogue_has_one_condition_and_known_words() -> None:
+    conditions = {"forbid", "together", "require", "allow", "ceiling", "bare_id"}
+    words = {"models", "reason", "warn", "invocation_type", "value", "except_regions"}
+    for rule in catalogue.entries()["rules"]:
+        assert set(rule) <= conditions | words
+        assert len(set(rule) & conditions) <= 1, rule
+        assert rule["models"] and rule["reason"].format(most=1, regions="r")
+
+
+def test_the_documentation_lists_every_model() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    documented = {cells[1].strip().strip("`"): cells[2].strip().split(", ") for cells in rows if len(cells) > 4}
+    families = {family["family"]: family for family in catalogue.entries()["families"] if family["bodies"]}
+    assert set(documented) == set(families)
+    for name, family in families.items():
+        assert documented[name] == [f"`{body}`" for body in family["bodies"]], name

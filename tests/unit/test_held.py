@@ -1,0 +1,91 @@
+"""What does not fit is let go and read again: whatever the limit, the table is the same."""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bedrock_batch import held
+from bedrock_batch.join import Joiner, output_schema
+from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser
+from tests.unit.answers import CONVERSE, TITAN, converse, line
+from tests.unit.test_join import SHARD, TABLE, rid, table
+
+ROWS = 100
+
+
+def joined(kind: str, lines: list[bytes]) -> tuple[pa.Table, int]:
+    """Return the joined table and how often the answers were read again."""
+    dimensions = None if kind == "text" else 3
+    parse = text_parser(CONVERSE) if dimensions is None else embedding_parser(TITAN, dimensions)
+    readings = 0
+
+    def answers() -> Iterator[list[Answer | Failure | None]]:
+        nonlocal readings
+        readings += 1
+        for start in range(0, len(lines), 7):
+            yield parse(b"\n".join(lines[start : start + 7]))
+
+    joiner = Joiner(shard=SHARD, rows=ROWS, kind="text" if dimensions is None else "embedding", dimensions=dimensions)
+    joiner.skip([{"row": 9, "code": "EmptyText", "reason": "blank"}])  # and yet there is an answer to it
+    for some in answers():
+        joiner.add(some)
+    schema = output_schema(TABLE, kind="text" if dimensions is None else "embedding", prefix="", dimensions=dimensions)
+    return pa.Table.from_batches(list(joiner.join(table(ROWS), schema, answers)), schema), readings - 1
+
+
+def lines_of(kind: str) -> list[bytes]:
+    """Return lines in any order: some rows twice, some failed before or after, some never answered."""
+    lines = []
+    for row in range(ROWS):
+        if row % 5 == 0:
+            lines.append(line(rid(row), error={"errorCode": 429, "errorMessage": "slow down"}))
+        if row % 7:
+            answer = converse("é" * row + str(row)) if kind == "text" else {"embedding": [row, 0.5, -1]}
+            lines += [line(rid(row), answer)] * (1 + row % 2)
+    random.Random(1).shuffle(lines)
+    return lines
+
+
+@pytest.mark.parametrize("kind", ["text", "embedding"])
+def test_whatever_the_limit_the_table_is_the_same(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    lines = lines_of(kind)
+    expected, again = joined(kind, lines)
+    assert again == 0 and expected.num_rows == ROWS
+    for limit in (1, 90, 600, 5_000):
+        monkeypatch.setattr(held, "HELD_BYTES", limit)
+        found, again = joined(kind, lines)
+        assert found.equals(expected)
+        assert (again > 0) == (limit < 5_000 or kind == "text")
+
+
+def test_of_two_successes_the_first_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line(rid(row), converse(f"{word} {row}")) for word in ("first", "second") for row in range(ROWS)]
+    monkeypatch.setattr(held, "HELD_BYTES", 300)
+    found, again = joined("text", lines)
+    assert found["response"].to_pylist() == [f"first {row}" for row in range(ROWS)]
+    assert again > 10
+
+
+def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "HELD_BYTES", 10_000)
+    texts = held.Texts(1_000)
+    for row in range(1_000):
+        texts.put(row, b"x" * 400)
+        kept = [text for text in texts.column(texts.start, texts.stop).to_pylist() if text]
+        assert len(kept) * 400 <= 10_000
+    assert texts.stop > 10
+    texts.move(500, 1_000)
+    assert 500 < texts.stop < 550
+
+
+def test_a_vector_column_is_a_copy() -> None:
+    """A row group that waits to be written must not keep the whole window in memory."""
+    vectors = held.Vectors(1_000, 4)
+    vectors.put(1, np.array([1, 2, 3, 4]))
+    column = vectors.column(0, 2)
+    vectors.move(0, 1_000)
+    assert column.to_pylist() == [None, [1, 2, 3, 4]]
+    assert column.values.buffers()[1].size == 2 * 4 * 4

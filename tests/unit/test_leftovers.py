@@ -1,0 +1,239 @@
+"""Leftovers: every record goes somewhere once, jobs are legal, and a run always ends."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_batch.contracts import JobEnd, Joined, Part
+from bedrock_batch.errors import CanaryFailed
+from bedrock_batch.leftovers import MAX_PARTS, Standing, check_canary, chunks, decide, pool, whole_shards
+
+END = JobEnd("job", "Completed", "raw/job/")
+LIMITS: dict[str, Any] = {"max_rounds": 2, "on_demand_tail": True}
+
+
+def joined(shard: int, *, rows: int, leftovers: int, jobs: int, step: int | None = None) -> Joined:
+    outcomes = {"succeeded": rows - leftovers, "missing": leftovers}
+    return Joined(
+        shard=shard,
+        rows=rows,
+        output_key=f"part-{shard}",
+        bytes=1,
+        outcomes=outcomes,
+        leftovers=leftovers,
+        input_tokens=0,
+        output_tokens=0,
+        jobs=jobs,
+        leftovers_step=step,
+        leftover_bytes=leftovers * 10 if step is not None else 0,
+    )
+
+
+def standing(shard: int, *, records: int, leftovers: int | None = None) -> Standing:
+    """Return an unsent shard, or with `leftovers` one whose only job is joined."""
+    fresh = Standing(shard=shard, records=records, bytes=records * 10)
+    if leftovers is None:
+        return fresh
+    step = 1 if 0 < leftovers < records else None
+    return replace(fresh, ends=(END,), joined=joined(shard, rows=records, leftovers=leftovers, jobs=1, step=step))
+
+
+STANDINGS = st.lists(st.tuples(st.integers(0, 900), st.one_of(st.none(), st.integers(0, 900))), max_size=30).map(
+    lambda pairs: [
+        standing(number, records=records, leftovers=None if left is None else min(left, records))
+        for number, (records, left) in enumerate(pairs)
+    ]
+)
+
+
+def records_of(jobs: list[list[Part]]) -> list[tuple[int, int | None, int]]:
+    return [(part.shard, part.step, line) for job in jobs for part in job for line in range(part.start, part.stop)]
+
+
+def leftovers_of(standings: list[Standing]) -> list[tuple[int, int | None, int]]:
+    return [(one.shard, one.leftovers_step, line) for one in standings for line in range(one.leftovers)]
+
+
+@given(standings=STANDINGS, least=st.integers(1, 300), spread=st.integers(2, 20))
+def test_pooled_jobs_hold_every_leftover_once_and_are_legal(standings: list[Standing], least: int, spread: int) -> None:
+    most = least * spread
+    jobs = pool(standings, min_records=least, max_records=most, max_bytes=10**9)
+    total = sum(one.leftovers for one in standings)
+    if total < least:
+        assert jobs == []
+        return
+    assert records_of(jobs) == leftovers_of(standings)
+    sizes = [sum(part.stop - part.start for part in job) for job in jobs]
+    assert all(least <= size <= most for size in sizes)
+    assert max(sizes) - min(sizes) <= 1
+    assert len(jobs) == -(-total // most), "as few as possible"
+    assert all(len({part.shard for part in job}) == len(job) for job in jobs), "a shard feeds a job once"
+
+
+def test_bytes_make_more_jobs_but_never_illegal_ones() -> None:
+    heavy = [Standing(shard=number, records=1000, bytes=10**6) for number in range(4)]
+    jobs = pool(heavy, min_records=100, max_records=10_000, max_bytes=10**6)
+    assert len(jobs) == 5
+    assert len(pool(heavy, min_records=1500, max_records=10_000, max_bytes=10**6)) == 2
+
+
+def test_no_job_is_fed_by_more_shards_than_its_line_can_name() -> None:
+    thin = [standing(number, records=50, leftovers=1) for number in range(3 * MAX_PARTS)]
+    jobs = pool(thin, min_records=100, max_records=100_000, max_bytes=10**9)
+    assert len(jobs) > 2
+    assert max(map(len, jobs)) <= MAX_PARTS
+    assert records_of(jobs) == leftovers_of(thin)
+
+
+@given(standings=STANDINGS, size=st.integers(1, 50))
+def test_chunks_hold_every_leftover_once(standings: list[Standing], size: int) -> None:
+    found = chunks(standings, records=size)
+    assert records_of(found) == leftovers_of(standings)
+    assert all(0 < sum(part.stop - part.start for part in chunk) <= size for chunk in found)
+
+
+@pytest.mark.parametrize(
+    ("standings", "rounds", "tail_done", "limits", "expected"),
+    [
+        ([standing(0, records=100)], 0, False, {}, "run_jobs"),
+        ([standing(0, records=99)], 0, False, {}, "answer"),
+        ([standing(0, records=60), standing(1, records=60)], 0, False, {}, "run_jobs"),
+        ([standing(0, records=0)], 0, False, {}, "join"),
+        ([standing(0, records=99)], 0, False, {"on_demand_tail": False}, "join"),
+        ([standing(0, records=100, leftovers=0)], 1, False, {}, "finish"),
+        ([standing(0, records=200, leftovers=100)], 1, False, {}, "run_jobs"),
+        ([standing(0, records=200, leftovers=100)], 3, False, {}, "finish"),
+        ([standing(0, records=200, leftovers=100)], 1, False, {"max_rounds": 0}, "finish"),
+        ([standing(0, records=200, leftovers=99)], 1, False, {"max_rounds": 0}, "answer"),
+        ([standing(0, records=200, leftovers=99)], 1, True, {}, "finish"),
+        ([standing(0, records=200, leftovers=99)], 1, False, {"on_demand_tail": False}, "finish"),
+        # A small shard that no job had yet is not left out for want of rounds.
+        ([standing(0, records=200, leftovers=60), standing(1, records=60)], 1, False, {"max_rounds": 0}, "run_jobs"),
+    ],
+)
+def test_decisions(
+    standings: list[Standing], rounds: int, tail_done: bool, limits: dict[str, Any], expected: str
+) -> None:
+    decided = decide(standings, rounds=rounds, tail_done=tail_done, min_records=100, limits=LIMITS | limits)
+    assert decided == expected
+
+
+def test_what_changed_is_joined_before_anything_else_is_decided() -> None:
+    stale = replace(standing(0, records=500, leftovers=300), ends=(END, END))
+    assert decide([stale], rounds=1, tail_done=False, min_records=100, limits=LIMITS) == "join"
+
+
+# --- A whole run, with whatever outcomes ---
+
+
+@dataclass
+class Shards:
+    """The shards of a simulated run: how often each record was sent, and which are answered."""
+
+    records: list[int]
+    sent: list[list[int]]
+    answered: list[set[int]]
+    files: dict[tuple[int, int | None], list[int]]
+
+    @classmethod
+    def of(cls, records: list[int]) -> "Shards":
+        files: dict[tuple[int, int | None], list[int]] = {
+            (shard, None): list(range(count)) for shard, count in enumerate(records)
+        }
+        return cls(records, [[0] * count for count in records], [set() for _ in records], files)
+
+    def run(self, parts: list[Part], answers: Any) -> None:
+        for part in parts:
+            for row in self.files[part.shard, part.step][part.start : part.stop]:
+                assert row not in self.answered[part.shard], "an answered record is sent again"
+                self.sent[part.shard][row] += 1
+                if answers.draw(st.booleans()):
+                    self.answered[part.shard].add(row)
+
+    def join(self, one: Standing, step: int) -> Standing:
+        left = [row for row in range(one.records) if row not in self.answered[one.shard]]
+        partly = 0 < len(left) < one.records
+        if partly:
+            self.files[one.shard, step] = left
+        known = joined(
+            one.shard, rows=one.records, leftovers=len(left), jobs=len(one.ends), step=step if partly else None
+        )
+        return replace(one, joined=known)
+
+
+@given(
+    records=st.lists(st.integers(0, 30), min_size=1, max_size=6),
+    least=st.integers(2, 12),
+    max_rounds=st.integers(0, 3),
+    tail=st.booleans(),
+    answers=st.data(),
+)
+def test_a_run_always_ends_and_sends_no_answered_record_again(
+    records: list[int], least: int, max_rounds: int, tail: bool, answers: Any
+) -> None:
+    limits = {"max_rounds": max_rounds, "on_demand_tail": tail}
+    shards = Shards.of(records)
+    standings = [Standing(shard=shard, records=count, bytes=count) for shard, count in enumerate(records)]
+    rounds, passes = 0, 0
+    for step in range(1, 4 * (max_rounds + 3)):
+        decision = decide(standings, rounds=rounds, tail_done=passes > 0, min_records=least, limits=limits)
+        if decision == "finish":
+            break
+        if decision == "join":
+            some_stale = any(one.stale for one in standings)
+            due = {one.shard for one in standings if (one.stale if some_stale else one.joined is None)}
+            standings = [shards.join(one, step) if one.shard in due else one for one in standings]
+            continue
+        jobs: list[list[Part]] = chunks(standings, records=5)
+        if decision == "run_jobs":
+            rounds += 1
+            whole = whole_shards(standings, min_records=least)
+            rest = [one for one in standings if one.shard not in whole]
+            own = [[Part(shard, 0, records[shard])] for shard in whole]
+            jobs = own + pool(rest, min_records=least, max_records=2 * least, max_bytes=10**9)
+            assert jobs, "a round without jobs would be decided again"
+            assert all(sum(part.stop - part.start for part in job) >= least for job in jobs)
+        else:
+            passes += 1
+        for parts in jobs:
+            shards.run(parts, answers)
+            hit = {part.shard for part in parts}
+            standings = [replace(one, ends=(*one.ends, END)) if one.shard in hit else one for one in standings]
+    else:
+        pytest.fail("the run does not end")
+    assert rounds <= max_rounds + 2
+    assert passes <= 1
+    assert all(one.joined and not one.stale for one in standings)
+    if tail:
+        assert all(count for shard in shards.sent for count in shard), "every record is sent at least once"
+
+
+# --- Canary ---
+
+
+def canary(*, succeeded: int, failed: int, leftovers: int = 0) -> Standing:
+    rows = succeeded + failed + leftovers
+    known = replace(
+        joined(0, rows=rows, leftovers=leftovers, jobs=1),
+        outcomes={"succeeded": succeeded, "failed": failed + leftovers},
+        errors={"400": failed},
+    )
+    return Standing(shard=0, records=rows, bytes=rows, ends=(END,), joined=known)
+
+
+@pytest.mark.parametrize(("tolerated", "failed"), [(100, 9), (10, 1), (0, 0)])
+def test_a_canary_within_the_limit_lets_the_run_go_on(tolerated: float, failed: int) -> None:
+    check_canary(canary(succeeded=10 - failed, failed=failed), tolerated_failure_percentage=tolerated)
+
+
+def test_throttled_canaries_may_still_be_answered() -> None:
+    check_canary(canary(succeeded=9, failed=0, leftovers=1), tolerated_failure_percentage=0)
+
+
+@pytest.mark.parametrize(("tolerated", "failed"), [(100, 10), (10, 2), (0, 1)])
+def test_a_failing_canary_ends_the_run(tolerated: float, failed: int) -> None:
+    with pytest.raises(CanaryFailed, match=rf"{10 - failed} were answered.*400 \({failed} rows\)"):
+        check_canary(canary(succeeded=10 - failed, failed=failed), tolerated_failure_percentage=tolerated)

@@ -1,0 +1,167 @@
+"""The invariant, from table to table: input rows are output rows, each exactly once, in order, with one outcome."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bedrock_batch import held
+from bedrock_batch.adapters import output
+from bedrock_batch.contracts import OUTCOMES, JobEnd
+from bedrock_batch.join import Joiner, kept_columns, output_schema
+from bedrock_batch.parse import text_parser, whole_lines
+from bedrock_batch.plain import json_cells, to_plain
+from bedrock_batch.render import Renderer
+from tests.unit.answers import CONVERSE, converse
+
+SHARD = 7
+JOB = JobEnd(job_name="j", status="Expired", raw_prefix="raw/")
+REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}]}
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
+    (pa.string(), TEXTS),
+    (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+    (pa.float64(), st.floats(allow_nan=False, allow_infinity=False)),
+    (pa.bool_(), st.booleans()),
+    (pa.binary(), st.binary(max_size=6)),
+    (pa.list_(pa.string()), st.lists(st.none() | TEXTS, max_size=3)),
+    (pa.struct([("a", pa.int32()), ("b", pa.string())]), st.fixed_dictionaries({"a": st.integers(0, 9), "b": TEXTS})),
+]
+FATES = ("answer", "cut", "twice", "invalid line", "error", "throttled then answered", "drop", "foreign")
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pa.Table:
+    """Draw a table with a text column, which is rendered, and some others of any types, with nulls."""
+    rows = draw(st.integers(0, 12))
+    names = draw(
+        st.lists(
+            TEXTS.filter(lambda name: name != "text" and not name.startswith("bedrock_")),
+            max_size=4,
+            unique_by=str.casefold,
+        )
+    )
+    columns = {"text": pa.array(draw(st.lists(st.none() | TEXTS, min_size=rows, max_size=rows)), pa.string())}
+    for name in names:
+        kind, values = draw(st.sampled_from(TYPES))
+        columns[name] = pa.array(draw(st.lists(st.none() | values, min_size=rows, max_size=rows)), kind)
+    return pa.table(columns)
+
+
+def answer_lines(record: bytes, fate: str, text: str) -> list[bytes]:
+    """Return what Bedrock writes for a record of that fate."""
+    whole = json.loads(record)
+    echo = {"modelInput": whole["modelInput"], "recordId": whole["recordId"]}
+    good = _line(echo, modelOutput=converse(text))
+    lines: dict[str, list[bytes]] = {
+        "answer": [good],
+        "cut": [_line(echo, modelOutput=converse(text, stop="max_tokens"))],
+        "twice": [good, good],
+        "invalid line": [good[: len(good) // 2]],
+        "error": [_line(echo, error={"errorCode": 400, "errorMessage": text})],
+        "throttled then answered": [_line(echo, error={"errorCode": 429, "errorMessage": text}), good],
+        "drop": [],
+        "foreign": [_line(echo | {"recordId": f"{SHARD + 1:05d}" + whole["recordId"][5:]}, modelOutput=converse(text))],
+    }
+    return lines[fate]
+
+
+def _line(echo: dict[str, Any], **members: Any) -> bytes:
+    return json.dumps(echo | members, ensure_ascii=False).encode()
+
+
+def outcome_of(fate: str) -> str:
+    return {
+        "cut": "truncated",
+        "invalid line": "missing",
+        "error": "failed",
+        "drop": "missing",
+        "foreign": "missing",
+    }.get(fate, "succeeded")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), table=tables(), limit=st.sampled_from([1, 100, 10**9]), step=st.integers(1, 5))
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_every_row_comes_back_once_in_order_with_one_outcome(
+    form: str, data: st.DataObject, table: pa.Table, limit: int, step: int
+) -> None:
+    batches = [table.slice(start, step).combine_chunks().to_batches()[0] for start in range(0, table.num_rows, step)]
+    renderer = Renderer(REQUEST, table.schema, shard=SHARD, nulls="skip")
+    joiner = Joiner(shard=SHARD, rows=table.num_rows, kind="text")
+    expected: dict[int, tuple[str, str | None]] = {}
+    records: list[bytes] = []
+    for number, batch in enumerate(batches):
+        rendered = renderer.render(batch, number * step)
+        records += rendered.data.split(b"\n")[:-1]
+        joiner.skip([skip.to_json() for skip in rendered.skipped])
+        expected |= {skip.row: ("skipped", None) for skip in rendered.skipped}
+    lines: list[list[bytes]] = []
+    for record in records:
+        row, fate, text = int(record[18:24]), data.draw(st.sampled_from(FATES)), data.draw(TEXTS.filter(bool))
+        lines.append(answer_lines(record, fate, text))
+        outcome = outcome_of(fate)
+        expected[row] = (outcome, text if outcome in ("succeeded", "truncated") else None)
+    joiner.end([JOB])
+    raw = b"\n".join(line for some in data.draw(st.permutations(lines)) for line in some)
+    parsed = [text_parser(CONVERSE)(block) for block in whole_lines([raw])]
+
+    kept = kept_columns(table.schema, data.draw(st.none() | st.just(["text"])))
+    schema = output_schema(kept, kind="text", prefix="bedrock_")
+    out = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held, "HELD_BYTES", limit)
+        for answers in parsed:
+            joiner.add(answers)
+        rows = joiner.join((batch.select(kept.names) for batch in batches), schema, lambda: parsed)
+        output.write(rows, schema, out, form=form, answer="bedrock_response")
+
+    found = read(form, out.getvalue(), schema)
+    assert [row[: len(kept)] for row in found] == input_rows(form, table.select(kept.names))
+    place = schema.names.index("bedrock_outcome")
+    ends = [(str(row[place]), row[place + 1]) for row in found]
+    assert ends == [(outcome, none(form) if text is None else text) for _, (outcome, text) in sorted(expected.items())]
+    counts = joiner.joined(output_key="k", size=1)
+    assert sum(counts.outcomes.values()) == table.num_rows == len(found)
+    assert set(counts.outcomes) <= set(OUTCOMES)
+
+
+def read(form: str, data: bytes, schema: pa.Schema) -> list[list[Any]]:
+    """Return the rows of a part: cells as Arrow's in Parquet, else as JSON's; CSV has no other null than no text."""
+    if form == "parquet":
+        return [list(row.values()) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+    if form == "jsonl":
+        rows = [json.loads(line) for line in data.split(b"\n")[:-1]]
+        assert all(list(row) == schema.names for row in rows)
+        return [list(row.values()) for row in rows]
+    header, *lines = csv.reader(io.StringIO(data.decode(), newline=""))
+    assert header == schema.names
+    return [
+        [cell if is_text(field) else json.loads(cell or "null") for cell, field in zip(cells, schema, strict=True)]
+        for cells in lines
+    ]
+
+
+def input_rows(form: str, table: pa.Table) -> list[list[Any]]:
+    """Return what `read` is to find of the input."""
+    if form == "parquet":
+        return [list(row.values()) for row in table.to_pylist()]
+    columns = []
+    for field in table.schema:
+        cells = [json.loads(cell) for cell in json_cells(to_plain(table[field.name].combine_chunks()))]
+        columns.append([none(form) if cell is None and is_text(field) else cell for cell in cells])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def is_text(field: pa.Field) -> bool:
+    return bool(pa.types.is_string(field.type) or pa.types.is_binary(field.type))
+
+
+def none(form: str) -> str | None:
+    return "" if form == "csv" else None
