@@ -4,6 +4,7 @@ PYTHON ?= python3
 BUILD := build
 VENV := .venv
 ENGINE_VENV := .venv-engine
+BENCH_VENV := .venv-bench
 RUN := $(VENV)/bin/python
 EXAMPLE ?= terraform/examples/minimal
 
@@ -26,6 +27,11 @@ $(ENGINE_VENV)/.ready: requirements/engine.lock
 	$(ENGINE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/engine.lock
 	@touch $@
 
+$(BENCH_VENV)/.ready: requirements/bench.lock
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	@touch $@
+
 node_modules/.ready: package-lock.json
 	npm ci --silent --no-fund --no-audit
 	@touch $@
@@ -39,6 +45,8 @@ lock: ## Write the lock files anew
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/dev.lock
 	uv pip compile requirements/engine.in --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/engine.lock
+	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/bench.lock
 
 # --- What ships ---
 
@@ -76,7 +84,17 @@ test: setup package-local node_modules/.ready ## Everything CI runs
 docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
 	$(RUN) docs/run_input_table.py
 
+.PHONY: scale
+scale: setup package-local ## 200,000 rows through the local AWS (many minutes)
+	$(RUN) -m pytest -m scale -p no:xdist tests/e2e/test_scale.py -s
+
+# --- Speed ---
+
+.PHONY: bench
+bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and DuckDB: make bench ARGS="--rows 500000"
+	PYTHONPATH=lambda_src:. $(BENCH_VENV)/bin/python -m bench $(ARGS)
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) node_modules
+	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +

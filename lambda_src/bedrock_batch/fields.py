@@ -72,6 +72,8 @@ def reader(path: Path | None, combine: Callable[[list[Any]], Any]) -> Callable[[
         elements = descend(value)
         if elements is None:
             return None
+        if len(elements) == 1 and (only := inner(elements[0])) is not None:
+            return only
         found = [leaf for element in elements if (leaf := inner(element)) is not None]
         return found[0] if len(found) == 1 else combine(found)
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, UNKNOWN, JobEnd, Joined
 from bedrock_batch.errors import InputChanged, InvalidRunInput, MissingColumn
 from bedrock_batch.held import Texts, Vectors
-from bedrock_batch.outcomes import INVALID_ANSWER, is_leftover, judge
+from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, is_leftover, judge
 from bedrock_batch.parse import Answer, Failure
 from bedrock_batch.structured import Reader
 
@@ -126,6 +126,7 @@ class Joiner:
         self._values: Texts | Vectors = Texts(rows) if kind == "text" else Vectors(rows, dimensions or 0)
         self._stop_reasons: list[str | None] | None = [None] * rows if kind == "text" else None
         self._known_reasons: dict[str, str] = {}
+        self._ends: dict[str | None, int] = {}  # what a stop reason makes of an answer, judged once
         self._input_tokens = array("q", [_NO_COUNT]) * rows
         self._output_tokens = array("q", [_NO_COUNT]) * rows if kind == "text" else None
         self._failures: dict[int, tuple[str, str]] = {}
@@ -179,17 +180,20 @@ class Joiner:
         return row if row < self._rows else None
 
     def _answer(self, row: int, answer: Answer) -> None:
-        outcome, code, message = judge(answer.stop_reason, has_answer=answer.value is not None)
-        if code is not None:
-            self._fail(row, code, message or "")
+        reason = answer.stop_reason
+        if answer.value is None:
+            _, code, message = judge(reason, has_answer=False)
+            self._fail(row, code or EMPTY_ANSWER, message or "")
         else:
+            outcome = self._ends.get(reason)
+            if outcome is None:
+                outcome = self._ends[reason] = _INDEX[judge(reason, has_answer=True)[0]]
             self._failures.pop(row, None)
-            self._outcomes[row] = _INDEX[outcome]
+            self._outcomes[row] = outcome
             self._values.put(row, answer.value)
         self._input_tokens[row] = _NO_COUNT if answer.input_tokens is None else answer.input_tokens
         if self._stop_reasons is not None and self._output_tokens is not None:
             self._output_tokens[row] = _NO_COUNT if answer.output_tokens is None else answer.output_tokens
-            reason = answer.stop_reason
             self._stop_reasons[row] = self._known_reasons.setdefault(reason, reason) if reason else reason
 
     def _fail(self, row: int, code: str, message: str) -> None:

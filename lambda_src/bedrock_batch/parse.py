@@ -215,6 +215,7 @@ def _line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
             ("errorMessage", str | None, None),
             ("expired", bool | None, None),
         ],
+        gc=False,
     )
     line = msgspec.defstruct(
         "Line",
@@ -224,6 +225,7 @@ def _line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
             ("error", error | None, None),
             ("expired", bool | None, None),
         ],
+        gc=False,
     )
     return msgspec.json.Decoder(line)
 

@@ -12,7 +12,8 @@ import pytest
 from .bench import Bench
 from .histories import Ended
 from .machines import ROOT
-from .scenarios import DETAIL, EVENTS, JOBS, RUNS, STOPS
+from .scenarios import DETAIL, EVENTS, JOBS, RUNS
+from .stops import STOPS
 
 
 @pytest.fixture(scope="session")

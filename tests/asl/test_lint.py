@@ -154,6 +154,16 @@ def test_catch_all_stands_alone_and_last(state: State) -> None:
                 assert n == len(state.body[field]) - 1
 
 
+@each_state
+def test_errors_of_services_have_the_names_of_step_functions(state: State) -> None:
+    """DynamoDB says InternalServerError; Step Functions says InternalServerErrorException, as for every service."""
+    for field in ("Retry", "Catch"):
+        for name in (name for rule in state.body.get(field, []) for name in rule["ErrorEquals"]):
+            service, _, error = name.partition(".")
+            if service in ("Bedrock", "DynamoDB", "DynamoDb", "Sfn"):
+                assert error.endswith("Exception"), name
+
+
 @each_task
 def test_retry_backs_off_within_bounds_and_with_jitter(state: State) -> None:
     fields = {"ErrorEquals", "IntervalSeconds", "BackoffRate", "MaxDelaySeconds", "MaxAttempts", "JitterStrategy"}

@@ -10,7 +10,8 @@ from . import scenarios, services
 from .bench import LOST, ROWS, Bench, error, finished, job_name, joined, payload, turns, wake
 from .histories import Ended, ways_taken
 from .machines import Json, all_chains, all_states, chains
-from .scenarios import EVENTS, JOBS, RUNS, STOPS, Event, Job, Run, Stop
+from .scenarios import EVENTS, JOBS, RUNS, Event, Job, Run
+from .stops import STOPS, Stop
 
 
 def test_names_are_unique() -> None:

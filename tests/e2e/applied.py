@@ -1,6 +1,7 @@
 """The root that the end-to-end tests apply: local/terraform, through pytest-terraform."""
 
-from pytest_terraform import terraform
+import pytest_terraform
 
-terraform("terraform", scope="session", replay=False)
-APPLIED = terraform.get_fixture("terraform")
+# It puts a fixture of this name into the calling module, so `terraform` itself must not be a name here.
+pytest_terraform.terraform("terraform", scope="session", replay=False)
+APPLIED = pytest_terraform.terraform.get_fixture("terraform")

@@ -1,5 +1,6 @@
 """One local AWS and one applied module for all end-to-end tests."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,15 @@ from local.provision import ROOT, terraform_environment
 from tests.e2e.batch import Batch
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
-MODELS = '["amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0", "us.anthropic.claude-3-5-haiku-20241022-v1:0"]'
+MODELS = json.dumps(
+    [
+        "amazon.nova-lite-v1:0",
+        "amazon.titan-embed-text-v2:0",
+        "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "openai.gpt-oss-20b-1:0",
+    ]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

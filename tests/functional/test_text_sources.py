@@ -1,15 +1,17 @@
 """JSON lines, compressed files and other encodings: every value comes back as it was written."""
 
 import json
+import math
 import random
 import struct
+import time
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from bedrock_batch import errors
-from bedrock_batch.adapters import clients
+from bedrock_batch.adapters import clients, sources
 from bedrock_batch.adapters.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, STAGED, csv_bytes, describe, gz, jsonl_bytes, put, read_all, shards_of, zst
@@ -250,6 +252,17 @@ def test_planning_again_finds_and_writes_the_same_bytes(s3: S3, key: str) -> Non
     assert [json.dumps(layout.bytes_at.tolist()) for layout in first.layouts] == [
         json.dumps(layout.bytes_at.tolist()) for layout in second.layouts
     ]
+
+
+@pytest.mark.parametrize("key", ["t.csv", "t.csv.gz", "t.jsonl"])
+def test_a_text_that_takes_too_long_to_read_ends_the_run(s3: S3, key: str) -> None:
+    body = b"a\n1\n" if "csv" in key else b'{"a":1}\n'
+    uri = put(key, gz(body) if key.endswith("gz") else body)
+    files = s3.find(uri)
+    for until in (time.monotonic() + 60, math.inf):
+        assert sources.describe(s3, files, options={}, staged=STAGED, until=until).table.rows == 1
+    with pytest.raises(errors.TooLarge, match=f"while {uri} was read.*Parquet"):
+        sources.describe(s3, files, options={}, staged=STAGED, until=time.monotonic() - 1)
 
 
 # --- Encodings and nulls of CSV

@@ -5,8 +5,6 @@ import re
 import runpy
 from pathlib import Path
 
-import pytest
-
 from bedrock_batch import errors, run_input
 from bedrock_batch.contracts import OUTCOMES
 
@@ -42,8 +40,8 @@ def test_the_readme_names_every_outcome() -> None:
     assert [outcome for outcome in OUTCOMES if f"`{outcome}`" not in README] == []
 
 
-@pytest.mark.parametrize("document", ["operations.md"])
-def test_the_operators_page_names_every_error(document: str) -> None:
-    text = (ROOT / "docs" / document).read_text("utf-8")
-    leaves = {name for name, error in errors.BY_NAME.items() if not error.__subclasses__()}
-    assert sorted(name for name in leaves if f"`{name}`" not in text) == []
+def test_the_operators_page_names_every_error_that_a_person_must_act_on() -> None:
+    """Errors of the input say themselves what to do; the others need a page."""
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    names = {error.__name__ for error in errors.RunError.__subclasses__()}
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", text)) == []

@@ -68,6 +68,14 @@ def test_the_given_document_is_left_alone() -> None:
         ({"model_id": None}, "model_id is not valid"),
         ({"inference": {"temperature": 2}}, "inference.temperature is not valid"),
         ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
+        ({"dataset_id": "org/data"}, "Give either s3_uri or dataset_id"),
+        ({"split": "train"}, "split is for a dataset of the Hugging Face hub"),
+        ({"hf_token_secret_arn": "hf_secret"}, "hf_token_secret_arn is not valid"),
+        ({"input": {"csv": {"encoding": "ebcdic"}}}, "input.csv.encoding is not valid"),
+        (
+            {"input": {"format": "bedrock_jsonl"}},
+            "prompt_id: records of input.format bedrock_jsonl are sent as they are",
+        ),
         ({"limits": {"budget_usd": 5}}, "needs price"),
         ({"output": {"prefix": "my prefix"}}, "output.prefix is not valid"),
     ],
@@ -86,6 +94,15 @@ def test_a_document_that_is_no_object_is_refused(document: object) -> None:
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(InvalidRunInput, match="Missing key 'model_id'"):
         run_input.validate({"s3_uri": "s3://bucket/key.csv"})
+
+
+def test_a_dataset_stands_in_place_of_s3() -> None:
+    document = {"dataset_id": "org/data", "split": "test", "model_id": "m", "prompt_id": "p"}
+    assert {key: run_input.validate(document)[key] for key in document} == document
+    with pytest.raises(InvalidRunInput, match="Give either s3_uri or dataset_id"):
+        run_input.validate({"model_id": "m", "prompt_id": "p"})
+    with pytest.raises(InvalidRunInput, match="Leave the format out"):
+        run_input.validate({**document, "input": {"format": "csv"}})
 
 
 def test_digest_tells_inputs_apart_and_ignores_the_order_of_keys() -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from bedrock_batch.adapters.sinks import File, Sink
 
-ROW_GROUP_BYTES = 64_000_000
+ROW_GROUP_BYTES = 32_000_000
 """Of Arrow memory: large enough for readers, small enough to hold beside a shard's answers."""
 
 _SAMPLE_ROWS = 4_096

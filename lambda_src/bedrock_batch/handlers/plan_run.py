@@ -1,6 +1,8 @@
 """Plan run: check the run input, resolve it, read metadata only, cut shards, freeze all in `run.json`."""
 
+import math
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,9 @@ from bedrock_batch.join import kept_columns, output_schema
 from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.ready_made import renderer as renderer_of
 
+_RESERVED_SECONDS = 60
+"""What is left of the function's time for cutting and writing the plan."""
+
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the state that the run carries from here on: references and counts.
@@ -25,7 +30,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     s3 = S3(clients.s3())
     bucket, _, key = os.environ["SETTINGS_URI"].removeprefix("s3://").partition("/")
     settings = s3.get_json(bucket, key)
-    return plan_run(s3, clients.client("service-quotas"), bucket=bucket, settings=settings, **event)
+    time_left = getattr(context, "get_remaining_time_in_millis", None)
+    until = time.monotonic() + time_left() / 1000 - _RESERVED_SECONDS if time_left else math.inf
+    return plan_run(s3, clients.client("service-quotas"), bucket=bucket, settings=settings, until=until, **event)
 
 
 def plan_run(
@@ -37,10 +44,12 @@ def plan_run(
     run_id: str,
     execution_arn: str,
     input: Any,
+    until: float = math.inf,
 ) -> dict[str, Any]:
     """Plan the run and write `run.json` and `plan.jsonl`. Doing it twice writes the same bytes.
 
-    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn.
+    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn. `until` is the time.monotonic()
+    by which all text files must have been read.
     """
     if not ids.RUN_ID.fullmatch(run_id):
         raise InvalidRunInput(f"The execution name {run_id!r} may hold only letters, digits, `-` and `_`.")
@@ -66,6 +75,7 @@ def plan_run(
         files,
         hub=hub,
         staged=(bucket, ids.staged_prefix(run_id)),
+        until=until,
         options=asked["input"],
         limit=plan.row_limit(
             limit=asked["input"].get("limit"),

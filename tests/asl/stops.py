@@ -1,0 +1,129 @@
+"""The scenario table of the machine that stops a run: what services answer, and which way it goes then."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .bench import BUCKET, Script, error, finished, got, job_arn, job_name, joined, ok, payload, troubles
+from .machines import Json
+from .scenarios import listed
+
+ASKED = ["Describe run", "Run over?"]
+SCANNED = [*ASKED, "Find unfinished jobs", "All found?"]
+QUIET = [*SCANNED, "Wait for stragglers"]
+SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, "Record run end", "Gather leftovers", "Anything to join?"]
+SALVAGED = ["Join shards", "Finish run", "Run stopped"]
+WITH_JOB = ["Note run", *SCANNED, "Stop jobs", *SETTLED[1:], "Run stopped"]
+STOPPED = ["Stop job", "Get job", "Job over?", "Record end", "Job stopped"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One run that was stopped: the answers, the states that are visited, and those of the child of its job."""
+
+    name: str
+    script: Script
+    path: list[str]
+    child: list[str] | None = None
+    error: str | None = None
+
+    def answers(self) -> Script:
+        """Return the script, with the answers of a run that was aborted and has one job in flight."""
+        scans = [unfinished(self.name)] if self.child else []
+        return {
+            "Describe run": [aborted(times=3 + len(scans))],
+            "Find unfinished jobs": [*scans, unfinished(times=2)],
+            "Stop job": [ok()],
+            "Get job": [got("Stopped", ProcessedRecordCount=7)],
+            "Record end": [ok()],
+            "Record run end": [ok()],
+            "Gather leftovers": [payload({"next": "end", "run_id": self.name})],
+        } | self.script
+
+
+def aborted(*, times: int = 1, status: str = "ABORTED") -> Json:
+    return ok({"Status": status}, times=times)
+
+
+def unfinished(*runs: str, times: int = 1, arn: bool = True, **more: Any) -> Json:
+    items = [{"pk": {"S": f"job/{job_name(run)}"}} | ({"job_arn": {"S": job_arn(0)}} if arn else {}) for run in runs]
+    return ok({"Items": items, "Count": len(items), "ScannedCount": len(items)} | more, times=times)
+
+
+def salvage(name: str) -> Json:
+    return {"bucket": BUCKET, "prefix": f"runs/{name}", "next": "join", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
+
+
+UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]
+LATE = [unfinished("created-late", arn=False), unfinished(times=2)]
+STOPS = [
+    Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
+    Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")]},
+         ["Note run", *ASKED, "Run goes on"]),
+    Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")]},
+         ["Note run", *QUIET, *ASKED, "Run goes on"]),
+    Stop("redriven-and-done",
+         {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
+         [*SETTLED[:-2], "Run goes on"]),
+    Stop("one-job", {}, WITH_JOB, ["Created?", "Note job", *STOPPED]),
+    Stop("many-pages",
+         {"Find unfinished jobs": [
+             unfinished(LastEvaluatedKey={"run_id": {"S": "many-pages"}, "pk": {"S": "job/a"}}),
+             unfinished("many-pages"), unfinished(times=2)]},
+         ["Note run", *SCANNED, "Find unfinished jobs", "All found?", "Stop jobs", *SETTLED[1:], "Run stopped"],
+         ["Created?", "Note job", *STOPPED]),
+    *(
+        Stop(f"over-already-{name}",
+             {"Stop job": [error(f"Bedrock.{name}")], "Get job": [got("Completed", Message="whole")]},
+             WITH_JOB, ["Created?", "Note job", *STOPPED])
+        for name in ("ConflictException", "ValidationException", "ResourceNotFoundException")
+    ),
+    Stop("takes-its-time", {"Stop job": [ok(times=3)], "Get job": [got("Stopping", times=2), got("Stopped")]},
+         WITH_JOB,
+         ["Created?", "Note job", *["Stop job", "Get job", "Job over?", "Wait for end"] * 2, *STOPPED]),
+    Stop("ended-by-its-own-child", {"Record end": [error("DynamoDB.ConditionalCheckFailedException")]},
+         WITH_JOB, ["Created?", "Note job", *STOPPED]),
+    Stop("arn-unknown",
+         {"Find unfinished jobs": UNKNOWN_ARN, "Find job": [ok({"InvocationJobSummaries": [listed("arn-unknown")]})]},
+         WITH_JOB, ["Created?", "Find job", "Job found?", *STOPPED]),
+    Stop("created-late",
+         {"Find unfinished jobs": LATE,
+          "Find job": [ok(), ok({"InvocationJobSummaries": [listed("created-late")]})]},
+         WITH_JOB,
+         ["Created?", "Find job", "Job found?", "Wait before looking again", "Find job", "Job found?", *STOPPED]),
+    *(
+        Stop(name,
+             {"Find unfinished jobs": [unfinished(name, arn=False), unfinished(times=2)],
+              "Find job": [ok(times=2)], "Stop job": [], "Get job": [], "Record end": [],
+              "Record no job": [answer]},
+             WITH_JOB,
+             ["Created?", "Find job", "Job found?", "Wait before looking again", "Find job", "Job found?",
+              "Record no job", "Job stopped"])
+        for name, answer in (("never-created", ok()),
+                             ("ended-without-arn", error("DynamoDB.ConditionalCheckFailedException")))
+    ),
+    Stop("may-not-stop", {"Stop job": [error("Bedrock.AccessDeniedException")], "Get job": [], "Record end": [],
+                          "Describe run": [aborted()], "Find unfinished jobs": [unfinished("may-not-stop")],
+                          "Record run end": [], "Gather leftovers": []},
+         ["Note run", *SCANNED, "Stop jobs"], ["Created?", "Note job", "Stop job"],
+         "States.ExceedToleratedFailureThreshold"),
+    Stop("salvaged",
+         {"Gather leftovers": [payload(salvage("salvaged"))], "Join remaining shard": [payload(joined("salvaged", 0))],
+          "Finish run": [payload(finished("salvaged", 1))]}, [*SETTLED, *SALVAGED]),
+    Stop("all-of-a-stop-is-retried",
+         {state: [*troubles("stop-run", state), answer] for state, answer in {
+             "Record run end": ok(), "Gather leftovers": payload(salvage("all-of-a-stop-is-retried")),
+             "Join remaining shard": payload(joined("all-of-a-stop-is-retried", 0)),
+             "Finish run": payload(finished("all-of-a-stop-is-retried", 1)),
+             "Find job": ok({"InvocationJobSummaries": [listed("all-of-a-stop-is-retried")]}),
+             "Stop job": ok(), "Get job": got("Stopped"), "Record end": ok()}.items()}
+         | {"Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
+            "Find unfinished jobs": [*troubles("stop-run", "Find unfinished jobs"),
+                                     unfinished("all-of-a-stop-is-retried", arn=False), unfinished(times=2)]},
+         [*WITH_JOB[:-1], *SALVAGED], ["Created?", "Find job", "Job found?", *STOPPED]),
+    Stop("recording-no-job-is-retried",
+         {"Find unfinished jobs": [unfinished("recording-no-job-is-retried", arn=False), unfinished(times=2)],
+          "Find job": [ok(times=2)], "Stop job": [], "Get job": [], "Record end": [],
+          "Record no job": [*troubles("stop-run", "Record no job"), ok()]},
+         WITH_JOB, ["Created?", "Find job", "Job found?", "Wait before looking again", "Find job",
+                                "Job found?", "Record no job", "Job stopped"]),
+]  # fmt: skip

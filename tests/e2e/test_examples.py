@@ -1,0 +1,41 @@
+"""The run documents of docs/examples, run as they stand on the sample table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local.provision import ROOT
+from local.sample import write_reviews
+from tests.e2e.batch import Batch
+
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.json"))
+ROWS = 120
+
+
+@pytest.fixture(scope="module")
+def executions(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Every example started at once: its name and its execution's ARN."""
+    path = tmp_path_factory.mktemp("sample") / "reviews.csv"
+    write_reviews(path, rows=ROWS)
+    uri = batch.upload("examples/reviews.csv", path.read_bytes())
+    judgement = {"sentiment": "mixed", "stars": 3, "topics": ["noise"]}
+    batch.engine.configure(
+        answers=[{"prompt_contains": "Judge this review of a", "text": f"Here it is: {json.dumps(judgement)}"}]
+    )
+    return {
+        path.stem: batch.start(f"example-{path.stem}", json.loads(path.read_text("utf-8")) | {"s3_uri": uri})
+        for path in EXAMPLES
+    }
+
+
+@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES])
+def test_an_example_answers_every_row(batch: Batch, executions: dict[str, str], name: str) -> None:
+    ended = batch.wait(executions[name])
+    assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
+    assert ended.output["outcomes"]["succeeded"] == ROWS
+    table = batch.table(ended.run_id)
+    assert table.num_rows == ROWS
+    if name == "structured":
+        assert set(table["review_sentiment"].to_pylist()) == {"mixed"}
+        assert set(table["review_stars"].to_pylist()) == {3}

@@ -1,0 +1,128 @@
+"""A run on S3 whose Maps a test plays: what children return is written where their ResultWriter puts it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from bedrock_batch import ids
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Joined, Prepared, Run
+from bedrock_batch.handlers.gather_leftovers import gather_leftovers
+from bedrock_batch.handlers.review_run import review_run
+from tests.conftest import BUCKET
+from tests.unit.factories import make_prepared, make_run, make_shard
+
+RUN = "monday"
+State = dict[str, Any]
+
+
+class Jobs:
+    """Bedrock as Gather leftovers sees it: a list of jobs."""
+
+    def __init__(self, *jobs: dict[str, str], error: str | None = None) -> None:
+        self.jobs, self.error = list(jobs), error
+
+    def get_paginator(self, operation: str) -> "Jobs":
+        assert operation == "list_model_invocation_jobs"
+        return self
+
+    def paginate(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        if self.error:
+            raise ClientError({"Error": {"Code": self.error, "Message": "no"}}, "ListModelInvocationJobs")
+        # Two pages, as the filter of names is Bedrock's work.
+        found = [job for job in self.jobs if filters.get("nameContains", "") in job["jobName"]]
+        yield {"invocationJobSummaries": found[:1]}
+        yield {"invocationJobSummaries": found[1:]}
+
+
+def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1:0") -> dict[str, str]:
+    arn = f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
+    return {"jobName": name, "status": status, "modelId": arn}
+
+
+class Bench:
+    """A planned and prepared run of some shards, whose Maps a test plays."""
+
+    def __init__(self, records: Sequence[int], **changes: Any) -> None:
+        self.client = boto3.client("s3")
+        self.s3 = S3(self.client)
+        self.bedrock = Jobs()
+        self.run: Run = make_run(bucket=BUCKET, shards=len(records), **changes)
+        self.s3.put_json(BUCKET, ids.run_key(RUN), self.run.to_json())
+        self.shards = [make_shard(number, rows=count or 1) for number, count in enumerate(records)]
+        self.s3.put_lines(BUCKET, ids.plan_key(RUN), (shard.to_json() | {"bucket": BUCKET} for shard in self.shards))
+        self.prepared: list[Prepared] = []
+        for number, count in enumerate(records):
+            self.prepared.append(make_prepared(number, records=count, skipped=0 if count else 1))
+            lines = (line(number, row) for row in range(count))
+            self.s3.put(BUCKET, ids.input_key(RUN, number), b"".join(lines))
+        self.maps = 0
+
+    def map(self, results: Sequence[Any]) -> dict[str, str]:
+        """Write what the children of a Map returned; return where."""
+        self.maps += 1
+        key = f"runs/{RUN}/results/{self.maps}"
+        self.s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
+        self.s3.put_json(BUCKET, key, {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
+        return {"Bucket": BUCKET, "Key": key}
+
+    def planned(self) -> State:
+        return {
+            "run_id": RUN,
+            "bucket": BUCKET,
+            "prefix": ids.run_prefix(RUN),
+            "run_key": ids.run_key(RUN),
+            "plan_key": ids.plan_key(RUN),
+            "rows": sum(shard.rows for shard in self.shards),
+            "shards": len(self.shards),
+            "prepared": self.map([one.to_json() for one in self.prepared]),
+        }
+
+    def review(self) -> State:
+        return review_run(self.s3, self.bedrock, self.planned())
+
+    def gather(self, state: State, results: Sequence[Any]) -> State:
+        return gather_leftovers(self.s3, self.bedrock, state | {"result": self.map(results)})
+
+    def lines(self, key: str) -> list[Any]:
+        return list(self.s3.lines(BUCKET, key))
+
+    def joined(self, event: dict[str, Any], left: Sequence[int]) -> dict[str, Any]:
+        """Return what a join finds, with these rows left over, and write them as it does."""
+        number = event["shard"]
+        count = self.prepared[number].records
+        partly = 0 < len(left) < count
+        if partly:
+            body = b"".join(line(number, row) for row in left)
+            self.s3.put(BUCKET, ids.leftovers_key(RUN, event["step"], number), body)
+        outcomes = {"succeeded": count - len(left), "missing": len(left), "skipped": self.prepared[number].skipped}
+        return {
+            "joined": Joined(
+                shard=number,
+                rows=event["rows"],
+                output_key=ids.output_key(RUN, number, "parquet"),
+                bytes=1,
+                outcomes=outcomes,
+                leftovers=len(left),
+                input_tokens=1,
+                output_tokens=1,
+                jobs=len(event["jobs"]),
+                leftovers_step=event["step"] if partly else None,
+                leftover_bytes=len(left) * 40 if partly else 0,
+            ).to_json()
+        }
+
+    def job_result(self, one: dict[str, Any], left: Sequence[int] | None = None, status: str = "Completed") -> Any:
+        """Return what the child of a job returns, with the join of its shard where it has one."""
+        result = {"job_name": one["job_name"], "records": one["records"], "status": status, "message": ""}
+        if left is None:
+            return result
+        return result | self.joined(one["join"] | {"jobs": [result]}, left)
+
+
+def line(shard: int, row: int) -> bytes:
+    body = {"recordId": ids.record_id(shard, row), "modelInput": {"messages": [f"é {row}"]}}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

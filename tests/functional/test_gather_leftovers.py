@@ -1,0 +1,152 @@
+"""Review run, Gather leftovers and Finish run on S3, turn by turn."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+from bedrock_batch import ids
+from bedrock_batch.errors import CanaryFailed, TooManyFailures
+from bedrock_batch.handlers.finish_run import finish_run
+from bedrock_batch.handlers.pool_leftovers import pool_leftovers
+from bedrock_batch.handlers.review_run import review_run
+from tests.conftest import BUCKET
+from tests.functional.played import RUN, Bench, Jobs, job
+from tests.unit.factories import make_run
+
+
+@pytest.fixture
+def bench(aws: None) -> Bench:
+    return Bench([150, 150, 40])
+
+
+def test_first_round_has_the_large_shards(bench: Bench) -> None:
+    bench.bedrock = Jobs(job("other-1"), job("other-2", "Completed"), job("other-3", model="amazon.nova-pro-v1:0"))
+    state = bench.review()
+    assert (state["next"], state["rounds"], state["jobs"]) == ("run_jobs", 1, 2)
+    first, second = bench.lines(state["jobs_key"])
+    assert [first["number"], second["number"]] == [0, 1]
+    assert first["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith("/input/00000.jsonl")
+    assert (first["join"]["step"], first["join"]["jobs"]) == (0, [])
+    assert "pool" not in first
+    assert state["max_concurrent_jobs"] == 20
+    again = review_run(bench.s3, bench.bedrock, {key: state[key] for key in bench.planned()})
+    assert again == state, "the same input gives the same answer"
+
+
+@pytest.mark.parametrize(("others", "free"), [(0, 20), (85, 15), (100, 1), (130, 1)])
+def test_jobs_of_others_leave_less_room(bench: Bench, others: int, free: int) -> None:
+    bench.bedrock = Jobs(*(job(f"other-{number}") for number in range(others)))
+    assert bench.review()["max_concurrent_jobs"] == free
+
+
+def test_jobs_of_the_run_itself_take_no_room(bench: Bench) -> None:
+    own = ids.job_name(name="reviews", label="", execution_arn=bench.run.execution_arn, round_=0, number=0)
+    bench.bedrock = Jobs(*[job(own)] * 99)
+    assert bench.review()["max_concurrent_jobs"] == 20
+
+
+def test_who_may_not_list_jobs_counts_none(bench: Bench) -> None:
+    bench.bedrock = Jobs(error="AccessDeniedException")
+    assert bench.review()["max_concurrent_jobs"] == 20
+    bench.bedrock = Jobs(error="ThrottlingException")
+    with pytest.raises(ClientError):
+        bench.review()
+
+
+def test_leftovers_of_all_shards_are_pooled_then_joined_then_done(bench: Bench) -> None:
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    state = bench.gather(state, [bench.job_result(first, range(0, 150, 3)), bench.job_result(second, range(30))])
+    assert (state["next"], state["rounds"], state["jobs"]) == ("run_jobs", 2, 3)
+    (pooled,) = bench.lines(state["jobs_key"])
+    assert pooled["records"] == 50 + 30 + 40
+    assert pooled["pool"]["parts"] == [
+        {"shard": 0, "start": 0, "stop": 50, "step": 0},
+        {"shard": 1, "start": 0, "stop": 30, "step": 0},
+        {"shard": 2, "start": 0, "stop": 40, "step": None},
+    ]
+    assert pool_leftovers(bench.s3, pooled["pool"])["records"] == 120
+    written = bench.lines(pooled["pool"]["input_key"])
+    assert [one["recordId"] for one in written][:2] == ["00000000000", "00000000003"]
+    assert len({one["recordId"] for one in written}) == 120
+
+    state = bench.gather(state, [bench.job_result(pooled, status="PartiallyCompleted")])
+    assert state["next"] == "join"
+    events = bench.lines(state["joins_key"])
+    assert [event["shard"] for event in events] == [0, 1, 2]
+    assert [[end["job_name"] for end in event["jobs"]] for event in events] == [
+        [first["job_name"], pooled["job_name"]],
+        [second["job_name"], pooled["job_name"]],
+        [pooled["job_name"]],
+    ]
+    # A few are left: on demand. Their leftovers lie in the file of this step.
+    state = bench.gather(state, [bench.joined(event, range(10)) for event in events])
+    assert (state["next"], state["passes"]) == ("answer", 1)
+    chunks = bench.lines(state["answers_key"])
+    assert [chunk["parts"][0]["step"] for chunk in chunks] == [2, 2, 2]
+    state = bench.gather(state, [{"chunk": 0, "records": 30, "failed": 0}])
+    assert state["next"] == "join"
+    events = bench.lines(state["joins_key"])
+    assert events[0]["jobs"][-1]["raw_prefix"] == ids.raw_prefix(RUN, "on-demand-0")
+    state = bench.gather(state, [bench.joined(event, ()) for event in events])
+    assert state["next"] == "finish"
+
+    ended = finish_run(bench.s3, state)
+    assert ended["jobs"] == 3
+    report = bench.s3.get_json(BUCKET, ids.report_key(RUN))
+    assert report["rounds"] == [
+        {"jobs": {"Completed": 2}, "records": 300},
+        {"jobs": {"PartiallyCompleted": 1}, "records": 120},
+    ]
+    assert report["on_demand"] == [{"records": 30, "failed": 0, "lost_chunks": 0}]
+    assert report["outcomes"]["succeeded"] == 340
+    assert [one["job_name"] for one in report["failed_jobs"]] == [pooled["job_name"]]
+
+
+def test_a_lost_chunk_is_told_to_its_rows(aws: None) -> None:
+    bench = Bench([30])
+    state = bench.review()
+    assert state["next"] == "answer"
+    state = bench.gather(state, [{"chunk": 0, "error": "Sandbox.Timedout", "cause": "late"}])
+    (event,) = bench.lines(state["joins_key"])
+    assert (event["jobs"][0]["status"], event["jobs"][0]["message"]) == ("Failed", "Sandbox.Timedout: late")
+    state = bench.gather(state, [bench.joined(event, range(30))])
+    assert state["next"] == "finish", "on demand once"
+    with pytest.raises(TooManyFailures):
+        finish_run(bench.s3, state)
+    assert bench.s3.get_json(BUCKET, ids.report_key(RUN))["on_demand"][0]["lost_chunks"] == 1
+
+
+def test_shards_whose_rows_were_all_skipped_are_joined_at_the_end(aws: None) -> None:
+    bench = Bench([100, 0])
+    state = bench.review()
+    (only,) = bench.lines(state["jobs_key"])
+    state = bench.gather(state, [bench.job_result(only, ())])
+    assert state["next"] == "join"
+    (event,) = bench.lines(state["joins_key"])
+    assert (event["shard"], event["jobs"], event["skipped_key"]) == (1, [], f"runs/{RUN}/skipped/00001.jsonl")
+
+
+def test_a_join_that_failed_in_its_child_is_done_again(bench: Bench) -> None:
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    state = bench.gather(state, [bench.job_result(first), bench.job_result(second, ())])
+    assert state["next"] == "join"
+    assert [event["shard"] for event in bench.lines(state["joins_key"])] == [0]
+
+
+def test_a_canary_goes_first_and_stops_a_run_that_would_fail(aws: None) -> None:
+    limits = make_run().limits | {"canary_records": 20, "tolerated_failure_percentage": 10}
+    bench = Bench([20, 150], canary=True, limits=limits)
+    state = bench.review()
+    assert (state["next"], state["passes"], state["rounds"]) == ("answer", 1, 0)
+    chunks = bench.lines(state["answers_key"])
+    assert {part["shard"] for chunk in chunks for part in chunk["parts"]} == {0}
+    state = bench.gather(state, [{"chunk": 0, "records": 20, "failed": 0}])
+    (event,) = bench.lines(state["joins_key"])
+    good = bench.gather(state, [bench.joined(event, ())])
+    assert (good["next"], good["rounds"]) == ("run_jobs", 1)
+    assert [one["join"]["shard"] for one in bench.lines(good["jobs_key"])] == [1]
+    bad = bench.joined(event, ())
+    bad["joined"]["outcomes"] = {"succeeded": 17, "failed": 3}
+    with pytest.raises(CanaryFailed):
+        bench.gather(state, [bad])

@@ -1,0 +1,56 @@
+"""Memory is bounded by the batch, not by the shard: measured, at two sizes, in processes of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import data
+
+SMALL, LARGE = 10_000, 40_000
+SCRIPT = """
+import sys
+from bedrock_batch import held
+from bedrock_batch.adapters import parquet, parquet_files, s3
+# Everything of a fixed size small, so that it is full at both sizes and only what grows is seen.
+parquet.ROW_GROUP_BYTES = s3.PART_BYTES = parquet_files._READ_BYTES = 1 << 20
+held.HELD_BYTES = int(sys.argv.pop())
+from bench.measure import main
+main(*sys.argv[1:])
+"""
+UNBOUND = 10**9
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 8 and one of 32 MB, each a single shard, with their answers (15 and 60 MB)."""
+    path = tmp_path_factory.mktemp("memory")
+    for rows in (data.CHECK_ROWS, SMALL, LARGE):
+        data.make(path, rows, [data.TEXT_RUN])
+    return path
+
+
+def peak(folder: Path, task: str, rows: int, held_bytes: int) -> float:
+    """Return the most memory in MB that a function's work has taken."""
+    command = [sys.executable, "-c", SCRIPT, task, "ours", str(folder / str(rows)), str(rows), str(held_bytes)]
+    root = Path(__file__).parents[2]
+    environment = {"PYTHONPATH": f"{root / 'lambda_src'}:{root}", "AWS_DEFAULT_REGION": "us-east-1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return float(json.loads(done.stdout)["peak"]) / 1e6
+
+
+@pytest.mark.parametrize(
+    ("task", "held_bytes", "growth"),
+    [
+        # The answers of 30,000 rows are 10 MB, what is noted of each row some 5.
+        pytest.param("render", UNBOUND, 15, id="prepare"),
+        pytest.param("join text", UNBOUND, 40, id="join"),
+        pytest.param("join text", 1 << 20, 25, id="join that holds 1 MB of answers"),
+    ],
+)
+def test_memory_does_not_grow_with_the_shard(folder: Path, task: str, held_bytes: int, growth: float) -> None:
+    small, large = (peak(folder, task, rows, held_bytes) for rows in (SMALL, LARGE))
+    assert large < 300
+    assert large - small < growth
