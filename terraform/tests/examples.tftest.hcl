@@ -34,7 +34,7 @@ run "complete" {
   }
 
   assert {
-    condition     = length(output.function_role_arns) == 6
+    condition     = length(output.function_role_arns) == 8
     error_message = "The example passes on the functions' roles."
   }
 }

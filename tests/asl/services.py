@@ -153,10 +153,9 @@ def knows_error(name: str, called: Call) -> bool:
 
 
 def _modelled_errors(called: Call) -> set[str]:
-    shapes = {shape.name for shape in _model(called.service).error_shapes}
-    if called.sdk:
-        return {name if name.endswith("Exception") else f"{name}Exception" for name in shapes}
-    return shapes
+    """Names are those of the Java SDK's classes, which end so even where the API's own name does not."""
+    names = {shape.name for shape in _model(called.service).error_shapes}
+    return {name if name.endswith("Exception") else f"{name}Exception" for name in names}
 
 
 @cache

@@ -43,7 +43,7 @@ def test_documents_of_the_published_sample_are_valid(document: dict[str, Any]) -
 def test_defaults_come_from_the_schema() -> None:
     completed = run_input.validate(MINIMAL)
     assert completed["limits"]["job_timeout_hours"] == 72
-    assert completed["output"] == {"prefix": "bedrock_"}
+    assert completed["output"]["prefix"] == "bedrock_"
     assert completed["input"]["nulls"] == "skip"
     assert completed["dry_run"] is False
     assert "price" not in completed
