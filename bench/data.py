@@ -49,11 +49,11 @@ _PAGE = 50_000
 
 
 class Workload:
-    """Where the data of one size lies; `rows` are the table's, `vector_rows` those of the embedding runs."""
+    """Where the data of one size lies; `rows` are the table's, `vector_rows` those of the embedding runs: one shard at most."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows = folder, rows
-        self.vector_rows = max(100, rows // 10)
+        self.vector_rows = min(SHARD_ROWS, max(100, rows // 10))
         self.client = LocalClient(folder / "s3")
         self.s3 = S3(self.client)
 

@@ -94,7 +94,7 @@ class CsvScanner:
             self._at += stop
             return
         if quotes.any():
-            self._last_quote = self._at + int(at[np.flatnonzero(quotes)[-1]])
+            self._last_quote = self._at + int(at[-1 - quotes[::-1].argmax()])
         self._inside = bool(inside[-1]) if len(at) else self._inside
         self._previous = int(block[-1])
         self._at += len(block)

@@ -4,6 +4,7 @@ A shard's answers may be more than a function's memory. What does not fit is let
 once more when its rows' turn comes. Most shards fit at once.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,19 @@ class Texts:
             return
         self._texts[row - self.start] = value
         self._bytes += len(value) + _TEXT_OVERHEAD
+        self._fit()
+
+    def put_all(self, rows: Sequence[int], values: Sequence[Any]) -> None:
+        """Hold the answers of rows that have none so far; those outside the window are let go."""
+        texts, start, stop = self._texts, self.start, self.stop
+        for row, value in zip(rows, values, strict=True):
+            if start <= row < stop:
+                texts[row - start] = value
+                self._bytes += len(value) + _TEXT_OVERHEAD
+        self._fit()
+
+    def _fit(self) -> None:
+        """Let go of the window's end while it holds too much."""
         while self._bytes > HELD_BYTES and self.stop - self.start > 1:
             self._most = (self.stop - self.start) // 2
             self.stop = self.start + self._most
@@ -75,6 +89,11 @@ class Vectors:
             return
         self._vectors[place] = value
         self._present[place] = True
+
+    def put_all(self, rows: Sequence[int], values: Sequence[Any]) -> None:
+        """Hold the answers of rows that have none so far; those outside the window are let go."""
+        for row, value in zip(rows, values, strict=True):
+            self.put(row, value)
 
     def column(self, start: int, stop: int) -> pa.Array:
         places = slice(start - self.start, stop - self.start)

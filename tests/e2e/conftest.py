@@ -1,88 +1,11 @@
-"""One local AWS and one applied module for all end-to-end tests."""
-
-import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+"""Every end-to-end test begins without faults."""
 
 import pytest
 
-from local.process import Engine, environment, start_engine
-from local.provision import ROOT, terraform_environment
-from tests.e2e.batch import Batch
-
-PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
-MODELS = json.dumps(
-    [
-        "amazon.nova-lite-v1:0",
-        "amazon.titan-embed-text-v2:0",
-        "us.anthropic.claude-3-5-haiku-20241022-v1:0",
-        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
-        "openai.gpt-oss-20b-1:0",
-    ]
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))  # one worker, so one engine and one apply
-
-
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    python = ROOT / ".venv-engine" / "bin" / "python"
-    with start_engine(python=python, auth=True, log=tmp_path_factory.mktemp("engine") / "engine.log") as running:
-        running.configure(seconds_per_status=0.2)
-        # Step Functions' pauses and retries, not its time-outs, run 20 times as fast.
-        running.wait_scale(0.05)
-        yield running
-
-
-@pytest.fixture(scope="session", autouse=True)
-def terraform_points_here(engine: Engine) -> Iterator[None]:
-    """Terraform, started by the `module` fixture, finds the local AWS and its provider."""
-    before = dict(os.environ)
-    os.environ.update(terraform_environment() | environment(engine.url))
-    os.environ.pop("TF_CLI_CONFIG_FILE", None)
-    os.environ.update(
-        {
-            "TF_VAR_endpoint_url": engine.url,
-            "TF_VAR_name": "e2e",
-            "TF_VAR_models": MODELS,
-            "TF_VAR_prompts": f'{{sentiment = {_hcl(PROMPT)}, joke_about_topic = "Joke about {{topic}}"}}',
-            "TF_VAR_functions": "{reserved_concurrency = {plan_run = 2, prepare_shard = 2, join_shard = 2}}",
-        }
-    )
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture(scope="session")
-def module(request: pytest.FixtureRequest, tmpdir_factory: Any) -> Any:
-    """local/terraform, applied by pytest-terraform and destroyed at the end.
-
-    Its decorator wants to be called while a module is imported, after the plugin was configured, which is later
-    than this file is. So it is in a module of its own.
-    """
-    from tests.e2e.applied import APPLIED
-
-    return APPLIED(request, tmpdir_factory, worker_id="master")
-
-
-@pytest.fixture(scope="session")
-def batch(engine: Engine, module: Any) -> Batch:
-    return Batch(engine, {name: output["value"] for name, output in module.outputs.items()})
+from local.process import Engine
 
 
 @pytest.fixture(autouse=True)
 def no_faults(engine: Engine) -> None:
     engine.configure(faults=[])
-
-
-def _hcl(text: str) -> str:
-    """Return a text as an HCL string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    engine.fail([])

@@ -14,7 +14,7 @@ import pytest
 
 from local.sample import write_reviews
 from tests.e2e.batch import Batch
-from tests.e2e.conftest import PROMPT
+from tests.e2e.fixtures import PROMPT
 
 NOVA = "amazon.nova-lite-v1:0"
 

@@ -12,6 +12,8 @@ from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, job
 from tests.unit.factories import make_run
 
+NOVA = "amazon.nova-lite-v1:0"
+
 
 @pytest.fixture
 def bench(aws: None) -> Bench:
@@ -34,7 +36,9 @@ def test_first_round_has_the_large_shards(bench: Bench) -> None:
 
 @pytest.mark.parametrize(("others", "free"), [(0, 20), (85, 15), (100, 1), (130, 1)])
 def test_jobs_of_others_leave_less_room(bench: Bench, others: int, free: int) -> None:
-    bench.bedrock = Jobs(*(job(f"other-{number}") for number in range(others)))
+    theirs = [job(f"other-{number}", model=("us." if number % 2 else "") + NOVA) for number in range(others)]
+    of_no_matter = [job("ended", "Stopped"), job("of-another-model", model="amazon.nova-pro-v1:0")] * 50
+    bench.bedrock = Jobs(*theirs, *of_no_matter)
     assert bench.review()["max_concurrent_jobs"] == free
 
 

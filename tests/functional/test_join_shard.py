@@ -165,6 +165,20 @@ def test_salvage_writes_no_leftovers(bench: Bench) -> None:
     assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_part_that_was_written_since_stays(bench: Bench, replaced: bool) -> None:
+    """So a stopped run's salvage, slow or late, takes nothing from what the redriven run has joined."""
+    known = bench.join(0, jobs=[])
+    etag = bench.s3.head(BUCKET, known.output_key).etag if replaced else ""
+    bench.raw("r0", "00000.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
+    whole = bench.part(bench.join(0, jobs=["r0"]))
+    stale = bench.join(0, jobs=[], replaces=etag)
+    assert bench.part(stale) == whole
+    assert stale.rows == bench.shards[0].rows, "its counts are told all the same"
+    bench.join(0, jobs=[], replaces=bench.s3.head(BUCKET, known.output_key).etag)
+    assert bench.part(stale) != whole, "nobody wrote it since"
+
+
 def test_doing_it_twice_gives_the_same_bytes_and_only_its_own_key(bench: Bench) -> None:
     """D18: nothing of an earlier run or attempt is left beside the parts."""
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(50)))

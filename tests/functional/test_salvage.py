@@ -57,6 +57,23 @@ def test_a_run_that_wrote_its_report_is_left_alone(bench: Bench) -> None:
     assert stopped(bench)["next"] == "end"
 
 
+def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
+    state = bench.review()
+    bench.bedrock = Jobs(*(job(line["job_name"], "Stopped") for line in bench.lines(state["jobs_key"])))
+    part = ids.output_key(RUN, 1, "parquet")
+    bench.s3.put(BUCKET, part, b"joined before the stop")
+    found = stopped(bench)
+    events = bench.lines(found["joins_key"])
+    etag = bench.s3.head(BUCKET, part).etag
+    assert [event["replaces"] for event in events] == ["", etag, ""]
+
+    own = {"rows": 340}
+    bench.s3.put_json(BUCKET, ids.report_key(RUN), own)
+    results = [bench.joined(event | {"step": 99}, ()) for event in events]
+    finish_run(bench.s3, found | {"result": bench.map(results)})
+    assert bench.s3.get_json(BUCKET, ids.report_key(RUN)) == own
+
+
 def test_a_canary_alone_is_not_salvaged(aws: None) -> None:
     bench = Bench([20, 150], canary=True)
     assert bench.review()["next"] == "answer"

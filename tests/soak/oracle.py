@@ -11,6 +11,7 @@ from typing import Any
 from tests.soak.schedules import MIN_RECORDS, Rule, Schedule
 
 LEFTOVER_CODES = {"408", "429", "500", "503"}
+FINAL_CODES = {"400", "403"}
 MISSING, SUCCEEDED, SKIPPED = ("missing", None), ("succeeded", None), ("skipped", None)
 
 Outcome = tuple[str, str | None]
@@ -132,7 +133,7 @@ class Evidence:
         return outcome == MISSING
 
     def settled_before(self, round_: int) -> bool:
-        """Tell whether an earlier round answered the record, or refused it for what it is: sent again, it is paid twice."""
+        """Tell whether an earlier round answered the record, or refused it for good: then it must not be sent again."""
         answered = any(at < round_ for at, _ in self.answers)
         return answered or any(at < round_ and code not in LEFTOVER_CODES for at, code in self.codes)
 

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.e2e.batch import PATIENCE_SECONDS, Batch, Ended
-from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, Evidence, Outcome, foretell, read_evidence
+from tests.e2e.batch import Batch, Ended
+from tests.soak.oracle import FINAL_CODES, MISSING, SKIPPED, SUCCEEDED, Evidence, Outcome, foretell, read_evidence
 from tests.soak.schedules import Schedule, run_digest
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
+_STOP_SECONDS = 300
 ON_DEMAND = 1_000
 """Stands for the round of what is answered on demand: it comes after all others."""
-TOKEN_BEGINS = base64.b64encode(b'["arn:aws:states:').decode().rstrip("=")[:-1]
+TOKEN_BEGINS = base64.b64encode(b'["arn:aws:states:').decode()
 """How every task token of the local AWS begins."""
 
 
@@ -70,6 +71,9 @@ class Played:
         rounds += [(ON_DEMAND, key) for key in self._on_demand()]
         lines = ((round_, line) for round_, key in rounds if key.endswith(".jsonl.out") for line in self._objects(key))
         return read_evidence([(round_, line) for round_, line in lines if line["recordId"] in self.rows])
+
+    def wrote(self, record: str) -> Evidence:
+        return self.evidence.get(record, Evidence())
 
     @cached_property
     def output(self) -> list[dict[str, Any]]:
@@ -133,7 +137,7 @@ def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
 
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:
     """Wait for the machines that were started because the run was stopped or failed: none may spoil its end."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + _STOP_SECONDS
     machine = batch.outputs["stop_run_state_machine_arn"]
     while time.monotonic() < deadline:
         running = batch.sfn.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
@@ -148,8 +152,9 @@ def complaints(played: Played) -> list[str]:
     """Return what is wrong with a run's end: an empty list is the proof."""
     schedule, ended = played.schedule, played.ended
     found: list[str] = []
-    running = [f"{job['job_name']} is {job['bedrock_status']}" for job in played.jobs if job["bedrock_status"] not in TERMINAL]
-    found += [f"left running: {job}" for job in running]
+    for job in played.jobs:
+        if job["bedrock_status"] not in TERMINAL:
+            found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
     if not played.batch.keys(f"runs/{played.run_id}/report.json"):
         return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
     column = "review" if schedule.kind == "text" else "input_text"
@@ -174,16 +179,19 @@ def _of_outcomes(played: Played) -> Iterator[str]:
         if played.outcomes[record] != SKIPPED:
             yield f"{record} has nothing to say, and is {played.outcomes[record]}"
     records = [record for record in played.rows if record not in skipped]
-    wrong = [record for record in records if not played.evidence.get(record, Evidence()).allows(played.outcomes[record])]
+    wrong = [record for record in records if not played.wrote(record).allows(played.outcomes[record])]
     for record in wrong[:3]:
-        yield f"{record} is {played.outcomes[record]}, and Bedrock wrote {played.evidence.get(record)} ({len(wrong)} so)"
+        yield f"{record} is {played.outcomes[record]}, and Bedrock wrote {played.wrote(record)} ({len(wrong)} so)"
     if schedule.stops:
-        left = [record for record in records if played.outcomes[record] != SUCCEEDED and played.outcomes[record][1] not in ("400", "403")]
+        final = {SUCCEEDED, *(("failed", code) for code in FINAL_CODES)}
+        left = [record for record in records if played.outcomes[record] not in final]
         if left:
             yield f"{len(left)} records could have been answered, such as {left[0]}: {played.outcomes[left[0]]}"
     else:
         rules = schedule.bedrock_rules(played.arn)
-        by_shard = [[record for record in records if record.startswith(f"{shard['shard']:05d}")] for shard in played.shards]
+        by_shard = [
+            [record for record in records if record.startswith(f"{shard['shard']:05d}")] for shard in played.shards
+        ]
         told = foretell(schedule, rules, played.digest, by_shard)
         differ = [record for record in records if told.outcomes[record] != played.outcomes[record]]
         for record in differ[:3]:
@@ -223,16 +231,14 @@ def _of_payment(played: Played) -> Iterator[str]:
     calls: set[str] = set()
     for round_, record, body in played.sent():
         calls.add(hashlib.sha256(f"{model}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()[:16])
-        if played.evidence.get(record, Evidence()).settled_before(round_):
+        if played.wrote(record).settled_before(round_):
             again.append(f"{record} in round {round_}")
     if again:
         yield f"sent again although settled: {len(again)}, such as {again[0]}"
-    counts = Counter(record for _, record, _ in played.sent())
     summary = played.batch.engine.bedrock(job_name_contains=played.digest)
     twice = sum(count - 1 for call, count in summary["paid_twice"].items() if call in calls)
     # What Bedrock answered and did not write down is the only thing that may be paid again.
-    lost = sum(1 for record in summary["records"] if record in counts and not played.evidence.get(record, Evidence()).answers)
-    lost += sum(rule.get("drop_records", 0) for _, _, rule in played.schedule.job_faults)
+    lost = sum(rule.get("drop_records", 0) for _, _, rule in played.schedule.job_faults)
     if twice > lost:
         yield f"{twice} answers were paid twice, {lost} may have been"
 
@@ -247,7 +253,8 @@ def _of_inventory(played: Played) -> Iterator[str]:
     noted = {key.removeprefix("job/"): item["status"] for key, item in inventory.items() if key.startswith("job/")}
     for job in played.jobs:
         if noted.pop(job["job_name"], None) != job["bedrock_status"]:
-            yield f"{job['job_name']} is {job['bedrock_status']}, the inventory differs: {inventory.get('job/' + job['job_name'])}"
+            item = inventory.get(f"job/{job['job_name']}")
+            yield f"{job['job_name']} is {job['bedrock_status']}, the inventory differs: {item}"
     for name, status in noted.items():
         if status != "NotCreated":
             yield f"the inventory has {name} as {status}, and Bedrock knows no such job"

@@ -214,8 +214,8 @@ class _Draw:
         )
 
     def _call(self) -> Rule:
-        kinds = (self._read, self._write, self._item, self._item, self._function, self._function, self._join, self._wake)
-        return self.random.choice(kinds)()
+        twice = (self._item, self._function)
+        return self.random.choice((self._read, self._write, self._join, self._wake, *twice, *twice))()
 
     def _read(self) -> Rule:
         key = self.random.choice(_READ_BY_FUNCTIONS)

@@ -23,6 +23,7 @@ _READ_AHEAD = 2
 _BODY_ATTEMPTS = 4
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*)", re.DOTALL)
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
+_OVERTAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 _MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
 
 
@@ -38,6 +39,10 @@ class Object:
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
+
+
+class Overtaken(Exception):
+    """Somebody else wrote the object that this write was to replace; theirs stays."""
 
 
 class S3:
@@ -136,8 +141,10 @@ class S3:
     def get_json(self, bucket: str, key: str) -> Any:
         return json.loads(self.read(bucket, key))
 
-    def put_json(self, bucket: str, key: str, value: Any) -> None:
-        self.put(bucket, key, _json(value))
+    def put_json(self, bucket: str, key: str, value: Any, *, replaces: str | None = None) -> None:
+        """Write a value as JSON; `replaces` as in `writer`."""
+        with self.writer(bucket, key, replaces=replaces) as out:
+            out.write(_json(value))
 
     def put(self, bucket: str, key: str, body: bytes) -> None:
         self._client.put_object(Bucket=bucket, Key=key, Body=body)
@@ -165,13 +172,14 @@ class S3:
                 count += 1
         return count
 
-    def writer(self, bucket: str, key: str, *, empty: bool = True) -> "Writer":
+    def writer(self, bucket: str, key: str, *, empty: bool = True, replaces: str | None = None) -> "Writer":
         """Return a writer of one object of any size: `with s3.writer(b, k) as out: out.write(data)`.
 
         The object appears when the block ends; an error inside the block leaves nothing behind. With
-        `empty=False` there is no object when nothing was written.
+        `empty=False` there is no object when nothing was written. `replaces` is the ETag that the object must
+        still have by then, "" if there must be none; else the block ends with Overtaken.
         """
-        return Writer(self._client, bucket, key, empty=empty)
+        return Writer(self._client, bucket, key, empty=empty, replaces=replaces)
 
 
 class Writer:
@@ -181,10 +189,11 @@ class Writer:
     PutObject.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, *, empty: bool) -> None:
+    def __init__(self, client: Any, bucket: str, key: str, *, empty: bool, replaces: str | None) -> None:
         self.size = 0
         self.etag = ""
         self._empty = empty
+        self._condition = {} if replaces is None else {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
         self._client = client
         self._target = {"Bucket": bucket, "Key": key}
         self._waiting: list[bytes] = []
@@ -211,8 +220,10 @@ class Writer:
             if error is None:
                 try:
                     self._finish()
-                except BaseException:
+                except BaseException as err:
                     self._abort()
+                    if isinstance(err, ClientError) and err.response["Error"]["Code"] in _OVERTAKEN:
+                        raise Overtaken(f"s3://{self._target['Bucket']}/{self._target['Key']}") from err
                     raise
             else:
                 self._abort()
@@ -240,12 +251,14 @@ class Writer:
     def _finish(self) -> None:
         if not self._upload:
             if self._waiting_bytes or self._empty:
-                self.etag = self._client.put_object(**self._target, Body=self._take())["ETag"]
+                self.etag = self._client.put_object(**self._target, **self._condition, Body=self._take())["ETag"]
             return
         if self._waiting_bytes:
             self._send(self._take())
         parts = [part.result() for part in self._parts]
-        done = self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts})
+        done = self._client.complete_multipart_upload(
+            **self._upload, **self._condition, MultipartUpload={"Parts": parts}
+        )
         self.etag = done["ETag"]
 
     def _abort(self) -> None:

@@ -17,12 +17,17 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     That is a run that made no job and answered nothing but its canary, and one that wrote its own report. Every
     shard is joined, as nobody knows which were. No leftovers are written: those of the run stay as it planned
     with them, for its redrive.
+
+    That redrive may come at any moment. So parts and report are written over what is there now alone: what the run
+    writes from here on knows more.
     """
     bucket, run_id = event["bucket"], event["run_id"]
     state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
     prefix = ids.run_prefix(run_id)
     state |= {"prefix": prefix, "run_key": ids.run_key(run_id)}
-    keys = {item.key for item in s3.list(bucket, f"{prefix}/") if item.key.count("/") == prefix.count("/") + 1}
+    # Before the jobs are looked at, so that whoever wrote a part by now knew no more of them.
+    found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
+    keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
     if ids.run_key(run_id) not in keys or _finished(s3, bucket, run_id, keys):
         return state | {"next": "end"}
     run = Run.from_json(s3.get_json(bucket, ids.run_key(run_id)))
@@ -47,7 +52,9 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
             rows += shard.rows
             key = ids.skipped_key(run_id, shard.shard)
             jobs = [end.to_json() for end in ends.get(shard.shard, ())]
-            yield rounds.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
+            event = rounds.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
+            part = ids.output_key(run_id, shard.shard, run.output["format"])
+            yield event | {"replaces": found.get(part, "")}
 
     shards = s3.put_lines(bucket, joins_key, lines())
     return state | {
@@ -59,6 +66,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         "jobs": len(ended),
         "results": {"jobs": [], "answers": [], "joins": []},
         "job_statuses": statuses,
+        "replaces": found.get(ids.report_key(run_id), ""),
     }
 
 

@@ -1,12 +1,13 @@
 """Finish run: reconcile rows in and rows out, write the report, then judge whether too many rows failed."""
 
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from bedrock_batch import ids, report
 from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3 import S3, Overtaken
 from bedrock_batch.contracts import Run
 
 
@@ -33,24 +34,22 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     ended = [result for round_ in rounds for result in round_]
     jobs = Counter(result["status"] for result in ended)
     report_key = ids.report_key(run.run_id)
-    s3.put_json(
-        bucket,
-        report_key,
-        {
-            "run_id": run.run_id,
-            "model_id": run.model_id,
-            "warnings": run.warnings,
-            "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
-            "output": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
-            "jobs": state["job_statuses"] if salvaged else dict(sorted(jobs.items())),
-            "failed_jobs": [_failed_job(result) for result in ended if result["status"] != "Completed"],
-            "rounds": [report.round_counts(round_) for round_ in rounds],
-            "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
-            "estimate": state["estimate"],
-            **({"salvaged": True, "status": state["status"]} if salvaged else {}),
-            **totals.to_json(),
-        },
-    )
+    document = {
+        "run_id": run.run_id,
+        "model_id": run.model_id,
+        "warnings": run.warnings,
+        "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
+        "output": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
+        "jobs": state["job_statuses"] if salvaged else dict(sorted(jobs.items())),
+        "failed_jobs": [_failed_job(result) for result in ended if result["status"] != "Completed"],
+        "rounds": [report.round_counts(round_) for round_ in rounds],
+        "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
+        "estimate": state["estimate"],
+        **({"salvaged": True, "status": state["status"]} if salvaged else {}),
+        **totals.to_json(),
+    }
+    with suppress(Overtaken):  # a redriven run has written its own meanwhile
+        s3.put_json(bucket, report_key, document, replaces=state["replaces"] if salvaged else None)
     if not salvaged:
         report.gate(totals, tolerated_failure_percentage=run.limits["tolerated_failure_percentage"])
     return {

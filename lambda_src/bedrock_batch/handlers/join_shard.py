@@ -8,7 +8,7 @@ from typing import Any
 
 from bedrock_batch import ids
 from bedrock_batch.adapters import clients, output, sources
-from bedrock_batch.adapters.s3 import S3, Object
+from bedrock_batch.adapters.s3 import S3, Object, Overtaken
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
 from bedrock_batch.join import Joiner, answer_column, kept_columns, output_schema
 from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser, whole_lines
@@ -25,7 +25,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the shard's counts and the key of its part, as `contracts.Joined`.
 
     The event is a shard with `skipped_key` (or null), `jobs`, a list of `contracts.JobEnd` in the order of time
-    (without jobs its rows are missing), and `step` (or null), which says where its leftovers are written.
+    (without jobs its rows are missing), and `step` (or null), which says where its leftovers are written. With
+    `replaces`, the part's ETag, a part that was written since then stays.
     """
     return join_shard(S3(clients.s3()), event).to_json()
 
@@ -61,14 +62,18 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
         joiner.add(some)
 
     table = kept_columns(sources.table_schema(Table.from_json(run.table)), run.output.get("columns"))
-    schema = output_schema(
-        table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=answer_schema
-    )
+    schema = output_schema(table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=answer_schema)
     form = run.output["format"]
     key = ids.output_key(run.run_id, shard.shard, form)
-    with s3.writer(shard.bucket, key) as out:
-        rows = sources.read_shard(s3, run, shard, columns=table.names)
-        output.write(joiner.join(rows, schema, answers), schema, out, form=form, answer=answer_column(run.kind, prefix))
+    overtaken = False
+    try:
+        with s3.writer(shard.bucket, key, replaces=event.get("replaces")) as out:
+            rows = sources.read_shard(s3, run, shard, columns=table.names)
+            output.write(
+                joiner.join(rows, schema, answers), schema, out, form=form, answer=answer_column(run.kind, prefix)
+            )
+    except Overtaken:
+        overtaken = True
     joined = replace(joiner.joined(output_key=key, size=out.size), jobs=len(jobs))
     if event.get("step") is not None:
         joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), step=event["step"])
@@ -77,6 +82,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
             {
                 **joined.to_json(),
                 "message": "joined",
+                "overtaken": overtaken,
                 "run_id": run.run_id,
                 "jobs": [job.job_name for job in jobs],
                 "raw_bytes": sum(raw.size for raw in raws),

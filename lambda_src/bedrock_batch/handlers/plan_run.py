@@ -12,7 +12,7 @@ from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, rules, r
 from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Run
+from bedrock_batch.contracts import Run, Shard
 from bedrock_batch.errors import InvalidRunInput, RunNameTaken, UnknownModel
 from bedrock_batch.join import kept_columns, output_schema
 from bedrock_batch.parse import embedding_parser, text_parser
@@ -58,53 +58,11 @@ def plan_run(
     _check_name(s3, bucket, run_id, digest)
     family = _family(asked, settings["models"])
     warnings = rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
-    fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
-    ready_made = asked["input"].get("format") == "bedrock_jsonl"
-    prompt = None if ready_made else prompts.resolve(asked, settings["prompts"], family, fetched=fetched)
-    composed = bodies.compose(family, asked, prompt)
-    _check_response(composed)
-    if composed.max_tokens:
-        asked["inference"]["max_tokens"] = composed.max_tokens
+    prompt, composed = _compose(s3, asked, settings["prompts"], family)
     quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(asked["model_id"]), family.quotas)
-    max_records = asked.get("max_records_per_job")
-    max_jobs = asked.get("max_num_jobs")
-    canary = asked["limits"]["canary_records"]
-    files, hub = sources.find(s3, asked)
-    table = sources.describe(
-        s3,
-        files,
-        hub=hub,
-        staged=(bucket, ids.staged_prefix(run_id)),
-        until=until,
-        options=asked["input"],
-        limit=plan.row_limit(
-            limit=asked["input"].get("limit"),
-            max_jobs=max_jobs,
-            max_records=min(max_records or quotas["max_records"], quotas["max_records"]),
-        ),
-    )
-    schema, media_bytes = _with_media(asked, table.schema)
-    renderer = renderer_of(table.table, composed.request, schema, nulls=asked["input"]["nulls"])
-    written = output_schema(
-        kept_columns(table.schema, asked["output"].get("columns")),
-        kind=composed.kind,
-        prefix=asked["output"]["prefix"],
-        dimensions=composed.dimensions,
-        answer_schema=asked["output"].get("schema"),
-    )
-    output.check(written, asked["output"]["format"])
-    shards = plan.cut(
-        table.layouts,
-        bucket=bucket,
-        run_key=ids.run_key(run_id),
-        quotas=quotas,
-        max_records=max_records,
-        max_jobs=max_jobs,
-        # Media are not fetched for a sample; in a record they are base64.
-        expansion=media.BASE64 if "media" in asked else sampling.expansion(s3, table, renderer, hub=hub),
-        record_bytes=renderer.structure_bytes + media_bytes,
-        canary=canary,
-    )
+    table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
+    _check_output(asked["output"], table.schema, composed)
+    shards = _cut(s3, asked, quotas, table, hub, composed, bucket=bucket, run_key=ids.run_key(run_id))
     run = Run(
         run_id=run_id,
         execution_arn=execution_arn,
@@ -130,7 +88,7 @@ def plan_run(
         limits=asked["limits"],
         output=asked["output"],
         dry_run=asked["dry_run"],
-        canary=canary > 0,
+        canary=asked["limits"]["canary_records"] > 0,
         quota_origins=origins,
         warnings=warnings + composed.warnings,
         media=asked.get("media"),
@@ -169,6 +127,78 @@ def _family(asked: Mapping[str, Any], models: list[str]) -> catalogue.Family:
     return catalogue.resolve(model_id, asked.get("invocation_type"))
 
 
+def _compose(
+    s3: S3, asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family
+) -> tuple[dict[str, Any] | None, bodies.Composed]:
+    """Return the prompt, if the run has one, and the body of a record; a bound on the answers goes into `asked`."""
+    prompt = None
+    if asked["input"].get("format") != "bedrock_jsonl":
+        fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
+        prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
+    composed = bodies.compose(family, asked, prompt)
+    # Paths that the join could not follow are refused before there is anything to join.
+    if composed.dimensions is None:
+        text_parser(composed.response)
+    else:
+        embedding_parser(composed.response, composed.dimensions)
+    if composed.max_tokens:
+        asked["inference"]["max_tokens"] = composed.max_tokens
+    return prompt, composed
+
+
+def _describe(
+    s3: S3, asked: Mapping[str, Any], quotas: Mapping[str, int], *, staged: tuple[str, str], until: float
+) -> tuple[sources.Description, Any]:
+    """Return what the input is, and the hub it lies on, if it does."""
+    files, hub = sources.find(s3, asked)
+    limit = plan.row_limit(
+        limit=asked["input"].get("limit"),
+        max_jobs=asked.get("max_num_jobs"),
+        max_records=min(asked.get("max_records_per_job") or quotas["max_records"], quotas["max_records"]),
+    )
+    return sources.describe(s3, files, hub=hub, staged=staged, until=until, options=asked["input"], limit=limit), hub
+
+
+def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: bodies.Composed) -> None:
+    """Refuse an output that could not be written, by its columns or its format."""
+    written = output_schema(
+        kept_columns(table, wanted.get("columns")),
+        kind=composed.kind,
+        prefix=wanted["prefix"],
+        dimensions=composed.dimensions,
+        answer_schema=wanted.get("schema"),
+    )
+    output.check(written, wanted["format"])
+
+
+def _cut(
+    s3: S3,
+    asked: Mapping[str, Any],
+    quotas: Mapping[str, int],
+    table: sources.Description,
+    hub: Any,
+    composed: bodies.Composed,
+    *,
+    bucket: str,
+    run_key: str,
+) -> list[Shard]:
+    """Cut the table into shards, with the size of a record as a sample of rows has it."""
+    schema, media_bytes = _with_media(asked, table.schema)
+    renderer = renderer_of(table.table, composed.request, schema, nulls=asked["input"]["nulls"])
+    return plan.cut(
+        table.layouts,
+        bucket=bucket,
+        run_key=run_key,
+        quotas=quotas,
+        max_records=asked.get("max_records_per_job"),
+        max_jobs=asked.get("max_num_jobs"),
+        # Media are not fetched for a sample; in a record they are base64.
+        expansion=media.BASE64 if "media" in asked else sampling.expansion(s3, table, renderer, hub=hub),
+        record_bytes=renderer.structure_bytes + media_bytes,
+        canary=asked["limits"]["canary_records"],
+    )
+
+
 def _with_media(asked: Mapping[str, Any], schema: pa.Schema) -> tuple[pa.Schema, int]:
     """Return the schema that the request's places are of, and how many bytes of media a record has on average."""
     if "media" not in asked:
@@ -177,11 +207,3 @@ def _with_media(asked: Mapping[str, Any], schema: pa.Schema) -> tuple[pa.Schema,
     # Bytes within the table are counted as the table's already.
     size = 0 if media.holds_bytes(asked["media"], schema) else asked["media"]["average_bytes"]
     return media.extended(schema), int(size * media.BASE64)
-
-
-def _check_response(composed: bodies.Composed) -> None:
-    """Refuse paths that the join could not follow, before there is anything to join."""
-    if composed.dimensions is None:
-        text_parser(composed.response)
-    else:
-        embedding_parser(composed.response, composed.dimensions)

@@ -1,0 +1,133 @@
+"""Many runs at once, each with mishaps of its own, and nothing lost, nothing paid twice in any of them.
+
+make soak                                    a thousand schedules
+SOAK_SEED=1234 pytest tests/soak             one of them again: its draw is the same, the moment of a thread is not
+SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty that nobody has seen
+"""
+
+import json
+import os
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from local.bedrock.config import FAULTS
+from tests.e2e import batch as batch_module
+from tests.e2e.batch import Batch
+from tests.soak.play import TOKEN_BEGINS, complaints, play
+from tests.soak.schedules import Schedule, draw
+
+AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
+CHUNK = 200
+"""So many schedules share one list of fault rules: a change of rules starts their counts anew."""
+
+if "SOAK_SEED" in os.environ:
+    SEEDS = [int(os.environ["SOAK_SEED"])]
+else:
+    FIRST = int(os.environ.get("SOAK_FIRST", "0"))
+    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "60"))))
+
+Verdicts = dict[int, list[str]]
+
+
+@pytest.fixture(scope="module")
+def verdicts(batch: Batch) -> Iterator[Verdicts]:
+    """What is wrong with the end of each seed's run: nothing, it is to be hoped."""
+    found: Verdicts = {}
+    engine = batch.engine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # a dozen runs share the machine
+        engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE)
+        engine.wait_scale(0.02)
+        for at in range(0, len(SEEDS), CHUNK):
+            found |= play_all(batch, [draw(seed) for seed in SEEDS[at : at + CHUNK]])
+        yield found
+    engine.configure(seconds_per_status=0.2, concurrent_jobs=100, faults=[])
+    engine.fail([])
+    engine.wait_scale(0.05)
+
+
+def play_all(batch: Batch, schedules: list[Schedule]) -> Verdicts:
+    arns = {schedule.seed: execution_arn(batch, schedule.seed) for schedule in schedules}
+    throttled = {"fail_invoke": {"error": "ThrottlingException", "times": 5}}
+    rules = [rule for schedule in schedules for rule in schedule.bedrock_rules(arns[schedule.seed])]
+    batch.engine.configure(faults=[*rules, throttled])
+    batch.engine.fail([rule for schedule in schedules for rule in schedule.service_rules(arns[schedule.seed])])
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(arns, pool.map(lambda schedule: judged(batch, schedule), schedules), strict=True))
+
+
+def judged(batch: Batch, schedule: Schedule) -> list[str]:
+    try:
+        return complaints(play(batch, schedule, run_id(schedule.seed)))
+    except Exception:  # it must not take the verdicts of the others along
+        return [traceback.format_exc()]
+
+
+def run_id(seed: int) -> str:
+    return f"soak-{seed}"
+
+
+def execution_arn(batch: Batch, seed: int) -> str:
+    machine: str = batch.outputs["run_state_machine_arn"]
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{run_id(seed)}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_is_lost_and_nothing_is_paid_twice(verdicts: Verdicts, seed: int) -> None:
+    found = verdicts[seed]
+    assert not found, "\n".join([f"SOAK_SEED={seed} pytest tests/soak", str(draw(seed)), *found])
+
+
+def test_no_task_token_was_logged(verdicts: Verdicts, batch: Batch) -> None:
+    assert TOKEN_BEGINS in history_of_a_job(batch, execution_arn(batch, SEEDS[0])), "tokens begin otherwise"
+    groups = [group["logGroupName"] for group in batch.logs.describe_log_groups()["logGroups"]]
+    leaks = [
+        event["message"]
+        for group in groups
+        for page in batch.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        for event in page["events"]
+        if TOKEN_BEGINS in event["message"]
+    ]
+    assert not leaks, leaks[:3]
+
+
+def test_no_event_was_left_undelivered(verdicts: Verdicts, batch: Batch) -> None:
+    url = batch.outputs["undelivered_events_queue_url"].replace("localhost", "127.0.0.1")
+    attributes = batch.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
+
+
+def test_faults_happen(verdicts: Verdicts, batch: Batch) -> None:
+    """Most of the drawn faults of calls meet a call; a rule whose words match nothing proves nothing."""
+    fired = [rule["fired"] > 0 for rule in batch.engine.faults()]
+    assert not fired or len(SEEDS) < 20 or sum(fired) > len(fired) / 2
+
+
+def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
+    schedules = [draw(seed) for seed in range(300)]
+    assert schedules == [draw(seed) for seed in range(300)]
+    drawn = {fault for schedule in schedules for _, _, faults in schedule.job_faults for fault in faults}
+    assert drawn == FAULTS - {"fail_invoke"}, "that one knows no job: it is set for all"
+    assert {rule["service"] for schedule in schedules for rule in schedule.call_faults} == {
+        "s3",
+        "dynamodb",
+        "lambda",
+        "states",
+    }
+    assert {len(schedule.stops) for schedule in schedules} == {0, 1, 2}
+    assert any(schedule.breaks_a_map for schedule in schedules)
+    assert min(schedule.rows for schedule in schedules) < 100 < max(schedule.rows for schedule in schedules)
+
+
+def history_of_a_job(batch: Batch, arn: str) -> str:
+    """Return the histories of a run's children, as text."""
+    texts: list[str] = []
+    for run in batch.sfn.list_map_runs(executionArn=arn)["mapRuns"]:
+        for child in batch.sfn.list_executions(mapRunArn=run["mapRunArn"])["executions"]:
+            events: list[Any] = batch.sfn.get_execution_history(executionArn=child["executionArn"])["events"]
+            texts.append(json.dumps(events, default=str))
+    return "\n".join(texts)
