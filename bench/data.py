@@ -7,6 +7,7 @@ accents and emoji; answers are shuffled within their file and echo their input, 
 import json
 import random
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -162,31 +163,31 @@ def _answer(work: Workload, run_id: str, shard: int) -> None:
     lines = work.path(ids.input_key(run_id, shard)).read_bytes().splitlines()
     chance = random.Random(shard)
     chance.shuffle(lines)
-    bodies = _texts(chance) if run_id == TEXT_RUN else _vectors(twice=run_id == VECTOR_RUN)
+    bodies = _texts(chance) if run_id == TEXT_RUN else cycle(_vectors(twice=run_id == VECTOR_RUN))
     key = f"{work.job(run_id, shard).raw_prefix}abc123def456/{shard:05d}.jsonl.out"
     work.path(key).parent.mkdir(parents=True, exist_ok=True)
     with work.path(key).open("wb") as out:
-        for number, line in enumerate(lines):
+        for line, body in zip(lines, bodies, strict=False):
             # {"recordId":"00042000017","modelInput":{…}} becomes {"modelInput":{…},"modelOutput":{…},"recordId":…}
-            out.write(
-                b'{%s,"modelOutput":%s,"recordId":%s}\n' % (line[26:-1], bodies[number % len(bodies)], line[12:25])
-            )
+            out.write(b'{%s,"modelOutput":%s,"recordId":%s}\n' % (line[26:-1], body, line[12:25]))
 
 
-def _texts(chance: random.Random) -> list[bytes]:
-    return [
+def _texts(chance: random.Random) -> Iterator[bytes]:
+    """Yield answers without end, no two alike: what repeats would be packed into a dictionary."""
+    words = [_json(" ".join(chance.choices(_WORDS, k=16)))[1:-1] for _ in range(1_000)]
+    whole, cut = (
         _json(
             {
-                "output": {
-                    "message": {"role": "assistant", "content": [{"text": " ".join(chance.choices(_WORDS, k=50))}]}
-                },
-                "stopReason": "end_turn" if number % 20 else "max_tokens",
-                "usage": {"inputTokens": 150 + number % 90, "outputTokens": 60 + number % 30, "totalTokens": 240},
+                "output": {"message": {"role": "assistant", "content": [{"text": "%s %s %s"}]}},
+                "stopReason": stop_reason,
+                "usage": {"inputTokens": 170, "outputTokens": 60, "totalTokens": 230},
                 "metrics": {"latencyMs": 812},
             }
         )
-        for number in range(997)
-    ]
+        for stop_reason in ("end_turn", "max_tokens")
+    )
+    while True:
+        yield (whole if chance.random() < 0.95 else cut) % tuple(chance.choices(words, k=3))
 
 
 def _vectors(*, twice: bool) -> list[bytes]:

@@ -22,7 +22,7 @@ TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
 _STOP_SECONDS = 300
 ON_DEMAND = 1_000
 """Stands for the round of what is answered on demand: it comes after all others."""
-TOKEN_BEGINS = base64.b64encode(b'["arn:aws:states:').decode()
+TOKEN_BEGINS = base64.b64encode(b'["arn:aws:state').decode()
 """How every task token of the local AWS begins."""
 
 
