@@ -80,13 +80,17 @@ test: setup package-local node_modules/.ready ## Everything CI runs
 	$(RUN) -m mypy
 	$(RUN) -m pytest -n 2 --dist loadgroup
 
+.PHONY: soak
+soak: setup package-local ## A thousand runs with drawn faults (half an hour): SOAK_FIRST=… for others
+	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
+
 .PHONY: docs
 docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
 	$(RUN) docs/run_input_table.py
 
 .PHONY: scale
-scale: setup package-local ## 200,000 rows through the local AWS (many minutes)
-	$(RUN) -m pytest -m scale -p no:xdist tests/e2e/test_scale.py -s
+scale: setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
+	$(RUN) -m pytest -m scale -p no:xdist tests/asl/test_scale.py tests/e2e/test_scale.py -s
 
 # --- Speed ---
 

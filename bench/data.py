@@ -50,7 +50,7 @@ _PAGE = 50_000
 
 
 class Workload:
-    """Where the data of one size lies; `rows` are the table's, `vector_rows` those of the embedding runs: one shard at most."""
+    """Where the data of one size lies; `rows` are the table's, `vector_rows` those of the embedding runs."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows = folder, rows

@@ -19,6 +19,7 @@ APPLIED = [Path(__file__).parent / name for name in ("e2e", "soak")]
 """Where the tests are that apply the module to the local AWS."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not set(APPLIED).isdisjoint(item.path.parents):

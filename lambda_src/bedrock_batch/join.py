@@ -6,24 +6,23 @@ the answers of its rows along. A row is never lost and never doubled, because th
 and only from there.
 """
 
-import difflib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bedrock_batch.columns import Kind
 from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, UNKNOWN, JobEnd, Joined
-from bedrock_batch.errors import InputChanged, InvalidRunInput, MissingColumn
+from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
 from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, is_leftover, judge
 from bedrock_batch.parse import Answer, Failure
+from bedrock_batch.record_rows import LENGTH, rows_of
 from bedrock_batch.structured import Reader
-
-Kind = Literal["text", "embedding"]
 
 TOP_ERRORS = 10
 """So many error codes are reported by name; a report is for reading."""
@@ -32,77 +31,6 @@ _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
 _ANSWERED = (_INDEX["succeeded"], _INDEX["truncated"])
 _NO_COUNT = -1
-_RECORD_ID_LENGTH, _SHARD_DIGITS = 11, 5
-_POWERS = 10 ** np.arange(_RECORD_ID_LENGTH - _SHARD_DIGITS, dtype=np.int64)[::-1]
-
-
-def answer_column(kind: Kind, prefix: str) -> str:
-    """Return the name of the column that holds the text or the vector."""
-    return f"{prefix}{'response' if kind == 'text' else 'embedding'}"
-
-
-def kept_columns(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
-    """Return the schema of the columns that the output keeps: all, or those of `names`, in the table's order.
-
-    Raises:
-        MissingColumn: the table has no such column; with near misses.
-    """
-    if names is None:
-        return table
-    for name in names:
-        if name not in table.names:
-            near = difflib.get_close_matches(name, table.names, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            known = ", ".join(table.names[:50]) + (" …" if len(table.names) > 50 else "")
-            raise MissingColumn(
-                f"output.columns has {name[:80]!r}, but the table has no such column.{hint} Its columns are: {known}."
-            )
-    return pa.schema([field for field in table if field.name in names], metadata=table.metadata)
-
-
-def output_schema(
-    table: pa.Schema,
-    *,
-    kind: Kind,
-    prefix: str,
-    dimensions: int | None = None,
-    answer_schema: Mapping[str, Any] | None = None,
-) -> pa.Schema:
-    """Return the schema of every output part: the table's columns unchanged, then ours.
-
-    With `answer_schema`, a JSON Schema, the properties of the answers come last.
-
-    Raises:
-        InvalidRunInput: one of our columns has the name of a column of the table. Upper and lower case count
-            as the same, as they do for Athena, Glue and Spark.
-    """
-    ours = [pa.field(f"{prefix}outcome", pa.string(), nullable=False)]
-    if kind == "text":
-        ours += [pa.field(name, pa.string()) for name in (answer_column(kind, prefix), f"{prefix}stop_reason")]
-        ours += [pa.field(f"{prefix}{side}_tokens", pa.int64()) for side in ("input", "output")]
-    else:
-        if dimensions is None:
-            raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size")
-        vector = pa.list_(pa.field("element", pa.float32()), dimensions)
-        ours += [pa.field(answer_column(kind, prefix), vector), pa.field(f"{prefix}input_tokens", pa.int64())]
-    ours += [pa.field(f"{prefix}error_code", pa.string()), pa.field(f"{prefix}error", pa.string())]
-
-    if answer_schema is not None:
-        ours += Reader(answer_schema, prefix=prefix).fields
-    taken = {name.casefold() for name in table.names}
-    collisions = [field.name for field in ours if field.name.casefold() in taken]
-    names = [field.name.casefold() for field in ours]
-    twice = [field.name for index, field in enumerate(ours) if field.name.casefold() in names[:index]]
-    if twice:
-        raise InvalidRunInput(
-            f"output.schema has a property that would make a second column {', '.join(twice)}: rename the property"
-        )
-    if collisions:
-        raise InvalidRunInput(
-            f"the input already has a column {', '.join(collisions)}: set output.prefix (now {prefix!r}) to"
-            " something that none of its columns starts with"
-        )
-    return pa.schema([*table, *ours], metadata=table.metadata)
 
 
 class Joiner:
@@ -211,7 +139,7 @@ class Joiner:
         return outcome
 
     def _row(self, record_id: str | None) -> int | None:
-        if record_id is None or len(record_id) != _RECORD_ID_LENGTH or not record_id.startswith(self._prefix):
+        if record_id is None or len(record_id) != LENGTH or not record_id.startswith(self._prefix):
             return None
         if not (record_id.isascii() and record_id.isdigit()):
             return None
@@ -341,23 +269,6 @@ class Joiner:
             output_tokens=_total(self._output_tokens),
             errors=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:TOP_ERRORS]),
         )
-
-
-def rows_of(record_ids: Sequence[str | None], prefix: str) -> npt.NDArray[np.int64] | None:
-    """Return the rows of record ids of the shard `prefix`, or None unless all are such and no two are the same."""
-    if len(set(record_ids)) != len(record_ids):
-        return None
-    try:
-        text = "".join(record_ids).encode("ascii")  # type: ignore[arg-type]  # a None is caught
-    except (TypeError, UnicodeEncodeError):
-        return None
-    if set(map(len, cast(Sequence[str], record_ids))) != {_RECORD_ID_LENGTH}:
-        return None
-    digits = np.frombuffer(text, np.uint8).reshape(-1, _RECORD_ID_LENGTH)
-    if not (digits[:, :_SHARD_DIGITS] == np.frombuffer(prefix.encode(), np.uint8)).all():
-        return None
-    digits = digits[:, _SHARD_DIGITS:] - np.uint8(ord("0"))
-    return None if (digits > 9).any() else digits @ _POWERS
 
 
 def _put_counts(counts: "array[int]", rows: npt.NDArray[np.int64], values: Iterable[int | None]) -> None:

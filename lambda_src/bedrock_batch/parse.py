@@ -7,7 +7,7 @@ that line is taken apart slowly but exactly, so one odd answer costs time and ne
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,11 +15,11 @@ import numpy as np
 
 from bedrock_batch import fields
 from bedrock_batch.arrays import ArrayParser, Arrays, Place, Vector, take_out
+from bedrock_batch.blocks import lines_of
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.outcomes import EMPTY_ANSWER, EXPIRED, MODEL_ERROR, UNPARSEABLE, WRONG_DIMENSIONS
 from bedrock_batch.paths import EVERY, Path, WrongKind, compile_choices, compile_path, find
 
-_BLOCK = 1 << 20  # so much is parsed at once: little enough for the processor's cache
 _MAX_INT64 = 2**63 - 1
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT64)]
 
@@ -49,23 +49,6 @@ Parse = Callable[[bytes | memoryview], list[Answer | Failure | None]]
 """Takes a block of whole lines; gives None for a line that is not a JSON object, such as a cut-off one."""
 
 
-def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Re-cut a stream of bytes into small blocks that end with a line; the last may lack its newline.
-
-    Cuts at byte `\\n` only: U+2028, U+0085 and the like may stand inside a JSON string.
-    """
-    held: list[bytes] = []
-    for block in blocks:
-        view, start = memoryview(block), 0
-        while end := block.rfind(b"\n", start, start + _BLOCK) + 1 or block.find(b"\n", start + _BLOCK) + 1:
-            yield b"".join([*held, view[start:end]]) if held else view[start:end]
-            held, start = [], end
-        if start < len(block):
-            held.append(block[start:])
-    if held:
-        yield b"".join(held)
-
-
 def text_parser(response: Mapping[str, str]) -> Parse:
     """Return the parser for text answers; `response` holds the paths as in `run.json`.
 
@@ -76,10 +59,12 @@ def text_parser(response: Mapping[str, str]) -> Parse:
     without_reasoning = _reasoning_remover(response.get("reasoning_tag"))
     leaves: dict[str, Any] = dict.fromkeys(paths, str) | {"input_tokens": _Count, "output_tokens": _Count}
     decoder = _line_decoder([(path, leaves[name]) for name, choices in paths.items() for path in choices])
-    text = fields.choice(paths["text"], "".join)
-    stop_reason = fields.choice(paths.get("stop_reason"), fields.first)
-    input_tokens = fields.choice(paths.get("input_tokens"), fields.first)
-    output_tokens = fields.choice(paths.get("output_tokens"), fields.first)
+    text, *others = _text_readers(paths)
+    quick_text, *quick_others = _text_readers(paths, strict=True)
+
+    def encoded(answer: str | None) -> bytes | None:
+        answer = without_reasoning(answer)
+        return answer.encode() if answer else None
 
     def read(line: Any) -> Answer | Failure:
         error, output = line.error, line.modelOutput
@@ -87,21 +72,21 @@ def text_parser(response: Mapping[str, str]) -> Parse:
             return _failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
         if output is None:
             return _no_output(line.recordId, line.expired)
-        answer = without_reasoning(text(output))
-        return Answer(
-            line.recordId,
-            answer.encode() if answer else None,
-            stop_reason(output),
-            input_tokens(output),
-            output_tokens(output),
-        )
+        return Answer(line.recordId, encoded(text(output)), *(read(output) for read in others))
+
+    def together(lines: list[Any]) -> list[Answer | Failure | None]:
+        """Do as `read` for all lines, column by column. Raises AttributeError or TypeError unless all are answers."""
+        outputs = [line.modelOutput for line in lines if line.error is None]
+        if len(outputs) < len(lines):
+            raise TypeError("not only answers")
+        columns = [map(read, outputs) for read in quick_others]
+        return list(map(Answer, [line.recordId for line in lines], map(encoded, map(quick_text, outputs)), *columns))
 
     def slowly(record_id: str | None, output: Any) -> Answer:
         found = ("".join(_as_text(value) for value in find(path, output)) for path in paths["text"])
-        answer = without_reasoning(next(filter(None, found), None))
         return Answer(
             record_id,
-            answer.encode() if answer else None,
+            encoded(next(filter(None, found), None)),
             _any_text(paths.get("stop_reason", ()), output),
             _any_count(paths.get("input_tokens", ()), output),
             _any_count(paths.get("output_tokens", ()), output),
@@ -117,8 +102,11 @@ def text_parser(response: Mapping[str, str]) -> Parse:
         try:
             lines = decoder.decode_lines(block)
         except (ValueError, RecursionError):
-            return [one(line) for line in _lines(block)]
-        return [read(line) for line in lines]
+            return [one(line) for line in lines_of(block)]
+        try:
+            return together(lines)
+        except (AttributeError, TypeError):
+            return [read(line) for line in lines]
 
     return parse
 
@@ -192,19 +180,9 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
             try:
                 return read(whole)
             except _ODD:
-                return [exactly(line) for line in _lines(whole)]
+                return [exactly(line) for line in lines_of(whole)]
 
     return parse
-
-
-def _lines(block: bytes | memoryview) -> Iterator[bytes]:
-    whole, start = bytes(block), 0
-    while start < len(whole):
-        end = whole.find(b"\n", start) + 1 or len(whole)
-        line = whole[start:end]
-        start = end
-        if not line.isspace():
-            yield line
 
 
 def _line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
@@ -297,6 +275,14 @@ def _any_value(paths: Sequence[Path], output: Any) -> Any:
             if (value := next(find(path, output), None)) is not None:
                 return value
     return None
+
+
+def _text_readers(paths: Mapping[str, Sequence[Path]], *, strict: bool = False) -> list[Callable[[Any], Any]]:
+    """Return the functions that read text, stop reason, input and output tokens."""
+    names = ("text", "stop_reason", "input_tokens", "output_tokens")
+    return [
+        fields.choice(paths.get(name), "".join if name == "text" else fields.first, strict=strict) for name in names
+    ]
 
 
 def _reasoning_remover(tag: str | None) -> Callable[[str | None], str | None]:

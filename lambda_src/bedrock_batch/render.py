@@ -68,7 +68,8 @@ class Renderer:
     """A request template compiled for a table.
 
     `shard` is the shard's number, `first_row` the table's row that is the shard's row 0 (for messages).
-    A record of more than `most_bytes` is skipped. `columns` are the top-level columns it reads; `structure_bytes` is what a line has besides its cells.
+    A record of more than `most_bytes` is skipped. `columns` are the top-level columns it reads;
+    `structure_bytes` is what a line has besides its cells.
     Planning makes one too, to refuse a run early: raises UnknownPrompt, MissingColumn, and UnsupportedRequest
     for a column that has no text form (binary).
     """

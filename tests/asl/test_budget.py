@@ -124,6 +124,16 @@ def test_longest_job_with_a_wrong_event_fits_a_history(ended: dict[str, Ended]) 
     assert total < MAX_EVENTS / 2
 
 
+def test_longest_job_that_the_inventory_never_parks_fits_a_history(ended: dict[str, Ended]) -> None:
+    good, lost = child(ended, "good"), child(ended, "lost-event-then-one-that-comes")
+    refused = child(ended, "park-fails-for-ever")
+    each = len(refused.events) - len(good.events) + len(lost.events) - len(good.events)
+    count = waits(state("Pause").body["Assign"]["pause_seconds"], "pause_seconds", 5)
+    total = len(good.events) + count * each
+    print(f"an inventory that refuses for a week: {count} pauses of {each} events, at most {total} events")
+    assert total < MAX_EVENTS
+
+
 def test_full_quota_is_waited_for_through_days_within_a_history(ended: dict[str, Ended]) -> None:
     (quota,) = (
         rule

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
+from botocore.config import Config
 
 from local.process import Engine
 
@@ -34,7 +35,9 @@ class Batch:
         self.engine = engine
         self.outputs = outputs
         self.bucket = str(outputs["runs_bucket_name"])
-        self.s3 = session.client("s3", endpoint_url=engine.url)
+        # A fault that the run itself did not meet is met by whoever reads its objects.
+        patient = Config(retries={"mode": "standard", "total_max_attempts": 8})
+        self.s3 = session.client("s3", endpoint_url=engine.url, config=patient)
         self.sfn = session.client("stepfunctions", endpoint_url=engine.url)
         self.dynamodb = session.client("dynamodb", endpoint_url=engine.url)
         self.bedrock = session.client("bedrock", endpoint_url=engine.url)

@@ -1,7 +1,6 @@
 """The run documents of docs/examples, run as they stand on the sample table."""
 
 import json
-from pathlib import Path
 
 import pytest
 

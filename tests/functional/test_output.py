@@ -15,8 +15,8 @@ import pytest
 
 from bedrock_batch import ids
 from bedrock_batch.adapters import output, text_output
+from bedrock_batch.columns import kept_columns
 from bedrock_batch.errors import InvalidRunInput, MissingColumn
-from bedrock_batch.join import kept_columns
 from tests.functional.test_join_shard import Bench, answers
 from tests.unit.answers import TITAN, line
 

@@ -15,6 +15,9 @@ TEXT_MODEL, EMBEDDING_MODEL = "amazon.nova-lite-v1:0", "amazon.titan-embed-text-
 MIN_RECORDS = 100
 """Of a batch job: what is fewer is pooled or answered on demand."""
 
+GIVEN_UP = 7
+"""So often must a function fail that a child gives up its join, and leaves it to Gather leftovers."""
+
 Rule = dict[str, Any]
 
 
@@ -35,8 +38,8 @@ class Schedule:
     call_faults: tuple[Rule, ...] = ()
     stops: tuple[tuple[float, float], ...] = ()
     """When the run is stopped, and how much later it is redriven, in seconds."""
-    breaks_a_map: bool = False
-    """One of the call faults fails a Map itself, which nothing retries: the run fails and is redriven."""
+    may_break: bool = False
+    """One of the call faults can fail a Map, which nothing retries: then the run is redriven."""
 
     def table(self) -> list[dict[str, Any]]:
         """Return the rows; no two runs have one in common."""
@@ -139,6 +142,8 @@ class _Draw:
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
             calls.append(self._break_of_a_map())
+        # One fault for each target: together they would outlast the retries.
+        calls = list({(rule["service"], rule["contains"][0]): rule for rule in calls}.values())
         return Schedule(
             seed=self.seed,
             kind=dice.choice(("text", "text", "embedding")),
@@ -152,11 +157,11 @@ class _Draw:
             job_faults=tuple(self.faults),
             call_faults=tuple(calls),
             stops=tuple(
-                (round(dice.uniform(0.1, 4), 2), round(dice.uniform(0, 3), 2)) for _ in range(dice.choice((1, 1, 2)))
+                (round(dice.uniform(0.1, 4), 2), round(dice.uniform(0, 6), 2)) for _ in range(dice.choice((1, 1, 2)))
             )
             if stopped
             else (),
-            breaks_a_map=breaks,
+            may_break=breaks or any(rule["times"] == GIVEN_UP for rule in calls),
         )
 
     def _faults_of_jobs(self, *, later_rounds: bool) -> None:
@@ -215,7 +220,7 @@ class _Draw:
 
     def _call(self) -> Rule:
         twice = (self._item, self._function)
-        return self.random.choice((self._read, self._write, self._join, self._wake, *twice, *twice))()
+        return self.random.choice((self._read, self._write, self._join, self._wake, self._park, *twice, *twice))()
 
     def _read(self) -> Rule:
         key = self.random.choice(_READ_BY_FUNCTIONS)
@@ -242,8 +247,12 @@ class _Draw:
         return self._rule("lambda", "Invoke", name, "<run>", error=error, times=self.random.randint(1, 3))
 
     def _join(self) -> Rule:
-        # Seven is what makes a child give up its join, so that Gather leftovers must see to it.
-        return self._rule("lambda", "Invoke", "join-shard", "<run>", error="Runtime.ExitError", times=7)
+        return self._rule("lambda", "Invoke", "join-shard", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
+
+    def _park(self) -> Rule:
+        # Thirteen is what makes a child give up parking: it must ask for its job without.
+        item = ("<digest>-r0-00000", ":task_token")
+        return self._rule("dynamodb", "UpdateItem", *item, error="ThrottlingException", times=13)
 
     def _wake(self) -> Rule:
         error = self.random.choice(("ThrottlingException", "InternalServerError"))

@@ -28,7 +28,7 @@ if "SOAK_SEED" in os.environ:
     SEEDS = [int(os.environ["SOAK_SEED"])]
 else:
     FIRST = int(os.environ.get("SOAK_FIRST", "0"))
-    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "60"))))
+    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "100"))))
 
 Verdicts = dict[int, list[str]]
 
@@ -41,7 +41,7 @@ def verdicts(batch: Batch) -> Iterator[Verdicts]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # a dozen runs share the machine
         engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE)
-        engine.wait_scale(0.02)
+        engine.wait_scale(0.04)
         for at in range(0, len(SEEDS), CHUNK):
             found |= play_all(batch, [draw(seed) for seed in SEEDS[at : at + CHUNK]])
         yield found
@@ -119,7 +119,7 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
         "states",
     }
     assert {len(schedule.stops) for schedule in schedules} == {0, 1, 2}
-    assert any(schedule.breaks_a_map for schedule in schedules)
+    assert any(schedule.may_break for schedule in schedules)
     assert min(schedule.rows for schedule in schedules) < 100 < max(schedule.rows for schedule in schedules)
 
 

@@ -12,8 +12,9 @@ from botocore.validate import ParamValidator
 from jsonschema import Draft202012Validator
 
 from bedrock_batch import bodies, catalogue, ids, prompts, rules, run_input
+from bedrock_batch.columns import output_schema
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
-from bedrock_batch.join import Joiner, output_schema
+from bedrock_batch.join import Joiner
 from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.render import Renderer
 from local.bedrock import models

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch import held
-from bedrock_batch.join import Joiner, output_schema
+from bedrock_batch.columns import output_schema
+from bedrock_batch.join import Joiner
 from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser
 from tests.unit.answers import CONVERSE, TITAN, converse, line
 from tests.unit.test_join import SHARD, TABLE, rid, table

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch import ids
+from bedrock_batch.blocks import whole_lines
+from bedrock_batch.columns import output_schema
 from bedrock_batch.contracts import UNKNOWN, JobEnd
 from bedrock_batch.errors import InputChanged, InvalidRunInput
-from bedrock_batch.join import Joiner, output_schema
-from bedrock_batch.parse import embedding_parser, text_parser, whole_lines
+from bedrock_batch.join import Joiner
+from bedrock_batch.parse import Answer, embedding_parser, text_parser
 from tests.unit.answers import CONVERSE, TITAN, block, converse, line
 
 SHARD = 42
@@ -173,6 +175,28 @@ def test_foreign_lines_are_counted_and_change_nothing() -> None:
     joiner = joiner_of([line(record_id, converse("no")) for record_id in foreign] + [b'{"recordId": "00042'], 2)
     assert (joiner.foreign, joiner.broken) == (len(foreign), 1)
     assert [row["outcome"] for row in rows_of(joiner, 2)] == ["missing", "missing"]
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "", "00041000001", "00042000005", "0004200001", "000420000010", "0004200000²", "0004200000x"]
+)
+def test_one_odd_record_id_among_many_is_foreign_alone(odd: str | None) -> None:
+    joiner = Joiner(shard=SHARD, rows=5, kind="text")
+    good = [Answer(rid(row), b"x", "end_turn", 1, None) for row in (0, 2, 3)]
+    joiner.add([*good, Answer(odd, b"no")])
+    assert (joiner.foreign, joiner.joined(output_key="k", size=1).outcomes) == (1, {"succeeded": 3, "missing": 2})
+
+
+def test_one_row_twice_among_many_is_a_duplicate() -> None:
+    joiner = Joiner(shard=SHARD, rows=3, kind="text")
+    joiner.add([Answer(rid(row), b"%d" % number, "max_tokens", 1, 2) for number, row in enumerate((0, 1, 0))])
+    found = rows_of(joiner, 3)
+    assert [(row["outcome"], row["response"]) for row in found] == [
+        ("truncated", "0"),
+        ("truncated", "1"),
+        ("missing", None),
+    ]
+    assert (joiner.duplicates, [row["output_tokens"] for row in found]) == (1, [2, 2, None])
 
 
 def test_skipped_rows_keep_their_reason() -> None:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from bedrock_batch import held
 from bedrock_batch.adapters import output
+from bedrock_batch.blocks import whole_lines
+from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import OUTCOMES, JobEnd
-from bedrock_batch.join import Joiner, kept_columns, output_schema
-from bedrock_batch.parse import text_parser, whole_lines
+from bedrock_batch.join import Joiner
+from bedrock_batch.parse import text_parser
 from bedrock_batch.plain import json_cells, to_plain
 from bedrock_batch.render import Renderer
 from tests.unit.answers import CONVERSE, converse

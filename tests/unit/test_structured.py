@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch import ids
+from bedrock_batch.columns import output_schema
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.join import Joiner, output_schema
+from bedrock_batch.join import Joiner
 from bedrock_batch.parse import text_parser
 from bedrock_batch.structured import Reader, Unfit
 from tests.unit.answers import CONVERSE, converse, line

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from bedrock_batch.adapters.sinks import File, Sink
 
-ROW_GROUP_BYTES = 32_000_000
-"""Of Arrow memory: large enough for readers, small enough to hold beside a shard's answers."""
+ROW_GROUP_BYTES = 16_000_000
+"""Of Arrow memory: large enough for readers, and small enough not to be fresh memory, which is slow, each time."""
 
 _SAMPLE_ROWS = 4_096
 _DICTIONARY_PAYS_BELOW = 0.25

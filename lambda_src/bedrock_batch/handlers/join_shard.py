@@ -9,9 +9,11 @@ from typing import Any
 from bedrock_batch import ids
 from bedrock_batch.adapters import clients, output, sources
 from bedrock_batch.adapters.s3 import S3, Object, Overtaken
+from bedrock_batch.blocks import whole_lines
+from bedrock_batch.columns import answer_column, kept_columns, output_schema
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
-from bedrock_batch.join import Joiner, answer_column, kept_columns, output_schema
-from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser, whole_lines
+from bedrock_batch.join import Joiner
+from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser
 from bedrock_batch.structured import Reader
 
 RECORD_ID = slice(13, 24)

@@ -12,9 +12,9 @@ from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, rules, r
 from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
 from bedrock_batch.errors import InvalidRunInput, RunNameTaken, UnknownModel
-from bedrock_batch.join import kept_columns, output_schema
 from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.ready_made import renderer as renderer_of
 
