@@ -78,7 +78,8 @@ test: setup package-local node_modules/.ready ## Everything CI runs
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
 	$(RUN) -m mypy
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/e2e --ignore tests/soak
+	$(RUN) -m pytest tests/e2e tests/soak # one process, so one engine and one apply
 
 .PHONY: soak
 soak: setup package-local ## A thousand runs with drawn faults (half an hour): SOAK_FIRST=… for others
@@ -90,7 +91,7 @@ docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
 
 .PHONY: scale
 scale: setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
-	$(RUN) -m pytest -m scale -p no:xdist tests/asl/test_scale.py tests/e2e/test_scale.py -s
+	$(RUN) -m pytest -m scale tests/asl/test_scale.py tests/e2e/test_scale.py -s
 
 # --- Speed ---
 

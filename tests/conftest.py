@@ -1,7 +1,6 @@
 """Fixtures that every test may use: fake credentials and an AWS that lives in memory."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,16 +14,6 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 BUCKET = "test-bucket"
-APPLIED = [Path(__file__).parent / name for name in ("e2e", "soak")]
-"""Where the tests are that apply the module to the local AWS."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if not set(APPLIED).isdisjoint(item.path.parents):
-            item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))  # one worker, so one engine and one apply
 
 
 @pytest.fixture

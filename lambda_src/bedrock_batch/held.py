@@ -72,6 +72,7 @@ class Vectors:
 
     def __init__(self, rows: int, dimensions: int) -> None:
         self._most, self._dimensions = max(1, HELD_BYTES // max(1, 4 * dimensions)), dimensions
+        self._moves = rows > self._most
         self.move(0, rows)
 
     def move(self, start: int, rows: int) -> None:
@@ -97,7 +98,9 @@ class Vectors:
 
     def column(self, start: int, stop: int) -> pa.Array:
         places = slice(start - self.start, stop - self.start)
-        # A copy: a view would keep the whole window, while its rows wait to be written.
-        floats = pa.array(self._vectors[places].flatten())
+        floats = self._vectors[places].reshape(-1)
+        if self._moves:
+            # A view would keep the whole window, while its rows wait to be written and the next one fills.
+            floats = floats.copy()
         type_ = pa.list_(pa.field("element", pa.float32()), self._dimensions)
-        return pa.FixedSizeListArray.from_arrays(floats, type=type_, mask=pa.array(~self._present[places]))
+        return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=type_, mask=pa.array(~self._present[places]))

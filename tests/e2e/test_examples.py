@@ -8,6 +8,8 @@ from local.provision import ROOT
 from local.sample import write_reviews
 from tests.e2e.batch import Batch
 
+pytestmark = pytest.mark.e2e
+
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.json"))
 ROWS = 120
 

@@ -9,6 +9,8 @@ import pytest
 from local.process import Engine
 from local.provision import LOCAL_ROOT, Deployment
 
+pytestmark = pytest.mark.e2e
+
 NAME = "transient"
 
 

@@ -15,6 +15,8 @@ from bedrock_batch import ids
 from bedrock_batch.contracts import TERMINAL_STATUSES
 from tests.e2e.batch import PATIENCE_SECONDS, Batch, Ended
 
+pytestmark = pytest.mark.e2e
+
 NOVA = "amazon.nova-lite-v1:0"
 CLAUDE = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
 

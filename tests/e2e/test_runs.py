@@ -16,6 +16,8 @@ from local.sample import write_reviews
 from tests.e2e.batch import Batch
 from tests.e2e.fixtures import PROMPT
 
+pytestmark = pytest.mark.e2e
+
 NOVA = "amazon.nova-lite-v1:0"
 
 

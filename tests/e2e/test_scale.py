@@ -11,6 +11,8 @@ from tests.e2e import batch as batch_module
 from tests.e2e.batch import Batch
 from tests.e2e.test_runs import NOVA, digest_of
 
+pytestmark = pytest.mark.e2e
+
 ROWS = 200_000
 PER_JOB = 10_000
 PATIENCE_SECONDS = 3_600

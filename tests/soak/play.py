@@ -186,7 +186,8 @@ def _of_outcomes(played: Played) -> Iterator[str]:
         final = {SUCCEEDED, *(("failed", code) for code in FINAL_CODES)}
         left = [record for record in records if played.outcomes[record] not in final]
         if left:
-            yield f"{len(left)} records could have been answered, such as {left[0]}: {played.outcomes[left[0]]}"
+            why = played.output[played.rows[left[0]]]["bedrock_error"]
+            yield f"{len(left)} records could have been answered, such as {left[0]}: {played.outcomes[left[0]]}, {why}"
     else:
         rules = schedule.bedrock_rules(played.arn)
         by_shard = [
@@ -195,7 +196,10 @@ def _of_outcomes(played: Played) -> Iterator[str]:
         told = foretell(schedule, rules, played.digest, by_shard)
         differ = [record for record in records if told.outcomes[record] != played.outcomes[record]]
         for record in differ[:3]:
-            yield f"{record} is {played.outcomes[record]}, foretold was {told.outcomes[record]} ({len(differ)} so)"
+            why = played.output[played.rows[record]]["bedrock_error"]
+            yield f"{record} is {played.outcomes[record]} ({why}), foretold was {told.outcomes[record]}"
+        if differ:
+            yield f"{len(differ)} records have another end than foretold"
         rounds = [round_["jobs"] for round_ in played.report["rounds"]]
         if rounds != told.rounds:
             yield f"rounds {rounds}, foretold were {told.rounds}"

@@ -1,5 +1,7 @@
 """Many runs at once, each with mishaps of its own, and nothing lost, nothing paid twice in any of them.
 
+pytestmark = pytest.mark.e2e
+
 make soak                                    a thousand schedules
 SOAK_SEED=1234 pytest tests/soak             one of them again: its draw is the same, the moment of a thread is not
 SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty that nobody has seen

@@ -82,11 +82,13 @@ def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None
     assert 500 < texts.stop < 550
 
 
-def test_a_vector_column_is_a_copy() -> None:
+def test_a_window_of_vectors_goes_when_it_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row group that waits to be written must not keep the whole window in memory."""
+    monkeypatch.setattr(held, "HELD_BYTES", 100 * 4 * 4)
     vectors = held.Vectors(1_000, 4)
     vectors.put(1, np.array([1, 2, 3, 4]))
     column = vectors.column(0, 2)
-    vectors.move(0, 1_000)
+    vectors.move(100, 1_000)
+    assert (vectors.start, vectors.stop) == (100, 200)
     assert column.to_pylist() == [None, [1, 2, 3, 4]]
     assert column.values.buffers()[1].size == 2 * 4 * 4
