@@ -177,7 +177,10 @@ def _count(
         if heaviest <= full and pieces <= MAX_PIECES:
             break
         if count == highest:
-            raise TooLarge(_why(heaviest, full, pieces, rows, count))
+            # No smaller shard is allowed, so the margin may go: preparing weighs the file before anything is spent.
+            if heaviest <= full / _MARGIN and pieces <= MAX_PIECES:
+                break
+            raise TooLarge(_why(heaviest, full / _MARGIN, pieces, rows, count))
         count = min(highest, max(count + 1, int(count * min(heaviest / full, 2.0))))
     if count > MAX_SHARDS:
         raise TooLarge(
@@ -187,7 +190,7 @@ def _count(
     return count
 
 
-def _why(heaviest: float, full: int, pieces: int, rows: int, count: int) -> str:
+def _why(heaviest: float, most: float, pieces: int, rows: int, count: int) -> str:
     if pieces > MAX_PIECES:
         return (
             f"A shard of {rows // count} rows would read {pieces} files, and {MAX_PIECES} is the most. "
@@ -195,7 +198,7 @@ def _why(heaviest: float, full: int, pieces: int, rows: int, count: int) -> str:
         )
     return (
         f"Even a shard of the fewest rows a job may have ({rows // count}) would be some {heaviest / 1e6:.0f} MB, "
-        f"and {full / 1e6:.0f} MB is the most that is planned for a file. Shorten the rows."
+        f"and {most / 1e6:.0f} MB is the most of a file. Shorten the rows."
     )
 
 

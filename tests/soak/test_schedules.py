@@ -54,7 +54,7 @@ def verdicts(batch: Batch) -> Iterator[Verdicts]:
 
 def play_all(batch: Batch, schedules: list[Schedule]) -> Verdicts:
     arns = {schedule.seed: execution_arn(batch, schedule.seed) for schedule in schedules}
-    throttled = {"fail_invoke": {"error": "ThrottlingException", "times": 5}}
+    throttled = {"fail_invoke": {"error": "ThrottlingException", "times": 3}}
     rules = [rule for schedule in schedules for rule in schedule.bedrock_rules(arns[schedule.seed])]
     batch.engine.configure(faults=[*rules, throttled])
     batch.engine.fail([rule for schedule in schedules for rule in schedule.service_rules(arns[schedule.seed])])
