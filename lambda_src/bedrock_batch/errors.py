@@ -17,6 +17,7 @@ BedrockBatchError
 │   ├── BudgetExceeded         the estimate is over limits.budget_usd
 │   └── NoValidRows            every row was skipped
 ├── HubUnavailable             the Hugging Face hub does not answer; retried
+├── ChunkTaken                 two calls answer the same records on demand; one of them stops and is retried
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
     ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
@@ -92,6 +93,10 @@ class NoValidRows(InputError):
 
 class HubUnavailable(BedrockBatchError):
     """The Hugging Face hub does not answer, or not as it should; asking again may help."""
+
+
+class ChunkTaken(BedrockBatchError):
+    """Another call, started before a redrive, answers the same records; what it has answered is kept."""
 
 
 class RunError(BedrockBatchError):

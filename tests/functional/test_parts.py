@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutEr
 from botocore.response import StreamingBody
 
 from bedrock_batch import ids
-from bedrock_batch.errors import PoolIncomplete, TooLarge
+from bedrock_batch.errors import ChunkTaken, PoolIncomplete, TooLarge
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
 from tests.conftest import BUCKET
@@ -153,3 +153,22 @@ def test_a_refused_record_does_not_hold_up_the_others(bench: Bench) -> None:
     assert answer_on_demand(bench.s3, model, chunk())["failed"] == 4
     codes = [one.get("error", {}).get("errorCode") for one in bench.lines(chunk()["raw_key"])]
     assert codes == [None, 429, 400, 408, 400]
+
+
+def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> None:
+    class Slow(Model):
+        """A model that is still answering for the stopped run when its redrive answers the same record."""
+
+        def converse(self, **arguments: Any) -> dict[str, Any]:
+            if not self.calls:
+                answer_on_demand(bench.s3, redriven, chunk(1))
+            return super().converse(**arguments)
+
+    redriven, late = Model(), Slow()
+    with pytest.raises(ChunkTaken, match=r"raw/on-demand-0/00007.jsonl.out"):
+        answer_on_demand(bench.s3, late, chunk())
+    assert len(late.calls) == 1, "it stops at once"
+    assert [one["recordId"][-1] for one in bench.lines(chunk()["raw_key"])] == ["0"], "what is there stays"
+    again = Model()
+    assert answer_on_demand(bench.s3, again, chunk())["records"] == 5
+    assert len(again.calls) == 4

@@ -6,8 +6,9 @@ from typing import Any
 
 from bedrock_batch.adapters import clients, on_demand
 from bedrock_batch.adapters.parts import read_parts
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3 import S3, Overtaken
 from bedrock_batch.contracts import Part, Run
+from bedrock_batch.errors import ChunkTaken
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -21,25 +22,36 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
 def answer_on_demand(s3: S3, runtime: Any, event: dict[str, Any]) -> dict[str, int]:
     """Answer the records that the chunk's file does not hold yet.
 
-    The file is written after every answer: a call that dies leaves one record at most to be paid again.
+    The file is written after every answer: a call that dies leaves one record at most to be paid again. So does a
+    call that outlives a stop of its run and meets the one of the redrive: who writes second stops.
+
+    Raises:
+        ChunkTaken: the file is no longer as this call wrote it.
     """
     bucket, raw_key = event["bucket"], event["raw_key"]
     run = Run.from_json(s3.get_json(bucket, event["run_key"]))
-    lines = _written(s3, bucket, raw_key)
+    lines, etag = _written(s3, bucket, raw_key)
     done = {json.loads(line)["recordId"] for line in lines}
     for text in read_parts(s3, bucket, run.run_id, map(Part.from_json, event["parts"])):
         record = json.loads(text)
         if record["recordId"] not in done:
             line = on_demand.answer(runtime, record, model_id=run.model_id, invocation_type=run.invocation_type)
             lines.append(on_demand.to_line(line))
-            s3.put(bucket, raw_key, b"".join(lines))
+            try:
+                with s3.writer(bucket, raw_key, replaces=etag) as out:
+                    out.write(b"".join(lines))
+            except Overtaken as err:
+                raise ChunkTaken(f"another call answers the records of s3://{bucket}/{raw_key} too") from err
+            etag = out.etag
     failed = sum("error" in json.loads(line) for line in lines)
     counts = {"chunk": event["chunk"], "records": len(lines), "failed": failed}
     _LOG.info(json.dumps({"message": "answered", "run_id": run.run_id, "raw_key": raw_key, **counts}))
     return counts
 
 
-def _written(s3: S3, bucket: str, key: str) -> list[bytes]:
-    if next(iter(s3.list(bucket, key)), None) is None:
-        return []
-    return [line + b"\n" for line in s3.raw_lines(bucket, key)]
+def _written(s3: S3, bucket: str, key: str) -> tuple[list[bytes], str]:
+    """Return the lines that are there, and the ETag of a file that holds no more than these."""
+    found = next(iter(s3.list(bucket, key)), None)
+    if found is None:
+        return [], ""
+    return [line + b"\n" for line in s3.raw_lines(bucket, key)], found.etag
