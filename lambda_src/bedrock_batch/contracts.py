@@ -20,10 +20,6 @@ NOT_CREATED = "NotCreated"
 """Our own job status: Bedrock refused to create the job."""
 
 
-UNKNOWN = "Unknown"
-"""Our own job status: Bedrock does not say how the job ended, so it may still run."""
-
-
 class Shape:
     """A dataclass that reads itself from, and writes itself to, plain JSON values."""
 

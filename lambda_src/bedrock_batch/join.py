@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bedrock_batch.columns import Kind
-from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, UNKNOWN, JobEnd, Joined
+from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, JobEnd, Joined
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
 from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, is_leftover, judge
@@ -61,7 +61,6 @@ class Joiner:
         self._output_tokens = array("q", [_NO_COUNT]) * rows if kind == "text" else None
         self._failures: dict[int, tuple[str, str]] = {}
         self._known_failures: dict[tuple[str, str], tuple[str, str]] = {}
-        self._still_open = False
         self._reader = reader
         self._missing = (NOT_CREATED, "no job was created for this row")
 
@@ -74,7 +73,6 @@ class Joiner:
 
     def end(self, jobs: Sequence[JobEnd]) -> None:
         """Note how the shard's jobs ended, in the order of time; rows without a line blame the last."""
-        self._still_open = any(job.status == UNKNOWN for job in jobs)
         if jobs:
             job = jobs[-1]
             message = f": {job.message}" if job.message else ""
@@ -240,12 +238,7 @@ class Joiner:
         return arrays
 
     def leftover_rows(self) -> list[int]:
-        """Return the rows that may still get an answer, in order.
-
-        None as long as a job of the shard may still answer them: what is sent again could be paid twice.
-        """
-        if self._still_open:
-            return []
+        """Return the rows that may still get an answer, in order."""
         return [
             row
             for row, outcome in enumerate(self._outcomes)

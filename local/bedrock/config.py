@@ -56,6 +56,8 @@ MATCH_KEYS = {"job_name_contains", "model_id_contains", "times"}
 FAULTS = {
     # at CreateModelInvocationJob
     "fail_create", "refuse_create", "lose_create_response",
+    # at GetModelInvocationJob
+    "refuse_get",
     # how the job ends
     "fail_job", "expire", "partial", "stuck",
     # single records and the output file

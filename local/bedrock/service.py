@@ -67,7 +67,10 @@ class Service:
 
     def get(self, identifier: str) -> dict[str, Any]:
         """Answer GetModelInvocationJob. Raises ApiError."""
-        return self._job(identifier, "GetModelInvocationJob").described()
+        job = self._job(identifier, "GetModelInvocationJob")
+        if fault := self.settings.faults.take("refuse_get", job_name=job.name, model_id=job.model):
+            raise ApiError(fault["error"], fault.get("message", "Refused by a fault rule."))
+        return job.described()
 
     def stop(self, identifier: str) -> dict[str, Any]:
         """Answer StopModelInvocationJob. Raises ApiError."""

@@ -121,12 +121,6 @@ JOBS = [
     Job("name-taken-but-only-others-listed", taken_name(listed("other")),
         [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
         "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
-    Job("name-taken-and-list-fails-for-ever",
-        taken_name() | {"Find job": [error("Bedrock.ThrottlingException", "slow", times=31)]},
-        [*CREATED, "Find job", *GIVEN_UP], "Unknown", "Bedrock.ThrottlingException: slow"),
-    Job("name-taken-and-list-forbidden",
-        taken_name() | {"Find job": [error("Bedrock.AccessDeniedException", "no")]},
-        [*CREATED, "Find job", *GIVEN_UP], "Unknown", "Bedrock.AccessDeniedException: no"),
     *(
         Job(f"create-has-no-answer-but-a-job-{name.replace('.', '-')}",
             {"Create job": [error(name, "lost", times=31)],
@@ -139,10 +133,6 @@ JOBS = [
         {"Create job": [error("Bedrock.ServiceUnavailableException", "down", times=31)], "Find job": [ok()]},
         [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
         "Bedrock.ServiceUnavailableException: down (and Bedrock lists no job of this name)"),
-    Job("get-fails-for-ever", {"Get job": [error("Bedrock.InternalServerException", "down", times=31)]},
-        [*CREATED, "Wait for job", "Get job", *GIVEN_UP], "Unknown", "Bedrock.InternalServerException: down"),
-    Job("get-finds-nothing", {"Get job": [error("Bedrock.ResourceNotFoundException", "gone")]},
-        [*CREATED, "Wait for job", "Get job", *GIVEN_UP], "Unknown", "Bedrock.ResourceNotFoundException: gone"),
     Job("park-fails-for-ever", {"Wait for job": [error("DynamoDb.ThrottlingException", "slow", times=13)]},
         [*CREATED, "Wait for job", "Pause", "Get job", "Job over?", *ENDED]),
     Job("intent-not-recorded", {"Record intent": [error("DynamoDB.ThrottlingException", "slow", times=13)]},
@@ -236,6 +226,14 @@ RUNS = [
         [*REVIEWED, "Answer leftovers", *GATHERED, "Join shards", "Gather leftovers"], "CanaryFailed"),
     Run("plan-was-not-written", {"Plan run": [payload({"bucket": "runs-bucket", "plan_key": "none", "prefix": "p"})]},
         PLANNED, "States.ItemReaderFailed"),
+    # Not to know what a job does fails the run, which stops its jobs; to send its records again could pay them twice.
+    *(
+        Run(f"{name}-{how}", script | {state: [error(f"Bedrock.{code}", times=times)]}, [*REVIEWED, "Run jobs"],
+            "States.ExceedToleratedFailureThreshold")
+        for name, state, script in (("get", "Get job", {}), ("list", "Find job", taken_name()))
+        for how, code, times in (("fails-for-ever", "InternalServerException", 301),
+                                 ("is-forbidden", "AccessDeniedException", 1))
+    ),
     # An error of a shard is data, until Review run names it.
     Run("bad-row", {"Prepare shard/0": [error("MalformedInput", '{"errorMessage": "row 7"}')],
                     "Review run": [error("MalformedInput", "row 7")]},

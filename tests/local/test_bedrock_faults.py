@@ -25,6 +25,13 @@ def test_create_faults_by_job_name_and_number_of_times(bench: Bench) -> None:
     bench.create(uri, name="other")
 
 
+def test_a_job_that_may_not_be_looked_at(bench: Bench) -> None:
+    bench.engine.configure(faults=[{"refuse_get": {"error": "AccessDeniedException"}}])
+    arn = bench.create(bench.put(prompts()))
+    assert code_of(lambda: bench.get(arn)) == "AccessDeniedException"
+    assert bench.get(arn)["jobArn"] == arn
+
+
 def test_a_lost_response_leaves_a_job_that_its_token_finds_again(bench: Bench) -> None:
     bench.engine.configure(faults=[{"lose_create_response": True}])
     uri = bench.put(prompts())

@@ -182,7 +182,7 @@ def _of_outcomes(played: Played) -> Iterator[str]:
     wrong = [record for record in records if not played.wrote(record).allows(played.outcomes[record])]
     for record in wrong[:3]:
         yield f"{record} is {played.outcomes[record]}, and Bedrock wrote {played.wrote(record)} ({len(wrong)} so)"
-    if schedule.stops:
+    if not schedule.exact:
         final = {SUCCEEDED, *(("failed", code) for code in FINAL_CODES)}
         left = [record for record in records if played.outcomes[record] not in final]
         if left:

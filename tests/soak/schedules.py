@@ -39,7 +39,9 @@ class Schedule:
     stops: tuple[tuple[float, float], ...] = ()
     """When the run is stopped, and how much later it is redriven, in seconds."""
     may_break: bool = False
-    """One of the call faults can fail a Map, which nothing retries: then the run is redriven."""
+    """One of the faults can fail a Map, which nothing retries: then the run is redriven."""
+    exact: bool = True
+    """Its end can be foretold: no job is stopped at a moment that nobody knows."""
 
     def table(self) -> list[dict[str, Any]]:
         """Return the rows; no two runs have one in common."""
@@ -137,8 +139,11 @@ class _Draw:
         small = dice.random() < 0.08
         rows = dice.randint(1, 99) if small else dice.randint(100, 420)
         breaks = not stopped and not small and dice.random() < 0.05
+        blind = not stopped and not small and not breaks and dice.random() < 0.06
+        if blind:
+            self.faults.append((0, dice.choice((0, 1)), self._hidden()))
         if not small and dice.random() < 0.9:
-            self._faults_of_jobs(later_rounds=not stopped)
+            self._faults_of_jobs(later_rounds=not stopped and not blind)
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
             calls.append(self._break_of_a_map())
@@ -152,8 +157,8 @@ class _Draw:
             records_per_job=dice.choice((60, 100, 130, 200, 500)),
             concurrency=dice.choice((1, 2, 4, 20)),
             # A stop may cost a round, so a stopped run has some to spare: then every row can be answered.
-            max_rounds=6 if stopped else dice.choice((2, 2, 2, 1, 0)),
-            on_demand_tail=stopped or dice.random() < 0.85,
+            max_rounds=6 if stopped or blind else dice.choice((2, 2, 2, 1, 0)),
+            on_demand_tail=stopped or blind or dice.random() < 0.85,
             job_faults=tuple(self.faults),
             call_faults=tuple(calls),
             stops=tuple(
@@ -161,7 +166,8 @@ class _Draw:
             )
             if stopped
             else (),
-            may_break=breaks or any(rule["times"] == GIVEN_UP for rule in calls),
+            may_break=breaks or blind or any(rule["times"] == GIVEN_UP for rule in calls),
+            exact=not stopped and not blind,
         )
 
     def _faults_of_jobs(self, *, later_rounds: bool) -> None:
@@ -175,6 +181,11 @@ class _Draw:
         if later_rounds and dice.random() < 0.3:
             faults = dice.choice(({"expire": True}, {"fail_job": "no luck"}, {"partial": 0.5}, self._records()))
             self.faults.append((1, None, dict(faults)))
+
+    def _hidden(self) -> Rule:
+        """A job that may not be looked at: the run fails while it still runs, and is redriven."""
+        stuck = round(self.random.uniform(0.5, 3), 2)
+        return {"refuse_get": {"error": "AccessDeniedException"}, "early_event": True, "stuck": stuck}
 
     def _end(self) -> Rule:
         share = {"partial": self.random.choice((0.0, 0.1, 0.5, 0.99))}

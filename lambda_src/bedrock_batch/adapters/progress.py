@@ -8,7 +8,7 @@ from typing import Any
 from bedrock_batch import ids
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import UNKNOWN, JobEnd, Joined, Prepared
+from bedrock_batch.contracts import JobEnd, Joined, Prepared
 from bedrock_batch.leftovers import Standing
 
 _MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
@@ -83,8 +83,7 @@ def latest_joins(s3: S3, results: Mapping[str, Any]) -> dict[int, Joined]:
 def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str, Mapping[str, Any]]) -> Ends:
     """Yield each shard that a job of the round had records of, with how the job ended."""
     for line in s3.lines(bucket, ids.jobs_key(run_id, round_)):
-        # A child without a result would be a fault of the Map; its job must not be taken for ended.
-        result = ended.get(line["job_name"], {"status": UNKNOWN, "message": "its child returned nothing"})
+        result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
         end = JobEnd(line["job_name"], result["status"], line["raw_prefix"], result["message"])
         parts = line["pool"]["parts"] if "pool" in line else [line["join"]]
         for part in parts:
