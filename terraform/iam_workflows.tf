@@ -40,36 +40,12 @@ data "aws_iam_policy_document" "machine_trust" {
   }
 }
 
-# --- run
+# --- what machines with Distributed Maps have in common
 
-resource "aws_iam_role" "run" {
-  name                 = "${local.run_machine_name}-${local.region}"
-  description          = "Lets the state machine ${local.run_machine_name} do its work"
-  path                 = var.role_path
-  assume_role_policy   = data.aws_iam_policy_document.machine_trust["run"].json
-  permissions_boundary = var.permissions_boundary_arn
-  tags                 = local.tags
-}
-
-data "aws_iam_policy_document" "run" {
-  statement {
-    sid       = "InvokeFunctions"
-    actions   = ["lambda:InvokeFunction"]
-    resources = values(local.function_arns)
-  }
-
-  # For a profile, Create asks for the models behind it too, and knows no condition on the profile: an application
-  # profile, which does not tell its models, opens all. What a job may invoke is settled by the service role.
-  statement {
-    sid       = "CreateJobs"
-    actions   = ["bedrock:CreateModelInvocationJob"]
-    resources = concat(local.model_arns, local.profile_arns, local.profile_model_arns, [local.job_arns])
-  }
-
-  statement {
-    sid       = "HandleJobs"
-    actions   = ["bedrock:GetModelInvocationJob", "bedrock:TagResource"]
-    resources = [local.job_arns]
+data "aws_iam_policy_document" "maps" {
+  for_each = {
+    run      = { machine = local.run_machine_arn, executions = local.run_execution_arn }
+    stop_run = { machine = local.stop_run_machine_arn, executions = local.stop_run_execution_arn }
   }
 
   statement {
@@ -77,18 +53,6 @@ data "aws_iam_policy_document" "run" {
     actions = ["bedrock:ListModelInvocationJobs"]
     # This action knows no resource.
     resources = ["*"]
-  }
-
-  statement {
-    sid       = "GiveJobsTheServiceRole"
-    actions   = ["iam:PassRole"]
-    resources = [aws_iam_role.service.arn]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["bedrock.amazonaws.com"]
-    }
   }
 
   statement {
@@ -100,13 +64,13 @@ data "aws_iam_policy_document" "run" {
   statement {
     sid       = "StartChildren"
     actions   = ["states:StartExecution"]
-    resources = [local.run_machine_arn]
+    resources = [each.value.machine]
   }
 
   statement {
     sid       = "HandleChildren"
     actions   = ["states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"]
-    resources = ["${local.run_execution_arn}:*", "${local.run_execution_arn}/*:*"]
+    resources = ["${each.value.executions}:*", "${each.value.executions}/*:*"]
   }
 
   statement {
@@ -136,6 +100,53 @@ data "aws_iam_policy_document" "run" {
     actions = local.log_delivery_actions
     # Log delivery belongs to the account; these actions know no resource.
     resources = ["*"]
+  }
+}
+
+# --- run
+
+resource "aws_iam_role" "run" {
+  name                 = "${local.run_machine_name}-${local.region}"
+  description          = "Lets the state machine ${local.run_machine_name} do its work"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.machine_trust["run"].json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+data "aws_iam_policy_document" "run" {
+  source_policy_documents = [data.aws_iam_policy_document.maps["run"].json]
+
+  statement {
+    sid       = "InvokeFunctions"
+    actions   = ["lambda:InvokeFunction"]
+    resources = values(local.function_arns)
+  }
+
+  # For a profile, Create asks for the models behind it too, and knows no condition on the profile: an application
+  # profile, which does not tell its models, opens all. What a job may invoke is settled by the service role.
+  statement {
+    sid       = "CreateJobs"
+    actions   = ["bedrock:CreateModelInvocationJob"]
+    resources = concat(local.model_arns, local.profile_arns, local.profile_model_arns, [local.job_arns])
+  }
+
+  statement {
+    sid       = "HandleJobs"
+    actions   = ["bedrock:GetModelInvocationJob", "bedrock:TagResource"]
+    resources = [local.job_arns]
+  }
+
+  statement {
+    sid       = "GiveJobsTheServiceRole"
+    actions   = ["iam:PassRole"]
+    resources = [aws_iam_role.service.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["bedrock.amazonaws.com"]
+    }
   }
 }
 
@@ -193,4 +204,49 @@ resource "aws_iam_role_policy" "job_event" {
   name   = "work"
   role   = aws_iam_role.job_event.id
   policy = data.aws_iam_policy_document.job_event.json
+}
+
+# --- stop_run
+
+resource "aws_iam_role" "stop_run" {
+  name                 = "${local.stop_run_machine_name}-${local.region}"
+  description          = "Lets the state machine ${local.stop_run_machine_name} do its work"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.machine_trust["stop_run"].json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+data "aws_iam_policy_document" "stop_run" {
+  source_policy_documents = [data.aws_iam_policy_document.maps["stop_run"].json]
+
+  statement {
+    sid       = "SeeHowRunsEnded"
+    actions   = ["states:DescribeExecution"]
+    resources = ["${local.run_execution_arn}:*"]
+  }
+
+  statement {
+    sid       = "StopJobs"
+    actions   = ["bedrock:StopModelInvocationJob", "bedrock:GetModelInvocationJob"]
+    resources = [local.job_arns]
+  }
+
+  statement {
+    sid       = "FindJobsOfRun"
+    actions   = ["dynamodb:Query"]
+    resources = ["${aws_dynamodb_table.inventory.arn}/index/by_run"]
+  }
+
+  statement {
+    sid       = "InvokeFunctions"
+    actions   = ["lambda:InvokeFunction"]
+    resources = [for name in ["gather_leftovers", "join_shard", "finish_run"] : local.function_arns[name]]
+  }
+}
+
+resource "aws_iam_role_policy" "stop_run" {
+  name   = "work"
+  role   = aws_iam_role.stop_run.id
+  policy = data.aws_iam_policy_document.stop_run.json
 }

@@ -182,6 +182,20 @@ run "defaults" {
   }
 
   assert {
+    condition = { for name, document in data.aws_iam_policy_document.maps : name => { for s in document.statement : s.sid => s.resources if contains(["StartChildren", "HandleChildren"], s.sid) } } == {
+      run = {
+        StartChildren  = toset(["arn:aws:states:us-east-1:123456789012:stateMachine:reviews-run"])
+        HandleChildren = toset(["arn:aws:states:us-east-1:123456789012:execution:reviews-run:*", "arn:aws:states:us-east-1:123456789012:execution:reviews-run/*:*"])
+      }
+      stop_run = {
+        StartChildren  = toset(["arn:aws:states:us-east-1:123456789012:stateMachine:reviews-stop-run"])
+        HandleChildren = toset(["arn:aws:states:us-east-1:123456789012:execution:reviews-stop-run:*", "arn:aws:states:us-east-1:123456789012:execution:reviews-stop-run/*:*"])
+      }
+    }
+    error_message = "A machine starts and handles its own children only."
+  }
+
+  assert {
     condition = toset([
       for name, document in data.aws_iam_policy_document.function : name
       if length([for s in document.statement : s if contains(s.actions, "bedrock:InvokeModel")]) > 0

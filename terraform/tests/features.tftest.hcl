@@ -101,7 +101,8 @@ run "all_switched_on" {
     condition = alltrue([
       for document in concat(
         values(data.aws_iam_policy_document.function),
-        [data.aws_iam_policy_document.service, data.aws_iam_policy_document.run, data.aws_iam_policy_document.job_event, data.aws_iam_policy_document.stop_run],
+        values(data.aws_iam_policy_document.maps), # of run and stop_run
+        [data.aws_iam_policy_document.service, data.aws_iam_policy_document.job_event],
       ) :
       length([for s in document.statement : s if s.sid == "UseKey" && s.resources == toset(["arn:aws:kms:us-east-1:123456789012:key/ours"])]) == 1
     ])
