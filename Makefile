@@ -79,10 +79,10 @@ test: setup package-local node_modules/.ready ## Everything CI runs
 	terraform fmt -check -recursive
 	$(RUN) -m mypy
 	$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/e2e --ignore tests/soak
-	$(RUN) -m pytest tests/e2e # one process, so one engine and one apply
+	$(RUN) -m pytest tests/e2e tests/soak # one process, so one engine and one apply
 
 .PHONY: soak
-soak: setup package-local ## A thousand runs with drawn faults (half an hour): SOAK_FIRST=… for others
+soak: setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs

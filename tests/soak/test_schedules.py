@@ -1,7 +1,6 @@
 """Many runs at once, each with mishaps of its own, and nothing lost, nothing paid twice in any of them.
 
-pytestmark = pytest.mark.e2e
-
+make test                                    three hundred schedules
 make soak                                    a thousand schedules
 SOAK_SEED=1234 pytest tests/soak             one of them again: its draw is the same, the moment of a thread is not
 SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty that nobody has seen
@@ -30,7 +29,7 @@ if "SOAK_SEED" in os.environ:
     SEEDS = [int(os.environ["SOAK_SEED"])]
 else:
     FIRST = int(os.environ.get("SOAK_FIRST", "0"))
-    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "100"))))
+    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "300"))))
 
 Verdicts = dict[int, list[str]]
 
