@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch import ids
@@ -305,7 +305,8 @@ def test_a_plan_is_the_same_bytes_each_time(s3: S3) -> None:
     ),
     verdicts=st.data(),
 )
-@settings(max_examples=40)
+# An example is a whole run: making a failing one small would take minutes.
+@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_every_row_of_every_model_has_one_outcome(
     rows: int, nulls: set[int], models: list[str], limits: Document, verdicts: Any
 ) -> None:
