@@ -22,6 +22,7 @@ from bedrock_batch.errors import (
     UnsupportedRequest,
 )
 from bedrock_batch.handlers.finish_run import finish_run
+from bedrock_batch.handlers.gather_leftovers import gather_leftovers
 from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.review_run import review_run
 from tests.conftest import BUCKET
@@ -170,6 +171,49 @@ def test_each_model_has_its_own_tail(s3: S3) -> None:
     assert [line["chunk"] for line in s3.lines(BUCKET, ids.answers_key(RUN, 0))] == [0, 1]
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 4}
+
+
+def test_a_tail_is_answered_for_the_models_that_have_one(s3: S3) -> None:
+    rows = reviews(s3, 24)
+    played = WholeRun(s3, lambda model_id, record: THROTTLED if model_id == LITE or record.endswith("0") else {})
+    with pytest.raises(TooManyFailures, match=f"^{LITE}: 24 of 24"):
+        played.run(asked(LITE, MICRO, limits={"max_rounds": 0}))
+    assert played.steps == ["run_jobs", "answer", "join", "finish"]
+    assert assert_own_answers(played, rows, LITE) == {"failed": 24}, "a job's worth, and no round is left"
+    assert assert_own_answers(played, rows, MICRO) == {"succeeded": 24}
+
+
+def test_a_lost_chunk_is_told_to_the_rows_of_its_model(s3: S3) -> None:
+    reviews(s3, 4)
+    played = WholeRun(s3)
+    state = review_run(s3, Jobs(), played.plan(asked(LITE, MICRO)))
+    first, second = played.step(state)
+    lost = {"chunk": second["chunk"], "error": "Sandbox.Timedout", "cause": "late"}
+    state = gather_leftovers(s3, Jobs(), state | {"result": played.map([first, lost])})
+    ends = [event["jobs"] for event in s3.lines(BUCKET, state["joins_key"])]
+    assert [(end["job_name"], end["status"], end["message"]) for (end,) in ends] == [
+        ("on-demand-0", "Completed", ""),
+        ("on-demand-0-1", "Failed", "Sandbox.Timedout: late"),
+    ]
+
+
+def test_warnings_are_those_of_each_model(s3: S3) -> None:
+    reviews(s3, 4)
+    played = WholeRun(s3)
+    played.run(asked(LITE, "acme.chat"))
+    report = played.report()
+    lite, acme = report["models"]
+    assert lite["warnings"] == []
+    assert len(acme["warnings"]) == 1
+    assert report["warnings"] == acme["warnings"]
+
+
+def test_models_with_other_quotas_of_bytes_are_rendered_apart(s3: S3) -> None:
+    reviews(s3, 24)
+    small = ("Batch inference input file size (in GB) for Nova Micro V1", 0.5)
+    played = WholeRun(s3)
+    played.plan(asked(LITE, MICRO), quotas=[small])
+    assert s3.get_json(BUCKET, ids.run_key(RUN, 1))["rendered_as"] == 1
 
 
 def test_a_canary_that_fails_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,12 +100,14 @@ class WholeRun:
         self.steps: list[str] = []
         self.maps = 0
 
-    def plan(self, asked: dict[str, Any], *, models: list[str] | None = None) -> State:
-        """Plan and prepare; `models` are the module's, those of the run unless told."""
+    def plan(
+        self, asked: dict[str, Any], *, models: list[str] | None = None, quotas: Sequence[tuple[str, float]] = ()
+    ) -> State:
+        """Plan and prepare; `models` are the module's, those of the run unless told, `quotas` further ones."""
         name = "Minimum number of records per batch inference job for {}"
         state = plan_run(
             self.s3,
-            ServiceQuotas(applied=[(name.format(label), MIN_RECORDS) for label in LABELS]),
+            ServiceQuotas(applied=[*((name.format(label), MIN_RECORDS) for label in LABELS), *quotas]),
             bucket=BUCKET,
             settings={
                 "name": "reviews",
