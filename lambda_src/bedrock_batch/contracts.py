@@ -192,6 +192,7 @@ class Run(Shape):
     table: dict[str, Any]
     sources: list[dict[str, Any]]
     shards: int
+    """How many the table is cut into; in a run of several models each has so many of its own."""
     quotas: dict[str, int]
     limits: dict[str, Any]
     output: dict[str, Any]
@@ -204,3 +205,25 @@ class Run(Shape):
     """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)
     """What plan_run was not sure of; repeated in the report."""
+    models: list[str] = field(default_factory=list)
+    """In a run of several models all of them; each has a document like this one (`ids.run_key`)."""
+    number: int = 0
+    """Which of `models` this is. Shard s of the table is, for this model, the shard number * shards + s."""
+    rendered_as: int = 0
+    """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
+    folder: str = ""
+    """The folder below `output/` that holds its parts, where there are several models."""
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its shards."""
+        return range(self.number * self.shards, (self.number + 1) * self.shards)
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other models of its run; nothing where it is the only one."""
+        return self.model_id if self.models else ""
+
+    def rendered(self, shard: int) -> int:
+        """Return the shard that was prepared, and has the record ids, for this shard of the model."""
+        return shard + (self.rendered_as - self.number) * self.shards

@@ -26,6 +26,9 @@ BedrockBatchError
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BedrockBatchError(Exception):
     """Root of everything this package raises on purpose."""
@@ -131,3 +134,14 @@ def _tree(root: type[BedrockBatchError]) -> dict[str, type[BedrockBatchError]]:
 
 BY_NAME = _tree(BedrockBatchError)
 """Every class above by its name, to raise again what a Map child recorded."""
+
+
+@contextmanager
+def naming(model_id: str) -> Iterator[None]:
+    """Begin the sentence of an error with the model it is about; an empty `model_id` leaves it as it is."""
+    try:
+        yield
+    except BedrockBatchError as err:
+        if not model_id:
+            raise
+        raise type(err)(f"{model_id}: {err}") from err

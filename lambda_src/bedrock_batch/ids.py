@@ -3,7 +3,8 @@
 S3 layout, below `runs/<run_id>/`:
 
     run.json                     the resolved run, frozen at plan time
-    plan.jsonl                   one line a shard
+    run-1.json                   the same for the second model, in a run of several
+    plan.jsonl                   one line a shard to prepare: models with the same body share theirs
     staged/00003.csv             the plain copy of a compressed input file; of no other
     skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
     input/00042.jsonl            what Bedrock reads: the records of shard 42
@@ -14,8 +15,8 @@ S3 layout, below `runs/<run_id>/`:
     leftovers/3/00042.jsonl      the records of shard 42 that its join of step 3 found without an answer
     results/<state>/…            what the children of a Distributed Map returned
     raw/<job_name>/…             what Bedrock wrote, untouched
-    raw/on-demand-0/…            answers on demand, in Bedrock's batch format
-    output/part-00042.parquet    the table, in order
+    raw/on-demand-0/…            answers on demand, in Bedrock's batch format; on-demand-0-1/ of the second model
+    output/part-00042.parquet    the table, in order; of several models output/<model>/part-00042.parquet
     report.json                  the reconciled counts
 """
 
@@ -39,8 +40,9 @@ def run_prefix(run_id: str) -> str:
     return f"runs/{run_id}"
 
 
-def run_key(run_id: str) -> str:
-    return f"{run_prefix(run_id)}/run.json"
+def run_key(run_id: str, model: int = 0) -> str:
+    """Return the key of a model's document; `model` is its number in a run of several."""
+    return f"{run_prefix(run_id)}/run{_behind_first(model)}.json"
 
 
 def plan_key(run_id: str) -> str:
@@ -95,21 +97,30 @@ def raw_prefix(run_id: str, job_name: str) -> str:
     return f"{run_prefix(run_id)}/raw/{job_name}/"
 
 
-def on_demand_name(pass_: int) -> str:
-    """Return what stands for a job's name where records are answered on demand."""
-    return f"on-demand-{pass_}"
+def on_demand_name(pass_: int, model: int = 0) -> str:
+    """Return what stands for a job's name where records are answered on demand.
+
+    Models whose records are the same have the same record ids, so their answers lie apart.
+    """
+    return f"on-demand-{pass_}{_behind_first(model)}"
 
 
-def on_demand_key(run_id: str, pass_: int, chunk: int) -> str:
-    return f"{raw_prefix(run_id, on_demand_name(pass_))}{chunk:05d}.jsonl.out"
+def on_demand_key(run_id: str, pass_: int, chunk: int, model: int = 0) -> str:
+    return f"{raw_prefix(run_id, on_demand_name(pass_, model))}{chunk:05d}.jsonl.out"
 
 
-def output_prefix(run_id: str) -> str:
-    return f"{run_prefix(run_id)}/output/"
+def output_prefix(run_id: str, folder: str = "") -> str:
+    return f"{run_prefix(run_id)}/output/" + (f"{folder}/" if folder else "")
 
 
-def output_key(run_id: str, shard: int, suffix: str) -> str:
-    return f"{output_prefix(run_id)}part-{shard:05d}.{suffix}"
+def output_key(run_id: str, part: int, suffix: str, folder: str = "") -> str:
+    """Return the key of a part of the table; several models have a folder each (`model_folder`)."""
+    return f"{output_prefix(run_id, folder)}part-{part:05d}.{suffix}"
+
+
+def model_folder(model_id: str) -> str:
+    """Return a model's id or ARN as one step of a URI, without what Bedrock refuses there."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", model_id)
 
 
 def run_digest(execution_arn: str) -> str:
@@ -127,6 +138,10 @@ def job_name(*, name: str, label: str, execution_arn: str, round_: int, number: 
     digest = run_digest(execution_arn)
     label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
     return "-".join(part for part in (name, label, digest, f"r{round_}", f"{number:05d}") if part)
+
+
+def _behind_first(model: int) -> str:
+    return f"-{model}" if model else ""
 
 
 def client_request_token(job_name: str) -> str:

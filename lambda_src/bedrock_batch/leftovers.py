@@ -4,7 +4,7 @@ This is the only place that decides how a run goes on. Every turn joins what cha
 demand or finishes; rounds and on-demand passes are bounded and a join makes its shard known, so it always ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Literal
@@ -74,6 +74,19 @@ def decide(
     elif left and limits["on_demand_tail"] and not tail_done:
         return "answer"
     return "join" if any(standing.joined is None for standing in standings) else "finish"
+
+
+def first_of(wants: Collection[Next], *, stale: bool) -> Next:
+    """Return what a run of several models does next, when `decide` has said for each what it wants.
+
+    No model overtakes another: rounds first, then every tail at once. As leftovers only become fewer, a model that
+    wants a round has had records in all before it, and one that waits still wants the same: so what is counted for
+    the run, rounds and passes, is right for each model.
+    """
+    if stale:
+        return "join"
+    order: tuple[Next, ...] = ("run_jobs", "answer", "join")
+    return next((step for step in order if step in wants), "finish")
 
 
 def whole_shards(standings: Sequence[Standing], *, min_records: int) -> list[int]:

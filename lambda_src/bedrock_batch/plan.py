@@ -63,6 +63,11 @@ def row_limit(*, limit: int | None, max_jobs: int | None, max_records: int) -> i
     return min(limits, default=None)
 
 
+def strictest(quotas: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Return the quotas that hold for all models of a run, which are sent the same shards."""
+    return {name: (max if name == "min_records" else min)(one[name] for one in quotas) for name in quotas[0]}
+
+
 def cut(
     layouts: Sequence[Layout],
     *,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_batch.contracts import OUTCOMES, Joined, Shape
-from bedrock_batch.errors import JoinIncomplete, TooManyFailures
+from bedrock_batch.errors import JoinIncomplete, TooManyFailures, naming
 
 _ANSWERED = ("succeeded", "truncated")
 _NAMED = 10
@@ -28,8 +28,8 @@ class Report(Shape):
     parts: list[dict[str, Any]]
 
 
-def reconcile(joined: Iterable[Joined], *, shards: int, rows: int) -> Report:
-    """Add up what the shards' joins returned, in whatever order they came.
+def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 0) -> Report:
+    """Add up what the joins of shards [first, first + shards) returned, in whatever order they came.
 
     Raises:
         JoinIncomplete: a shard is absent, there twice or foreign, or rows do not add up.
@@ -42,8 +42,8 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int) -> Report:
         if sum(one.outcomes.values()) != one.rows or not one.outcomes.keys() <= set(OUTCOMES):
             problems["whose rows do not add up"].append(one.shard)
         by_shard[one.shard] = one
-    problems["without an output part"] = [shard for shard in range(shards) if shard not in by_shard]
-    problems["not of this run"] = [shard for shard in by_shard if not 0 <= shard < shards]
+    problems["without an output part"] = [number for number in range(first, first + shards) if number not in by_shard]
+    problems["not of this run"] = [shard for shard in by_shard if not first <= shard < first + shards]
     found = [f"{_name_shards(numbers)} {what}" for what, numbers in problems.items() if numbers]
     total = sum(one.rows for one in by_shard.values())
     if not found and total != rows:
@@ -105,6 +105,23 @@ def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in report.outcomes.items() if count)
     codes = ", ".join(f"{code} ({count} rows)" for code, count in report.errors.items())
     raise TooManyFailures(f"{share}: {counts}." + (f" Most frequent errors: {codes}." if codes else ""))
+
+
+def gate_each(reports: Mapping[str, Report], *, tolerated_failure_percentage: float) -> None:
+    """Judge each model of a run by itself; `reports` are by the model's name, which is empty where it is the only one.
+
+    Raises:
+        TooManyFailures: names every model of which too little came back.
+    """
+    problems = []
+    for model_id, report in reports.items():
+        try:
+            with naming(model_id):
+                gate(report, tolerated_failure_percentage=tolerated_failure_percentage)
+        except TooManyFailures as err:
+            problems.append(str(err))
+    if problems:
+        raise TooManyFailures(" ".join(problems))
 
 
 def _name_shards(numbers: list[int]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import ids
@@ -58,6 +58,12 @@ def _error_message(cause: str) -> str:
     return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
 
 
+def of_model(run: Run, prepared: Iterable[Prepared]) -> list[Prepared]:
+    """Return the model's shards; where another model has the same body, what was prepared for that one is its too."""
+    by_number = {one.shard: one for one in prepared}
+    return [replace(by_number[run.rendered(number)], shard=number) for number in run.numbers]
+
+
 def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
     """Return what the prepared shards would cost; None where the run input does not bound it."""
     records = sum(shard.records for shard in prepared)
@@ -80,17 +86,36 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
     )
 
 
-def check(run: Run, expected: Estimate) -> None:
-    """Refuse a run that has nothing to send or would cost more than its budget.
+def total(expected: Sequence[Estimate]) -> Estimate:
+    """Return what all models of a run would cost together; None where one of them is not bounded."""
+
+    def known(values: Sequence[Any]) -> Any:
+        return None if None in values else sum(values)
+
+    sums = {f.name: known([getattr(one, f.name) for one in expected]) for f in fields(Estimate)}
+    return Estimate(**sums | {"cost_usd": sums["cost_usd"] and round(sums["cost_usd"], 6)})
+
+
+def check_rows(run: Run, expected: Estimate) -> None:
+    """Refuse a model that has nothing to be sent.
 
     Raises:
-        NoValidRows, BudgetExceeded, InvalidRunInput: with the numbers.
+        NoValidRows: with the number of rows.
     """
     if expected.records == 0:
         raise NoValidRows(
             f"All {expected.rows} rows were skipped; {ids.run_prefix(run.run_id)}/skipped/ in bucket {run.bucket} "
             "says why for each."
         )
+
+
+def check(run: Run, expected: Estimate) -> None:
+    """Refuse a run that has nothing to send or would cost more than its budget.
+
+    Raises:
+        NoValidRows, BudgetExceeded, InvalidRunInput: with the numbers.
+    """
+    check_rows(run, expected)
     budget = run.limits.get("budget_usd")
     if budget is None:
         return

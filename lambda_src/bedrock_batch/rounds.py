@@ -1,6 +1,7 @@
 """Write down what a run does next: the lines of `jobs-*.jsonl`, `answers-*.jsonl` and `joins-*.jsonl`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, zip_longest
 from typing import Any
 
 from bedrock_batch import ids
@@ -27,7 +28,7 @@ def job_lines(
     *,
     round_: int,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a round: a job for each large shard that none had yet, then the pooled jobs.
+    """Yield the lines of a model's round: a job for each large shard that none had yet, then the pooled jobs.
 
     The child of a shard's own job joins the shard at once (`join`); pooled jobs (`pool`) are joined later.
     """
@@ -37,22 +38,29 @@ def job_lines(
         if shard.shard not in whole:
             continue
         join = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=(), step=0)
-        input_key = ids.input_key(run.run_id, shard.shard)
+        input_key = ids.input_key(run.run_id, run.rendered(shard.shard))
         records = by_shard[shard.shard].records
         yield _job(run, round_, shard.shard, records=records, input_key=input_key) | {"join": join}
     rest = [standing for standing in standings if standing.shard not in whole]
-    for number, parts in enumerate(_pooled(run, rest)):
-        # Behind the numbers of shards, so that no name of the round is taken twice.
-        number += run.shards if whole else 0
+    # Behind the numbers of shards, and apart from those of other models, so that no name of the round is taken twice.
+    several = len(run.models)
+    numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
+    for number, parts in zip(numbers, _pooled(run, rest), strict=False):
         records = sum(part.stop - part.start for part in parts)
         input_key = ids.pooled_key(run.run_id, round_, number)
         event = {
             "bucket": run.bucket,
-            "run_key": ids.run_key(run.run_id),
+            "run_key": ids.run_key(run.run_id, run.number),
             "input_key": input_key,
             "parts": [part.to_json() for part in parts],
         }
         yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": event}
+
+
+def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Yield a line of each model in turn: jobs are started in this order, and no model is to wait for another's."""
+    for turn in zip_longest(*lines):
+        yield from (line for line in turn if line is not None)
 
 
 def _pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
@@ -85,15 +93,20 @@ def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) ->
     }
 
 
-def answer_lines(run: Run, standings: Sequence[Standing], *, pass_: int) -> Iterator[dict[str, Any]]:
-    """Yield the lines of an on-demand pass: chunks of records, each with the key of its answers."""
-    for chunk, parts in enumerate(chunks(standings, records=CHUNK_RECORDS)):
+def answer_lines(
+    run: Run, standings: Sequence[Standing], *, pass_: int, numbers: Iterator[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a model's on-demand pass: chunks of records, each with the key of its answers.
+
+    Chunks are numbered over all models of the pass, from `numbers`.
+    """
+    for parts, chunk in zip(chunks(standings, records=CHUNK_RECORDS), numbers or count(), strict=False):
         yield {
             "bucket": run.bucket,
-            "run_key": ids.run_key(run.run_id),
+            "run_key": ids.run_key(run.run_id, run.number),
             "chunk": chunk,
             "parts": [part.to_json() for part in parts],
-            "raw_key": ids.on_demand_key(run.run_id, pass_, chunk),
+            "raw_key": ids.on_demand_key(run.run_id, pass_, chunk, run.number),
         }
 
 

@@ -1,9 +1,10 @@
 """Validate the run input. The JSON Schema is the single source: keys, defaults, the table in the documentation."""
 
+import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
+from bedrock_batch import ids
 from bedrock_batch.errors import InvalidRunInput
 
 
@@ -34,6 +36,18 @@ def validate(run_input: object) -> dict[str, Any]:
     completed: dict[str, Any] = _with_defaults(run_input, schema())
     _check_combinations(completed)
     return completed
+
+
+def model_ids(run_input: Mapping[str, Any]) -> list[str]:
+    """Return the models of a validated run input, in its order."""
+    asked = run_input["model_id"]
+    return [asked] if isinstance(asked, str) else list(asked)
+
+
+def of_model(run_input: Mapping[str, Any], model_id: str) -> dict[str, Any]:
+    """Return a copy of a validated run input that asks for one of its models alone."""
+    one = copy.deepcopy(dict(run_input)) | {"model_id": model_id}
+    return one | ({"price": one["price"].get(model_id, one["price"])} if "price" in one else {})
 
 
 def digest(run_input: Mapping[str, Any]) -> str:
@@ -67,6 +81,34 @@ def _check_combinations(run_input: Mapping[str, Any]) -> None:
         raise InvalidRunInput("output.enforce needs output.schema, which is what is asked of the model.")
     if "budget_usd" in run_input["limits"] and "price" not in run_input:
         raise InvalidRunInput("limits.budget_usd needs price: {input, output} in USD per million tokens.")
+    if "price" in run_input:
+        _check_price(run_input["price"], model_ids(run_input))
+    _check_folders(model_ids(run_input))
+
+
+def _check_price(price: Mapping[str, Any], models: Sequence[str]) -> None:
+    """Refuse a price that is neither one for all models nor one for each."""
+    if set(price) == {"input", "output"}:
+        return
+    missing = [model_id for model_id in models if model_id not in price]
+    other = [key for key in price if key not in models]
+    if missing or other:
+        raise InvalidRunInput(
+            f"price has {', '.join(map(repr, price))}: give {{input, output}}, or one such object under each model id "
+            f"({', '.join(models)})."
+        )
+
+
+def _check_folders(models: Sequence[str]) -> None:
+    """Refuse models whose tables would lie in the same folder."""
+    folders: dict[str, str] = {}
+    for model_id in models:
+        other = folders.setdefault(ids.model_folder(model_id), model_id)
+        if other != model_id:
+            raise InvalidRunInput(
+                f"model_id has {other!r} and {model_id!r}, whose outputs would lie in the same folder "
+                f"{ids.model_folder(model_id)!r}: start a run for each."
+            )
 
 
 def _check_source(run_input: Mapping[str, Any]) -> None:
@@ -78,6 +120,11 @@ def _check_source(run_input: Mapping[str, Any]) -> None:
     if "dataset_id" in run_input and run_input["input"].get("format", "parquet") != "parquet":
         raise InvalidRunInput("input.format: a dataset is read from its Parquet files. Leave the format out.")
     if run_input["input"].get("format") == "bedrock_jsonl":
+        if len(model_ids(run_input)) > 1:
+            raise InvalidRunInput(
+                "model_id is a list: records of input.format bedrock_jsonl are sent as they are, in the shape of one "
+                "model. Start a run for each."
+            )
         for key in ("prompt_id", "prompt", "request", "inference", "media"):
             if run_input.get(key):
                 raise InvalidRunInput(
@@ -102,4 +149,6 @@ def _sentence(error: ValidationError) -> str:
         return f"Missing key {missing!r} in {key}."
     if error.validator in ("pattern", "anyOf") and key.startswith("s3_uri"):
         return f"{key} is {instance!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
+    if key == "model_id" and error.validator in ("minItems", "maxItems"):
+        return f"model_id lists {len(instance)} models: expected one as a text, or a list of 2 to 10."
     return f"{key} is not valid: {error.message}"

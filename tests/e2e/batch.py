@@ -78,9 +78,9 @@ class Batch:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
-    def table(self, run_id: str) -> pa.Table:
-        """Return a run's output, its parts in order."""
-        keys = self.keys(f"runs/{run_id}/output/")
+    def table(self, run_id: str, folder: str = "") -> pa.Table:
+        """Return a run's output, its parts in order; of several models that in the folder of one."""
+        keys = self.keys(f"runs/{run_id}/output/{folder}")
         return pa.concat_tables([pq.read_table(io.BytesIO(self.read(key))) for key in keys])
 
     def report(self, run_id: str) -> dict[str, Any]:

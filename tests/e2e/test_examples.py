@@ -34,9 +34,11 @@ def executions(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 def test_an_example_answers_every_row(batch: Batch, executions: dict[str, str], name: str) -> None:
     ended = batch.wait(executions[name])
     assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
-    assert ended.output["outcomes"]["succeeded"] == ROWS
+    model_id = json.loads((ROOT / "docs" / "examples" / f"{name}.json").read_text("utf-8"))["model_id"]
+    tables = len(model_id) if isinstance(model_id, list) else 1
+    assert ended.output["outcomes"]["succeeded"] == ROWS * tables
     table = batch.table(ended.run_id)
-    assert table.num_rows == ROWS
+    assert table.num_rows == ROWS * tables
     if name == "structured":
         assert set(table["review_sentiment"].to_pylist()) == {"mixed"}
         assert set(table["review_stars"].to_pylist()) == {3}

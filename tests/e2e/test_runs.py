@@ -19,6 +19,8 @@ from tests.e2e.fixtures import PROMPT
 pytestmark = pytest.mark.e2e
 
 NOVA = "amazon.nova-lite-v1:0"
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+TITAN = "amazon.titan-embed-text-v2:0"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,42 @@ def test_embeddings_of_a_parquet_prefix_as_the_published_sample_has_them(batch: 
     vectors = np.stack(table["embedding"].to_numpy(zero_copy_only=False))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert len({vector.tobytes() for vector in vectors}) == 300
+
+
+def test_several_models_answer_the_same_table(batch: Batch, reviews: tuple[str, list[dict[str, str]]]) -> None:
+    uri, rows = reviews
+    # Two shards a model: shard 2 is the second model's first, whose records then go into a round of their own.
+    batch.engine.configure(faults=[{"job_name_contains": "-r0-00002", "fail_job": "no capacity"}])
+    run_input = {
+        "s3_uri": uri,
+        "model_id": [NOVA, HAIKU, TITAN],
+        "prompt_id": "sentiment",
+        "max_records_per_job": 300,
+        "limits": {"check_seconds": 5},
+    }
+    ended = batch.run("several", run_input)
+    batch.engine.configure(faults=[])
+    assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
+    for model_id in (NOVA, HAIKU, TITAN):
+        table = batch.table("several", model_id.replace(":", "-") + "/")
+        assert_every_row_once_in_order(table, rows)
+        assert set(table["bedrock_outcome"].to_pylist()) == {"succeeded"}
+        if model_id != TITAN:
+            responses = table["bedrock_response"].to_pylist()
+            assert all(digest_of(row) in response for row, response in zip(rows, responses, strict=True))
+    # Nova and Claude are sent the same body, so it is rendered once.
+    inputs = [key.rpartition("/")[2] for key in batch.keys("runs/several/input/")]
+    assert inputs == ["00000.jsonl", "00001.jsonl", "00004.jsonl", "00005.jsonl", "r1-00007.jsonl"]
+    report = batch.report("several")
+    assert [section["jobs"] for section in report["models"]] == [
+        {"Completed": 2},
+        {"Completed": 2, "Failed": 1},
+        {"Completed": 2},
+    ]
+    assert (report["rows"], report["outcomes"]["succeeded"]) == (1800, 1800)
+    assert report["failed_jobs"][0]["model_id"] == HAIKU
+    models = Counter(item["model_id"] for pk, item in batch.inventory("several").items() if pk.startswith("job/"))
+    assert models == {NOVA: 2, HAIKU: 3, TITAN: 2}
 
 
 def test_a_trial_runs_a_part_of_the_table(batch: Batch, reviews: tuple[str, list[dict[str, str]]]) -> None:

@@ -21,8 +21,10 @@ from local.bedrock.replies import Reply
 from local.sample import write_reviews
 from tests.conftest import BUCKET
 from tests.functional.test_models_and_prompts import NoQuotas
+from tests.functional.whole import WholeRun
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.json"))
+SEVERAL = "several-models"
 ROWS = 120
 
 
@@ -64,7 +66,7 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != SEVERAL], ids=lambda path: path.stem)
 def test_an_example_goes_all_the_way(aws: None, path: Path, tmp_path: Path) -> None:
     s3 = S3(clients.s3())
     write_reviews(tmp_path / "reviews.csv", rows=ROWS)
@@ -80,3 +82,19 @@ def test_an_example_goes_all_the_way(aws: None, path: Path, tmp_path: Path) -> N
     if "schema" in asked.get("output", {}):
         found = [(row["review_sentiment"], row["review_stars"], row["review_topics"]) for row in rows]
         assert found == [("mixed", 3, ["size"])] * ROWS
+
+
+def test_the_example_of_several_models_gives_each_its_table(aws: None, tmp_path: Path) -> None:
+    s3 = S3(clients.s3())
+    write_reviews(tmp_path / "reviews.csv", rows=ROWS)
+    s3.put(BUCKET, "in/reviews.csv", (tmp_path / "reviews.csv").read_bytes())
+    (path,) = (path for path in EXAMPLES if path.stem == SEVERAL)
+    asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/reviews.csv"}
+    played = WholeRun(s3)
+    played.run(asked)
+    assert len(list(s3.list(BUCKET, "runs/monday/input/"))) == 1, "the bodies are the same"
+    for model_id in asked["model_id"]:
+        outcomes = played.table(model_id)["bedrock_outcome"].to_pylist()
+        # What answers here repeats the prompt, so most answers are cut short.
+        assert (len(outcomes), set(outcomes)) == (ROWS, {"succeeded", "truncated"})
+    assert played.report()["estimate"]["cost_usd"] > 0

@@ -92,3 +92,10 @@ def test_without_permission_the_catalogue_counts(trouble: Exception) -> None:
 
 def test_a_model_without_a_label_is_not_looked_up() -> None:
     assert applied(None, None, CATALOGUE) == (CATALOGUE, dict.fromkeys(CATALOGUE, "catalogue"))
+
+
+def test_service_quotas_is_asked_once_for_all_models_of_a_run() -> None:
+    listed: dict[str, Any] = {}
+    first = ServiceQuotas(applied=[(JOBS.format("X"), 3.0), (JOBS.format("Y"), 4.0)])
+    assert applied(first, "X", CATALOGUE, listed=listed)[0]["concurrent_jobs"] == 3
+    assert applied(None, "Y", CATALOGUE, listed=listed)[0]["concurrent_jobs"] == 4

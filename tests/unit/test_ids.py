@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from botocore.loaders import Loader
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +57,18 @@ def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
     job_name = ids.job_name(name="reviews", label="", execution_arn=ARN, round_=0, number=shard)
     for key in (ids.input_key(run_id, shard), ids.pooled_key(run_id, 1, shard), ids.raw_prefix(run_id, job_name)):
         assert matches("S3Uri", f"s3://bucket/{key}")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "folder"),
+    [
+        ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1-0"),
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/ab=c+d",
+            "arn-aws-bedrock-us-east-1-123456789012-application-inference-profile-ab-c-d",
+        ),
+    ],
+)
+def test_the_folder_of_a_model_is_one_step_of_a_uri(model_id: str, folder: str) -> None:
+    assert ids.model_folder(model_id) == folder
+    assert ids.output_key("r", 3, "csv", folder) == f"runs/r/output/{folder}/part-00003.csv"

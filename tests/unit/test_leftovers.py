@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from bedrock_batch.contracts import JobEnd, Joined, Part
 from bedrock_batch.errors import CanaryFailed
-from bedrock_batch.leftovers import MAX_PARTS, Standing, check_canary, chunks, decide, pool, whole_shards
+from bedrock_batch.leftovers import (
+    MAX_PARTS,
+    Next,
+    Standing,
+    check_canary,
+    chunks,
+    decide,
+    first_of,
+    pool,
+    whole_shards,
+)
 
 END = JobEnd("job", "Completed", "raw/job/")
 LIMITS: dict[str, Any] = {"max_rounds": 2, "on_demand_tail": True}
@@ -119,6 +129,20 @@ def test_decisions(
 ) -> None:
     decided = decide(standings, rounds=rounds, tail_done=tail_done, min_records=100, limits=LIMITS | limits)
     assert decided == expected
+
+
+@pytest.mark.parametrize(
+    ("wants", "stale", "expected"),
+    [
+        (["finish", "join", "answer", "run_jobs"], False, "run_jobs"),
+        (["finish", "join", "answer"], False, "answer"),
+        (["finish", "join"], False, "join"),
+        (["finish", "finish"], False, "finish"),
+        (["run_jobs", "join"], True, "join"),
+    ],
+)
+def test_models_do_not_overtake_each_other(wants: list[Next], stale: bool, expected: Next) -> None:
+    assert first_of(wants, stale=stale) == expected
 
 
 def test_what_changed_is_joined_before_anything_else_is_decided() -> None:

@@ -151,3 +151,9 @@ def test_a_canary_is_the_first_shard_and_changes_nothing_else(
     rest = [shard.rows for shard in shards[1:]]
     assert not rest or max(rest) - min(rest) <= 1
     assert max_jobs is None or len(rest) <= max_jobs
+
+
+def test_the_strictest_quotas_of_all_models_hold() -> None:
+    one = {"min_records": 100, "max_records": 50_000, "max_file_bytes": 10**9}
+    two = {"min_records": 200, "max_records": 100_000, "max_file_bytes": 10**8}
+    assert plan.strictest([one, two]) == {"min_records": 200, "max_records": 50_000, "max_file_bytes": 10**8}

@@ -6,7 +6,7 @@ import pytest
 
 from bedrock_batch.contracts import Joined
 from bedrock_batch.errors import JoinIncomplete, TooManyFailures
-from bedrock_batch.report import Report, gate, reconcile
+from bedrock_batch.report import Report, gate, gate_each, reconcile
 
 
 def joined(shard: int, **changes: Any) -> Joined:
@@ -103,3 +103,18 @@ def test_the_gate_lets_pass_what_is_tolerated(outcomes: dict[str, int]) -> None:
 def test_the_gate_stops_what_is_not(outcomes: dict[str, int], tolerated: float, words: str) -> None:
     with pytest.raises(TooManyFailures, match=words):
         gate(report(**outcomes), tolerated_failure_percentage=tolerated)
+
+
+def test_every_model_is_judged_by_itself() -> None:
+    good, bad = report(succeeded=99, failed=1), report(succeeded=80, failed=20)
+    gate_each({"a": good, "b": good}, tolerated_failure_percentage=10)
+    with pytest.raises(TooManyFailures, match=r"^b: 20 of 100 .* c: 20 of 100 ") as caught:
+        gate_each({"a": good, "b": bad, "c": bad}, tolerated_failure_percentage=10)
+    assert "a:" not in str(caught.value)
+
+
+def test_shards_of_a_later_model_add_up_by_themselves() -> None:
+    found = reconcile([joined(5), joined(4)], shards=2, rows=20, first=4)
+    assert [part["shard"] for part in found.parts] == [4, 5]
+    with pytest.raises(JoinIncomplete, match="shard 00004 without an output part; shard 00003 not of this run"):
+        reconcile([joined(5), joined(3)], shards=2, rows=20, first=4)

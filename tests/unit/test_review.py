@@ -54,6 +54,28 @@ def test_an_unbounded_answer_has_no_cost() -> None:
     assert estimate.cost_usd is None
 
 
+def test_estimates_of_models_add_up() -> None:
+    price = {"input": 1.0, "output": 950.0}
+    one = review.estimate(run_with(price=price, inference={"max_tokens": 1}), [make_prepared(0, skipped=2)])
+    dearer = price | {"output": 1950.0}
+    two = review.estimate(run_with(price=dearer, inference={"max_tokens": 1}), [make_prepared(0)])
+    both = review.total([one, two])
+    assert (both.rows, both.records, both.skipped, both.jobs) == (202, 200, 2, 2)
+    assert (one.cost_usd, two.cost_usd, both.output_tokens) == (0.1, 0.2, 200)
+    assert both.cost_usd == 0.3, "rounded, as binary fractions are not"
+    unbounded = review.estimate(run_with(price=price), [make_prepared(0)])
+    both = review.total([one, unbounded])
+    assert (both.input_tokens, both.output_tokens, both.cost_usd) == (10_000, None, None)
+
+
+def test_the_shards_of_a_model_are_those_that_were_prepared_for_it() -> None:
+    prepared = [make_prepared(number, records=100 + number) for number in (3, 0, 2, 1)]
+    own = make_run(shards=2, models=["a", "b", "c"], number=1, rendered_as=1)
+    assert [(one.shard, one.records) for one in review.of_model(own, prepared)] == [(2, 102), (3, 103)]
+    same = make_run(shards=2, models=["a", "b", "c"], number=2, rendered_as=0)
+    assert [(one.shard, one.records) for one in review.of_model(same, prepared)] == [(4, 100), (5, 101)]
+
+
 def test_nothing_valid_is_refused() -> None:
     run = run_with()
     with pytest.raises(NoValidRows, match="All 5 rows were skipped; runs/monday/skipped/"):

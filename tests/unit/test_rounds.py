@@ -1,6 +1,7 @@
 """What a run does next, written down as lines: each is self-contained, legal, and small enough for a state."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,40 @@ def test_a_pooled_job_keeps_to_the_records_that_were_asked_for(asked: int | None
     run = make_run()
     limited = make_run(input=run.input | ({"max_records_per_job": asked} if asked else {}))
     assert len(list(rounds.job_lines(limited, [], ended(150, 150), {}, round_=1))) == jobs
+
+
+def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
+    models = ["acme.one", "acme.two"]
+    one, two = (make_run(shards=2, models=models, number=number, model_id=models[number]) for number in range(2))
+    plans = {run.number: [make_shard(number) for number in run.numbers] for run in (one, two)}
+    skipped: dict[int, str | None] = dict.fromkeys(range(4))
+    standings = fresh(150, 120, 60, 60)
+    lines = list(
+        rounds.in_turn(
+            rounds.job_lines(run, plans[run.number], standings[run.numbers.start : run.numbers.stop], skipped, round_=0)
+            for run in (one, two)
+        )
+    )
+    assert [line["request"]["ModelId"] for line in lines] == ["acme.one", "acme.two", "acme.one"]
+    # Large shards have their shard's number; pooled jobs are numbered behind all shards.
+    assert [line["number"] for line in lines] == [0, 5, 1]
+    assert lines[1]["pool"]["run_key"] == "runs/monday/run-1.json"
+    assert {part["shard"] for part in lines[1]["pool"]["parts"]} == {2, 3}
+
+    later = [rounds.job_lines(run, [], ended(500, 500), {}, round_=1) for run in (one, two)]
+    assert [line["number"] for line in rounds.in_turn(later)] == [4, 5]
+    wide = make_run(shards=2, models=models, number=1, input=one.input | {"max_records_per_job": 300})
+    assert [line["number"] for line in rounds.job_lines(wide, [], ended(500, 500), {}, round_=1)] == [5, 7, 9, 11]
+
+
+def test_a_model_with_the_body_of_another_reads_its_files() -> None:
+    run = make_run(shards=2, models=["acme.one", "acme.two"], number=1, rendered_as=0)
+    shards = [make_shard(2), make_shard(3)]
+    standings = [replace(standing, shard=standing.shard + 2) for standing in fresh(150, 150)]
+    lines = list(rounds.job_lines(run, shards, standings, dict.fromkeys(range(4)), round_=0))
+    uris = [line["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"] for line in lines]
+    assert [uri.rpartition("/")[2] for uri in uris] == ["00000.jsonl", "00001.jsonl"]
+    assert [line["join"]["shard"] for line in lines] == [2, 3]
 
 
 def test_the_longest_line_fits_a_state() -> None:

@@ -66,6 +66,18 @@ def test_the_given_document_is_left_alone() -> None:
         ({"s3_uri": "reviews.csv"}, "s3_uri is 'reviews.csv': expected s3://bucket/key"),
         ({"s3_uri": []}, "s3_uri is "),
         ({"model_id": None}, "model_id is not valid"),
+        ({"model_id": ["m"]}, "model_id lists 1 models: expected one as a text, or a list of 2 to 10"),
+        ({"model_id": list("abcdefghijk")}, "model_id lists 11 models"),
+        ({"model_id": ["m", "m"]}, "model_id is not valid: .* non-unique"),
+        ({"model_id": ["m", ""]}, "model_id.1 is not valid"),
+        ({"model_id": ["m:1", "m-1"]}, "'m:1' and 'm-1', whose outputs would lie in the same folder 'm-1'"),
+        (
+            {"model_id": ["m", "n"], "prompt_id": None, "input": {"format": "bedrock_jsonl"}},
+            "model_id is a list: .* the shape of one model",
+        ),
+        ({"price": {"input": 1}}, "price has 'input': give {input, output}, or one such object under each model id"),
+        ({"model_id": ["m", "n"], "price": {"m": {"input": 1, "output": 1}}}, "price has 'm': .*(m, n)"),
+        ({"price": {"amazon.nova-lite-v1:0": {"input": 1}}}, "Missing key 'output' in price.amazon.nova-lite-v1:0"),
         ({"inference": {"temperature": 2}}, "inference.temperature is not valid"),
         ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
         ({"dataset_id": "org/data"}, "Give either s3_uri or dataset_id"),
@@ -103,6 +115,18 @@ def test_a_dataset_stands_in_place_of_s3() -> None:
         run_input.validate({"model_id": "m", "prompt_id": "p"})
     with pytest.raises(InvalidRunInput, match="Leave the format out"):
         run_input.validate({**document, "input": {"format": "csv"}})
+
+
+def test_each_model_of_a_list_has_a_document_of_its_own() -> None:
+    price = {"m": {"input": 1, "output": 2}, "n": {"input": 3, "output": 4}}
+    completed = run_input.validate({**MINIMAL, "model_id": ["m", "n"], "price": price})
+    assert run_input.model_ids(completed) == ["m", "n"]
+    assert run_input.of_model(completed, "n") == completed | {"model_id": "n", "price": price["n"]}
+    both = run_input.of_model(completed | {"price": price["m"]}, "n")
+    assert both["price"] == price["m"]
+    both["inference"]["max_tokens"] = 5
+    assert completed["inference"] == {}, "what is found out of one model is not the others'"
+    assert run_input.model_ids(run_input.validate(MINIMAL)) == [MINIMAL["model_id"]]
 
 
 def test_digest_tells_inputs_apart_and_ignores_the_order_of_keys() -> None:

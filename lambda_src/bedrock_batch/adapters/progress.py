@@ -1,14 +1,14 @@
 """Where a run stands, read from what its Maps left in S3."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from bedrock_batch import ids
+from bedrock_batch import ids, review
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import JobEnd, Joined, Prepared
+from bedrock_batch.contracts import JobEnd, Joined, Prepared, Run, Shard
 from bedrock_batch.leftovers import Standing
 
 _MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
@@ -25,6 +25,26 @@ class Progress:
     standings: list[Standing]
     skipped_keys: dict[int, str | None]
 
+    def of(self, run: Run) -> list[Standing]:
+        """Return the standings of a model's shards."""
+        return self.standings[run.numbers.start : run.numbers.stop]
+
+
+def runs(s3: S3, bucket: str, run_id: str) -> list[Run]:
+    """Return the document of each of the run's models, in the order of the run input."""
+    first = Run.from_json(s3.get_json(bucket, ids.run_key(run_id)))
+    others = (s3.get_json(bucket, ids.run_key(run_id, number)) for number in range(1, len(first.models)))
+    return [first, *map(Run.from_json, others)]
+
+
+def plan_of(s3: S3, run: Run) -> Iterator[Shard]:
+    """Yield a model's shards; where another model has the same body, the plan has only that one's."""
+    moved = run.rendered(0)
+    for line in s3.lines(run.bucket, ids.plan_key(run.run_id)):
+        if line["shard"] - moved in run.numbers:
+            shard = Shard.from_json(line)
+            yield replace(shard, shard=shard.shard - moved, run_key=ids.run_key(run.run_id, run.number))
+
 
 def collect(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state with the `result` of the Map that has just run filed under `results`."""
@@ -35,17 +55,18 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in state.items() if key != "result"} | {"results": results}
 
 
-def load(s3: S3, state: Mapping[str, Any], *, canary: bool) -> Progress:
-    """Return where the run of a collected state stands."""
+def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
+    """Return where the run of a collected state stands; `runs` are its models' documents."""
     bucket, run_id, results = state["bucket"], state["run_id"], state["results"]
-    prepared = sorted(map(Prepared.from_json, read_results(s3, state["prepared"])), key=lambda one: one.shard)
+    rendered = [Prepared.from_json(result) for result in read_results(s3, state["prepared"])]
+    prepared = [one for run in runs for one in review.of_model(run, rendered)]
     ended = {result["job_name"]: result for map_ in results["jobs"] for result in read_results(s3, map_)}
     joined = latest_joins(s3, results)
     passes = [
         pass_ends(s3, bucket, run_id, number, read_results(s3, map_)) for number, map_ in enumerate(results["answers"])
     ]
     rounds = [round_ends(s3, bucket, run_id, round_, ended) for round_ in range(len(results["jobs"]))]
-    ends = by_shard(rounds, passes, canary=canary)
+    ends = by_shard(rounds, passes, canary=runs[0].canary)
     standings = [
         Standing(
             shard=shard.shard,
@@ -91,11 +112,24 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
 
 
 def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
-    """Yield each shard that an on-demand pass had records of; chunks that failed make the pass a failed job."""
-    errors = sorted(f"{result['error']}: {result['cause']}" for result in results if "error" in result)
-    name = ids.on_demand_name(number)
-    status = "Failed" if errors else "Completed"
-    end = JobEnd(name, status, ids.raw_prefix(run_id, name), errors[0] if errors else "")
-    shards = {part["shard"] for line in s3.lines(bucket, ids.answers_key(run_id, number)) for part in line["parts"]}
-    for shard in sorted(shards):
-        yield shard, end
+    """Yield each shard that an on-demand pass had records of; chunks that failed make their model's a failed job."""
+    errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
+    shards: dict[str, set[int]] = {}
+    failed: dict[str, list[str]] = {}
+    for line in s3.lines(bucket, ids.answers_key(run_id, number)):
+        folder = line["raw_key"].rpartition("/")[0]
+        shards.setdefault(folder, set()).update(part["shard"] for part in line["parts"])
+        if line["chunk"] in errors:
+            failed.setdefault(folder, []).append(errors[line["chunk"]])
+    for folder, numbers in shards.items():
+        messages = sorted(failed.get(folder, ()))
+        status = "Failed" if messages else "Completed"
+        end = JobEnd(folder.rpartition("/")[2], status, f"{folder}/", messages[0] if messages else "")
+        for shard in sorted(numbers):
+            yield shard, end
+
+
+def models_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, str]:
+    """Return the model of each job of these rounds, by the job's name."""
+    lines = (line for round_ in rounds for line in s3.lines(bucket, ids.jobs_key(run_id, round_)))
+    return {line["job_name"]: line["request"]["ModelId"] for line in lines}

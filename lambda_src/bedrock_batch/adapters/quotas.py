@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,31 +22,36 @@ _NAMES = {
 }
 
 
-def applied(client: Any, label: str | None, catalogue: Mapping[str, int]) -> tuple[dict[str, int], dict[str, str]]:
+def applied(
+    client: Any, label: str | None, catalogue: Mapping[str, int], *, listed: dict[str, Any] | None = None
+) -> tuple[dict[str, int], dict[str, str]]:
     """Return the quotas of the model that quota names call `label`, and where each was found.
 
     The account's applied value goes before AWS's default, and the default before the catalogue's figure. Without
-    the label or the permission all are the catalogue's; what is missing in Service Quotas is too.
+    the label or the permission all are the catalogue's; what is missing in Service Quotas is too. `listed` keeps
+    what Service Quotas said for the next model of the same run.
     """
     values, origins = dict(catalogue), dict.fromkeys(catalogue, "catalogue")
     if label is None:
         return values, origins
+    listed = {} if listed is None else listed
     for origin, operation in (("default", "list_aws_default_service_quotas"), ("applied", "list_service_quotas")):
         try:
-            found = _found(client, operation, label)
+            if operation not in listed:
+                listed[operation] = list(_quotas(client, operation))
         except (ClientError, BotoCoreError) as err:
             # A run is not to fail for want of a look-up: the catalogue has AWS's documented figures.
             _LOG.warning(json.dumps({"message": "quotas are not looked up", "operation": operation, "why": str(err)}))
             continue
-        for quota, value in found.items():
+        for quota, value in _found(listed[operation], label).items():
             values[quota], origins[quota] = value, origin
     return values, origins
 
 
-def _found(client: Any, operation: str, label: str) -> dict[str, int]:
+def _found(listed: Iterable[tuple[str, float]], label: str) -> dict[str, int]:
     wanted = {_plain(name.format(label)): quota for name, quota in _NAMES.items()}
     found: dict[str, int] = {}
-    for name, value in _quotas(client, operation):
+    for name, value in listed:
         if (quota := wanted.get(_plain(name))) is not None:
             key, unit = quota
             # Of two limits on the same thing the lower counts.

@@ -1,14 +1,15 @@
 """What a stopped run leaves behind, read from S3 alone: its state was lost with its execution."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from bedrock_batch import ids, rounds
 from bedrock_batch.adapters import progress
 from bedrock_batch.adapters.bedrock import job_statuses
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import NOT_CREATED, Run, Shard
+from bedrock_batch.contracts import NOT_CREATED, Run
 
 
 def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,43 +31,45 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
     if ids.run_key(run_id) not in keys or _finished(s3, bucket, run_id, keys):
         return state | {"next": "end"}
-    run = Run.from_json(s3.get_json(bucket, ids.run_key(run_id)))
+    runs = progress.runs(s3, bucket, run_id)
     made = list(_count_up(keys, lambda number: ids.jobs_key(run_id, number)))
     passes = list(_count_up(keys, lambda number: ids.answers_key(run_id, number)))
-    if not made and len(passes) <= (1 if run.canary else 0):
+    if not made and len(passes) <= (1 if runs[0].canary else 0):
         return state | {"next": "end"}
 
-    ended, statuses = _ended(s3, bedrock, run, made)
+    ended = _ended(s3, bedrock, runs[0], made)
     ends = progress.by_shard(
         [progress.round_ends(s3, bucket, run_id, number, ended) for number in made],
         [progress.pass_ends(s3, bucket, run_id, number, ()) for number in passes],
-        canary=run.canary,
+        canary=runs[0].canary,
     )
     skipped = {item.key for item in s3.list(bucket, ids.skipped_prefix(run_id))}
     joins_key = f"{prefix}/joins-salvage.jsonl"
     rows = 0
 
-    def lines() -> Iterator[dict[str, Any]]:
+    def lines(run: Run) -> Iterator[dict[str, Any]]:
         nonlocal rows
-        for shard in map(Shard.from_json, s3.lines(bucket, ids.plan_key(run_id))):
+        for shard in progress.plan_of(s3, run):
             rows += shard.rows
-            key = ids.skipped_key(run_id, shard.shard)
+            key = ids.skipped_key(run_id, run.rendered(shard.shard))
             jobs = [end.to_json() for end in ends.get(shard.shard, ())]
             event = rounds.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
-            part = ids.output_key(run_id, shard.shard, run.output["format"])
+            part = ids.output_key(run_id, shard.shard - run.numbers.start, run.output["format"], run.folder)
             yield event | {"replaces": found.get(part, "")}
 
-    shards = s3.put_lines(bucket, joins_key, lines())
+    shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
+    by_model = {run.label: _statuses(end for end in ended.values() if end["model_id"] == run.model_id) for run in runs}
     return state | {
         "next": "join",
         "joins_key": joins_key,
         "shards": shards,
-        "rows": rows,
+        "rows": rows // len(runs),
         "estimate": None,
         "jobs": len(ended),
         "results": {"jobs": [], "answers": [], "joins": []},
-        "job_statuses": statuses,
+        "job_statuses": _statuses(ended.values()),
         "replaces": found.get(ids.report_key(run_id), ""),
+        **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
 
 
@@ -83,12 +86,14 @@ def _count_up(keys: set[str], key: Any) -> Iterator[int]:
         number += 1
 
 
-def _ended(s3: S3, bedrock: Any, run: Run, made: list[int]) -> tuple[dict[str, dict[str, str]], dict[str, int]]:
-    """Return how each job of the rounds ended, by name, and the number of jobs by status."""
+def _ended(s3: S3, bedrock: Any, run: Run, made: list[int]) -> dict[str, dict[str, str]]:
+    """Return how each job of the rounds ended, by name."""
     known = job_statuses(bedrock, ids.run_digest(run.execution_arn))
-    ended = {}
-    for round_ in made:
-        for line in s3.lines(run.bucket, ids.jobs_key(run.run_id, round_)):
-            name = line["job_name"]
-            ended[name] = {"status": known.get(name, NOT_CREATED), "message": "the run was stopped"}
-    return ended, dict(sorted(Counter(end["status"] for end in ended.values()).items()))
+    return {
+        name: {"status": known.get(name, NOT_CREATED), "message": "the run was stopped", "model_id": model_id}
+        for name, model_id in progress.models_of_jobs(s3, run.bucket, run.run_id, made).items()
+    }
+
+
+def _statuses(ends: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    return dict(sorted(Counter(end["status"] for end in ends).items()))

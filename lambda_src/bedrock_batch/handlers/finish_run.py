@@ -1,6 +1,7 @@
 """Finish run: reconcile rows in and rows out, write the report, then judge whether too many rows failed."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -8,7 +9,7 @@ from bedrock_batch import ids, report
 from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3, Overtaken
-from bedrock_batch.contracts import Run
+from bedrock_batch.contracts import Joined, Run
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -26,21 +27,25 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     """Reconcile the run and write its report."""
     bucket, salvaged = state["bucket"], state.get("salvage", False)
-    run = Run.from_json(s3.get_json(bucket, state["run_key"]))
+    runs = progress.runs(s3, bucket, state["run_id"])
+    run, several = runs[0], len(runs) > 1
     results = progress.collect(state)["results"]
     joined = progress.latest_joins(s3, results)
-    totals = report.reconcile(joined.values(), shards=state["shards"], rows=state["rows"])
+    totals = report.reconcile(joined.values(), shards=state["shards"], rows=state["rows"] * len(runs))
+    by_model = {run.model_id: _of_model(run, joined, rows=state["rows"]) for run in runs}
     rounds = [read_results(s3, map_) for map_ in results["jobs"]]
     ended = [result for round_ in rounds for result in round_]
-    jobs = Counter(result["status"] for result in ended)
+    if several:
+        models = progress.models_of_jobs(s3, bucket, run.run_id, range(len(rounds)))
+        ended = [result | {"model_id": models[result["job_name"]]} for result in ended]
     report_key = ids.report_key(run.run_id)
     document = {
         "run_id": run.run_id,
-        "model_id": run.model_id,
-        "warnings": run.warnings,
+        "model_id": run.models if several else run.model_id,
+        "warnings": list(dict.fromkeys(warning for run in runs for warning in run.warnings)),
         "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
         "output": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
-        "jobs": state["job_statuses"] if salvaged else dict(sorted(jobs.items())),
+        "jobs": state["job_statuses"] if salvaged else _statuses(ended),
         "failed_jobs": [_failed_job(result) for result in ended if result["status"] != "Completed"],
         "rounds": [report.round_counts(round_) for round_ in rounds],
         "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
@@ -48,19 +53,55 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         **({"salvaged": True, "status": state["status"]} if salvaged else {}),
         **totals.to_json(),
     }
+    if several:
+        # The parts are those of the models' own tables.
+        del document["parts"]
+        document["models"] = [
+            {
+                "model_id": run.model_id,
+                "warnings": run.warnings,
+                "output": _output_uri(run),
+                "jobs": state["model_job_statuses"][run.model_id] if salvaged else _statuses(ended, run.model_id),
+                **by_model[run.model_id].to_json(),
+            }
+            for run in runs
+        ]
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
         s3.put_json(bucket, report_key, document, replaces=state["replaces"] if salvaged else None)
     if not salvaged:
-        report.gate(totals, tolerated_failure_percentage=run.limits["tolerated_failure_percentage"])
-    return {
+        report.gate_each(
+            {run.label: by_model[run.model_id] for run in runs},
+            tolerated_failure_percentage=run.limits["tolerated_failure_percentage"],
+        )
+    result = {
         "run_id": run.run_id,
-        "output_uri": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
+        "output_uri": document["output"],
         "report_uri": f"s3://{bucket}/{report_key}",
         "rows": state["rows"],
         "outcomes": totals.outcomes,
         "jobs": state["jobs"],
     }
+    if several:
+        result["models"] = [
+            {"model_id": run.model_id, "output_uri": _output_uri(run), "outcomes": by_model[run.model_id].outcomes}
+            for run in runs
+        ]
+    return result
+
+
+def _of_model(run: Run, joined: Mapping[int, Joined], *, rows: int) -> report.Report:
+    parts = [joined[shard] for shard in run.numbers if shard in joined]
+    return report.reconcile(parts, shards=run.shards, rows=rows, first=run.numbers.start)
+
+
+def _output_uri(run: Run) -> str:
+    return f"s3://{run.bucket}/{ids.output_prefix(run.run_id, run.folder)}"
+
+
+def _statuses(ended: Iterable[Mapping[str, Any]], model_id: str | None = None) -> dict[str, int]:
+    """Return the number of jobs by status, of all models or of one."""
+    return dict(sorted(Counter(end["status"] for end in ended if model_id in (None, end.get("model_id"))).items()))
 
 
 def _failed_job(result: dict[str, Any]) -> dict[str, str]:
-    return {key: result[key] for key in ("job_name", "status", "message")}
+    return {key: result[key] for key in ("job_name", "model_id", "status", "message") if key in result}

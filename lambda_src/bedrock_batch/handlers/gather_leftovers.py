@@ -1,12 +1,20 @@
 """Gather leftovers: see which records have no answer yet, decide what is done about it, and write that down."""
 
+from collections.abc import Sequence
+from itertools import chain, count
 from typing import Any
 
 from bedrock_batch import ids, leftovers, rounds
 from bedrock_batch.adapters import clients, progress, salvage
 from bedrock_batch.adapters.bedrock import active_jobs
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Run, Shard
+from bedrock_batch.catalogue import base_model_id
+from bedrock_batch.contracts import Run
+from bedrock_batch.errors import naming
+from bedrock_batch.leftovers import Standing
+
+Models = Sequence[tuple[Run, Sequence[Standing]]]
+"""Models of a run, each with shards of it."""
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -26,66 +34,83 @@ def gather_leftovers(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, A
     Raises:
         CanaryFailed: the first rows failed, before any job was made.
     """
-    run = Run.from_json(s3.get_json(state["bucket"], state["run_key"]))
-    return next_step(s3, bedrock, run, progress.collect(state) | {"step": state["step"] + 1})
+    runs = progress.runs(s3, state["bucket"], state["run_id"])
+    return next_step(s3, bedrock, runs, progress.collect(state) | {"step": state["step"] + 1})
 
 
-def next_step(s3: S3, bedrock: Any, run: Run, state: dict[str, Any]) -> dict[str, Any]:
-    """Decide what comes next and write the lines of its Map; `state` is collected."""
-    found = progress.load(s3, state, canary=run.canary)
-    standings = found.standings
-    canary = standings[0] if run.canary and standings[0].records else None
-    if canary and not state["passes"]:
-        return _answer(s3, run, state, [canary])
-    decision = leftovers.decide(
-        standings,
-        rounds=state["rounds"],
-        tail_done=state["passes"] > (1 if canary else 0),
-        min_records=run.quotas["min_records"],
-        limits=run.limits,
-    )
-    if canary and decision == "run_jobs" and not state["rounds"]:
-        tolerated = run.limits["tolerated_failure_percentage"]
-        leftovers.check_canary(canary, tolerated_failure_percentage=tolerated)
+def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) -> dict[str, Any]:
+    """Decide what comes next and write the lines of its Map; `state` is collected, `runs` are its models' documents."""
+    found = progress.load(s3, state, runs)
+    models = [(run, found.of(run)) for run in runs]
+    canaries = [(run, standings[:1]) for run, standings in models if run.canary and standings[0].records]
+    if canaries and not state["passes"]:
+        return _answer(s3, state, canaries)
+    wants = [
+        leftovers.decide(
+            standings,
+            rounds=state["rounds"],
+            tail_done=state["passes"] > (1 if canaries else 0),
+            min_records=run.quotas["min_records"],
+            limits=run.limits,
+        )
+        for run, standings in models
+    ]
+    decision = leftovers.first_of(wants, stale=any(standing.stale for standing in found.standings))
+    wanting = [model for model, want in zip(models, wants, strict=True) if want == decision]
+    if decision == "run_jobs" and not state["rounds"]:
+        for run, (canary,) in canaries:
+            tolerated = run.limits["tolerated_failure_percentage"]
+            with naming(run.label):
+                leftovers.check_canary(canary, tolerated_failure_percentage=tolerated)
     if decision == "run_jobs":
-        return _run_jobs(s3, bedrock, run, state, found)
+        return _run_jobs(s3, bedrock, state, found, wanting)
     if decision == "answer":
-        return _answer(s3, run, state, standings)
+        return _answer(s3, state, wanting)
     if decision == "join":
-        return _join(s3, state, found)
+        return _join(s3, state, found, runs)
     return state | {"next": "finish"}
 
 
-def _run_jobs(s3: S3, bedrock: Any, run: Run, state: dict[str, Any], found: progress.Progress) -> dict[str, Any]:
+def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progress, models: Models) -> dict[str, Any]:
     round_ = state["rounds"]
-    jobs_key = ids.jobs_key(run.run_id, round_)
-    lines = rounds.job_lines(run, _plan(s3, state), found.standings, found.skipped_keys, round_=round_)
-    jobs = s3.put_lines(run.bucket, jobs_key, lines)
-    others = active_jobs(bedrock, run.model_id, run_digest=ids.run_digest(run.execution_arn))
-    free = run.quotas["concurrent_jobs"] - others
+    jobs_key = ids.jobs_key(state["run_id"], round_)
+    lines = rounds.in_turn(
+        rounds.job_lines(run, progress.plan_of(s3, run), standings, found.skipped_keys, round_=round_)
+        for run, standings in models
+    )
+    jobs = s3.put_lines(state["bucket"], jobs_key, lines)
     return state | {
         "next": "run_jobs",
         "rounds": round_ + 1,
         "jobs": state["jobs"] + jobs,
         "jobs_key": jobs_key,
-        # One at least: in a full account its Create waits.
-        "max_concurrent_jobs": max(1, min(run.limits["max_concurrent_jobs"], free)),
+        "max_concurrent_jobs": min(models[0][0].limits["max_concurrent_jobs"], _free_jobs(bedrock, models)),
     }
 
 
-def _answer(s3: S3, run: Run, state: dict[str, Any], standings: list[leftovers.Standing]) -> dict[str, Any]:
+def _free_jobs(bedrock: Any, models: Models) -> int:
+    """Return how many jobs the models may start; one each at least: in a full account its Create waits."""
+    # A model and its profiles share one quota.
+    by_quota = {base_model_id(run.model_id): run for run, _ in models}
+    free = 0
+    for run in by_quota.values():
+        others = active_jobs(bedrock, run.model_id, run_digest=ids.run_digest(run.execution_arn))
+        free += max(1, run.quotas["concurrent_jobs"] - others)
+    return free
+
+
+def _answer(s3: S3, state: dict[str, Any], models: Models) -> dict[str, Any]:
     pass_ = state["passes"]
-    answers_key = ids.answers_key(run.run_id, pass_)
-    s3.put_lines(run.bucket, answers_key, rounds.answer_lines(run, standings, pass_=pass_))
+    answers_key = ids.answers_key(state["run_id"], pass_)
+    chunks = count()
+    lines = (rounds.answer_lines(run, standings, pass_=pass_, numbers=chunks) for run, standings in models)
+    s3.put_lines(state["bucket"], answers_key, chain.from_iterable(lines))
     return state | {"next": "answer", "passes": pass_ + 1, "answers_key": answers_key}
 
 
-def _join(s3: S3, state: dict[str, Any], found: progress.Progress) -> dict[str, Any]:
+def _join(s3: S3, state: dict[str, Any], found: progress.Progress, runs: Sequence[Run]) -> dict[str, Any]:
     joins_key = ids.joins_key(state["run_id"], state["step"])
-    lines = rounds.join_lines(_plan(s3, state), found.standings, found.skipped_keys, step=state["step"])
+    shards = chain.from_iterable(progress.plan_of(s3, run) for run in runs)
+    lines = rounds.join_lines(shards, found.standings, found.skipped_keys, step=state["step"])
     s3.put_lines(state["bucket"], joins_key, lines)
     return state | {"next": "join", "joins_key": joins_key}
-
-
-def _plan(s3: S3, state: dict[str, Any]) -> Any:
-    return map(Shard.from_json, s3.lines(state["bucket"], state["plan_key"]))

@@ -48,7 +48,8 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     jobs = [JobEnd.from_json(job) for job in event["jobs"]]
     prefix, answer_schema = run.output["prefix"], run.output.get("schema")
     reader = Reader(answer_schema, prefix=prefix) if answer_schema else None
-    joiner = Joiner(shard=shard.shard, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
+    records_of = run.rendered(shard.shard)
+    joiner = Joiner(shard=records_of, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):
         joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
     joiner.end(jobs)
@@ -66,7 +67,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     table = kept_columns(sources.table_schema(Table.from_json(run.table)), run.output.get("columns"))
     schema = output_schema(table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=answer_schema)
     form = run.output["format"]
-    key = ids.output_key(run.run_id, shard.shard, form)
+    key = ids.output_key(run.run_id, shard.shard - run.numbers.start, form, run.folder)
     overtaken = False
     try:
         with s3.writer(shard.bucket, key, replaces=event.get("replaces")) as out:
@@ -76,7 +77,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
             )
     except Overtaken:
         overtaken = True
-    joined = replace(joiner.joined(output_key=key, size=out.size), jobs=len(jobs))
+    joined = replace(joiner.joined(output_key=key, size=out.size), shard=shard.shard, jobs=len(jobs))
     if event.get("step") is not None:
         joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), step=event["step"])
     _LOG.info(
@@ -101,9 +102,10 @@ def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], *, step:
     """Write the records of these rows as they were prepared. When that is all of them, the input file will do."""
     if not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0):
         return joined
-    wanted = {ids.record_id(joined.shard, row).encode() for row in rows}
+    records_of = run.rendered(joined.shard)
+    wanted = {ids.record_id(records_of, row).encode() for row in rows}
     with s3.writer(run.bucket, ids.leftovers_key(run.run_id, step, joined.shard)) as out:
-        for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, joined.shard)):
+        for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, records_of)):
             if line[RECORD_ID] in wanted:
                 out.write(line + b"\n")
     return replace(joined, leftovers_step=step, leftover_bytes=out.size)

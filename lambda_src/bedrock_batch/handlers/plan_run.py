@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
-from bedrock_batch.errors import InvalidRunInput, RunNameTaken, UnknownModel
+from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TooLarge, UnknownModel, naming
 from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.ready_made import renderer as renderer_of
 
@@ -56,45 +57,65 @@ def plan_run(
     asked = run_input.validate(input)
     digest = run_input.digest(asked)
     _check_name(s3, bucket, run_id, digest)
-    family = _family(asked, settings["models"])
-    warnings = rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
-    prompt, composed = _compose(s3, asked, settings["prompts"], family)
-    quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(asked["model_id"]), family.quotas)
+    models = _resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
+    quotas = plan.strictest([model.quotas for model in models])
     table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
-    _check_output(asked["output"], table.schema, composed)
-    shards = _cut(s3, asked, quotas, table, hub, composed, bucket=bucket, run_key=ids.run_key(run_id))
-    run = Run(
-        run_id=run_id,
-        execution_arn=execution_arn,
-        input=asked,
-        input_digest=digest,
-        bucket=bucket,
-        name=settings["name"],
-        model_id=asked["model_id"],
-        family=family.family,
-        kind=composed.kind,
-        invocation_type=family.invocation_type,
-        service_role_arn=settings["service_role_arn"],
-        kms_key_arn=settings.get("kms_key_arn"),
-        request=composed.request,
-        response=composed.response,
-        dimensions=composed.dimensions,
-        nulls=asked["input"]["nulls"],
-        prompt=prompt,
-        table=table.table.to_json(),
-        sources=[source.to_json() for source in table.sources],
-        shards=len(shards),
-        quotas=quotas,
-        limits=asked["limits"],
-        output=asked["output"],
-        dry_run=asked["dry_run"],
-        canary=asked["limits"]["canary_records"] > 0,
-        quota_origins=origins,
-        warnings=warnings + composed.warnings,
-        media=asked.get("media"),
+    for model in models:
+        with naming(model.label):
+            _check_output(asked["output"], table.schema, model.composed)
+    shards = _cut(s3, asked, quotas, table, hub, models, bucket=bucket, run_key=ids.run_key(run_id))
+    if len(shards) * len(models) > ids.MAX_SHARDS:
+        raise TooLarge(
+            f"{len(shards)} shards for each of {len(models)} models are more than the {ids.MAX_SHARDS} of one run. "
+            "Start a run for each model, or raise max_records_per_job."
+        )
+    runs = [
+        Run(
+            run_id=run_id,
+            execution_arn=execution_arn,
+            input=model.asked,
+            input_digest=digest,
+            bucket=bucket,
+            name=settings["name"],
+            model_id=model.asked["model_id"],
+            family=model.family.family,
+            kind=model.composed.kind,
+            invocation_type=model.family.invocation_type,
+            service_role_arn=settings["service_role_arn"],
+            kms_key_arn=settings.get("kms_key_arn"),
+            request=model.composed.request,
+            response=model.composed.response,
+            dimensions=model.composed.dimensions,
+            nulls=asked["input"]["nulls"],
+            prompt=model.prompt,
+            table=table.table.to_json(),
+            sources=[source.to_json() for source in table.sources],
+            shards=len(shards),
+            quotas=model.quotas,
+            limits=asked["limits"],
+            output=asked["output"],
+            dry_run=asked["dry_run"],
+            canary=asked["limits"]["canary_records"] > 0,
+            quota_origins=model.origins,
+            warnings=model.warnings,
+            media=asked.get("media"),
+            models=[model.label for model in models] if len(models) > 1 else [],
+            number=number,
+            rendered_as=_rendered_as(models, number),
+            folder=ids.model_folder(model.label),
+        )
+        for number, model in enumerate(models)
+    ]
+    lines = (
+        replace(shard, shard=number, run_key=ids.run_key(run_id, run.number)).to_json()
+        for run in runs
+        if run.rendered_as == run.number
+        for number, shard in zip(run.numbers, shards, strict=True)
     )
-    s3.put_lines(bucket, ids.plan_key(run_id), (shard.to_json() for shard in shards))
-    s3.put_json(bucket, ids.run_key(run_id), run.to_json())
+    s3.put_lines(bucket, ids.plan_key(run_id), lines)
+    # The first model's last: with it the run counts as planned.
+    for run in reversed(runs):
+        s3.put_json(bucket, ids.run_key(run_id, run.number), run.to_json())
     return {
         "run_id": run_id,
         "bucket": bucket,
@@ -102,9 +123,57 @@ def plan_run(
         "run_key": ids.run_key(run_id),
         "plan_key": ids.plan_key(run_id),
         "rows": sum(shard.rows for shard in shards),
-        "shards": len(shards),
-        "dry_run": run.dry_run,
+        "shards": len(shards) * len(models),
+        "dry_run": asked["dry_run"],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One of the run's models: what it is asked, and what it takes. `label` is empty where it is the only one."""
+
+    label: str
+    asked: dict[str, Any]
+    family: catalogue.Family
+    prompt: dict[str, Any] | None
+    composed: bodies.Composed
+    quotas: dict[str, int]
+    origins: dict[str, str]
+    warnings: list[str]
+
+
+def _resolve(
+    s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Mapping[str, Any], *, region: str
+) -> list[_Model]:
+    """Return the run's models; what one of them refuses is told with its name."""
+    fetched = None
+    if asked["input"].get("format") != "bedrock_jsonl":
+        fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
+    model_ids = run_input.model_ids(asked)
+    listed: dict[str, Any] = {}
+    models = []
+    for model_id in model_ids:
+        label = model_id if len(model_ids) > 1 else ""
+        own = run_input.of_model(asked, model_id)
+        with naming(label):
+            family = _family(own, settings["models"])
+            warnings = rules.check_model(family, model_id, region=region)
+            prompt, composed = _compose(own, settings["prompts"], family, fetched)
+        quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(model_id), family.quotas, listed=listed)
+        warnings += composed.warnings
+        models.append(_Model(label, own, family, prompt, composed, quotas, origins, warnings))
+    return models
+
+
+def _rendered_as(models: Sequence[_Model], number: int) -> int:
+    """Return the number of the first model that is sent the same records: the same body, as long as it may be."""
+    own = models[number]
+    return next(
+        earlier
+        for earlier, model in enumerate(models)
+        if model.composed.request == own.composed.request
+        and model.quotas["max_file_bytes"] == own.quotas["max_file_bytes"]
+    )
 
 
 def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
@@ -128,12 +197,11 @@ def _family(asked: Mapping[str, Any], models: list[str]) -> catalogue.Family:
 
 
 def _compose(
-    s3: S3, asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family
+    asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family, fetched: Any
 ) -> tuple[dict[str, Any] | None, bodies.Composed]:
     """Return the prompt, if the run has one, and the body of a record; a bound on the answers goes into `asked`."""
     prompt = None
     if asked["input"].get("format") != "bedrock_jsonl":
-        fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
         prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
     composed = bodies.compose(family, asked, prompt)
     # Paths that the join could not follow are refused before there is anything to join.
@@ -177,14 +245,20 @@ def _cut(
     quotas: Mapping[str, int],
     table: sources.Description,
     hub: Any,
-    composed: bodies.Composed,
+    models: Sequence[_Model],
     *,
     bucket: str,
     run_key: str,
 ) -> list[Shard]:
-    """Cut the table into shards, with the size of a record as a sample of rows has it."""
+    """Cut the table into shards, with the size of a record as a sample of rows has it: the largest of all models'."""
     schema, media_bytes = _with_media(asked, table.schema)
-    renderer = renderer_of(table.table, composed.request, schema, nulls=asked["input"]["nulls"])
+    renderers = []
+    for number, model in enumerate(models):
+        if _rendered_as(models, number) == number:
+            with naming(model.label):
+                renderers.append(
+                    renderer_of(table.table, model.composed.request, schema, nulls=asked["input"]["nulls"])
+                )
     return plan.cut(
         table.layouts,
         bucket=bucket,
@@ -193,8 +267,10 @@ def _cut(
         max_records=asked.get("max_records_per_job"),
         max_jobs=asked.get("max_num_jobs"),
         # Media are not fetched for a sample; in a record they are base64.
-        expansion=media.BASE64 if "media" in asked else sampling.expansion(s3, table, renderer, hub=hub),
-        record_bytes=renderer.structure_bytes + media_bytes,
+        expansion=media.BASE64
+        if "media" in asked
+        else max(sampling.expansion(s3, table, renderer, hub=hub) for renderer in renderers),
+        record_bytes=max(renderer.structure_bytes for renderer in renderers) + media_bytes,
         canary=asked["limits"]["canary_records"],
     )
 

@@ -31,7 +31,7 @@ def pool_leftovers(s3: S3, event: dict[str, Any]) -> dict[str, int]:
     most = run.quotas["max_file_bytes"]
     records = 0
     with s3.writer(bucket, event["input_key"]) as out:
-        for line in read_parts(s3, bucket, run.run_id, map(Part.from_json, event["parts"])):
+        for line in read_parts(s3, bucket, run, map(Part.from_json, event["parts"])):
             out.write(line + b"\n")
             records += 1
             if out.size > most:

@@ -1,12 +1,14 @@
 """Review run: add the prepared shards up, refuse what must not be paid, decide what is done first."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bedrock_batch import review
-from bedrock_batch.adapters import clients
+from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Run
+from bedrock_batch.contracts import Prepared, Run
+from bedrock_batch.errors import naming
 from bedrock_batch.handlers.gather_leftovers import next_step
 
 NOTHING_YET = {"step": 0, "rounds": 0, "passes": 0, "jobs": 0, "results": {"jobs": [], "answers": [], "joins": []}}
@@ -19,11 +21,24 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def review_run(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
     """Review the run; on a dry run the estimate is all, and no list of jobs is written."""
-    run = Run.from_json(s3.get_json(state["bucket"], state["run_key"]))
+    runs = progress.runs(s3, state["bucket"], state["run_id"])
     prepared = review.prepared_shards(read_results(s3, state["prepared"]))
-    estimate = review.estimate(run, prepared)
-    review.check(run, estimate)
-    reviewed = state | NOTHING_YET | {"estimate": estimate.to_json()}
-    if run.dry_run:
-        return reviewed | {"next": "end"}
-    return next_step(s3, bedrock, run, reviewed)
+    estimate = _estimate(runs, prepared)
+    if runs[0].dry_run:
+        return state | NOTHING_YET | {"estimate": estimate, "next": "end"}
+    return next_step(s3, bedrock, runs, state | NOTHING_YET | {"estimate": estimate})
+
+
+def _estimate(runs: Sequence[Run], prepared: Sequence[Prepared]) -> dict[str, Any]:
+    """Return the checked estimate; of several models each one's, and the sums, which the budget is for."""
+    estimates = [review.estimate(run, review.of_model(run, prepared)) for run in runs]
+    if len(runs) == 1:
+        review.check(runs[0], estimates[0])
+        return estimates[0].to_json()
+    for run, estimate in zip(runs, estimates, strict=True):
+        with naming(run.label):
+            review.check_rows(run, estimate)
+    total = review.total(estimates)
+    review.check(runs[0], total)
+    models = [{"model_id": run.model_id, **one.to_json()} for run, one in zip(runs, estimates, strict=True)]
+    return total.to_json() | {"models": models}

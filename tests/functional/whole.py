@@ -1,0 +1,199 @@
+"""A whole run without a state machine: the functions that ship, one after the other, and a Bedrock of the test."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+
+from bedrock_batch import ids
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.catalogue import base_model_id
+from bedrock_batch.contracts import Shard
+from bedrock_batch.handlers.answer_on_demand import answer_on_demand
+from bedrock_batch.handlers.finish_run import finish_run
+from bedrock_batch.handlers.gather_leftovers import gather_leftovers
+from bedrock_batch.handlers.join_shard import join_shard
+from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.handlers.pool_leftovers import pool_leftovers
+from bedrock_batch.handlers.prepare_shard import prepare_shard
+from bedrock_batch.handlers.review_run import review_run
+from local.bedrock import models
+from local.bedrock.replies import Reply
+from tests.conftest import BUCKET
+from tests.functional.played import RUN, Jobs, State
+from tests.functional.test_quotas import ServiceQuotas
+
+ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
+LABELS = ("Nova Lite V1", "Nova Micro V1", "Titan Text Embeddings V2")
+MIN_RECORDS = 5.0
+MANY_STEPS = 40
+
+Verdict = dict[str, Any] | None
+"""What a record comes to, beside an answer: an `error`, or None where no line of it comes back."""
+
+
+class MemoryS3:
+    """What `adapters.s3.S3` calls of a boto3 client for small objects, on a dict: moto is too slow for many runs."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str]] = {}
+        self.writes = 0
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = "", IfNoneMatch: str = "") -> Any:
+        etag = self.objects[Key][1] if Key in self.objects else ""
+        if (IfMatch and IfMatch != etag) or (IfNoneMatch and etag):
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": Key}}, "PutObject")
+        self.writes += 1
+        self.objects[Key] = (bytes(Body), f'"{self.writes}"')
+        return {"ETag": self.objects[Key][1]}
+
+    def head_object(self, *, Bucket: str, Key: str) -> Any:
+        body, etag = self._found(Key)
+        return {"ETag": etag, "ContentLength": len(body)}
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "bytes=0-", IfMatch: str = "") -> Any:
+        body, etag = self._found(Key)
+        assert IfMatch in ("", etag), f"{Key} changed"
+        first, _, last = Range.removeprefix("bytes=").partition("-")
+        return {"Body": io.BytesIO(body[int(first) : int(last) + 1 if last else None])}
+
+    def get_paginator(self, operation: str) -> "MemoryS3":
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[Any]:
+        found = sorted(key for key in self.objects if key.startswith(Prefix))
+        yield {"Contents": [{"Key": k, "ETag": self.objects[k][1], "Size": len(self.objects[k][0])} for k in found]}
+
+    def _found(self, key: str) -> tuple[bytes, str]:
+        if key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": key}}, "GetObject")
+        return self.objects[key]
+
+
+def answered(model_id: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the model's own output for a body: a text begins with the model's id and has the prompt."""
+
+    def said(prompt: str, model: str) -> Reply:
+        return Reply(f"{model} on {prompt}")
+
+    answer = models.converse if "messages" in body else models.invoke
+    output: dict[str, Any] = json.loads(answer(base_model_id(model_id), body, said).body)
+    return output
+
+
+class WholeRun:
+    """Plays the run's Maps. `verdict` says what a job's or a call's record comes to: {} is an answer.
+
+    Notes every record that was sent, and fails if one is sent again that has its answer.
+    """
+
+    def __init__(self, s3: S3, verdict: Callable[[str, str], Verdict] = lambda model_id, record_id: {}) -> None:
+        self.s3, self.verdict = s3, verdict
+        self.sent: list[tuple[str, str]] = []
+        self.answered: set[tuple[str, str]] = set()
+        self.jobs: list[dict[str, Any]] = []
+        self.steps: list[str] = []
+        self.maps = 0
+
+    def plan(
+        self, asked: dict[str, Any], *, models: list[str] | None = None, quotas: Sequence[tuple[str, float]] = ()
+    ) -> State:
+        """Plan and prepare; `models` are the module's, those of the run unless told, `quotas` further ones."""
+        name = "Minimum number of records per batch inference job for {}"
+        state = plan_run(
+            self.s3,
+            ServiceQuotas(applied=[*((name.format(label), MIN_RECORDS) for label in LABELS), *quotas]),
+            bucket=BUCKET,
+            settings={
+                "name": "reviews",
+                "models": models or asked["model_id"],
+                "prompts": {},
+                "service_role_arn": "arn:aws:iam::123456789012:role/r",
+            },
+            run_id=RUN,
+            execution_arn=ARN,
+            input=asked,
+        )
+        shards = [Shard.from_json(line) for line in self.s3.lines(BUCKET, state["plan_key"])]
+        return state | {"prepared": self.map([prepare_shard(self.s3, shard).to_json() for shard in shards])}
+
+    def run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Run to the end and return the execution's output."""
+        state = review_run(self.s3, Jobs(), self.plan(asked))
+        for _ in range(MANY_STEPS):
+            self.steps.append(state["next"])
+            if state["next"] == "finish":
+                return finish_run(self.s3, state)
+            state = gather_leftovers(self.s3, Jobs(), state | {"result": self.map(list(self.step(state)))})
+        raise AssertionError(f"the run does not end: {self.steps}")
+
+    def step(self, state: State) -> Iterator[Any]:
+        """Do what the Map that comes next does, and yield what its children return."""
+        if state["next"] == "run_jobs":
+            for line in list(self.s3.lines(BUCKET, state["jobs_key"])):
+                yield self._job(line)
+        elif state["next"] == "answer":
+            for line in list(self.s3.lines(BUCKET, state["answers_key"])):
+                yield answer_on_demand(self.s3, self, line)
+        else:
+            for line in list(self.s3.lines(BUCKET, state["joins_key"])):
+                yield {"joined": join_shard(self.s3, line).to_json()}
+
+    def _job(self, line: dict[str, Any]) -> dict[str, Any]:
+        self.jobs.append(line)
+        if "pool" in line:
+            pool_leftovers(self.s3, line["pool"])
+        model_id, request = line["request"]["ModelId"], line["request"]
+        key = request["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+        records = list(self.s3.lines(BUCKET, key))
+        assert len(records) == line["records"]
+        lines = []
+        for record in records:
+            verdict = self._asked(model_id, record["recordId"])
+            if verdict is not None:
+                output = verdict or {"modelOutput": answered(model_id, record["modelInput"])}
+                lines.append(json.dumps(record | output).encode())
+        self.s3.put(BUCKET, f"{line['raw_prefix']}abc123/{key.rpartition('/')[2]}.out", b"\n".join(reversed(lines)))
+        result = {"job_name": line["job_name"], "records": len(records), "status": "Completed", "message": ""}
+        if "join" in line:
+            end = {key: result[key] for key in ("job_name", "status", "message")} | {"raw_prefix": line["raw_prefix"]}
+            result["joined"] = join_shard(self.s3, line["join"] | {"jobs": [end]}).to_json()
+        return result
+
+    def _asked(self, model_id: str, record_id: str) -> Verdict:
+        assert (model_id, record_id) not in self.answered, "an answered record is sent again"
+        self.sent.append((model_id, record_id))
+        verdict = self.verdict(model_id, record_id)
+        if verdict == {}:
+            self.answered.add((model_id, record_id))
+        return verdict
+
+    # What answer_on_demand calls of bedrock-runtime. A body does not tell its record's id, so all are answered.
+
+    def converse(self, *, modelId: str, **body: Any) -> dict[str, Any]:
+        return answered(modelId, body) | {"ResponseMetadata": {}}
+
+    def invoke_model(self, *, modelId: str, body: bytes) -> dict[str, Any]:
+        return {"body": io.BytesIO(json.dumps(answered(modelId, json.loads(body))).encode())}
+
+    def map(self, results: Sequence[Any]) -> dict[str, str]:
+        self.maps += 1
+        key = f"runs/{RUN}/results/{self.maps}"
+        self.s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
+        self.s3.put_json(BUCKET, key, {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
+        return {"Bucket": BUCKET, "Key": key}
+
+    def table(self, model_id: str = "") -> pa.Table:
+        """Return the table of a model, or of the only one."""
+        prefix = ids.output_prefix(RUN, ids.model_folder(model_id))
+        keys = [item.key for item in self.s3.list(BUCKET, prefix)]
+        return pa.concat_tables([pq.read_table(io.BytesIO(self.s3.read(BUCKET, key))) for key in keys])
+
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.s3.get_json(BUCKET, ids.report_key(RUN))
+        return found
