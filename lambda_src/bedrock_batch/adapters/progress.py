@@ -1,7 +1,7 @@
 """Where a run stands, read from what its Maps left in S3."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -22,7 +22,7 @@ Ends = Iterable[tuple[int, JobEnd]]
 class Progress:
     """Every shard's standing, in order, and where its skipped rows are listed."""
 
-    standings: list[Standing]
+    standings: Sequence[Standing]
     skipped_keys: dict[int, str | None]
 
 
@@ -86,9 +86,11 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
         # A child without a result would be a fault of the Map; its job must not be taken for ended.
         result = ended.get(line["job_name"], {"status": UNKNOWN, "message": "its child returned nothing"})
         end = JobEnd(line["job_name"], result["status"], line["raw_prefix"], result["message"])
-        parts = line["pool"]["parts"] if "pool" in line else [line["join"]]
-        for part in parts:
-            yield part["shard"], end
+        if "pool" in line:
+            for part in line["pool"]["parts"]:
+                yield part["shard"], replace(end, leftovers_step=part["step"])
+        else:
+            yield line["join"]["shard"], end
 
 
 def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
@@ -97,6 +99,7 @@ def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[M
     name = ids.on_demand_name(number)
     status = "Failed" if errors else "Completed"
     end = JobEnd(name, status, ids.raw_prefix(run_id, name), errors[0] if errors else "")
-    shards = {part["shard"] for line in s3.lines(bucket, ids.answers_key(run_id, number)) for part in line["parts"]}
-    for shard in sorted(shards):
-        yield shard, end
+    lines = s3.lines(bucket, ids.answers_key(run_id, number))
+    steps = {part["shard"]: part["step"] for line in lines for part in line["parts"]}
+    for shard, step in sorted(steps.items()):
+        yield shard, replace(end, leftovers_step=step)

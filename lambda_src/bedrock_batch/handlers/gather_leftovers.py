@@ -1,5 +1,7 @@
 """Gather leftovers: see which records have no answer yet, decide what is done about it, and write that down."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bedrock_batch import ids, leftovers, rounds
@@ -37,7 +39,7 @@ def next_step(s3: S3, bedrock: Any, run: Run, state: dict[str, Any]) -> dict[str
     canary = standings[0] if run.canary and standings[0].records else None
     if canary and not state["passes"]:
         return _answer(s3, run, state, [canary])
-    decision = leftovers.decide(
+    decision, due = leftovers.decide(
         standings,
         rounds=state["rounds"],
         tail_done=state["passes"] > (1 if canary else 0),
@@ -48,9 +50,9 @@ def next_step(s3: S3, bedrock: Any, run: Run, state: dict[str, Any]) -> dict[str
         tolerated = run.limits["tolerated_failure_percentage"]
         leftovers.check_canary(canary, tolerated_failure_percentage=tolerated)
     if decision == "run_jobs":
-        return _run_jobs(s3, bedrock, run, state, found)
+        return _run_jobs(s3, bedrock, run, state, replace(found, standings=due))
     if decision == "answer":
-        return _answer(s3, run, state, standings)
+        return _answer(s3, run, state, due)
     if decision == "join":
         return _join(s3, state, found)
     return state | {"next": "finish"}
@@ -73,7 +75,7 @@ def _run_jobs(s3: S3, bedrock: Any, run: Run, state: dict[str, Any], found: prog
     }
 
 
-def _answer(s3: S3, run: Run, state: dict[str, Any], standings: list[leftovers.Standing]) -> dict[str, Any]:
+def _answer(s3: S3, run: Run, state: dict[str, Any], standings: Sequence[leftovers.Standing]) -> dict[str, Any]:
     pass_ = state["passes"]
     answers_key = ids.answers_key(run.run_id, pass_)
     s3.put_lines(run.bucket, answers_key, rounds.answer_lines(run, standings, pass_=pass_))

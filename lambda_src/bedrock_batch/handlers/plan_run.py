@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, rules, run_input
+from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, retries, rules, run_input
 from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
@@ -59,6 +59,7 @@ def plan_run(
     family = _family(asked, settings["models"])
     warnings = rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
     prompt, composed = _compose(s3, asked, settings["prompts"], family)
+    retry = retries.settle(family, asked, composed)
     quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(asked["model_id"]), family.quotas)
     table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
     _check_output(asked["output"], table.schema, composed)
@@ -92,6 +93,7 @@ def plan_run(
         quota_origins=origins,
         warnings=warnings + composed.warnings,
         media=asked.get("media"),
+        retry=retry,
     )
     s3.put_lines(bucket, ids.plan_key(run_id), (shard.to_json() for shard in shards))
     s3.put_json(bucket, ids.run_key(run_id), run.to_json())
