@@ -242,6 +242,7 @@ def test_a_run_always_ends_and_sends_no_answered_record_again(
             continue
         jobs: list[list[Part]] = chunks(due, records=5)
         if decision == "run_jobs":
+            assert not passes, "what tells the order of time has passes after rounds"
             retries_only = rounds > max_rounds and not any(one.unsent for one in standings)
             rounds += 1
             whole = whole_shards(due, min_records=least)

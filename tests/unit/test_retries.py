@@ -182,6 +182,18 @@ def test_two_pooled_jobs_of_one_round_are_one_chance() -> None:
     assert (again, joined.retried) == ([], {"succeeded": 1, "truncated": 1})
 
 
+def test_a_first_answer_in_a_round_of_retries_has_its_own_chance_later() -> None:
+    jobs = [(None, lines("cut", 1, 1)), (2, lines("cut", 0, 1)), (2, lines("good", 1, 1))]
+    assert join(jobs, 2, BOTH)[2] == [0]
+    assert join([*jobs, (3, lines("good", 0, 1))], 2, BOTH)[1].retried == {"succeeded": 2}
+
+
+def test_a_refusal_beside_an_answer_without_words_is_no_reason_to_ask_again() -> None:
+    first = lines("wordless", 0, 1) + lines("refused", 0, 1) + lines("cut", 1, 1)
+    assert join([(None, first)], 2, BOTH)[2] == [1]
+    assert join([(None, first), (2, lines("good", 1, 1))], 2, BOTH)[1].retried == {"succeeded": 1}
+
+
 def test_what_may_still_be_answered_is_not_sent_again() -> None:
     joiner = Joiner(shard=0, rows=1, kind="text")
     joiner.end([JobEnd("j", "Unknown", "raw/")])
