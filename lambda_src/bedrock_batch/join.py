@@ -251,10 +251,7 @@ class Joiner:
         """Return the rows whose answer met its limit (`truncated`) or is not of the schema (`invalid`), in order.
 
         An answer that met its limit before the first word counts as truncated here, though its row is `failed`.
-        None as long as a job of the shard may still answer them, as with leftovers.
         """
-        if self._still_open:
-            return []
         met = MET_MAX_TOKENS if "truncated" in wanted else ()
         reasons = self._stop_reasons or [None] * self._rows
         return [

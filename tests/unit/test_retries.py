@@ -192,12 +192,3 @@ def test_a_refusal_beside_an_answer_without_words_is_no_reason_to_ask_again() ->
     first = lines("wordless", 0, 1) + lines("refused", 0, 1) + lines("cut", 1, 1)
     assert join([(None, first)], 2, BOTH)[2] == [1]
     assert join([(None, first), (2, lines("good", 1, 1))], 2, BOTH)[1].retried == {"succeeded": 1}
-
-
-def test_what_may_still_be_answered_is_not_sent_again() -> None:
-    joiner = Joiner(shard=0, rows=1, kind="text")
-    joiner.end([JobEnd("j", "Unknown", "raw/")])
-    joiner.add(lines("cut", 0, 1))
-    assert joiner.rows_to_ask_again(BOTH) == []
-    joiner.end([JobEnd("j", "Stopped", "raw/")])
-    assert joiner.rows_to_ask_again(BOTH) == [0]
