@@ -109,6 +109,8 @@ class JobEnd(Shape):
     status: str
     raw_prefix: str
     message: str = ""
+    leftovers_step: int | None = None
+    """Which leftovers of the shard it was sent, `leftovers/<step>/`; None: lines of the input file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,10 @@ class Joined(Shape):
     """Where its leftovers lie, `leftovers/<step>/`; None when there are none, or when all its records are."""
     leftover_bytes: int = 0
     """The size of that file."""
+    retries: int = 0
+    """How many records are to be sent once more for their answer's sake: the first lines of that file."""
+    retried: dict[str, int] = field(default_factory=dict)
+    """The outcomes of the rows that were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,8 @@ class Run(Shape):
     """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)
     """What plan_run was not sure of; repeated in the report."""
+    retry: dict[str, Any] | None = None
+    """Which answers are asked for once more and how, as `retries.settle` returns it."""
     models: list[str] = field(default_factory=list)
     """In a run of several models all of them; each has a document like this one (`ids.run_key`)."""
     number: int = 0

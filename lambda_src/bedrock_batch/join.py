@@ -8,7 +8,7 @@ and only from there.
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -19,9 +19,9 @@ from bedrock_batch.columns import Kind
 from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, JobEnd, Joined
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
-from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, is_leftover, judge
+from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge
 from bedrock_batch.parse import Answer, Failure
-from bedrock_batch.record_rows import LENGTH, rows_of
+from bedrock_batch.record_rows import row_of, rows_of
 from bedrock_batch.structured import Reader
 
 TOP_ERRORS = 10
@@ -137,12 +137,7 @@ class Joiner:
         return outcome
 
     def _row(self, record_id: str | None) -> int | None:
-        if record_id is None or len(record_id) != LENGTH or not record_id.startswith(self._prefix):
-            return None
-        if not (record_id.isascii() and record_id.isdigit()):
-            return None
-        row = int(record_id[len(self._prefix) :])
-        return row if row < self._rows else None
+        return row_of(record_id, self._prefix, self._rows)
 
     def _answer(self, row: int, answer: Answer) -> None:
         reason = answer.stop_reason
@@ -244,6 +239,26 @@ class Joiner:
             for row, outcome in enumerate(self._outcomes)
             if outcome == _MISSING or (outcome == _FAILED and is_leftover("failed", self._failures[row][0]))
         ]
+
+    def rows_to_ask_again(self, wanted: Collection[str]) -> list[int]:
+        """Return the rows whose answer met its limit (`truncated`) or is not of the schema (`invalid`), in order.
+
+        An answer that met its limit before the first word counts as truncated here, though its row is `failed`.
+        """
+        met = MET_MAX_TOKENS if "truncated" in wanted else ()
+        reasons = self._stop_reasons or [None] * self._rows
+        return [
+            row
+            for row, outcome in enumerate(self._outcomes)
+            if (outcome == _INVALID and "invalid" in wanted)
+            or (outcome == _INDEX["truncated"] and reasons[row] in met)
+            or (outcome == _FAILED and self._failures[row][0] in met)
+        ]
+
+    def outcomes_of(self, rows: Iterable[int]) -> dict[str, int]:
+        """Return the number of these rows by outcome."""
+        counts = Counter(self._outcomes[row] for row in rows)
+        return {outcome: counts[index] for outcome, index in _INDEX.items() if counts[index]}
 
     def joined(self, *, output_key: str, size: int) -> Joined:
         """Return the shard's counts; `size` is the part's in bytes."""

@@ -5,7 +5,7 @@ demand or finishes; rounds and on-demand passes are bounded and a join makes its
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -46,8 +46,13 @@ class Standing:
 
     @property
     def leftovers(self) -> int:
-        """How many records may still get an answer, as far as the last join knows."""
-        return self.joined.leftovers if self.joined else self.records
+        """How many records may still get an answer, or a better one, as far as the last join knows."""
+        return self.joined.leftovers + self.joined.retries if self.joined else self.records
+
+    @property
+    def retries(self) -> int:
+        """How many of these have an answer, and are sent once more for a better one."""
+        return self.joined.retries if self.joined else 0
 
     @property
     def leftover_bytes(self) -> int:
@@ -57,23 +62,38 @@ class Standing:
     def leftovers_step(self) -> int | None:
         return self.joined.leftovers_step if self.joined else None
 
+    def retries_alone(self) -> "Standing":
+        """Return the standing as if its retries were all that is left; in their file they come first."""
+        if self.joined is None:
+            raise ValueError(f"shard {self.shard} was never joined, so nothing of it is known")
+        size = self.leftover_bytes * self.retries // max(1, self.leftovers)
+        return replace(self, joined=replace(self.joined, leftovers=0, leftover_bytes=size))
+
 
 def decide(
     standings: Sequence[Standing], *, rounds: int, tail_done: bool, min_records: int, limits: Mapping[str, Any]
-) -> Next:
-    """Return what a run does next; `rounds` have been started so far, the first one counted.
+) -> tuple[Next, Sequence[Standing]]:
+    """Return what a run does next, and with whose leftovers; `rounds` have been started so far, the first one counted.
 
-    A record that no job has had yet gets its round whatever `max_rounds` says: that limits repetitions.
+    A record that no job has had yet gets its round whatever `max_rounds` says: that limits repetitions. So do
+    records whose answer is asked for once more, alone if need be: a join lists a record for that once at most.
     """
     if any(standing.stale for standing in standings):
-        return "join"
+        return "join", standings
     left = sum(standing.leftovers for standing in standings)
-    if left >= min_records:
-        if rounds <= limits["max_rounds"] or any(standing.unsent for standing in standings):
-            return "run_jobs"
-    elif left and limits["on_demand_tail"] and not tail_done:
-        return "answer"
-    return "join" if any(standing.joined is None for standing in standings) else "finish"
+    again = [standing.retries_alone() for standing in standings if standing.retries]
+    retries = sum(standing.retries for standing in again)
+    rounds_left = rounds <= limits["max_rounds"] or any(standing.unsent for standing in standings)
+    if left >= min_records and rounds_left:
+        return "run_jobs", standings
+    if retries >= min_records:
+        return "run_jobs", again
+    if left and limits["on_demand_tail"]:
+        if left - retries < min_records and not tail_done:
+            return "answer", standings
+        if retries:
+            return "answer", again
+    return ("join" if any(standing.joined is None for standing in standings) else "finish"), standings
 
 
 def first_of(wants: Collection[Next], *, stale: bool) -> Next:

@@ -35,6 +35,9 @@ personal data says so on every answer it has touched, and those answers are whol
 _NAMES_THE_FAILURE = {reason for reason, ended in STOP_REASONS.items() if ended != "whole"}
 _NAMES_THE_FAILURE.add("guardrail_intervened")
 
+MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
+"""Stop reasons of answers that a larger limit would have let go on."""
+
 EMPTY_ANSWER = "EmptyAnswer"
 UNPARSEABLE = "Unparseable"
 WRONG_DIMENSIONS = "WrongDimensions"

@@ -10,6 +10,16 @@ LENGTH, SHARD_DIGITS = 11, 5
 _POWERS = 10 ** np.arange(LENGTH - SHARD_DIGITS, dtype=np.int64)[::-1]
 
 
+def row_of(record_id: str | None, prefix: str, rows: int) -> int | None:
+    """Return the row of a record id of the shard `prefix`, which has so many rows; None when it is none of these."""
+    if record_id is None or len(record_id) != LENGTH or not record_id.startswith(prefix):
+        return None
+    if not (record_id.isascii() and record_id.isdigit()):
+        return None
+    row = int(record_id[SHARD_DIGITS:])
+    return row if row < rows else None
+
+
 def rows_of(record_ids: Sequence[str | None], prefix: str) -> npt.NDArray[np.int64] | None:
     """Return the rows of record ids of the shard `prefix`, or None unless all are such and no two are the same."""
     if len(set(record_ids)) != len(record_ids):

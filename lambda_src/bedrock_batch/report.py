@@ -85,6 +85,14 @@ def pass_counts(answered: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
+def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:
+    """Return how many rows' records were sent once more, and the outcomes that these rows have now."""
+    counts = Counter[str]()
+    for one in joined:
+        counts.update(one.retried)
+    return {"records": counts.total(), **{outcome: counts[outcome] for outcome in OUTCOMES if counts[outcome]}}
+
+
 def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
     """Fail a run of which too little came back. Everything is written by then; nothing is lost.
 

@@ -14,7 +14,8 @@ from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRun
 class Estimate(Shape):
     """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back.
 
-    `jobs` are those of whole shards: smaller ones are pooled, or answered on demand.
+    `jobs` are those of whole shards: smaller ones are pooled, or answered on demand. All of it is for one answer a
+    record; `cost_with_retries_usd` is the cost if `retry` had every record sent twice, and None without `retry`.
     """
 
     rows: int
@@ -25,6 +26,7 @@ class Estimate(Shape):
     input_tokens: int
     output_tokens: int | None
     cost_usd: float | None
+    cost_with_retries_usd: float | None = None
 
 
 def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
@@ -71,9 +73,12 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
     max_tokens = run.input.get("inference", {}).get("max_tokens")
     output_tokens = 0 if run.kind == "embedding" else records * max_tokens if max_tokens else None
     price = run.input.get("price")
-    cost = None
+    cost = cost_with_retries = None
     if price and output_tokens is not None:
         cost = round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+        if run.retry:
+            second = records * (run.retry["max_tokens"] or max_tokens)
+            cost_with_retries = round(cost + (input_tokens * price["input"] + second * price["output"]) / 1e6, 6)
     return Estimate(
         rows=sum(shard.rows for shard in prepared),
         records=records,
@@ -83,6 +88,7 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cost_usd=cost,
+        cost_with_retries_usd=cost_with_retries,
     )
 
 
@@ -121,6 +127,12 @@ def check(run: Run, expected: Estimate) -> None:
         return
     if expected.cost_usd is None:
         raise InvalidRunInput("limits.budget_usd needs inference.max_tokens, which bounds the answers' cost.")
+    if expected.cost_with_retries_usd is not None and expected.cost_with_retries_usd > budget:
+        raise BudgetExceeded(
+            f"The estimate is {expected.cost_usd} USD, and {expected.cost_with_retries_usd} USD if retry has every "
+            f"record sent twice; limits.budget_usd is {budget}. Raise it, leave retry out, or lower input.limit or "
+            "retry.max_tokens."
+        )
     if expected.cost_usd > budget:
         raise BudgetExceeded(
             f"The estimate is {expected.cost_usd} USD for {expected.input_tokens} input and {expected.output_tokens} "

@@ -79,6 +79,13 @@ def _check_combinations(run_input: Mapping[str, Any]) -> None:
         raise InvalidRunInput("prompt needs one of text, s3_uri and arn, which say where its text comes from.")
     if "schema" not in run_input["output"] and "enforce" in run_input["output"]:
         raise InvalidRunInput("output.enforce needs output.schema, which is what is asked of the model.")
+    retry = run_input.get("retry", {"outcomes": ()})
+    if "invalid" in retry["outcomes"] and "schema" not in run_input["output"]:
+        raise InvalidRunInput(
+            "retry.outcomes has invalid, which needs output.schema: without one no answer is invalid."
+        )
+    if "truncated" in retry["outcomes"] and "max_tokens" not in retry:
+        raise InvalidRunInput("retry.outcomes has truncated, which needs retry.max_tokens: a limit that is larger.")
     if "budget_usd" in run_input["limits"] and "price" not in run_input:
         raise InvalidRunInput("limits.budget_usd needs price: {input, output} in USD per million tokens.")
     if "price" in run_input:
@@ -130,6 +137,11 @@ def _check_source(run_input: Mapping[str, Any]) -> None:
                 raise InvalidRunInput(
                     f"{key}: records of input.format bedrock_jsonl are sent as they are. Leave it out."
                 )
+        if "max_tokens" in run_input.get("retry", {}):
+            raise InvalidRunInput(
+                "retry.max_tokens: records of input.format bedrock_jsonl are sent as they are, each with a limit of "
+                "its own. Leave it out: what can be asked for once more is invalid answers."
+            )
 
 
 def _sentence(error: ValidationError) -> str:

@@ -33,7 +33,29 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "canary": (220, {"limits": {"canary_records": 15}}),
     "deadcanary": (220, {"limits": {"canary_records": 15}, "model_id": CLAUDE}),
     "norounds": (200, {"limits": {"max_rounds": 0, "on_demand_tail": False}}),
+    "verbose": (
+        200,
+        {
+            "limits": {"max_rounds": 0},
+            "inference": {"max_tokens": 10},
+            "retry": {"outcomes": ["truncated"], "max_tokens": 20},
+        },
+    ),
+    "wrong": (
+        30,
+        {
+            "inference": {"max_tokens": 10},
+            "output": {"schema": {"type": "object", "properties": {"mood": {"type": "string"}}}},
+            "retry": {"outcomes": ["invalid", "truncated"], "max_tokens": 20},
+        },
+    ),
 }
+# A word is a token. Of the 200 verbose rows 111 have a 1 first and need more than 10 words, 11 of these more than 20.
+ANSWERS = [
+    {"prompt_contains": "this verbose 19", "text": "word " * 30},
+    {"prompt_contains": "this verbose 1", "text": "word " * 15},
+    {"prompt_contains": "this wrong 1", "text": '{"mood": "good"}'},
+]
 FAULTS = [
     {"job_name_contains": "throttled-", "times": 3, "record_errors": {"every": 2, "code": 429, "message": "slow down"}},
     {"job_name_contains": "expired-", "times": 1, "expire": True},
@@ -78,7 +100,7 @@ def wait_until(condition: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="module")
 def runs(batch: Batch) -> dict[str, Ended]:
     """All runs of the table above, started at once and ended."""
-    batch.engine.configure(faults=FAULTS)
+    batch.engine.configure(faults=FAULTS, answers=ANSWERS)
     executions = {name: start(batch, name, count, **more) for name, (count, more) in RUNS.items()}
     return {name: batch.wait(arn) for name, arn in executions.items()}
 
@@ -157,6 +179,31 @@ def test_leftovers_too_few_for_a_job_are_answered_on_demand(batch: Batch, runs: 
     for line in (json.loads(text) for key in keys for text in batch.read(key).splitlines()):
         assert line["modelInput"] == sent[line["recordId"]], "the same body as in the job"
         assert line["modelOutput"]["output"]["message"]["content"]
+
+
+def test_answers_that_met_their_limit_have_a_round_of_their_own(batch: Batch, runs: dict[str, Ended]) -> None:
+    assert (runs["verbose"].status, runs["verbose"].cause) == ("SUCCEEDED", "")
+    assert_rows_are_all_there(batch, "verbose")
+    assert outcomes(batch, "verbose") == {"succeeded": 189, "truncated": 11}
+    report = batch.report("verbose")
+    assert [round_["records"] for round_ in report["rounds"]] == [200, 111]
+    assert report["retried"] == {"records": 111, "succeeded": 100, "truncated": 11}
+    assert report["on_demand"] == []
+    found = batch.table("verbose").to_pylist()
+    words = {row["product"]: row["bedrock_output_tokens"] for row in found}
+    assert (words["verbose 2"], words["verbose 18"], words["verbose 19"]) == (7, 15, 20)
+    assert report["output_tokens"] == sum(words.values()) + 111 * 10, "both answers were paid"
+    (pooled,) = batch.keys("runs/verbose/input/r1-")
+    sent = [json.loads(line) for line in batch.read(pooled).splitlines()]
+    assert {line["modelInput"]["inferenceConfig"]["maxTokens"] for line in sent} == {20}
+
+
+def test_invalid_answers_are_asked_for_once_more_on_demand(batch: Batch, runs: dict[str, Ended]) -> None:
+    assert (runs["wrong"].status, runs["wrong"].cause) == ("SUCCEEDED", "")
+    assert outcomes(batch, "wrong") == {"succeeded": 11, "invalid": 19}
+    report = batch.report("wrong")
+    assert [pass_["records"] for pass_ in report["on_demand"]] == [30, 19]
+    assert report["retried"] == {"records": 19, "invalid": 19}
 
 
 def test_a_small_table_needs_no_job(batch: Batch, runs: dict[str, Ended]) -> None:

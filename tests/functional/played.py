@@ -90,15 +90,16 @@ class Bench:
     def lines(self, key: str) -> list[Any]:
         return list(self.s3.lines(BUCKET, key))
 
-    def joined(self, event: dict[str, Any], left: Sequence[int]) -> dict[str, Any]:
-        """Return what a join finds, with these rows left over, and write them as it does."""
+    def joined(self, event: dict[str, Any], left: Sequence[int], again: Sequence[int] = ()) -> dict[str, Any]:
+        """Return what a join finds, with these rows left over and those to be sent again, and write them as it does."""
         number = event["shard"]
         count = self.prepared[number].records
-        partly = 0 < len(left) < count
+        partly = bool(again) or 0 < len(left) < count
         if partly:
-            body = b"".join(line(number, row) for row in left)
+            body = b"".join(line(number, row) for row in (*again, *left))
             self.s3.put(BUCKET, ids.leftovers_key(RUN, event["step"], number), body)
         outcomes = {"succeeded": count - len(left), "missing": len(left), "skipped": self.prepared[number].skipped}
+        outcomes |= {"succeeded": count - len(left) - len(again), "truncated": len(again)} if again else {}
         return {
             "joined": Joined(
                 shard=number,
@@ -111,16 +112,23 @@ class Bench:
                 output_tokens=1,
                 jobs=len(event["jobs"]),
                 leftovers_step=event["step"] if partly else None,
-                leftover_bytes=len(left) * 40 if partly else 0,
+                leftover_bytes=len([*left, *again]) * 40 if partly else 0,
+                retries=len(again),
             ).to_json()
         }
 
-    def job_result(self, one: dict[str, Any], left: Sequence[int] | None = None, status: str = "Completed") -> Any:
+    def job_result(
+        self,
+        one: dict[str, Any],
+        left: Sequence[int] | None = None,
+        status: str = "Completed",
+        again: Sequence[int] = (),
+    ) -> Any:
         """Return what the child of a job returns, with the join of its shard where it has one."""
         result = {"job_name": one["job_name"], "records": one["records"], "status": status, "message": ""}
         if left is None:
             return result
-        return result | self.joined(one["join"] | {"jobs": [result]}, left)
+        return result | self.joined(one["join"] | {"jobs": [result]}, left, again)
 
 
 def line(shard: int, row: int) -> bytes:

@@ -106,6 +106,64 @@ def test_leftovers_of_all_shards_are_pooled_then_joined_then_done(bench: Bench) 
     assert [one["job_name"] for one in report["failed_jobs"]] == [pooled["job_name"]]
 
 
+RETRY = {"outcomes": ["truncated"], "max_tokens": 900, "place": "/inferenceConfig/maxTokens"}
+
+
+def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) -> None:
+    limits = make_run().limits | {"max_rounds": 0}
+    bench = Bench([150, 150], retry=RETRY, limits=limits)
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    results = [bench.job_result(first, range(140, 150), again=range(60)), bench.job_result(second, (), again=range(50))]
+    state = bench.gather(state, results)
+    assert (state["next"], state["rounds"]) == ("run_jobs", 2)
+    (pooled,) = bench.lines(state["jobs_key"])
+    assert pooled["records"] == 110
+    assert pooled["pool"]["parts"] == [
+        {"shard": 0, "start": 0, "stop": 60, "step": 0},
+        {"shard": 1, "start": 0, "stop": 50, "step": 0},
+    ]
+    state = bench.gather(state, [bench.job_result(pooled)])
+    events = bench.lines(state["joins_key"])
+    assert [[end["leftovers_step"] for end in event["jobs"]] for event in events] == [[None, 0], [None, 0]]
+    joined = [bench.joined(events[0], range(140, 150)), bench.joined(events[1], ())]
+    joined[0]["joined"]["retried"] = {"succeeded": 55, "truncated": 5}
+    joined[1]["joined"]["retried"] = {"succeeded": 50}
+    # The ten that had no answer are still for the tail.
+    state = bench.gather(state, joined)
+    assert (state["next"], state["passes"]) == ("answer", 1)
+    (chunk,) = bench.lines(state["answers_key"])
+    assert chunk["parts"] == [{"shard": 0, "start": 0, "stop": 10, "step": 2}]
+    state = bench.gather(state, [{"chunk": 0, "records": 10, "failed": 1}])
+    (event,) = bench.lines(state["joins_key"])
+    assert [end["leftovers_step"] for end in event["jobs"]] == [None, 0, 2]
+    # Two of the tail's answers met their limit too: a pass for them alone.
+    state = bench.gather(state, [bench.joined(event, [149], again=[140, 141])])
+    assert (state["next"], state["passes"]) == ("answer", 2)
+    (chunk,) = bench.lines(state["answers_key"])
+    assert chunk["parts"] == [{"shard": 0, "start": 0, "stop": 2, "step": 4}]
+    state = bench.gather(state, [{"chunk": 0, "records": 2, "failed": 0}])
+    (event,) = bench.lines(state["joins_key"])
+    last = bench.joined(event, [149])
+    last["joined"]["retried"] = {"succeeded": 57, "truncated": 5}
+    state = bench.gather(state, [last])
+    assert state["next"] == "finish"
+    finish_run(bench.s3, state)
+    report = bench.s3.get_json(BUCKET, ids.report_key(RUN))
+    assert report["retried"] == {"records": 112, "succeeded": 107, "truncated": 5}
+    assert [round_["records"] for round_ in report["rounds"]] == [300, 110]
+    assert [pass_["records"] for pass_ in report["on_demand"]] == [10, 2]
+
+
+def test_without_retry_the_report_does_not_speak_of_it(aws: None) -> None:
+    bench = Bench([100])
+    state = bench.review()
+    (only,) = bench.lines(state["jobs_key"])
+    state = bench.gather(state, [bench.job_result(only, ())])
+    finish_run(bench.s3, state)
+    assert "retried" not in bench.s3.get_json(BUCKET, ids.report_key(RUN))
+
+
 def test_a_lost_chunk_is_told_to_its_rows(aws: None) -> None:
     bench = Bench([30])
     state = bench.review()

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any
 
 import boto3
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import ids
+from bedrock_batch import held, ids
 from bedrock_batch.adapters import parquet, sources
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import JobEnd, Joined, Run
@@ -61,10 +62,18 @@ class Bench:
     def raw(self, job: str, name: str, lines: Iterable[bytes]) -> None:
         self.put(ids.raw_prefix("monday", job) + f"abc123def456/{name}", b"".join(one + b"\n" for one in lines))
 
-    def join(self, number: int, *, jobs: list[str], status: str = "Completed", **event: Any) -> Joined:
+    def join(
+        self,
+        number: int,
+        *,
+        jobs: list[str],
+        status: str = "Completed",
+        steps: Iterable[int | None] = (),
+        **event: Any,
+    ) -> Joined:
         ends = [
-            JobEnd(job_name=job, status=status, raw_prefix=ids.raw_prefix("monday", job), message="").to_json()
-            for job in jobs
+            JobEnd(job, status, ids.raw_prefix("monday", job), leftovers_step=step).to_json()
+            for job, step in zip_longest(jobs, steps)
         ]
         result = handler({**self.shards[number].to_json(), "skipped_key": None, "jobs": ends, **event}, None)
         return Joined.from_json(json.loads(json.dumps(result)))
@@ -163,6 +172,62 @@ def test_salvage_writes_no_leftovers(bench: Bench) -> None:
     joined = bench.join(1, jobs=["j0"], status="Stopped", step=None)
     assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 10, None)
     assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
+
+
+RETRY = {"outcomes": ["truncated"], "max_tokens": 900, "place": "/inferenceConfig/maxTokens"}
+
+
+def cut_short(number: int, rows: Iterable[int]) -> list[bytes]:
+    return [line(ids.record_id(number, row), converse(f"cut {row}", stop="max_tokens")) for row in rows]
+
+
+def limited(bench: Bench, number: int) -> list[bytes]:
+    """Write a shard's input file whose records have a limit, and return its lines."""
+    template = '{"recordId":"%s","modelInput":{"inferenceConfig":{"maxTokens":300},"x":"é \u2028%d"}}\n'
+    records = [(template % (ids.record_id(number, row), row)).encode() for row in range(bench.shards[number].rows)]
+    bench.put(ids.input_key("monday", number), b"".join(records))
+    return records
+
+
+def test_what_met_its_limit_is_written_first_with_a_larger_one(aws: None) -> None:
+    bench = Bench(retry=RETRY)
+    records = limited(bench, 1)
+    rows = bench.shards[1].rows
+    bench.raw("j0", "a.jsonl.out", [*answers(bench, 1, range(20, rows)), *cut_short(1, range(5, 15))])
+    joined = bench.join(1, jobs=["j0"], step=0)
+    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (10, 10, 0)
+    again = [one.replace(b'"maxTokens":300', b'"maxTokens":900') for one in records[5:15]]
+    written = bench.s3.read(BUCKET, "runs/monday/leftovers/0/00001.jsonl")
+    assert written == b"".join(again + records[:5] + records[15:20])
+    assert joined.leftover_bytes == len(written)
+    assert bench.join(1, jobs=["j0"], step=0) == joined
+    # When all records are to be sent again they have a file of their own, as their bodies are not those of the input.
+    limited(bench, 0)
+    bench.raw("j1", "a.jsonl.out", cut_short(0, range(bench.shards[0].rows)))
+    joined = bench.join(0, jobs=["j1"], step=0)
+    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (0, bench.shards[0].rows, 0)
+
+
+@pytest.mark.parametrize("most", [held.HELD_BYTES, 500])
+def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Also when not all answers can be held at once, and the raw outputs are read again."""
+    monkeypatch.setattr(held, "HELD_BYTES", most)
+    bench = Bench(retry=RETRY)
+    limited(bench, 1)
+    rows = bench.shards[1].rows
+    bench.raw("j0", "a.jsonl.out", [*answers(bench, 1, range(40, rows)), *cut_short(1, range(40))])
+    refused = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(20, 30)]
+    bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(10)), *cut_short(1, range(10, 20)), *refused])
+    joined = bench.join(1, jobs=["j0", "j1"], steps=[None, 0], step=2)
+    table = bench.table(joined)
+    assert table["bedrock_outcome"].to_pylist() == ["succeeded"] * 10 + ["truncated"] * 30 + ["succeeded"] * (rows - 40)
+    said = [f"answer {row}\u2028" for row in range(10)] + [f"cut {row}" for row in range(10, 40)]
+    assert table["bedrock_response"].to_pylist()[:40] == said
+    assert set(table["bedrock_error_code"].to_pylist()) == {None}
+    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (0, 0, None)
+    assert joined.retried == {"succeeded": 10, "truncated": 30}
+    assert joined.input_tokens == 7 * (rows + 20), "both answers were paid"
+    assert table["bedrock_input_tokens"].to_pylist() == [7] * rows
 
 
 @pytest.mark.parametrize("replaced", [True, False])

@@ -14,7 +14,15 @@ from tests.conftest import BUCKET
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
-MODELS = ["amazon.nova-lite-v1:0", "anthropic.claude-opus-5", HAIKU, PROFILE, "cohere.embed-english-v3", "acme.chat"]
+MODELS = [
+    "amazon.nova-lite-v1:0",
+    "amazon.titan-embed-text-v2:0",
+    "anthropic.claude-opus-5",
+    HAIKU,
+    PROFILE,
+    "cohere.embed-english-v3",
+    "acme.chat",
+]
 ARN = "arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEF1234"
 
 
@@ -122,6 +130,43 @@ def test_a_body_of_ones_own(s3: S3) -> None:
     assert run["response"] == {"text": "outputs[0].said | outputs[0].text", "stop_reason": "why"}
 
 
+RETRY = {"outcomes": ["truncated"], "max_tokens": 900}
+SCHEMA = {"type": "object", "properties": {"verdict": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "given", "place"),
+    [
+        (HAIKU, {"inference": {"max_tokens": 300}}, "/inferenceConfig/maxTokens"),
+        (HAIKU, {"invocation_type": "InvokeModel", "inference": {"max_tokens": 300}}, "/max_tokens"),
+        (PROFILE, {"inference": {"max_tokens": 300}}, "/inferenceConfig/maxTokens"),
+        (
+            "amazon.nova-lite-v1:0",
+            {"prompt": None, "request": {"messages": ["{review}"], "inferenceConfig": {"maxTokens": 300}}},
+            "/inferenceConfig/maxTokens",
+        ),
+    ],
+)
+def test_the_place_of_a_larger_limit_is_noted(s3: S3, model_id: str, given: dict[str, Any], place: str) -> None:
+    given = {"prompt": {"text": "Judge {review}"}, **given}
+    run = plan(s3, model_id, retry=RETRY, **{key: value for key, value in given.items() if value is not None})
+    assert run["retry"] == RETRY | {"place": place}
+
+
+def test_invalid_answers_are_asked_for_once_more_whatever_the_body(s3: S3) -> None:
+    given: dict[str, Any] = {"retry": {"outcomes": ["invalid"]}, "output": {"schema": SCHEMA}}
+    own = {"invocation_type": "InvokeModel", "request": {"inputs": "Judge {review}"}, "response": {"text": "said"}}
+    assert plan(s3, "acme.chat", **own, **given)["retry"] == {
+        "outcomes": ["invalid"],
+        "max_tokens": None,
+        "place": None,
+    }
+
+
+def test_without_retry_nothing_is_noted(s3: S3) -> None:
+    assert plan(s3, HAIKU, prompt={"text": "Judge {review}"})["retry"] is None
+
+
 @pytest.mark.parametrize(
     ("model_id", "given", "error", "words"),
     [
@@ -140,13 +185,46 @@ def test_a_body_of_ones_own(s3: S3) -> None:
         (HAIKU, {"prompt": {"text": "t", "arn": ARN}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
         (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn is not valid"),
         (HAIKU, {"output": {"enforce": True}}, InvalidRunInput, "output.enforce needs output.schema"),
+        (HAIKU, {"retry": RETRY}, InvalidRunInput, "has no limit to be larger than: give inference.max_tokens"),
+        (HAIKU, {"retry": RETRY, "inference": {"max_tokens": 900}}, InvalidRunInput, "must be more than max_tokens"),
+        (
+            HAIKU,
+            {"retry": RETRY | {"max_tokens": 64_001}, "inference": {"max_tokens": 300}},
+            UnsupportedRequest,
+            "64001 tokens",
+        ),
+        (
+            HAIKU,
+            {"retry": RETRY, "inference": {"max_tokens": 300}, "response": {"text": "said"}},
+            InvalidRunInput,
+            "give response.stop_reason",
+        ),
+        (
+            "acme.chat",
+            {
+                "retry": RETRY,
+                "prompt": None,
+                "invocation_type": "InvokeModel",
+                "request": {"inputs": "{review}", "max_tokens": 300},
+                "response": {"text": "said", "stop_reason": "why"},
+            },
+            InvalidRunInput,
+            "does not know where in a body acme.chat is told its limit through InvokeModel",
+        ),
+        (
+            "amazon.titan-embed-text-v2:0",
+            {"retry": RETRY, "prompt": {"text": "{review}"}},
+            InvalidRunInput,
+            "retry is for models that answer with text",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(
     s3: S3, model_id: str, given: dict[str, Any], error: type[BedrockBatchError], words: str
 ) -> None:
     with pytest.raises(error) as caught:
-        plan(s3, model_id, **{"prompt": {"text": "Judge {review}"}, **given})
+        given = {"prompt": {"text": "Judge {review}"}, **given}
+        plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
     assert words in str(caught.value)
     assert list(s3.list(BUCKET, "runs/")) == []
 

@@ -45,6 +45,22 @@ def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> N
     assert stopped(bench)["next"] == "join", "a report of an earlier salvage does not count"
 
 
+def test_salvage_knows_which_records_had_been_sent_again(bench: Bench) -> None:
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    state = bench.gather(state, [bench.job_result(first, (), again=range(120)), bench.job_result(second, ())])
+    assert (state["next"], state["rounds"]) == ("run_jobs", 2)
+    (pooled,) = bench.lines(state["jobs_key"])
+    ended = [
+        job(first["job_name"], "Completed"),
+        job(second["job_name"], "Completed"),
+        job(pooled["job_name"], "Stopped"),
+    ]
+    bench.bedrock = Jobs(*ended)
+    events = bench.lines(stopped(bench)["joins_key"])
+    assert [[end["leftovers_step"] for end in event["jobs"]] for event in events] == [[None, 0], [None], [None]]
+
+
 def test_nothing_is_salvaged_where_nothing_was_sent(bench: Bench) -> None:
     assert stopped(bench)["next"] == "end"
     bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))

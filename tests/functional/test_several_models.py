@@ -27,7 +27,7 @@ from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, job
-from tests.functional.whole import MemoryS3, WholeRun
+from tests.functional.whole import MemoryS3, Verdict, WholeRun
 
 LITE, MICRO, TITAN = "amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0", "amazon.titan-embed-text-v2:0"
 THROTTLED = {"error": {"errorCode": 429, "errorMessage": "slow down"}}
@@ -374,3 +374,23 @@ def test_every_row_of_every_model_has_one_outcome(
         outcomes = assert_own_answers(played, table, model_id)
         assert outcomes["skipped"] == len(nulls & set(range(rows)))
         assert {name: count for name, count in section["outcomes"].items() if count} == outcomes
+
+
+def test_a_retry_is_of_the_model_whose_answer_was_cut(s3: S3) -> None:
+    """The second model is sent the records of the first, so their ids are none of its own shards."""
+    rows = reviews(s3, 12)
+    cut = {"output": {"message": {"content": [{"text": "cut"}]}}, "stopReason": "max_tokens"}
+    asked_before: set[str] = set()
+
+    def verdict(model_id: str, record_id: str) -> Verdict:
+        if model_id == LITE or record_id in asked_before:
+            return {}
+        asked_before.add(record_id)
+        return {"modelOutput": cut}
+
+    played = WholeRun(s3, verdict)
+    retry = {"outcomes": ["truncated"], "max_tokens": 900}
+    played.run(asked(LITE, MICRO, inference={"max_tokens": 100}, retry=retry))
+    assert Counter(model_id for model_id, _ in played.sent) == {LITE: 12, MICRO: 24}
+    for model_id in (LITE, MICRO):
+        assert assert_own_answers(played, rows, model_id) == {"succeeded": 12}

@@ -25,8 +25,8 @@ END = JobEnd("job", "Completed", "raw/job/")
 LIMITS: dict[str, Any] = {"max_rounds": 2, "on_demand_tail": True}
 
 
-def joined(shard: int, *, rows: int, leftovers: int, jobs: int, step: int | None = None) -> Joined:
-    outcomes = {"succeeded": rows - leftovers, "missing": leftovers}
+def joined(shard: int, *, rows: int, leftovers: int, jobs: int, step: int | None = None, retries: int = 0) -> Joined:
+    outcomes = {"succeeded": rows - leftovers - retries, "truncated": retries, "missing": leftovers}
     return Joined(
         shard=shard,
         rows=rows,
@@ -38,17 +38,19 @@ def joined(shard: int, *, rows: int, leftovers: int, jobs: int, step: int | None
         output_tokens=0,
         jobs=jobs,
         leftovers_step=step,
-        leftover_bytes=leftovers * 10 if step is not None else 0,
+        leftover_bytes=(leftovers + retries) * 10 if step is not None else 0,
+        retries=retries,
     )
 
 
-def standing(shard: int, *, records: int, leftovers: int | None = None) -> Standing:
+def standing(shard: int, *, records: int, leftovers: int | None = None, retries: int = 0) -> Standing:
     """Return an unsent shard, or with `leftovers` one whose only job is joined."""
     fresh = Standing(shard=shard, records=records, bytes=records * 10)
     if leftovers is None:
         return fresh
-    step = 1 if 0 < leftovers < records else None
-    return replace(fresh, ends=(END,), joined=joined(shard, rows=records, leftovers=leftovers, jobs=1, step=step))
+    step = 1 if retries or 0 < leftovers < records else None
+    known = joined(shard, rows=records, leftovers=leftovers, jobs=1, step=step, retries=retries)
+    return replace(fresh, ends=(END,), joined=known)
 
 
 STANDINGS = st.lists(st.tuples(st.integers(0, 900), st.one_of(st.none(), st.integers(0, 900))), max_size=30).map(
@@ -127,8 +129,39 @@ def test_chunks_hold_every_leftover_once(standings: list[Standing], size: int) -
 def test_decisions(
     standings: list[Standing], rounds: int, tail_done: bool, limits: dict[str, Any], expected: str
 ) -> None:
-    decided = decide(standings, rounds=rounds, tail_done=tail_done, min_records=100, limits=LIMITS | limits)
-    assert decided == expected
+    decided, due = decide(standings, rounds=rounds, tail_done=tail_done, min_records=100, limits=LIMITS | limits)
+    assert (decided, due) == (expected, standings)
+
+
+@pytest.mark.parametrize(
+    ("left", "retries", "rounds", "tail_done", "limits", "expected", "sent"),
+    [
+        # With other leftovers while there are rounds, alone when there are none.
+        (60, 60, 1, False, {}, "run_jobs", 120),
+        (0, 100, 3, False, {}, "run_jobs", 100),
+        (0, 100, 1, False, {"max_rounds": 0}, "run_jobs", 100),
+        (300, 100, 3, False, {}, "run_jobs", 100),
+        # Too few for a job.
+        (0, 99, 1, False, {}, "answer", 99),
+        (20, 30, 1, False, {}, "answer", 50),
+        (300, 30, 3, False, {}, "answer", 30),
+        (60, 60, 3, False, {}, "answer", 120),
+        # What the tail answered badly has a pass of its own, without what it could not answer.
+        (5, 20, 1, True, {}, "answer", 20),
+        (5, 0, 1, True, {}, "finish", 5),
+        (0, 99, 1, False, {"on_demand_tail": False}, "finish", 99),
+    ],
+)
+def test_retries_go_with_other_leftovers_or_alone(
+    left: int, retries: int, rounds: int, tail_done: bool, limits: dict[str, Any], expected: str, sent: int
+) -> None:
+    done, mixed = standing(0, records=500, leftovers=0), standing(1, records=500, leftovers=left, retries=retries)
+    decided, due = decide([done, mixed], rounds=rounds, tail_done=tail_done, min_records=100, limits=LIMITS | limits)
+    assert (decided, sum(one.leftovers for one in due)) == (expected, sent)
+    if decided == "run_jobs":
+        jobs = pool(due, min_records=100, max_records=1000, max_bytes=10**9)
+        assert jobs == [[Part(1, 0, sent, 1)]], "retries come first in the file"
+        assert sum(one.leftover_bytes for one in due if one.leftovers) == sent * 10
 
 
 @pytest.mark.parametrize(
@@ -147,7 +180,7 @@ def test_models_do_not_overtake_each_other(wants: list[Next], stale: bool, expec
 
 def test_what_changed_is_joined_before_anything_else_is_decided() -> None:
     stale = replace(standing(0, records=500, leftovers=300), ends=(END, END))
-    assert decide([stale], rounds=1, tail_done=False, min_records=100, limits=LIMITS) == "join"
+    assert decide([stale], rounds=1, tail_done=False, min_records=100, limits=LIMITS)[0] == "join"
 
 
 # --- A whole run, with whatever outcomes ---
@@ -159,7 +192,8 @@ class Shards:
 
     records: list[int]
     sent: list[list[int]]
-    answered: list[set[int]]
+    answered: list[dict[int, str]]
+    retried: list[set[int]]
     files: dict[tuple[int, int | None], list[int]]
 
     @classmethod
@@ -167,25 +201,42 @@ class Shards:
         files: dict[tuple[int, int | None], list[int]] = {
             (shard, None): list(range(count)) for shard, count in enumerate(records)
         }
-        return cls(records, [[0] * count for count in records], [set() for _ in records], files)
+        sent = [[0] * count for count in records]
+        return cls(records, sent, [{} for _ in records], [set() for _ in records], files)
 
-    def run(self, parts: list[Part], answers: Any) -> None:
+    def run(self, parts: list[Part], answers: Any, *, retries_only: bool) -> None:
         for part in parts:
             for row in self.files[part.shard, part.step][part.start : part.stop]:
-                assert row not in self.answered[part.shard], "an answered record is sent again"
+                if row in self.answered[part.shard]:
+                    assert self.answered[part.shard][row] == "poor", "a good answer is asked for again"
+                    assert row not in self.retried[part.shard], "a record is sent a third time for its answer"
+                    self.retried[part.shard].add(row)
+                else:
+                    assert not retries_only, "a leftover gets a round that it has not"
                 self.sent[part.shard][row] += 1
-                if answers.draw(st.booleans()):
-                    self.answered[part.shard].add(row)
+                fate = answers.draw(st.sampled_from(["nothing", "good", "poor"]))
+                if fate != "nothing":
+                    self.answered[part.shard][row] = fate
 
-    def join(self, one: Standing, step: int) -> Standing:
+    def join(self, one: Standing, step: int, *, retry: bool) -> Standing:
         left = [row for row in range(one.records) if row not in self.answered[one.shard]]
-        partly = 0 < len(left) < one.records
+        again = self.poor(one.shard) if retry else []
+        partly = bool(again) or 0 < len(left) < one.records
         if partly:
-            self.files[one.shard, step] = left
+            self.files[one.shard, step] = again + left
         known = joined(
-            one.shard, rows=one.records, leftovers=len(left), jobs=len(one.ends), step=step if partly else None
+            one.shard,
+            rows=one.records,
+            leftovers=len(left),
+            jobs=len(one.ends),
+            step=step if partly else None,
+            retries=len(again),
         )
         return replace(one, joined=known)
+
+    def poor(self, shard: int) -> list[int]:
+        """Return the rows that may still be sent for a better answer."""
+        return [row for row, fate in self.answered[shard].items() if fate == "poor" and row not in self.retried[shard]]
 
 
 @given(
@@ -193,46 +244,53 @@ class Shards:
     least=st.integers(2, 12),
     max_rounds=st.integers(0, 3),
     tail=st.booleans(),
+    retry=st.booleans(),
     answers=st.data(),
 )
 def test_a_run_always_ends_and_sends_no_answered_record_again(
-    records: list[int], least: int, max_rounds: int, tail: bool, answers: Any
+    records: list[int], least: int, max_rounds: int, tail: bool, retry: bool, answers: Any
 ) -> None:
+    """With `retry`: once again, if the answer was poor."""
     limits = {"max_rounds": max_rounds, "on_demand_tail": tail}
     shards = Shards.of(records)
     standings = [Standing(shard=shard, records=count, bytes=count) for shard, count in enumerate(records)]
     rounds, passes = 0, 0
-    for step in range(1, 4 * (max_rounds + 3)):
-        decision = decide(standings, rounds=rounds, tail_done=passes > 0, min_records=least, limits=limits)
+    for step in range(1, 4 * (max_rounds + 4)):
+        decision, due = decide(standings, rounds=rounds, tail_done=passes > 0, min_records=least, limits=limits)
         if decision == "finish":
             break
         if decision == "join":
             some_stale = any(one.stale for one in standings)
-            due = {one.shard for one in standings if (one.stale if some_stale else one.joined is None)}
-            standings = [shards.join(one, step) if one.shard in due else one for one in standings]
+            stale = {one.shard for one in standings if (one.stale if some_stale else one.joined is None)}
+            standings = [shards.join(one, step, retry=retry) if one.shard in stale else one for one in standings]
             continue
-        jobs: list[list[Part]] = chunks(standings, records=5)
+        jobs: list[list[Part]] = chunks(due, records=5)
         if decision == "run_jobs":
+            assert not passes, "what tells the order of time has passes after rounds"
+            retries_only = rounds > max_rounds and not any(one.unsent for one in standings)
             rounds += 1
-            whole = whole_shards(standings, min_records=least)
-            rest = [one for one in standings if one.shard not in whole]
+            whole = whole_shards(due, min_records=least)
+            rest = [one for one in due if one.shard not in whole]
             own = [[Part(shard, 0, records[shard])] for shard in whole]
             jobs = own + pool(rest, min_records=least, max_records=2 * least, max_bytes=10**9)
             assert jobs, "a round without jobs would be decided again"
             assert all(sum(part.stop - part.start for part in job) >= least for job in jobs)
         else:
+            retries_only = passes > 0
             passes += 1
         for parts in jobs:
-            shards.run(parts, answers)
+            shards.run(parts, answers, retries_only=retries_only)
             hit = {part.shard for part in parts}
             standings = [replace(one, ends=(*one.ends, END)) if one.shard in hit else one for one in standings]
     else:
         pytest.fail("the run does not end")
-    assert rounds <= max_rounds + 2
-    assert passes <= 1
+    assert rounds <= max_rounds + 2 + retry
+    assert passes <= 1 + retry
+    assert retry or not any(shards.retried)
     assert all(one.joined and not one.stale for one in standings)
     if tail:
         assert all(count for shard in shards.sent for count in shard), "every record is sent at least once"
+        assert not retry or not any(map(shards.poor, range(len(records)))), "every poor answer has its second chance"
 
 
 # --- Canary ---

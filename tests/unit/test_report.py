@@ -6,7 +6,7 @@ import pytest
 
 from bedrock_batch.contracts import Joined
 from bedrock_batch.errors import JoinIncomplete, TooManyFailures
-from bedrock_batch.report import Report, gate, gate_each, reconcile
+from bedrock_batch.report import Report, gate, gate_each, reconcile, retried_counts
 
 
 def joined(shard: int, **changes: Any) -> Joined:
@@ -22,6 +22,11 @@ def joined(shard: int, **changes: Any) -> Joined:
         "errors": {"429": 1},
     }
     return Joined(**values | changes)
+
+
+def test_retried_rows_are_counted_by_what_they_have_now() -> None:
+    shards = [joined(0, retried={"truncated": 2, "succeeded": 3}), joined(1), joined(2, retried={"succeeded": 1})]
+    assert retried_counts(shards) == {"records": 6, "succeeded": 4, "truncated": 2}
 
 
 def report(**outcomes: int) -> Report:

@@ -1,5 +1,6 @@
 """Review: what was prepared adds up, and nothing is paid that should not be."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,20 @@ def test_estimate_adds_up() -> None:
     assert (estimate.rows, estimate.records, estimate.skipped, estimate.jobs) == (108, 100, 8, 1)
     assert (estimate.input_tokens, estimate.output_tokens) == (5_000, 1_000)
     assert estimate.cost_usd == pytest.approx((5_000 * 2 + 1_000 * 4) / 1e6)
+
+
+def test_the_cost_of_retries_is_bounded_apart() -> None:
+    keys: dict[str, Any] = {"inference": {"max_tokens": 10}, "price": {"input": 2.0, "output": 4.0}}
+    retry = {"outcomes": ["truncated"], "max_tokens": 50, "place": "/inferenceConfig/maxTokens"}
+    run = replace(run_with(**keys, limits={"budget_usd": 0.043}), retry=retry)
+    estimate = review.estimate(run, [make_prepared(0, records=100)])
+    assert (estimate.output_tokens, estimate.cost_usd) == (1_000, 0.014)
+    assert estimate.cost_with_retries_usd == pytest.approx(0.014 + (5_000 * 2 + 5_000 * 4) / 1e6)
+    with pytest.raises(BudgetExceeded, match=r"0.014 USD, and 0.044 USD if retry .*budget_usd is 0.043"):
+        review.check(run, estimate)
+    same = replace(run, retry=retry | {"max_tokens": None, "place": None})
+    assert review.estimate(same, [make_prepared(0, records=100)]).cost_with_retries_usd == 0.028
+    review.check(same, review.estimate(same, [make_prepared(0, records=100)]))
 
 
 def test_an_unbounded_answer_has_no_cost() -> None:

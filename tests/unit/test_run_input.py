@@ -90,6 +90,18 @@ def test_the_given_document_is_left_alone() -> None:
         ),
         ({"limits": {"budget_usd": 5}}, "needs price"),
         ({"output": {"prefix": "my prefix"}}, "output.prefix is not valid"),
+        ({"retry": {}}, "Missing key 'outcomes' in retry"),
+        ({"retry": {"outcomes": ["failed"]}}, "retry.outcomes.0 is not valid"),
+        ({"retry": {"outcomes": ["invalid"]}}, "invalid, which needs output.schema"),
+        ({"retry": {"outcomes": ["truncated"]}}, "truncated, which needs retry.max_tokens"),
+        (
+            {
+                "prompt_id": None,
+                "input": {"format": "bedrock_jsonl"},
+                "retry": {"outcomes": ["truncated"], "max_tokens": 9},
+            },
+            "retry.max_tokens: records of input.format bedrock_jsonl are sent as they are",
+        ),
     ],
 )
 def test_mistakes_are_named(change: dict[str, Any], sentence: str) -> None:

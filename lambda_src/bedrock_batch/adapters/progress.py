@@ -106,27 +106,29 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
     for line in s3.lines(bucket, ids.jobs_key(run_id, round_)):
         result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
         end = JobEnd(line["job_name"], result["status"], line["raw_prefix"], result["message"])
-        parts = line["pool"]["parts"] if "pool" in line else [line["join"]]
-        for part in parts:
-            yield part["shard"], end
+        if "pool" in line:
+            for part in line["pool"]["parts"]:
+                yield part["shard"], replace(end, leftovers_step=part["step"])
+        else:
+            yield line["join"]["shard"], end
 
 
 def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
     """Yield each shard that an on-demand pass had records of; chunks that failed make their model's a failed job."""
     errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
-    shards: dict[str, set[int]] = {}
+    steps: dict[str, dict[int, int | None]] = {}
     failed: dict[str, list[str]] = {}
     for line in s3.lines(bucket, ids.answers_key(run_id, number)):
         folder = line["raw_key"].rpartition("/")[0]
-        shards.setdefault(folder, set()).update(part["shard"] for part in line["parts"])
+        steps.setdefault(folder, {}).update((part["shard"], part["step"]) for part in line["parts"])
         if line["chunk"] in errors:
             failed.setdefault(folder, []).append(errors[line["chunk"]])
-    for folder, numbers in shards.items():
+    for folder, of_shards in steps.items():
         messages = sorted(failed.get(folder, ()))
         status = "Failed" if messages else "Completed"
         end = JobEnd(folder.rpartition("/")[2], status, f"{folder}/", messages[0] if messages else "")
-        for shard in sorted(numbers):
-            yield shard, end
+        for shard, step in sorted(of_shards.items()):
+            yield shard, replace(end, leftovers_step=step)
 
 
 def models_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, str]:

@@ -49,6 +49,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         "failed_jobs": [_failed_job(result) for result in ended if result["status"] != "Completed"],
         "rounds": [report.round_counts(round_) for round_ in rounds],
         "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
+        **({"retried": report.retried_counts(joined.values())} if run.retry else {}),
         "estimate": state["estimate"],
         **({"salvaged": True, "status": state["status"]} if salvaged else {}),
         **totals.to_json(),

@@ -55,17 +55,17 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
         )
         for run, standings in models
     ]
-    decision = leftovers.first_of(wants, stale=any(standing.stale for standing in found.standings))
-    wanting = [model for model, want in zip(models, wants, strict=True) if want == decision]
+    decision = leftovers.first_of([want for want, _ in wants], stale=any(one.stale for one in found.standings))
+    due = [(run, left) for run, (want, left) in zip(runs, wants, strict=True) if want == decision]
     if decision == "run_jobs" and not state["rounds"]:
         for run, (canary,) in canaries:
             tolerated = run.limits["tolerated_failure_percentage"]
             with naming(run.label):
                 leftovers.check_canary(canary, tolerated_failure_percentage=tolerated)
     if decision == "run_jobs":
-        return _run_jobs(s3, bedrock, state, found, wanting)
+        return _run_jobs(s3, bedrock, state, found, due)
     if decision == "answer":
-        return _answer(s3, state, wanting)
+        return _answer(s3, state, due)
     if decision == "join":
         return _join(s3, state, found, runs)
     return state | {"next": "finish"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from bedrock_batch import ids
+from bedrock_batch import ids, retries
 from bedrock_batch.adapters import clients, output, sources
 from bedrock_batch.adapters.s3 import S3, Object, Overtaken
 from bedrock_batch.blocks import whole_lines
@@ -54,12 +54,23 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
         joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
     joiner.end(jobs)
     parse = text_parser(run.response) if run.dimensions is None else embedding_parser(run.response, run.dimensions)
-    raws = list(_raw_outputs(s3, shard.bucket, jobs))
+    raws = [list(_raw_outputs(s3, shard.bucket, job)) for job in jobs]
 
-    def answers() -> Iterator[list[Answer | Failure | None]]:
+    def parsed(raws: list[Object]) -> Iterator[list[Answer | Failure | None]]:
         for raw in raws:
             blocks = s3.stream(raw.bucket, raw.key, start=0, end=raw.size, etag=raw.etag)
             yield from map(parse, whole_lines(blocks))
+
+    chooser = None
+    if run.retry and any(job.leftovers_step is not None for job in jobs):
+        # Before any answer is held, as the first of two is not the one that counts.
+        chooser = retries.Chooser(shard=records_of, rows=shard.rows, retry=run.retry, reader=reader)
+        for job, written in zip(jobs, raws, strict=True):
+            chooser.look(job.leftovers_step, parsed(written))
+
+    def answers() -> Iterator[list[Answer | Failure | None]]:
+        for number, written in enumerate(raws):
+            yield from parsed(written) if chooser is None else chooser.counting(number, parsed(written))
 
     for some in answers():
         joiner.add(some)
@@ -78,8 +89,12 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     except Overtaken:
         overtaken = True
     joined = replace(joiner.joined(output_key=key, size=out.size), shard=shard.shard, jobs=len(jobs))
+    again: list[int] = []
+    if run.retry:
+        again = retries.due(joiner, chooser, run.retry)
+        joined = retries.counted(joined, joiner, chooser, due=len(again))
     if event.get("step") is not None:
-        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), step=event["step"])
+        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), again, step=event["step"])
     _LOG.info(
         json.dumps(
             {
@@ -88,7 +103,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
                 "overtaken": overtaken,
                 "run_id": run.run_id,
                 "jobs": [job.job_name for job in jobs],
-                "raw_bytes": sum(raw.size for raw in raws),
+                "raw_bytes": sum(raw.size for written in raws for raw in written),
                 "foreign_lines": joiner.foreign,
                 "duplicate_lines": joiner.duplicates,
                 "broken_lines": joiner.broken,
@@ -98,22 +113,34 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     return joined
 
 
-def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], *, step: int) -> Joined:
-    """Write the records of these rows as they were prepared. When that is all of them, the input file will do."""
-    if not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0):
+def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], again: list[int], *, step: int) -> Joined:
+    """Write the records of these rows as they were prepared; before them those to ask again, as they are asked then.
+
+    When all records are left as they were prepared, the input file will do.
+    """
+    if not again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):
         return joined
-    records_of = run.rendered(joined.shard)
-    wanted = {ids.record_id(records_of, row).encode() for row in rows}
     with s3.writer(run.bucket, ids.leftovers_key(run.run_id, step, joined.shard)) as out:
-        for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, records_of)):
-            if line[RECORD_ID] in wanted:
+        if again and run.retry:
+            for line in _records(s3, run, joined.shard, again):
+                out.write(retries.larger(line, run.retry) + b"\n")
+        if rows:
+            for line in _records(s3, run, joined.shard, rows):
                 out.write(line + b"\n")
     return replace(joined, leftovers_step=step, leftover_bytes=out.size)
 
 
-def _raw_outputs(s3: S3, bucket: str, jobs: list[JobEnd]) -> Iterator[Object]:
+def _records(s3: S3, run: Run, shard: int, rows: list[int]) -> Iterator[bytes]:
+    """Yield the lines of these rows in the shard's input file."""
+    rendered = run.rendered(shard)
+    wanted = {ids.record_id(rendered, row).encode() for row in rows}
+    for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, rendered)):
+        if line[RECORD_ID] in wanted:
+            yield line
+
+
+def _raw_outputs(s3: S3, bucket: str, job: JobEnd) -> Iterator[Object]:
     """Yield what Bedrock wrote, in a fixed order; a folder named by the job's id lies in between."""
-    for job in jobs:
-        for item in s3.list(bucket, job.raw_prefix):
-            if item.key.endswith(".jsonl.out"):
-                yield item
+    for item in s3.list(bucket, job.raw_prefix):
+        if item.key.endswith(".jsonl.out"):
+            yield item

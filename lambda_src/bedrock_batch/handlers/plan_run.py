@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, rules, run_input
+from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, retries, rules, run_input
 from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
@@ -99,6 +99,7 @@ def plan_run(
             quota_origins=model.origins,
             warnings=model.warnings,
             media=asked.get("media"),
+            retry=model.retry,
             models=[model.label for model in models] if len(models) > 1 else [],
             number=number,
             rendered_as=_rendered_as(models, number),
@@ -140,6 +141,7 @@ class _Model:
     quotas: dict[str, int]
     origins: dict[str, str]
     warnings: list[str]
+    retry: dict[str, Any] | None
 
 
 def _resolve(
@@ -159,9 +161,10 @@ def _resolve(
             family = _family(own, settings["models"])
             warnings = rules.check_model(family, model_id, region=region)
             prompt, composed = _compose(own, settings["prompts"], family, fetched)
+            retry = retries.settle(family, own, composed)
         quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(model_id), family.quotas, listed=listed)
         warnings += composed.warnings
-        models.append(_Model(label, own, family, prompt, composed, quotas, origins, warnings))
+        models.append(_Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
     return models
 
 

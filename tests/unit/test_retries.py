@@ -1,0 +1,194 @@
+"""Retries: only the limit changes, each record is sent once more at most, and the better answer counts."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bedrock_batch import catalogue, ids
+from bedrock_batch.bodies import body_template
+from bedrock_batch.columns import output_schema
+from bedrock_batch.contracts import JobEnd
+from bedrock_batch.join import Joiner
+from bedrock_batch.parse import Answer, Failure
+from bedrock_batch.retries import Chooser, counted, due, larger
+from bedrock_batch.structured import Reader
+
+SCHEMA = {"type": "object", "properties": {"verdict": {"enum": ["good", "bad"]}}, "required": ["verdict"]}
+TABLE = pa.schema([pa.field("id", pa.int64())])
+BOTH = ("truncated", "invalid")
+
+Line = Answer | Failure
+
+
+@pytest.mark.parametrize("invocation_type", ["Converse", "InvokeModel"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "amazon.nova-lite-v1:0",
+        "anthropic.claude-3-haiku",
+        "meta.llama3-1-8b",
+        "mistral.mistral-small-2402",
+        "openai.gpt-oss-20b",
+        "qwen.qwen3",
+    ],
+)
+def test_a_line_differs_in_its_limit_alone(model: str, invocation_type: catalogue.InvocationType) -> None:
+    family = catalogue.resolve(model, invocation_type)
+    assert family.body is not None
+
+    def line(most: int) -> bytes:
+        body = body_template(
+            family,
+            prompt='maxTokens":30, é \u2028',
+            system=None,
+            inference={"max_tokens": most, "top_p": 0.1},
+            embedding={},
+        )
+        record = {"recordId": "00042000017", "modelInput": body}
+        return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+    retry = {"max_tokens": 900, "place": family.body.places["max_tokens"]}
+    assert larger(line(30), retry) == line(900)
+    assert larger(line(30), {"max_tokens": None, "place": None}) == line(30)
+
+
+# --- Which answer counts ---
+
+# What a line says, and the outcome of a row that has nothing else.
+FATES: dict[str, tuple[Any, ...]] = {
+    "good": (b'{"verdict": "good"}', "end_turn", "succeeded"),
+    "other": (b'{"verdict": "bad"}', "end_turn", "succeeded"),
+    "cut": (b'{"verdict": "go', "max_tokens", "truncated"),
+    "cut_whole": (b'{"verdict": "bad"}', "length", "truncated"),
+    "wordless": (None, "max_tokens", "failed"),
+    "invalid": (b'{"verdict": "maybe"}', "end_turn", "invalid"),
+    "withheld": (b"I would", "refusal", "truncated"),
+    "empty": (None, "end_turn", "failed"),
+    "throttled": ("429", None, "failed"),
+    "refused": ("400", None, "failed"),
+    "nothing": (None, None, "missing"),
+}
+ASKED = {"cut": "truncated", "cut_whole": "truncated", "wordless": "truncated", "invalid": "invalid"}
+
+
+def lines(fate: str, row: int, tokens: int) -> list[Line]:
+    record_id = ids.record_id(0, row)
+    said, reason, _ = FATES[fate]
+    if fate == "nothing":
+        return []
+    if isinstance(said, str):
+        return [Failure(record_id, said, "no")]
+    return [Answer(record_id, said, reason, tokens, tokens)]
+
+
+def join(jobs: list[tuple[int | None, list[Line]]], rows: int, outcomes: tuple[str, ...]) -> tuple[Any, ...]:
+    """Join as the handler does; return the rows, the counts, and the rows to send once more."""
+    retry = {"outcomes": outcomes}
+    reader = Reader(SCHEMA)
+    chooser = None
+    if any(step is not None for step, _ in jobs):
+        chooser = Chooser(shard=0, rows=rows, retry=retry, reader=reader)
+        for step, found in jobs:
+            chooser.look(step, [found])
+
+    def answers() -> Any:
+        for number, (_, found) in enumerate(jobs):
+            yield from [found] if chooser is None else chooser.counting(number, [found])
+
+    joiner = Joiner(shard=0, rows=rows, kind="text", reader=reader)
+    joiner.end([JobEnd(f"j{number}", "Completed", "raw/", "", step) for number, (step, _) in enumerate(jobs)])
+    for some in answers():
+        joiner.add(some)
+    schema = output_schema(TABLE, kind="text", prefix="", answer_schema=SCHEMA)
+    batch = pa.record_batch([pa.array(range(rows), pa.int64())], schema=TABLE)
+    found = pa.Table.from_batches(joiner.join([batch], schema, answers), schema).to_pylist()
+    again = due(joiner, chooser, retry)
+    joined = counted(joiner.joined(output_key="k", size=1), joiner, chooser, due=len(again))
+    assert not {*again} & {*joiner.leftover_rows()}, "a record has one place in its file"
+    return found, joined, again
+
+
+fates = st.sampled_from(sorted(FATES))
+
+
+@given(
+    rows=st.lists(st.tuples(fates, fates, fates), min_size=1, max_size=8),
+    outcomes=st.sampled_from([("truncated",), ("invalid",), BOTH]),
+)
+@example(rows=[("wordless", "throttled", "good")], outcomes=("truncated",))
+@example(rows=[("cut", "wordless", "good")], outcomes=("truncated",))
+@settings(max_examples=300)
+def test_a_second_answer_counts_and_a_retry_takes_nothing_away(
+    rows: list[tuple[str, str, str]], outcomes: tuple[str, ...]
+) -> None:
+    """Three rounds. Leftovers and retries go into the next one; whatever comes back, no retry is sent a third time."""
+    count = len(rows)
+    first = [line for row, (fate, _, _) in enumerate(rows) for line in lines(fate, row, 1)]
+    jobs: list[tuple[int | None, list[Line]]] = [(None, first)]
+    shown = [fate for fate, _, _ in rows]
+    retried: set[int] = set()
+    lost = 0
+    for round_ in (1, 2):
+        _, joined, again = join(jobs, count, outcomes)
+        expected = [row for row, fate in enumerate(shown) if ASKED.get(fate) in outcomes and row not in retried]
+        assert (again, joined.retries) == (expected, len(expected))
+        left = [row for row, fate in enumerate(shown) if fate in ("throttled", "nothing") and row not in retried]
+        answers = []
+        for row in again + left:
+            fate = rows[row][round_]
+            new = lines(fate, row, 10**round_)
+            answers += new
+            has_text = isinstance(FATES[fate][0], bytes)
+            had_text = isinstance(FATES[shown[row]][0], bytes)
+            if row in again:
+                counts = isinstance(new[0] if new else None, Answer) and (has_text or not had_text)
+                old = 10 ** (round_ - 1) if round_ == 2 and rows[row][0] in ("throttled", "nothing") else 1
+                lost += old if counts else 10**round_ if new and isinstance(new[0], Answer) else 0
+            else:
+                counts = bool(new)
+            if counts:
+                shown[row] = fate
+        retried |= set(again)
+        if again or left:
+            jobs.append((round_, answers))
+    found, joined, _ = join(jobs, count, outcomes)
+    assert [row["outcome"] for row in found] == [FATES[fate][2] for fate in shown]
+    texts = [FATES[fate][0] for fate in shown]
+    assert [row["response"] for row in found] == [text.decode() if isinstance(text, bytes) else None for text in texts]
+    assert sum(joined.retried.values()) == len(retried)
+    paid = sum(row["input_tokens"] or 0 for row in found)
+    assert (joined.input_tokens, joined.output_tokens) == (paid + lost, paid + lost)
+
+
+def test_the_first_answer_stays_where_a_record_was_not_sent_again() -> None:
+    """A line twice, in one job or in two, is no second chance."""
+    first = lines("cut", 0, 1) + lines("cut", 1, 1) + lines("good", 0, 9)
+    assert join([(None, first), (None, lines("good", 1, 9))], 2, BOTH)[2] == [0, 1]
+    jobs = [(None, first + lines("throttled", 2, 1)), (4, lines("other", 0, 1) + lines("good", 0, 5))]
+    found, joined, again = join(jobs, 3, BOTH)
+    assert [row["response"] for row in found] == ['{"verdict": "bad"}', '{"verdict": "go', None]
+    assert again == []
+    assert (joined.retried, joined.input_tokens) == ({"succeeded": 1, "truncated": 1}, 3)
+
+
+def test_two_pooled_jobs_of_one_round_are_one_chance() -> None:
+    jobs = [(None, lines("cut", 0, 1) + lines("cut", 1, 1)), (2, lines("cut", 0, 1)), (2, lines("good", 1, 1))]
+    found, joined, again = join(jobs, 2, BOTH)
+    assert [row["outcome"] for row in found] == ["truncated", "succeeded"]
+    assert (again, joined.retried) == ([], {"succeeded": 1, "truncated": 1})
+
+
+def test_a_first_answer_in_a_round_of_retries_has_its_own_chance_later() -> None:
+    jobs = [(None, lines("cut", 1, 1)), (2, lines("cut", 0, 1)), (2, lines("good", 1, 1))]
+    assert join(jobs, 2, BOTH)[2] == [0]
+    assert join([*jobs, (3, lines("good", 0, 1))], 2, BOTH)[1].retried == {"succeeded": 2}
+
+
+def test_a_refusal_beside_an_answer_without_words_is_no_reason_to_ask_again() -> None:
+    first = lines("wordless", 0, 1) + lines("refused", 0, 1) + lines("cut", 1, 1)
+    assert join([(None, first)], 2, BOTH)[2] == [1]
+    assert join([(None, first), (2, lines("good", 1, 1))], 2, BOTH)[1].retried == {"succeeded": 1}
