@@ -3,12 +3,16 @@
 - `bodies`: what a request looks like. `invocation_type`; `request` (the constant part); `places` (JSON pointers of
   system prompt and parameters, and of the prompt where there are no turns); `turns` (how a conversation is written:
   `turn` is one message of a list, or `start`, `system`, `user`, `assistant`, `end` make one text); `defaults` of
-  parameters that the model insists on; `schema` (how an answer of a JSON Schema is asked for); `media` (how an image
-  or a document stands before the prompt); `response` (paths, see `paths.py`).
+  parameters that the model insists on; `schema` (how an answer of a JSON Schema is asked for); `media` (how an image,
+  a document or a video stands before the prompt) and `media_sources` (what `$source` in it is, by the run input's
+  `media.source`); `response` (paths, see `paths.py`).
 - `families`: patterns of model ids with their `kind`, their `bodies` (the first is the default; one for each
-  invocation type) and, for embeddings, their `dimensions`. The first family that matches counts.
+  invocation type) and, for embeddings, their `dimensions`. `media` tells which kinds of media its models take; one that
+  is not named may be taken or not. `s3_location`: records of a batch may refer to objects. The first family that
+  matches counts.
 - `models`: what is known of single models: the `label` in the names of Service Quotas, `max_tokens` (the most that
-  may be asked for), `quotas` that differ from the general ones, which are the defaults of the AWS documentation.
+  may be asked for), `media` and `quotas` that differ from the family's and from the general ones; these are the
+  defaults of the AWS documentation.
 - `rules`: what a model refuses; see `rules.py`.
 
 Patterns are those of a shell (`*`), and are held against the bare model id.
@@ -39,6 +43,7 @@ class Body:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     media: Mapping[str, Any] = field(default_factory=dict)
+    media_sources: Mapping[str, Any] = field(default_factory=dict)
     response: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,7 +52,8 @@ class Family:
     """A model's family, with what is known of the model itself.
 
     `body` is None where the catalogue does not know what the model's requests look like. `listed` tells whether
-    `models` has the model; `max_tokens` is the most that may be asked for, None where that is not known.
+    `models` has the model; `max_tokens` is the most that may be asked for, None where that is not known. `media` tells
+    of each kind of media whether the model takes it, as far as that is known.
     """
 
     family: str
@@ -60,6 +66,8 @@ class Family:
     quota_label: str | None
     max_tokens: int | None
     listed: bool
+    media: Mapping[str, bool] = field(default_factory=dict)
+    s3_location: bool = False
 
 
 @cache
@@ -93,6 +101,8 @@ def resolve(model_id: str, invocation_type: InvocationType | None = None) -> Fam
         quota_label=known.get("label"),
         max_tokens=known.get("max_tokens"),
         listed=bool(known),
+        media=entry.get("media", {}) | known.get("media", {}),
+        s3_location=entry.get("s3_location", False),
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
+from bedrock_batch import ids
+
 OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
 """What became of a row. `missing`: no answer and no error came back."""
 
@@ -208,3 +210,12 @@ class Run(Shape):
     """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)
     """What plan_run was not sure of; repeated in the report."""
+
+    @property
+    def own_folders(self) -> bool:
+        """Whether each job reads a folder of its own, which holds the objects that its records refer to."""
+        return (self.media or {}).get("source") == "s3_location"
+
+    def input_key(self, shard: int) -> str:
+        """Return the key of a shard's records."""
+        return ids.input_key(self.run_id, shard, own_folder=self.own_folders)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.bedrock import models
+from local.bedrock import models, references
 from local.bedrock.bodies import Refused
 from local.bedrock.documents import digest
 from local.bedrock.replies import author
@@ -31,6 +31,7 @@ def _answer(service: Service, model: str, operation: str, body: dict[str, Any]) 
         raise ApiError(fault["error"], fault.get("message", "Refused by a fault rule."))
     write = author(service.settings.config.answers)
     try:
+        references.check(body, model)
         if operation == "converse":
             return models.converse(model, body, write, nulls=False)
         return models.invoke(model, body, write)

@@ -14,7 +14,15 @@ from tests.conftest import BUCKET
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
-MODELS = ["amazon.nova-lite-v1:0", "anthropic.claude-opus-5", HAIKU, PROFILE, "cohere.embed-english-v3", "acme.chat"]
+MODELS = [
+    "amazon.nova-lite-v1:0",
+    "amazon.nova-2-multimodal-embeddings-v1:0",
+    "anthropic.claude-opus-5",
+    HAIKU,
+    PROFILE,
+    "cohere.embed-english-v3",
+    "acme.chat",
+]
 ARN = "arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEF1234"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import bodies, catalogue, prompts, rules, run_input
+from bedrock_batch import bodies, catalogue, media, prompts, rules, run_input
 from bedrock_batch.render import Renderer
 from local.bedrock import models
 from local.sample import write_reviews
@@ -22,13 +22,16 @@ def test_an_example_plans(path: Path) -> None:
     assert rules.check_model(family, asked["model_id"], "us-east-1") == []
     composed = bodies.compose(family, asked, prompts.resolve(asked, {}, family))
     assert composed.warnings == []
-    record = json.loads(Renderer(composed.request, REVIEWS.schema).render(REVIEWS, 0).data)
+    rows = REVIEWS
+    for name in media.PLACES[asked["media"]["source"]] if "media" in asked else ():
+        rows = rows.append_column(name, pa.array(["s3://bucket/0.png"]))
+    record = json.loads(Renderer(composed.request, rows.schema).render(rows, 0).data)
     take = models.converse if family.invocation_type == "Converse" else models.invoke
     assert json.loads(take(family.model, record["modelInput"]).body)
 
 
 def test_there_is_an_example_of_every_kind_and_its_columns_are_the_sample_tables(tmp_path: Path) -> None:
-    kinds = {"text", "few-shot", "structured", "invoke-model", "embeddings", "own-request"}
+    kinds = {"text", "few-shot", "structured", "invoke-model", "embeddings", "own-request", "photos"}
     assert kinds <= {path.stem for path in EXAMPLES}
     write_reviews(tmp_path / "reviews.csv", rows=1)
     header = (tmp_path / "reviews.csv").read_text("utf-8").splitlines()[0]

@@ -5,26 +5,26 @@ from itertools import islice
 
 from bedrock_batch import ids
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Part
+from bedrock_batch.contracts import Part, Run
 from bedrock_batch.errors import PoolIncomplete
 
 
-def read_parts(s3: S3, bucket: str, run_id: str, parts: Iterable[Part]) -> Iterator[bytes]:
+def read_parts(s3: S3, run: Run, parts: Iterable[Part]) -> Iterator[bytes]:
     """Yield the lines of all parts, in order, without their newlines.
 
     Raises:
         PoolIncomplete: a file has fewer lines than were planned with.
     """
     for part in parts:
-        key = (
-            ids.input_key(run_id, part.shard) if part.step is None else ids.leftovers_key(run_id, part.step, part.shard)
-        )
+        key = run.input_key(part.shard)
+        if part.step is not None:
+            key = ids.leftovers_key(run.run_id, part.step, part.shard)
         count = 0
-        for line in islice(s3.raw_lines(bucket, key), part.start, part.stop):
+        for line in islice(s3.raw_lines(run.bucket, key), part.start, part.stop):
             count += 1
             yield line
         if count != part.stop - part.start:
             raise PoolIncomplete(
-                f"s3://{bucket}/{key} ends before line {part.stop}, with which this job was planned. It was "
+                f"s3://{run.bucket}/{key} ends before line {part.stop}, with which this job was planned. It was "
                 "changed or deleted meanwhile."
             )

@@ -103,7 +103,7 @@ def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], *, step:
         return joined
     wanted = {ids.record_id(joined.shard, row).encode() for row in rows}
     with s3.writer(run.bucket, ids.leftovers_key(run.run_id, step, joined.shard)) as out:
-        for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, joined.shard)):
+        for line in s3.raw_lines(run.bucket, run.input_key(joined.shard)):
             if line[RECORD_ID] in wanted:
                 out.write(line + b"\n")
     return replace(joined, leftovers_step=step, leftover_bytes=out.size)

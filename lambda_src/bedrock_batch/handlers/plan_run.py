@@ -60,6 +60,8 @@ def plan_run(
     warnings = rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
     prompt, composed = _compose(s3, asked, settings["prompts"], family)
     quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(asked["model_id"]), family.quotas)
+    if "media" in asked:
+        quotas = media.lowered(quotas, asked["media"])
     table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
     _check_output(asked["output"], table.schema, composed)
     shards = _cut(s3, asked, quotas, table, hub, composed, bucket=bucket, run_key=ids.run_key(run_id))
@@ -183,7 +185,7 @@ def _cut(
     run_key: str,
 ) -> list[Shard]:
     """Cut the table into shards, with the size of a record as a sample of rows has it."""
-    schema, media_bytes = _with_media(asked, table.schema)
+    schema, media_bytes = _with_media(asked, table.schema, folder=f"s3://{bucket}/{run_key}")
     renderer = renderer_of(table.table, composed.request, schema, nulls=asked["input"]["nulls"])
     return plan.cut(
         table.layouts,
@@ -199,11 +201,10 @@ def _cut(
     )
 
 
-def _with_media(asked: Mapping[str, Any], schema: pa.Schema) -> tuple[pa.Schema, int]:
+def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> tuple[pa.Schema, int]:
     """Return the schema that the request's places are of, and how many bytes of media a record has on average."""
     if "media" not in asked:
         return schema, 0
     media.check(asked["media"], schema, nulls=asked["input"]["nulls"])
-    # Bytes within the table are counted as the table's already.
-    size = 0 if media.holds_bytes(asked["media"], schema) else asked["media"]["average_bytes"]
-    return media.extended(schema), int(size * media.BASE64)
+    size = media.record_bytes(asked["media"], schema, folder=folder)
+    return media.extended(schema, asked["media"]), size
