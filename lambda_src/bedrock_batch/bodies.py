@@ -105,9 +105,8 @@ def _unlisted(family: Family) -> list[str]:
     if family.listed:
         return []
     return [
-        f"{family.model} is not in the catalogue (an application inference profile does not tell its model): it is "
-        f"used through {family.invocation_type} with the documented default quotas, and whether it can do batch "
-        "inference at all is told by Bedrock when the first job is created."
+        f"{family.model} is not in the catalogue: it is used through {family.invocation_type} with the documented "
+        "default quotas, and whether it can do batch inference at all is told by Bedrock when the first job is created."
     ]
 
 

@@ -11,7 +11,7 @@ from local.bedrock.service import ApiError, Service
 
 def call(service: Service, model_id: str, operation: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """Answer one call to a model. Raises ApiError."""
-    model = models.base_model(model_id)
+    model = service.profiles.behind(model_id)
     try:
         answer = _answer(service, model, operation, body)
     except ApiError:

@@ -92,3 +92,13 @@ def test_without_permission_the_catalogue_counts(trouble: Exception) -> None:
 
 def test_a_model_without_a_label_is_not_looked_up() -> None:
     assert applied(None, None, CATALOGUE) == (CATALOGUE, dict.fromkeys(CATALOGUE, "catalogue"))
+
+
+def test_jobs_of_custom_models_have_a_quota_of_their_own() -> None:
+    custom = JOBS.replace("a base model", "a custom model")
+    client = ServiceQuotas(
+        default=[(JOBS.format("X"), 100.0), (custom.format("X"), 2.0), ("Records per batch inference job for X", 9.0)]
+    )
+    assert applied(client, "X", CATALOGUE)[0]["concurrent_jobs"] == 100
+    values, origins = applied(client, "X", CATALOGUE, custom=True)
+    assert (values["concurrent_jobs"], origins["concurrent_jobs"], values["max_records"]) == (2, "default", 9)

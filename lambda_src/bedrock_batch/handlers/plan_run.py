@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, rules, run_input
-from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
+from bedrock_batch.adapters import clients, output, profiles, prompt_store, sampling, sources
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.columns import kept_columns, output_schema
@@ -56,10 +56,10 @@ def plan_run(
     asked = run_input.validate(input)
     digest = run_input.digest(asked)
     _check_name(s3, bucket, run_id, digest)
-    family = _family(asked, settings["models"])
-    warnings = rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
+    family, warnings = _family(asked, settings["models"])
+    warnings += rules.check_model(family, asked["model_id"], region=execution_arn.split(":")[3])
     prompt, composed = _compose(s3, asked, settings["prompts"], family)
-    quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(asked["model_id"]), family.quotas)
+    quotas, origins = applied_quotas(service_quotas, family.quota_label, family.quotas, custom=family.custom)
     if "media" in asked:
         quotas = media.lowered(quotas, asked["media"])
     table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
@@ -119,14 +119,16 @@ def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
         )
 
 
-def _family(asked: Mapping[str, Any], models: list[str]) -> catalogue.Family:
+def _family(asked: Mapping[str, Any], models: list[str]) -> tuple[catalogue.Family, list[str]]:
+    """Return the family of the model, or of the model behind the profile, and warnings."""
     model_id = asked["model_id"]
     if model_id not in models:
         raise UnknownModel(
             f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
             "Use one of these, or add it to the module's `models`, from which its permissions are built."
         )
-    return catalogue.resolve(model_id, asked.get("invocation_type"))
+    behind, warnings = profiles.model_behind(lambda: clients.client("bedrock"), model_id)
+    return catalogue.resolve(behind, asked.get("invocation_type")), warnings
 
 
 def _compose(
