@@ -205,7 +205,8 @@ class Run(Shape):
     canary: bool = False
     """Whether shard 0 is a trial that is answered on demand before any job is made."""
     quota_origins: dict[str, str] = field(default_factory=dict)
-    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`."""
+    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`. For media that
+    records refer to, `max_records` is lowered to what a job has room for."""
     media: dict[str, Any] | None = None
     """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)

@@ -43,7 +43,7 @@ def test_jobs_of_others_leave_less_room(bench: Bench, others: int, free: int) ->
 
 
 def test_jobs_of_custom_models_have_their_own_room(aws: None) -> None:
-    base, custom = "amazon.titan-embed-text-v2:0", "custom-model/amazon.titan-embed-text-v2:0:8k/abc123def456"
+    base, custom = "amazon.titan-embed-image-v1", "custom-model/amazon.titan-embed-image-v1/abc123def456"
     custom = f"arn:aws:bedrock:us-east-1:123456789012:{custom}"
     quotas = make_run().quotas | {"concurrent_jobs": 10}
     bench = Bench([100] * 12, model_id=custom, quotas=quotas)

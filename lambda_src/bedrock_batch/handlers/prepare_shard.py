@@ -67,11 +67,11 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
                     f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1}) renders to more than "
                     f"the {most / 1e6:.0f} MB that a file may have. Lower max_records_per_job."
                 )
-            if attacher and out.size + attacher.object_bytes > run.quotas["max_job_bytes"]:
-                raise TooLarge(
-                    f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1}) refers to more than the "
-                    f"{run.quotas['max_job_bytes'] / 1e9:.0f} GB that a job may have. Raise media.average_bytes."
-                )
+        if attacher and out.size + attacher.object_bytes > run.quotas["max_job_bytes"]:
+            raise TooLarge(
+                f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1}) refers to more than the "
+                f"{run.quotas['max_job_bytes'] / 1e9:.0f} GB that a job may have. Raise media.average_bytes."
+            )
     tokens = -(-text_bytes // _BYTES_PER_TOKEN)
     if attacher and run.media:
         skipped = attacher.explained(skipped)
