@@ -17,11 +17,13 @@ from local.bedrock.service import Service
 
 _TARGET = "ServiceQuotasV20190624."
 _JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for {}"
+_CUSTOM_JOBS = "Sum of in-progress and submitted batch inference jobs using a custom model for {}"
 _RECORDS_PER_JOB = "Records per batch inference job for {}"
 _RECORDS_PER_FILE = "Records per input file per batch inference job for {}"
 _MINIMUM = "Minimum number of records per batch inference job for {}"
 _VALUES: dict[str, Callable[[Config], float]] = {
     _JOBS: lambda config: config.concurrent_jobs,
+    _CUSTOM_JOBS: lambda config: config.concurrent_custom_jobs,
     _RECORDS_PER_JOB: lambda config: config.maximum_records_per_job,
     _RECORDS_PER_FILE: lambda config: config.maximum_records_per_file,
     _MINIMUM: lambda config: config.minimum_records,
@@ -55,6 +57,7 @@ _CODES: dict[str, dict[str, str]] = {
     "OpenAI GPT OSS 120b": {_JOBS: "L-07844084", _RECORDS_PER_JOB: "L-3C5D1B25", _MINIMUM: "L-4B244563"},
     "Qwen3 32B": {_JOBS: "L-7B9A79C8", _RECORDS_PER_JOB: "L-DF5FF3C8"},
 }
+_CUSTOMIZABLE = ("Titan Multimodal Embeddings G1", "Titan Text Embeddings V2")
 _STRAY_STOP = {("Claude Sonnet 4.5", _JOBS), ("Claude Sonnet 4.5", _MINIMUM)}
 
 
@@ -109,6 +112,8 @@ def _quotas(applied: Config, *, default: bool) -> list[dict[str, Any]]:
     quotas = []
     for label, codes in _CODES.items():
         for name, value in _VALUES.items():
+            if name == _CUSTOM_JOBS and label not in _CUSTOMIZABLE:
+                continue
             code = codes.get(name) or f"L-{zlib.crc32(name.format(label).encode()):08X}"
             adjustable = name in _ADJUSTABLE
             quotas.append(

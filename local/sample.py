@@ -25,3 +25,13 @@ def write_reviews(path: Path, *, rows: int, seed: int = 7) -> None:
         for number in range(rows):
             text = f"{draw.choice(_OPENINGS)} {draw.choice(_MIDDLES)} ({draw.randint(1, 5)} of 5 stars)."
             writer.writerow([f"r-{number:06d}", f"{draw.randint(0, 99999):05d}", draw.choice(_PRODUCTS), text])
+
+
+def write_products(path: Path, *, rows: int, photos: str) -> None:
+    """Write a CSV with the columns product and photo; a photo is one of `{photos}0.png` to `{photos}4.png`."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["product", "photo"])
+        for number in range(rows):
+            kind = number % len(_PRODUCTS)
+            writer.writerow([_PRODUCTS[kind], f"{photos}{kind}.png"])

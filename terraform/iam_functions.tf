@@ -124,6 +124,17 @@ data "aws_iam_policy_document" "function" {
     }
   }
 
+  # An application profile does not tell its model, so the plan asks.
+  dynamic "statement" {
+    for_each = each.key == "plan_run" && length(local.application_profile_arns) > 0 ? [1] : []
+
+    content {
+      sid       = "LookUpListedProfiles"
+      actions   = ["bedrock:GetInferenceProfile"]
+      resources = sort(local.application_profile_arns)
+    }
+  }
+
   dynamic "statement" {
     for_each = contains(["review_run", "gather_leftovers"], each.key) ? [1] : []
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 from moto import mock_aws
 
 from bedrock_batch.adapters import clients
-from tests.e2e.fixtures import batch, engine, module, terraform_points_here  # noqa: F401  # made known to pytest here
+from tests.e2e.fixtures import batch, engine, module, profile, terraform_points_here  # noqa: F401  # made known to pytest here
 
 # How long an example takes says nothing here: two cores run everything at once.
 settings.register_profile("untimed", deadline=None)

@@ -39,14 +39,15 @@ def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] 
         InvalidRunInput: keys of the run input contradict each other.
     """
     own = asked.get("request")
+    doubts = rules.check_media(family, asked["media"]) if "media" in asked else []
     if prompt is None:
         _check_whole(asked)
         request = copy.deepcopy(dict(own or {}))
     else:
         request = _merged(_built(family, asked, prompt), own or {})
-    if "media" in asked and not _uses_media(request):
+    if "media" in asked and not _uses_media(request, asked["media"]):
         raise InvalidRunInput(
-            "Without a prompt, request is the whole body: put {media.data} into it, or leave media out."
+            f"Without a prompt, request is the whole body: put {_place(asked['media'])} into it, or leave media out."
         )
     response = dict(asked.get("response") or (family.body.response if family.body else {}))
     if ("text" in response) == ("embedding" in response):
@@ -65,13 +66,14 @@ def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] 
         dimensions=dimensions(family, asked.get("embedding", {})) if kind == "embedding" else None,
         max_tokens=_max_tokens(family, request),
         # Ready-made records bring their bodies along; there is none to look at.
-        warnings=_unlisted(family) + (rules.check_body(family, request) if request else []),
+        warnings=_unlisted(family) + doubts + (rules.check_body(family, request) if request else []),
     )
 
 
 def _built(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any]) -> dict[str, Any]:
     output = asked.get("output", {})
     schema = output.get("schema")
+    media = asked.get("media")
     text = prompt["text"]
     if schema is not None and not output.get("enforce"):
         text += _SCHEMA_PROMPT + _escaped(json.dumps(schema, ensure_ascii=False))
@@ -83,7 +85,7 @@ def _built(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any]) 
         inference=asked.get("inference", {}),
         embedding=asked.get("embedding", {}),
         schema=schema if output.get("enforce") else None,
-        media=asked["media"]["kind"] if "media" in asked and not _uses_media(asked.get("request")) else None,
+        media=None if media is None or _uses_media(asked.get("request"), media) else media,
     )
 
 
@@ -103,9 +105,8 @@ def _unlisted(family: Family) -> list[str]:
     if family.listed:
         return []
     return [
-        f"{family.model} is not in the catalogue (an application inference profile does not tell its model): it is "
-        f"used through {family.invocation_type} with the documented default quotas, and whether it can do batch "
-        "inference at all is told by Bedrock when the first job is created."
+        f"{family.model} is not in the catalogue: it is used through {family.invocation_type} with the documented "
+        "default quotas, and whether it can do batch inference at all is told by Bedrock when the first job is created."
     ]
 
 
@@ -118,11 +119,11 @@ def body_template(
     embedding: Mapping[str, Any],
     messages: Sequence[Mapping[str, str]] = (),
     schema: Mapping[str, Any] | None = None,
-    media: str | None = None,
+    media: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the family's body with everything put in its place; `schema` is asked for in the model's own way.
 
-    `media` is the kind of what stands before the prompt: image or document.
+    `media` is the run input's: what stands before the prompt.
 
     Raises:
         UnsupportedRequest: the family has no place for something that was asked for.
@@ -181,18 +182,25 @@ def _converse(
     return system
 
 
-def _show(body: dict[str, Any], family: Family, known: Body, kind: str) -> None:
+def _show(body: dict[str, Any], family: Family, known: Body, media: Mapping[str, Any]) -> None:
     """Put the media before the text of the prompt."""
-    if known.turns is None or kind not in known.media:
+    kind = media["kind"]
+    if known.turns is None or kind not in known.media or media["source"] not in known.media_sources:
         raise UnsupportedRequest(
             f"No way is known to give {family.family!r} through {family.invocation_type} a record's {kind}: use "
-            "Converse, or put {media.data} and {media.format} into a request of your own."
+            f"Converse, or put {_place(media)} and {{media.format}} into a request of your own."
         )
-    body[known.turns["at"].removeprefix("/")][-1]["content"].insert(0, copy.deepcopy(known.media[kind]))
+    shown = _filled(known.media[kind], {"$source": known.media_sources[media["source"]]})
+    body[known.turns["at"].removeprefix("/")][-1]["content"].insert(0, shown)
 
 
-def _uses_media(request: Any) -> bool:
-    return "{media.data}" in json.dumps(request)
+def _uses_media(request: Any, media: Mapping[str, Any]) -> bool:
+    return _place(media) in json.dumps(request)
+
+
+def _place(media: Mapping[str, Any]) -> str:
+    """Return the place of a request that stands for the media themselves."""
+    return "{media.data}" if media["source"] == "inline" else "{media.uri}"
 
 
 def _ask_for(body: dict[str, Any], family: Family, known: Body, schema: Mapping[str, Any]) -> None:

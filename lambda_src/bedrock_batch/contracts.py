@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
+from bedrock_batch import ids
+
 OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
 """What became of a row. `missing`: no answer and no error came back."""
 
@@ -206,7 +208,8 @@ class Run(Shape):
     canary: bool = False
     """Whether shard 0 is a trial that is answered on demand before any job is made."""
     quota_origins: dict[str, str] = field(default_factory=dict)
-    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`."""
+    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`. For media that
+    records refer to, `max_records` is lowered to what a job has room for."""
     media: dict[str, Any] | None = None
     """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)
@@ -235,3 +238,12 @@ class Run(Shape):
     def rendered(self, shard: int) -> int:
         """Return the shard that was prepared, and has the record ids, for this shard of the model."""
         return shard + (self.rendered_as - self.number) * self.shards
+
+    @property
+    def own_folders(self) -> bool:
+        """Whether each job reads a folder of its own, which holds the objects that its records refer to."""
+        return (self.media or {}).get("source") == "s3_location"
+
+    def input_key(self, shard: int) -> str:
+        """Return the key of a shard's records."""
+        return ids.input_key(self.run_id, self.rendered(shard), own_folder=self.own_folders)

@@ -9,6 +9,7 @@ S3 layout, below `runs/<run_id>/`:
     skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
     input/00042.jsonl            what Bedrock reads: the records of shard 42
     input/r1-00003.jsonl         what Bedrock reads: leftovers of many shards, pooled for a job of round 1
+    input/00042/                 where records refer to objects: the file of that name, and copies of the objects
     jobs-0.jsonl                 one line a job of round 0
     answers-0.jsonl              one line a chunk of records that are answered on demand
     joins-3.jsonl                one line a shard to join; each turn of Gather leftovers is a step
@@ -66,12 +67,22 @@ def report_key(run_id: str) -> str:
     return f"{run_prefix(run_id)}/report.json"
 
 
-def input_key(run_id: str, shard: int) -> str:
-    return f"{run_prefix(run_id)}/input/{shard:05d}.jsonl"
+def input_key(run_id: str, shard: int, *, own_folder: bool = False) -> str:
+    return _input_key(run_id, f"{shard:05d}", own_folder)
 
 
-def pooled_key(run_id: str, round_: int, number: int) -> str:
-    return f"{run_prefix(run_id)}/input/r{round_}-{number:05d}.jsonl"
+def pooled_key(run_id: str, round_: int, number: int, *, own_folder: bool = False) -> str:
+    return _input_key(run_id, f"r{round_}-{number:05d}", own_folder)
+
+
+def _input_key(run_id: str, name: str, own_folder: bool) -> str:
+    """Return the key of a job's file. Bedrock names its answers after the file alone, so that name is unique."""
+    return f"{run_prefix(run_id)}/input/{f'{name}/' if own_folder else ''}{name}.jsonl"
+
+
+def folder_of(key: str) -> str:
+    """Return the folder of a key, with the slash at its end."""
+    return key.rpartition("/")[0] + "/"
 
 
 def staged_prefix(run_id: str) -> str:

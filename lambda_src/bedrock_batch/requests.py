@@ -9,8 +9,10 @@ from bedrock_batch.contracts import Run
 def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
     """Return the arguments of `aws-sdk:bedrock:createModelInvocationJob`, in Step Functions' PascalCase.
 
+    Where records refer to objects, Bedrock wants the folder that holds them and the records, in place of the file.
     `ModelInvocationType` is left out where it is Bedrock's default: newer members reach Step Functions late.
     """
+    source = ids.folder_of(input_key) if run.own_folders else input_key
     output: dict[str, Any] = {"S3Uri": f"s3://{run.bucket}/{ids.raw_prefix(run.run_id, job_name)}"}
     if run.kms_key_arn:
         output["S3EncryptionKeyId"] = run.kms_key_arn
@@ -19,7 +21,7 @@ def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
         "ClientRequestToken": ids.client_request_token(job_name),
         "RoleArn": run.service_role_arn,
         "ModelId": run.model_id,
-        "InputDataConfig": {"S3InputDataConfig": {"S3InputFormat": "JSONL", "S3Uri": f"s3://{run.bucket}/{input_key}"}},
+        "InputDataConfig": {"S3InputDataConfig": {"S3InputFormat": "JSONL", "S3Uri": f"s3://{run.bucket}/{source}"}},
         "OutputDataConfig": {"S3OutputDataConfig": output},
         "TimeoutDurationInHours": run.limits["job_timeout_hours"],
         "Tags": [{"Key": "bedrock-batch:name", "Value": run.name}, {"Key": "bedrock-batch:run", "Value": run.run_id}],

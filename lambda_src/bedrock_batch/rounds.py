@@ -38,7 +38,7 @@ def job_lines(
         if shard.shard not in whole:
             continue
         join = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=(), step=0)
-        input_key = ids.input_key(run.run_id, run.rendered(shard.shard))
+        input_key = run.input_key(shard.shard)
         records = by_shard[shard.shard].records
         yield _job(run, round_, shard.shard, records=records, input_key=input_key) | {"join": join}
     rest = [standing for standing in standings if standing.shard not in whole]
@@ -47,7 +47,7 @@ def job_lines(
     numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
     for number, parts in zip(numbers, _pooled(run, rest), strict=False):
         records = sum(part.stop - part.start for part in parts)
-        input_key = ids.pooled_key(run.run_id, round_, number)
+        input_key = ids.pooled_key(run.run_id, round_, number, own_folder=run.own_folders)
         event = {
             "bucket": run.bucket,
             "run_key": ids.run_key(run.run_id, run.number),

@@ -46,6 +46,29 @@ def check_body(family: Family, body: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
+def check_media(family: Family, media: Mapping[str, Any]) -> list[str]:
+    """Return the warnings about the media of a run.
+
+    Raises:
+        UnsupportedRequest: the model does not take them, or not this way.
+    """
+    kind = media["kind"]
+    takes = family.media.get(kind)
+    if takes is False:
+        raise UnsupportedRequest(
+            f"media: {family.model} takes no {kind}, so that every record would fail. Use a model that does, or leave "
+            "media out."
+        )
+    if media["source"] == "s3_location" and not family.s3_location:
+        raise UnsupportedRequest(
+            f"media.source s3_location: in batch inference references to objects are known to work with Amazon Nova "
+            f'alone, not with {family.model}. Set it to "inline".'
+        )
+    if takes:
+        return []
+    return [f"media: the catalogue does not know whether {family.model} takes a {kind}: start with input.limit."]
+
+
 def _rules(family: Family) -> Iterator[Rule]:
     for rule in entries()["rules"]:
         if rule.get("invocation_type", family.invocation_type) == family.invocation_type and any(

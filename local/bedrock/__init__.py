@@ -16,6 +16,6 @@ def install(app: Any) -> "Service":
     from local.bedrock.service import Service
 
     service = Service()
-    access.install()
+    access.install(lambda model_id: service.profiles.behind(model_id))
     http.install(app, service)
     return service

@@ -6,18 +6,21 @@ The trust of the role and the buckets are checked always, permissions only when 
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
-from local.bedrock import models, storage
+from local.bedrock import storage
 from local.bedrock.documents import InvalidInput
 
 _SERVICE = "bedrock.amazonaws.com"
 _PROFILE = re.compile(r"(us-gov|us|eu|apac|jp|au|ca|global)\.")
+_PROFILE_PATH = re.compile(r"/inference-profiles/(.+)")
 _ON_DEMAND = re.compile(r"/model/(.+)/(invoke|converse|invoke-with-response-stream|converse-stream)")
 
 
@@ -30,21 +33,30 @@ def model_arn(model_id: str) -> str:
     return f"arn:aws:bedrock:{get_region()}::foundation-model/{model_id}"
 
 
-def install() -> None:
-    """Let the engine check Bedrock actions on the ARNs that AWS checks them on."""
+def _is_profile(model: str) -> bool:
+    return "inference-profile/" in model
+
+
+def install(behind: Callable[[str], str]) -> None:
+    """Let the engine check Bedrock actions on the ARNs that AWS checks them on.
+
+    `behind` tells the base model of a model id, a profile id or an ARN.
+    """
     engines_own = iam_actions.extract_resource_arn
 
     def resource_arn(
         service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
     ) -> str:
         if service == "bedrock" and path == "/model-invocation-job":
-            model = models.base_model(str(json.loads(body or b"{}").get("modelId", "")))
+            model = behind(str(json.loads(body or b"{}").get("modelId", "")))
             return f"arn:aws:bedrock:{region}::foundation-model/{model}"
         if service == "bedrock" and path.startswith("/model-invocation-job/"):
             job_id = path.removesuffix("/stop").rsplit("/", 1)[-1]
             return f"arn:aws:bedrock:{region}:{account}:model-invocation-job/{job_id}"
+        if service == "bedrock" and (match := _PROFILE_PATH.fullmatch(path)):
+            return model_arn(unquote(match[1]))
         if service == "bedrock-runtime" and (match := _ON_DEMAND.fullmatch(path)):
-            return model_arn(match[1])
+            return model_arn(unquote(match[1]))
         return str(engines_own(service, method, path, headers, body, query, region, account))
 
     iam_actions.extract_resource_arn = resource_arn
@@ -75,7 +87,7 @@ def may_pass_role(role_arn: str, headers: dict[str, str]) -> bool:
     return denied is None
 
 
-def check_job(request: dict[str, Any], *, job_arn: str) -> None:
+def check_job(request: dict[str, Any], *, job_arn: str, base_model: str) -> None:
     """Check that Bedrock can assume the job's role and reach its buckets. Raises InvalidInput."""
     role_arn = request["roleArn"]
     if role_arn.split(":")[4] != get_account_id():
@@ -92,10 +104,12 @@ def check_job(request: dict[str, Any], *, job_arn: str) -> None:
     except storage.StorageError as error:
         raise InvalidInput(str(error)) from error
     if app.AUTH:
-        _check_permissions(request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn)
+        _check_permissions(
+            request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn, base_model=base_model
+        )
 
 
-def _check_permissions(request: dict[str, Any], *, source: str, target: str, job_arn: str) -> None:
+def _check_permissions(request: dict[str, Any], *, source: str, target: str, job_arn: str, base_model: str) -> None:
     role_arn, model = request["roleArn"], model_arn(request["modelId"])
     source_bucket = f"arn:aws:s3:::{storage.split(source)[0]}"
     needed = [
@@ -106,13 +120,13 @@ def _check_permissions(request: dict[str, Any], *, source: str, target: str, job
             f"arn:aws:s3:::{'/'.join(storage.split(target)).rstrip('/')}/{job_arn[-12:]}/manifest.json.out",
         ),
     ]
-    if ":inference-profile/" in model:  # for a plain model AWS documents no such permission
-        foundation = f"arn:aws:bedrock:{get_region()}::foundation-model/{models.base_model(model)}"
+    if _is_profile(model):  # for a plain model AWS documents no such permission
+        foundation = f"arn:aws:bedrock:{get_region()}::foundation-model/{base_model}"
         needed += [("bedrock:InvokeModel", model), ("bedrock:InvokeModel", foundation)]
     policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())
     for action, resource in needed:
         context = _context(role_arn, action, resource, job_arn)
-        if ":inference-profile/" in model:
+        if _is_profile(model):
             context.service_context["bedrock:inferenceprofilearn"] = model
         result = iam_evaluator.evaluate(context, policies)
         if result.decision != "Allow":

@@ -22,6 +22,7 @@ class Config:
     run_seconds: float | None = None  # of InProgress, whatever the number of records; None: see the next line
     records_per_second: float | None = None  # None: InProgress takes seconds_per_status
     concurrent_jobs: int = 100  # unfinished jobs per model
+    concurrent_custom_jobs: int = 3  # unfinished jobs of all custom models of a base model
     creates_per_second: float | None = None
     minimum_records: int = 100
     maximum_records_per_file: int = 100_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.bedrock import storage
+from local.bedrock import references, storage
 from local.bedrock.bodies import Refused
 from local.bedrock.config import Config
 from local.bedrock.models import Answer
@@ -19,11 +19,12 @@ class InvalidInput(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One JSONL file of a job's input that passed the checks."""
+    """One JSONL file of a job's input that passed the checks; `whole_folder`: the job was given all of its folder."""
 
     bucket: str
     key: str
     records: int
+    whole_folder: bool
 
     def lines(self) -> Iterator[bytes]:
         """Yield its lines."""
@@ -44,7 +45,7 @@ class Output:
 
 def checked_input(uri: str, limits: Config) -> list[InputFile]:
     """Return the files at a job's input URI, after the checks of Validating. Raises InvalidInput."""
-    bucket, _ = storage.split(uri)
+    bucket, given = storage.split(uri)
     try:
         sizes = storage.sizes(uri)
     except storage.StorageError as error:
@@ -54,8 +55,8 @@ def checked_input(uri: str, limits: Config) -> list[InputFile]:
         raise InvalidInput(f"No file that ends in .jsonl was found at {uri}")
     for key, size in files.items():
         _at_most(size, limits.maximum_file_bytes, f"The file {key} holds {{}} bytes")
-    _at_most(sum(files.values()), limits.maximum_job_bytes, "The input holds {} bytes")
-    checked = [InputFile(bucket, key, _count(bucket, key)) for key in files]
+    _at_most(sum(sizes.values()), limits.maximum_job_bytes, "The input holds {} bytes")
+    checked = [InputFile(bucket, key, _count(bucket, key), whole_folder=key != given) for key in files]
     for file in checked:
         _at_most(file.records, limits.maximum_records_per_file, f"The file {file.key} holds {{}} records")
     total = sum(file.records for file in checked)
@@ -96,6 +97,8 @@ def run_record(output: Output, file: InputFile, line: bytes, *, number: int, mod
     record_id = str(record.get("recordId") or f"CALL{number:07d}")  # Bedrock makes one up when it is missing
     text = f'{{"recordId": {json.dumps(record_id)}, "modelInput": {json.dumps(body, ensure_ascii=False)}, '
     try:
+        references.check_folder(body, f"s3://{file.bucket}/{file.key}", whole_folder=file.whole_folder)
+        references.check(body, model)
         said = call(body, number)
     except Refused as refusal:
         error = {"errorCode": refusal.code, "errorMessage": str(refusal)}

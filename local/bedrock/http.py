@@ -17,6 +17,7 @@ Handler = Callable[[str, str, Headers, bytes, Query], Awaitable[Response]]
 
 ADMIN_PATH = "/_local/bedrock"
 _JOB = re.compile(r"/model-invocation-job/(.+?)(/stop)?")
+_PROFILE = re.compile(r"/inference-profiles/(.+)")
 _MODEL = re.compile(r"/model/(.+)/(invoke|converse)")
 
 
@@ -63,11 +64,16 @@ def _wrapped(engines_own: Handler, route: Route, service: Service) -> Handler:
 def _batch(
     service: Service, method: str, path: str, headers: Headers, body: bytes, query: Query
 ) -> Callable[[], Any] | None:
-    """Return the action behind a request to the control plane, or None if it is not about batch inference."""
+    """Return the action behind a request to the control plane, or None if the engine has it."""
     if (method, path) == ("POST", "/model-invocation-job"):
         return lambda: service.create(_document(body), headers)
     if (method, path) == ("GET", "/model-invocation-jobs"):
         return lambda: service.list_jobs(_parameters(query))
+    if (method, path) == ("POST", "/inference-profiles"):
+        return lambda: (201, _json(), json.dumps(service.create_profile(_document(body))).encode())
+    if method == "GET" and (match := _PROFILE.fullmatch(path)):
+        profile = unquote(match[1])
+        return lambda: service.get_profile(profile)
     if match := _JOB.fullmatch(path):
         job, stop = unquote(match[1]), match[2]
         if (method, stop) == ("GET", None):
@@ -92,11 +98,14 @@ def _answer(action: Callable[[], Any]) -> Response:
     try:
         result = action()
     except ApiError as error:
-        headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.name}
-        return error.status, headers, json.dumps({"message": str(error)}).encode()
+        return error.status, _json() | {"x-amzn-ErrorType": error.name}, json.dumps({"message": str(error)}).encode()
     if isinstance(result, tuple):
         return result
-    return 200, {"Content-Type": "application/json"}, json.dumps(result).encode()
+    return 200, _json(), json.dumps(result).encode()
+
+
+def _json() -> Headers:
+    return {"Content-Type": "application/json"}  # a new one each time: the engine adds to it
 
 
 def _document(body: bytes) -> dict[str, Any]:

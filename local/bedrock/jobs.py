@@ -29,6 +29,7 @@ class Job:
     request: dict[str, Any]
     arn: str
     model_arn: str
+    model: str  # the id of its base model
     number: int
     created: datetime
     status: str = "Submitted"
@@ -47,9 +48,9 @@ class Job:
         return str(self.request["jobName"])
 
     @property
-    def model(self) -> str:
-        """Return the id of its base model."""
-        return models.base_model(self.model_arn)
+    def custom(self) -> bool:
+        """Tell whether its model is one that a user made."""
+        return models.is_custom(self.model_arn)
 
     def described(self) -> dict[str, Any]:
         """Return the members of GetModelInvocationJob."""
@@ -134,7 +135,7 @@ class Life:
         self._enter("Validating")
         self._wait(self.settings.config.seconds_per_status)
         try:
-            access.check_job(self.job.request, job_arn=self.job.arn)
+            access.check_job(self.job.request, job_arn=self.job.arn, base_model=self.job.model)
             with _computing:
                 files = documents.checked_input(self._uri("input"), self.settings.config)
         except documents.InvalidInput as error:

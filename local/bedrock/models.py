@@ -27,7 +27,18 @@ class Answer:
 
 def base_model(model_id: str) -> str:
     """Return the id of the base model behind a model id, a profile id or an ARN of either."""
+    _, custom, rest = model_id.partition(_CUSTOM)
+    if custom:  # …/amazon.titan-embed-text-v2:0:8k/abc123: the number of tokens is not part of the base model's id
+        return re.sub(r":[0-9]+k$", "", rest.split("/")[0])
     return re.sub(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.", "", model_id.rsplit("/", 1)[-1])
+
+
+def is_custom(model_id: str) -> bool:
+    """Tell whether an ARN names a model that a user made of a base model."""
+    return _CUSTOM in model_id
+
+
+_CUSTOM = ":custom-model/"
 
 
 def invoke(model: str, body: dict[str, Any], write: Author = reply) -> Answer:

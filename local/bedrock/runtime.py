@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.bedrock import models
+from local.bedrock import models, references
 from local.bedrock.bodies import Refused
 from local.bedrock.documents import digest
 from local.bedrock.replies import author
@@ -11,7 +11,7 @@ from local.bedrock.service import ApiError, Service
 
 def call(service: Service, model_id: str, operation: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """Answer one call to a model. Raises ApiError."""
-    model = models.base_model(model_id)
+    model = service.profiles.behind(model_id)
     try:
         answer = _answer(service, model, operation, body)
     except ApiError:
@@ -31,6 +31,7 @@ def _answer(service: Service, model: str, operation: str, body: dict[str, Any]) 
         raise ApiError(fault["error"], fault.get("message", "Refused by a fault rule."))
     write = author(service.settings.config.answers)
     try:
+        references.check(body, model)
         if operation == "converse":
             return models.converse(model, body, write, nulls=False)
         return models.invoke(model, body, write)

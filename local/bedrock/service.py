@@ -16,6 +16,7 @@ from ministack.services import bedrock as engines_bedrock
 from local.bedrock import access, models, validation
 from local.bedrock.config import Settings
 from local.bedrock.jobs import TERMINAL, Job, Life
+from local.bedrock.profiles import Profiles
 
 _STATUS_CODES = {
     "AccessDeniedException": 403,
@@ -51,6 +52,7 @@ class Service:
     creates: Counter[str] = field(default_factory=Counter)  # by outcome
     on_demand: Counter[str] = field(default_factory=Counter)  # successful calls, by digest
     on_demand_refused: int = 0
+    profiles: Profiles = field(default_factory=Profiles)
     _create_times: deque[float] = field(default_factory=deque)
     _random: random.Random = field(default_factory=lambda: random.Random(0))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -78,6 +80,19 @@ class Service:
         if not job.stop():
             raise ApiError("ConflictException", f"The job cannot be stopped: its status is {job.status}.")
         return {}
+
+    def create_profile(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer CreateInferenceProfile. Raises ApiError."""
+        _check("CreateInferenceProfile", request)
+        return self.profiles.create(request)
+
+    def get_profile(self, identifier: str) -> dict[str, Any]:
+        """Answer GetInferenceProfile. Raises ApiError."""
+        _check("GetInferenceProfile", {"inferenceProfileIdentifier": identifier})
+        profile = self.profiles.find(identifier)
+        if profile is None:
+            raise ApiError("ResourceNotFoundException", f"The inference profile {identifier} was not found.")
+        return profile
 
     def list_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer ListModelInvocationJobs. Raises ApiError."""
@@ -107,10 +122,11 @@ class Service:
             self.creates.clear()
             self.on_demand.clear()
             self.on_demand_refused = 0
+            self.profiles = Profiles()
             self.settings = Settings.default()
 
     def _create(self, request: dict[str, Any], headers: dict[str, str]) -> tuple[dict[str, Any], str]:
-        name, model_id = str(request.get("jobName", "")), models.base_model(str(request.get("modelId", "")))
+        name, model_id = str(request.get("jobName", "")), self.profiles.behind(str(request.get("modelId", "")))
         self._refuse(name, model_id)
         _check("CreateModelInvocationJob", request)
         if not access.may_pass_role(request["roleArn"], headers):
@@ -119,8 +135,8 @@ class Service:
             self._throttle()
             if known := self._replayed(request):
                 return {"jobArn": known.arn}, "replayed"
-            self._check_room(name, model_id)
-            job = self._new(request)
+            self._check_room(name, model_id, custom=models.is_custom(request["modelId"]))
+            job = self._new(request, model_id)
             self.jobs[job.arn] = job
         Life(job, self.settings, get_account_id()).start()
         if self.settings.faults.take("lose_create_response", job_name=name, model_id=model_id):
@@ -160,13 +176,14 @@ class Service:
                 return job
         return None
 
-    def _check_room(self, name: str, model_id: str) -> None:
+    def _check_room(self, name: str, model_id: str, *, custom: bool) -> None:
         unfinished = 0
         for job in self._own():
             if job.name == name:
                 raise ApiError("ConflictException", f"A job with the name {name} exists already.")
-            unfinished += job.model == model_id and job.status not in TERMINAL
-        quota = self.settings.config.concurrent_jobs
+            unfinished += (job.model, job.custom) == (model_id, custom) and job.status not in TERMINAL
+        config = self.settings.config
+        quota = config.concurrent_custom_jobs if custom else config.concurrent_jobs
         if unfinished >= quota:
             raise ApiError(
                 "ServiceQuotaExceededException",
@@ -174,7 +191,7 @@ class Service:
                 f"quota of {quota}. Resubmit your request later.",
             )
 
-    def _new(self, request: dict[str, Any]) -> Job:
+    def _new(self, request: dict[str, Any], model_id: str) -> Job:
         job_id = "".join(self._random.choices(string.ascii_lowercase + string.digits, k=12))
         arn = f"arn:aws:bedrock:{get_region()}:{get_account_id()}:model-invocation-job/{job_id}"
         if request.get("tags"):
@@ -182,7 +199,7 @@ class Service:
         engines_bedrock._model_invocation_jobs[arn] = {}  # so that the engine's tagging finds the job
         now = datetime.now(UTC)
         created = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as precise as it is shown
-        return Job(_filled(request), arn, access.model_arn(request["modelId"]), len(self.jobs) + 1, created)
+        return Job(_filled(request), arn, access.model_arn(request["modelId"]), model_id, len(self.jobs) + 1, created)
 
     def _job(self, identifier: str, operation: str) -> Job:
         _check(operation, {"jobIdentifier": identifier})

@@ -25,6 +25,11 @@ def sizes(uri: str) -> dict[str, int]:
     return {name: objects[name]["size"] for name in sorted(objects) if name.startswith(folder)}
 
 
+def exists(bucket: str, key: str) -> bool:
+    """Tell whether there is such an object."""
+    return key in _held(bucket)
+
+
 def lines(bucket: str, key: str) -> Iterator[bytes]:
     r"""Yield the lines of an object, split at `\n` alone and without it."""
     data = s3._get_object_data(bucket, key)
@@ -58,7 +63,12 @@ def check_bucket(uri: str) -> None:
 
 
 def _objects(bucket: str) -> dict[str, dict[str, int]]:
+    return dict(_held(bucket))  # a copy: other threads write to it
+
+
+def _held(bucket: str) -> dict[str, dict[str, int]]:
     found = s3._buckets.get(bucket)
     if found is None:
         raise StorageError(f"The bucket {bucket} does not exist")
-    return dict(found["objects"])  # a copy: other threads write to it
+    objects: dict[str, dict[str, int]] = found["objects"]
+    return objects

@@ -128,6 +128,22 @@ run "defaults" {
     error_message = "Each function's log group is the module's and forgets after 30 days."
   }
 
+  assert {
+    condition = {
+      for name, document in data.aws_iam_policy_document.function : name => [
+        for s in document.statement : s.resources if contains(s.actions, "bedrock:GetPrompt")
+      ] if anytrue([for s in document.statement : contains(s.actions, "bedrock:GetPrompt")])
+    } == { plan_run = [toset(["arn:aws:bedrock:us-east-1:123456789012:prompt/*"])] }
+    error_message = "Only the plan reads prompts, and only those of this account and Region."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for s in data.aws_iam_policy_document.function["plan_run"].statement : [for action in s.actions : action if startswith(action, "bedrock:")]
+    ])) == toset(["bedrock:GetPrompt"])
+    error_message = "Of Bedrock the plan may do nothing but read prompts."
+  }
+
   # --- workflows and events
 
   assert {

@@ -50,6 +50,19 @@ run "model_id" {
   }
 }
 
+run "no_profile_of_ones_own" {
+  command = plan
+
+  variables {
+    models = ["amazon.nova-lite-v1:0", "us.amazon.nova-2-lite-v1:0"]
+  }
+
+  assert {
+    condition     = length([for s in data.aws_iam_policy_document.function["plan_run"].statement : s if s.sid == "LookUpListedProfiles"]) == 0
+    error_message = "Profiles across Regions tell their model themselves: nothing is asked."
+  }
+}
+
 run "profiles_and_arns" {
   command = plan
 
@@ -125,6 +138,15 @@ run "application_profile" {
       for s in data.aws_iam_policy_document.service.statement : one(s.condition).values if s.sid == "InvokeModelsThroughListedProfiles"
     ]) == tolist(["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"])
     error_message = "Any model, but through the profile only."
+  }
+
+  assert {
+    condition = {
+      for name, document in data.aws_iam_policy_document.function : name => [
+        for s in document.statement : s.resources if contains(s.actions, "bedrock:GetInferenceProfile")
+      ] if anytrue([for s in document.statement : contains(s.actions, "bedrock:GetInferenceProfile")])
+    } == { plan_run = [toset(["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"])] }
+    error_message = "The plan asks for the model behind the listed profile, and for no other; no other function asks."
   }
 }
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from local.process import Engine, environment, start_engine
@@ -12,15 +13,13 @@ from local.provision import ROOT, terraform_environment
 from tests.e2e.batch import Batch
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
-MODELS = json.dumps(
-    [
-        "amazon.nova-lite-v1:0",
-        "amazon.titan-embed-text-v2:0",
-        "us.anthropic.claude-3-5-haiku-20241022-v1:0",
-        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
-        "openai.gpt-oss-20b-1:0",
-    ]
-)
+MODELS = [
+    "amazon.nova-lite-v1:0",
+    "amazon.titan-embed-text-v2:0",
+    "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+    "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "openai.gpt-oss-20b-1:0",
+]
 
 
 RESERVED = {
@@ -48,7 +47,18 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def terraform_points_here(engine: Engine) -> Iterator[None]:
+def profile(engine: Engine) -> str:
+    """The ARN of an application inference profile, which is one of the module's models: embeddings by Titan."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    model = "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0"
+    made = session.client("bedrock", endpoint_url=engine.url).create_inference_profile(
+        inferenceProfileName="e2e", modelSource={"copyFrom": model}
+    )
+    return str(made["inferenceProfileArn"])
+
+
+@pytest.fixture(scope="session")
+def terraform_points_here(engine: Engine, profile: str) -> Iterator[None]:
     """Terraform, started by the `module` fixture, finds the local AWS and its provider."""
     before = dict(os.environ)
     os.environ.update(terraform_environment() | environment(engine.url))
@@ -57,7 +67,7 @@ def terraform_points_here(engine: Engine) -> Iterator[None]:
         {
             "TF_VAR_endpoint_url": engine.url,
             "TF_VAR_name": "e2e",
-            "TF_VAR_models": MODELS,
+            "TF_VAR_models": json.dumps([*MODELS, profile]),
             "TF_VAR_prompts": f'{{sentiment = {_hcl(PROMPT)}, joke_about_topic = "Joke about {{topic}}"}}',
             "TF_VAR_functions": json.dumps({"reserved_concurrency": RESERVED}),
         }

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local.provision import ROOT
-from local.sample import write_reviews
+from local.sample import write_products, write_reviews
 from tests.e2e.batch import Batch
 
 pytestmark = pytest.mark.e2e
@@ -19,15 +19,20 @@ def executions(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     """Every example started at once: its name and its execution's ARN."""
     path = tmp_path_factory.mktemp("sample") / "reviews.csv"
     write_reviews(path, rows=ROWS)
-    uri = batch.upload("examples/reviews.csv", path.read_bytes())
+    uris = {"s3://my-bucket/reviews.csv": batch.upload("examples/reviews.csv", path.read_bytes())}
+    for number in range(5):
+        photo = batch.upload(f"examples/photos/{number}.png", bytes([number]))
+    write_products(path, rows=ROWS, photos=photo.removesuffix("4.png"))
+    uris["s3://my-bucket/products.csv"] = batch.upload("examples/products.csv", path.read_bytes())
     judgement = {"sentiment": "mixed", "stars": 3, "topics": ["noise"]}
     batch.engine.configure(
         answers=[{"prompt_contains": "Judge this review of a", "text": f"Here it is: {json.dumps(judgement)}"}]
     )
-    return {
-        path.stem: batch.start(f"example-{path.stem}", json.loads(path.read_text("utf-8")) | {"s3_uri": uri})
-        for path in EXAMPLES
-    }
+    started = {}
+    for example in EXAMPLES:
+        asked = json.loads(example.read_text("utf-8"))
+        started[example.stem] = batch.start(f"example-{example.stem}", asked | {"s3_uri": uris[asked["s3_uri"]]})
+    return started
 
 
 @pytest.mark.parametrize("name", [path.stem for path in EXAMPLES])
@@ -39,6 +44,9 @@ def test_an_example_answers_every_row(batch: Batch, executions: dict[str, str], 
     assert ended.output["outcomes"]["succeeded"] == ROWS * tables
     table = batch.table(ended.run_id)
     assert table.num_rows == ROWS * tables
+    if name == "photos":
+        copies = [key for key in batch.keys(f"runs/{ended.run_id}/input/00000/") if key.endswith(".png")]
+        assert sorted(batch.read(key) for key in copies) == [bytes([number]) for number in range(5)]
     if name == "structured":
         assert set(table["review_sentiment"].to_pylist()) == {"mixed"}
         assert set(table["review_stars"].to_pylist()) == {3}

@@ -12,13 +12,13 @@ from bedrock_batch import ids
 from bedrock_batch.adapters import clients
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.catalogue import base_model_id
-from bedrock_batch.contracts import JobEnd, Shard
+from bedrock_batch.contracts import JobEnd, Run, Shard
 from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.plan_run import plan_run
 from bedrock_batch.handlers.prepare_shard import prepare_shard
 from local.bedrock import models
 from local.bedrock.replies import Reply
-from local.sample import write_reviews
+from local.sample import write_products, write_reviews
 from tests.conftest import BUCKET
 from tests.functional.test_models_and_prompts import NoQuotas
 from tests.functional.whole import WholeRun
@@ -55,7 +55,7 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     assert prepare_shard(s3, shard).records == ROWS
     answer = models.converse if run["invocation_type"] == "Converse" else models.invoke
     lines = []
-    for record in s3.lines(BUCKET, ids.input_key("monday", 0)):
+    for record in s3.lines(BUCKET, Run.from_json(run).input_key(0)):
         output = json.loads(answer(base_model_id(run["model_id"]), record["modelInput"], said).body)
         lines.append(json.dumps(record | {"modelOutput": output}).encode())
     s3.put(BUCKET, f"{ids.raw_prefix('monday', 'job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
@@ -69,9 +69,14 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != SEVERAL], ids=lambda path: path.stem)
 def test_an_example_goes_all_the_way(aws: None, path: Path, tmp_path: Path) -> None:
     s3 = S3(clients.s3())
-    write_reviews(tmp_path / "reviews.csv", rows=ROWS)
-    s3.put(BUCKET, "in/reviews.csv", (tmp_path / "reviews.csv").read_bytes())
-    asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/reviews.csv"}
+    asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/t.csv"}
+    if "media" in asked:
+        write_products(tmp_path / "t.csv", rows=ROWS, photos=f"s3://{BUCKET}/photos/")
+        for number in range(5):
+            s3.put(BUCKET, f"photos/{number}.png", bytes([number]))
+    else:
+        write_reviews(tmp_path / "t.csv", rows=ROWS)
+    s3.put(BUCKET, "in/t.csv", (tmp_path / "t.csv").read_bytes())
     rows = run_through(s3, asked)
     prefix = asked.get("output", {}).get("prefix", "bedrock_")
     assert {row[f"{prefix}outcome"] for row in rows} == {"succeeded"}

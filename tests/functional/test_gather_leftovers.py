@@ -42,6 +42,17 @@ def test_jobs_of_others_leave_less_room(bench: Bench, others: int, free: int) ->
     assert bench.review()["max_concurrent_jobs"] == free
 
 
+def test_jobs_of_custom_models_have_their_own_room(aws: None) -> None:
+    base, custom = "amazon.titan-embed-image-v1", "custom-model/amazon.titan-embed-image-v1/abc123def456"
+    custom = f"arn:aws:bedrock:us-east-1:123456789012:{custom}"
+    quotas = make_run().quotas | {"concurrent_jobs": 10}
+    bench = Bench([100] * 12, model_id=custom, quotas=quotas)
+    bench.bedrock = Jobs(*[job(f"base-{number}", model=base) for number in range(9)])
+    assert bench.review()["max_concurrent_jobs"] == 10
+    bench.bedrock = Jobs(*[job(f"own-{number}") | {"modelId": custom} for number in range(7)])
+    assert bench.review()["max_concurrent_jobs"] == 3
+
+
 def test_jobs_of_the_run_itself_take_no_room(bench: Bench) -> None:
     own = ids.job_name(name="reviews", label="", execution_arn=bench.run.execution_arn, round_=0, number=0)
     bench.bedrock = Jobs(*[job(own)] * 99)

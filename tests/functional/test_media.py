@@ -21,6 +21,7 @@ from bedrock_batch.render import Skipped
 from local.bedrock import models
 from tests.conftest import BUCKET
 from tests.functional.test_models_and_prompts import HAIKU, plan
+from tests.unit.factories import make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES = [PNG + bytes([number]) * 100 for number in range(4)]
@@ -110,12 +111,13 @@ def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
 def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     uri = f"s3://{BUCKET}/images/0.PNG"
     batches = [pa.record_batch({"uri": [uri, uri]}), pa.record_batch({"uri": [uri, "nowhere"]})]
-    attacher = media_store.Attacher(s3, {"column": "uri", "kind": "image"}, nulls="skip", first_row=0)
+    run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
+    attacher = media_store.Attacher(s3, run, run.input_key(0), first_row=0)
     parts = list(attacher.attach(batches))
     assert [value is None for part in parts for value in part["media.data"].to_pylist()] == [False, False, False, True]
     (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
     assert (told.code, told.reason) == ("MediaNotUsable", "'nowhere' is not of the form s3://bucket/key.")
-    assert (attacher.items, attacher.bytes) == (3, 3 * len(base64.b64encode(IMAGES[0])))
+    assert (attacher.items, attacher.text_bytes) == (3, 3 * len(base64.b64encode(IMAGES[0]) + b"png"))
 
 
 def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

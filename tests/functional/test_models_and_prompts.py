@@ -17,6 +17,7 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 MODELS = [
     "amazon.nova-lite-v1:0",
     "amazon.titan-embed-text-v2:0",
+    "amazon.nova-2-multimodal-embeddings-v1:0",
     "anthropic.claude-opus-5",
     HAIKU,
     PROFILE,
@@ -112,10 +113,62 @@ def test_a_prompt_of_prompt_management(s3: S3) -> None:
     assert len(client.asked) == 3
 
 
-def test_warnings_are_kept_with_the_run(s3: S3) -> None:
-    (warning,) = plan(s3, PROFILE, prompt={"text": "Judge {review}"})["warnings"]
-    assert warning.startswith("abc123def456 is not in the catalogue")
-    assert plan(s3, PROFILE, prompt={"text": "Judge {review}"})["invocation_type"] == "Converse"
+class Profiles:
+    """Answers GetInferenceProfile with the ARN of a model, or with an error."""
+
+    def __init__(self, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+        others = clients.client
+        monkeypatch.setattr(clients, "client", lambda name: self if name == "bedrock" else others(name))
+
+    def get_inference_profile(self, inferenceProfileIdentifier: str) -> dict[str, Any]:
+        self.asked.append(inferenceProfileIdentifier)
+        if not self.answer.startswith("arn:"):
+            raise ClientError({"Error": {"Code": self.answer, "Message": "no such luck"}}, "GetInferenceProfile")
+        others = self.answer.replace("us-east-1", "us-west-2")
+        return {"type": "APPLICATION", "models": [{"modelArn": self.answer}, {"modelArn": others}]}
+
+
+def test_the_model_behind_a_profile_decides(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = Profiles("arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0", monkeypatch)
+    run = plan(s3, PROFILE, prompt={"text": "{review}"}, embedding={"dimensions": 256})
+    assert profiles.asked == [PROFILE]
+    assert (run["model_id"], run["family"], run["kind"]) == (PROFILE, "titan-text-embeddings-v2", "embedding")
+    assert (run["request"], run["warnings"]) == ({"inputText": "{review}", "dimensions": 256}, [])
+
+
+def test_what_the_model_behind_a_profile_refuses_is_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    Profiles("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", monkeypatch)
+    with pytest.raises(UnsupportedRequest, match="128000 tokens at most"):
+        plan(s3, PROFILE, prompt={"text": "{review}"}, inference={"max_tokens": 128_001})
+    # Through a profile it may be used, although by its bare id it may not.
+    run = plan(s3, PROFILE, prompt={"text": "{review}"}, inference={"max_tokens": 128_000})
+    assert (run["family"], run["warnings"]) == ("claude", [])
+
+
+def test_only_profiles_of_ones_own_are_looked_up(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = Profiles("AccessDeniedException", monkeypatch)
+    plan(s3, HAIKU, prompt={"text": "{review}"})
+    assert profiles.asked == []
+
+
+@pytest.mark.parametrize("error", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
+def test_a_profile_that_cannot_be_looked_up_is_used_with_warnings(
+    s3: S3, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Profiles(error, monkeypatch)
+    run = plan(s3, PROFILE, prompt={"text": "Judge {review}"})
+    unknown, unlisted = run["warnings"]
+    assert unknown.startswith(f"Which model is behind {PROFILE} is not known") and error in unknown
+    assert unlisted.startswith("abc123def456 is not in the catalogue")
+    assert (run["family"], run["invocation_type"]) == ("converse", "Converse")
+
+
+def test_other_errors_of_the_look_up_are_left_to_the_retries(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    Profiles("ThrottlingException", monkeypatch)
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        plan(s3, PROFILE, prompt={"text": "Judge {review}"})
 
 
 def test_a_body_of_ones_own(s3: S3) -> None:
@@ -147,7 +200,10 @@ SCHEMA = {"type": "object", "properties": {"verdict": {"type": "string"}}}
         ),
     ],
 )
-def test_the_place_of_a_larger_limit_is_noted(s3: S3, model_id: str, given: dict[str, Any], place: str) -> None:
+def test_the_place_of_a_larger_limit_is_noted(
+    s3: S3, model_id: str, given: dict[str, Any], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Profiles("AccessDeniedException", monkeypatch)
     given = {"prompt": {"text": "Judge {review}"}, **given}
     run = plan(s3, model_id, retry=RETRY, **{key: value for key, value in given.items() if value is not None})
     assert run["retry"] == RETRY | {"place": place}

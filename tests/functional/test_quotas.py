@@ -99,3 +99,13 @@ def test_service_quotas_is_asked_once_for_all_models_of_a_run() -> None:
     first = ServiceQuotas(applied=[(JOBS.format("X"), 3.0), (JOBS.format("Y"), 4.0)])
     assert applied(first, "X", CATALOGUE, listed=listed)[0]["concurrent_jobs"] == 3
     assert applied(None, "Y", CATALOGUE, listed=listed)[0]["concurrent_jobs"] == 4
+
+
+def test_jobs_of_custom_models_have_a_quota_of_their_own() -> None:
+    custom = JOBS.replace("a base model", "a custom model")
+    client = ServiceQuotas(
+        default=[(JOBS.format("X"), 100.0), (custom.format("X"), 2.0), ("Records per batch inference job for X", 9.0)]
+    )
+    assert applied(client, "X", CATALOGUE)[0]["concurrent_jobs"] == 100
+    values, origins = applied(client, "X", CATALOGUE, custom=True)
+    assert (values["concurrent_jobs"], origins["concurrent_jobs"], values["max_records"]) == (2, "default", 9)

@@ -62,10 +62,10 @@ def as_user(engine: Engine, aws: Aws, *policies: dict[str, Any]) -> Any:
     )
 
 
-def create(client: Any) -> str:
+def create(client: Any, model_id: str = f"us.{NOVA}") -> str:
     job = client.create_model_invocation_job(
         jobName="j",
-        modelId=f"us.{NOVA}",
+        modelId=model_id,
         roleArn=ROLE,
         inputDataConfig={"s3InputDataConfig": {"s3Uri": "s3://runs/in/a.jsonl"}},
         outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://runs/out/"}},
@@ -99,6 +99,36 @@ def test_the_role_of_the_job(guarded: Engine, role_may: list[dict[str, Any]], st
         time.sleep(0.02)
     assert job["status"] == status
     assert message in job.get("message", "")
+
+
+@pytest.mark.parametrize(
+    ("role_may", "status"),
+    [([*READ, *WRITE, allow("{profile}", "bedrock:InvokeModel"), *RUN[:1]], "Completed"), ([*READ, *WRITE], "Failed")],
+)
+def test_the_role_of_a_job_through_a_profile_of_ones_own(
+    guarded: Engine, role_may: list[dict[str, Any]], status: str
+) -> None:
+    guarded.reset()
+    guarded.configure(seconds_per_status=0.02, minimum_records=1)
+    aws = Aws(guarded.url)
+    model = FOUNDATION.replace("*", "us-east-1")
+    arn = aws.bedrock.create_inference_profile(inferenceProfileName="own", modelSource={"copyFrom": model})[
+        "inferenceProfileArn"
+    ]
+    aws.s3.create_bucket(Bucket="runs")
+    aws.s3.put_object(Bucket="runs", Key="in/a.jsonl", Body=b'{"recordId": "1", "modelInput": {}}\n')
+    statements = json.loads(json.dumps(role_may).replace("{profile}", arn))
+    aws.make_role("batch", service="bedrock.amazonaws.com", policy=statements)
+    client = as_user(guarded, aws, *CREATE, *PASS, *LOOK, allow(arn, "bedrock:GetInferenceProfile"))
+    assert client.get_inference_profile(inferenceProfileIdentifier=arn)["models"] == [{"modelArn": model}]
+    with pytest.raises(ClientError, match="bedrock:GetInferenceProfile"):
+        client.get_inference_profile(inferenceProfileIdentifier=f"us.{NOVA}")
+    job = create(client, arn)
+    deadline = time.monotonic() + 5
+    while (ended := client.get_model_invocation_job(jobIdentifier=job)["status"]) not in ("Completed", "Failed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert ended == status
 
 
 @pytest.mark.parametrize(("user_may", "lacks"), [(CREATE, "pass"), (PASS, "bedrock:CreateModelInvocationJob")])

@@ -30,6 +30,9 @@ def test_quotas_are_the_limits_in_force(engine: Engine, aws: Aws) -> None:
     assert minimum not in applied, "as on AWS, only among the defaults"
     assert defaults[minimum]["Value"] == 10
     assert defaults["Batch inference input file size (in GB) for Nova Lite V1"]["Value"] == 1
+    custom = JOBS.replace("a base model", "a custom model")
+    assert defaults[custom.format("Titan Text Embeddings V2")]["Value"] == 3
+    assert custom.format("Nova Lite V1") not in defaults
     assert len({quota["QuotaCode"] for quota in defaults.values()}) == len(defaults)
 
 

@@ -119,7 +119,8 @@ def test_every_batch_model_has_an_entry(model_id: str, label: str) -> None:
     assert (family.quota_label, family.listed) == (label, True)
     assert family.body is not None
     assert (family.family == "converse") == model_id.startswith("writer.")
-    assert catalogue.quota_label(f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.{model_id}") == label
+    profile = f"arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.{model_id}"
+    assert catalogue.resolve(profile).quota_label == label
 
 
 def test_every_entry_is_of_a_known_label_and_every_pattern_of_use() -> None:
@@ -206,13 +207,17 @@ def test_an_application_inference_profile_goes_through_converse_with_a_warning()
     composed = compose(arn)
     assert composed.request == {"messages": [{"role": "user", "content": [{"text": "Judge {review}"}]}]}
     assert len(composed.warnings) == 1
-    assert "abc123def456 is not in the catalogue (an application inference profile" in composed.warnings[0]
+    assert composed.warnings[0].startswith("abc123def456 is not in the catalogue: it is used through Converse")
     assert compose("amazon.nova-lite-v1:0").warnings == []
 
 
 def test_a_custom_model_is_of_the_family_it_was_made_from() -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.titan-embed-text-v2:0:8k/abc123def456"
-    assert catalogue.resolve(arn).family == "titan-text-embeddings-v2"
+    family = catalogue.resolve(arn)
+    assert (family.family, family.quota_label) == ("titan-text-embeddings-v2", "Titan Text Embeddings V2")
+    assert (family.custom, family.quotas["concurrent_jobs"]) == (True, 3)
+    base = catalogue.resolve("amazon.titan-embed-text-v2:0")
+    assert (base.custom, base.quotas["concurrent_jobs"]) == (False, 100)
 
 
 def test_an_unknown_model_works_with_its_own_request_and_response() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import bodies, catalogue, prompts, rules, run_input
+from bedrock_batch import bodies, catalogue, media, prompts, rules, run_input
 from bedrock_batch.render import Renderer
 from local.bedrock import models
 from local.sample import write_reviews
@@ -18,18 +18,21 @@ REVIEWS = pa.record_batch({"review": ["Fine."], "product": ["lamp"]})
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_plans(path: Path) -> None:
     asked = run_input.validate(json.loads(path.read_text("utf-8")))
+    rows = REVIEWS
+    for name in media.PLACES[asked["media"]["source"]] if "media" in asked else ():
+        rows = rows.append_column(name, pa.array(["s3://bucket/0.png"]))
     for model_id in run_input.model_ids(asked):
         family = catalogue.resolve(model_id, asked.get("invocation_type"))
         assert rules.check_model(family, model_id, "us-east-1") == []
         composed = bodies.compose(family, run_input.of_model(asked, model_id), prompts.resolve(asked, {}, family))
         assert composed.warnings == []
-        record = json.loads(Renderer(composed.request, REVIEWS.schema).render(REVIEWS, 0).data)
+        record = json.loads(Renderer(composed.request, rows.schema).render(rows, 0).data)
         take = models.converse if family.invocation_type == "Converse" else models.invoke
         assert json.loads(take(family.model, record["modelInput"]).body)
 
 
 def test_there_is_an_example_of_every_kind_and_its_columns_are_the_sample_tables(tmp_path: Path) -> None:
-    kinds = {"text", "few-shot", "structured", "invoke-model", "embeddings", "own-request", "several-models"}
+    kinds = {"text", "few-shot", "structured", "invoke-model", "embeddings", "own-request", "several-models", "photos"}
     assert kinds <= {path.stem for path in EXAMPLES}
     write_reviews(tmp_path / "reviews.csv", rows=1)
     header = (tmp_path / "reviews.csv").read_text("utf-8").splitlines()[0]

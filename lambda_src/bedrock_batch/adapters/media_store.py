@@ -1,17 +1,18 @@
-"""Fetch the images or documents of rows and lay them beside the rows as base64, a few MB at a time."""
+"""Lay the media of rows beside the rows, a few MB at a time: as base64, or as URIs of copies in the job's folder."""
 
 import base64
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from bedrock_batch import media
+from bedrock_batch.adapters.media_folder import COPIES, MediaFolder, name_of
 from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Run
 from bedrock_batch.errors import InputError, InvalidRunInput, MalformedInput, TooLarge
 from bedrock_batch.render import Skipped
 
@@ -20,37 +21,58 @@ _FULL_BYTES = 32 << 20
 """When so much base64 is held, its rows are rendered."""
 
 _MOST_BYTES = 20 << 20
-"""Of one item; models take a few MB, and eight of these must fit beside each other."""
+"""Of one item in a record; models take a few MB, and eight of these must fit beside each other."""
+
+_MOST_COPIED_BYTES = 5 << 30
+"""Of one item beside the records: what S3 copies at once."""
 
 _URI = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
-class Attacher:
-    """Adds `media.data` and `media.format` to the rows of a shard.
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """The cells of a row for `media.PLACES`, or why there are none; `size` is that of an object in the folder."""
 
-    `nulls` is the run's: with `skip`, an item that cannot be used costs its row, with `error` the run. `bytes` counts
-    the base64 that went by.
+    cells: tuple[str, ...] = ()
+    size: int = 0
+    problem: InputError | None = None
+
+
+class Attacher:
+    """Adds the columns of `media.PLACES` to the rows of a shard, whose records go to `input_key`.
+
+    With the run's `nulls` at `skip`, an item that cannot be used costs its row, with `error` the run. `text_bytes`
+    counts the text that went into records for media, `items` the records that have some.
     """
 
-    def __init__(self, s3: S3, asked: Mapping[str, Any], *, nulls: str, first_row: int) -> None:
-        self.bytes = 0
-        self.items = 0
-        self._s3, self._asked, self._nulls, self._first_row = s3, asked, nulls, first_row
+    def __init__(self, s3: S3, run: Run, input_key: str, *, first_row: int) -> None:
+        self.text_bytes = self.items = 0
+        self._s3, self._asked, self._nulls, self._first_row = s3, run.media or {}, run.nulls, first_row
+        self._places = media.PLACES[self._asked["source"]]
+        self._owner = run.execution_arn.split(":")[4]
+        self._folder = MediaFolder(s3, run, input_key) if run.own_folders else None
+        self._ahead = COPIES if self._folder else _FETCHES
+        self._copies: dict[str, Future[_Item]] = {}
         self._problems: dict[int, InputError] = {}
+
+    @property
+    def object_bytes(self) -> int:
+        """The size of all objects in the folder that records refer to."""
+        return sum(copy.result().size for copy in self._copies.values())
 
     def columns(self, wanted: Iterable[str]) -> list[str]:
         """Return the columns to read from the table for the columns that a template wants."""
-        return [name for name in wanted if name not in (media.DATA, media.FORMAT)] + [self._asked["column"]]
+        return [name for name in wanted if name not in self._places] + [self._asked["column"]]
 
     def attach(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the batches in batches that hold about 32 MB of media each."""
         row = 0
-        with ThreadPoolExecutor(_FETCHES) as pool:
+        with ThreadPoolExecutor(self._ahead) as pool:
             for batch in batches:
                 start, held, size = 0, [], 0
                 for index, item in enumerate(self._items(pool, batch, row)):
                     held.append(item)
-                    size += len(item[0] or "")
+                    size += sum(map(len, item.cells))
                     if size >= _FULL_BYTES:
                         yield self._part(batch, start, held)
                         start, held, size = index + 1, [], 0
@@ -67,58 +89,88 @@ class Attacher:
             for skip in skipped
         ]
 
-    def _part(self, batch: pa.RecordBatch, start: int, held: list[tuple[str | None, str | None]]) -> pa.RecordBatch:
+    def _part(self, batch: pa.RecordBatch, start: int, held: list[_Item]) -> pa.RecordBatch:
         part = batch.slice(start, len(held))
-        data = pa.array([item[0] for item in held], pa.string())
-        self.bytes += sum(len(item[0] or "") for item in held)
-        self.items += sum(item[0] is not None for item in held)
-        formats = pa.array([item[1] for item in held], pa.string())
-        return part.append_column(media.DATA, data).append_column(media.FORMAT, formats)
+        self.items += sum(bool(item.cells) for item in held)
+        self.text_bytes += sum(len(cell) for item in held for cell in item.cells)
+        for index, name in enumerate(self._places):
+            cells = pa.array([item.cells[index] if item.cells else None for item in held], pa.string())
+            part = part.append_column(name, cells)
+        return part
 
-    def _items(
-        self, pool: ThreadPoolExecutor, batch: pa.RecordBatch, row: int
-    ) -> Iterator[tuple[str | None, str | None]]:
-        """Yield base64 and format of every row, in order; None for both where there is nothing to use."""
-        waiting: deque[Future[tuple[str | None, str | None]]] = deque()
+    def _items(self, pool: ThreadPoolExecutor, batch: pa.RecordBatch, row: int) -> Iterator[_Item]:
+        """Yield what every row has, in order; `row` is the shard's row of the batch's first."""
+        waiting: deque[Future[_Item]] = deque()
         try:
-            for index, cell in enumerate(batch.column(self._asked["column"])):
-                waiting.append(pool.submit(self._item, cell.as_py(), row + index))
-                if len(waiting) >= _FETCHES:
-                    yield waiting.popleft().result()
+            for cell in batch.column(self._asked["column"]):
+                waiting.append(self._started(pool, cell.as_py()))
+                if len(waiting) >= self._ahead:
+                    yield self._ended(waiting.popleft(), row)
+                    row += 1
             while waiting:
-                yield waiting.popleft().result()
+                yield self._ended(waiting.popleft(), row)
+                row += 1
         finally:
             for future in waiting:
                 future.cancel()
 
-    def _item(self, cell: str | bytes | None, row: int) -> tuple[str | None, str | None]:
+    def _started(self, pool: ThreadPoolExecutor, cell: str | bytes | None) -> Future[_Item]:
+        if self._folder is None or not isinstance(cell, str):
+            return pool.submit(self._item, cell)
+        # Rows that name the same object share its copy.
+        if cell not in self._copies:
+            self._copies[cell] = pool.submit(self._item, cell)
+        return self._copies[cell]
+
+    def _ended(self, future: Future[_Item], row: int) -> _Item:
+        item = future.result()
+        if item.problem is None:
+            return item
+        if self._nulls == "error":
+            raise MalformedInput(
+                f"Row {self._first_row + row + 1} of the table (the first is 1): {item.problem} Set input.nulls to "
+                '"skip" to go on without such rows.'
+            ) from item.problem
+        self._problems[row] = item.problem
+        return item
+
+    def _item(self, cell: str | bytes | None) -> _Item:
         if not cell:
-            return None, None
+            return _Item()
         try:
-            data, format_ = self._read(cell)
+            return self._read(cell) if self._folder is None else self._copied(self._folder, str(cell))
         except InputError as problem:
-            if self._nulls == "error":
-                raise MalformedInput(
-                    f"Row {self._first_row + row + 1} of the table (the first is 1): {problem} Set input.nulls to "
-                    '"skip" to go on without such rows.'
-                ) from problem
-            self._problems[row] = problem
-            return None, None
-        return base64.b64encode(data).decode("ascii"), format_
+            return _Item(problem=problem)
 
-    def _read(self, cell: str | bytes) -> tuple[bytes, str]:
+    def _read(self, cell: str | bytes) -> _Item:
         if isinstance(cell, bytes):
-            return _small(cell, len(cell), "The cell"), str(self._asked["format"])
-        match = _URI.fullmatch(cell)
-        if match is None:
-            raise InvalidRunInput(f"{cell[:200]!r} is not of the form s3://bucket/key.")
+            _check_size(len(cell), _MOST_BYTES, "The cell")
+            data, format_ = cell, str(self._asked["format"])
+        else:
+            bucket, key = _place(cell)
+            format_ = media.format_of(cell, self._asked)
+            item = self._s3.head(bucket, key)
+            _check_size(item.size, _MOST_BYTES, cell)
+            data = self._s3.read(bucket, key, etag=item.etag)
+        return _Item((base64.b64encode(data).decode("ascii"), format_))
+
+    def _copied(self, folder: MediaFolder, cell: str) -> _Item:
+        bucket, key = _place(cell)
         format_ = media.format_of(cell, self._asked)
-        item = self._s3.head(*match.groups())
-        _small(b"", item.size, cell)
-        return self._s3.read(item.bucket, item.key, etag=item.etag), format_
+        item = self._s3.head(bucket, key)
+        _check_size(item.size, _MOST_COPIED_BYTES, cell)
+        uri = folder.take(bucket, key, name_of(item, format_), etag=item.etag)
+        return _Item((uri, format_, self._owner), size=item.size)
 
 
-def _small(data: bytes, size: int, what: str) -> bytes:
-    if size > _MOST_BYTES:
-        raise TooLarge(f"{what} has {size} bytes; {_MOST_BYTES} are the most that go into a record.")
-    return data
+def _place(uri: str) -> tuple[str, str]:
+    """Return the bucket and key of a URI."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidRunInput(f"{uri[:200]!r} is not of the form s3://bucket/key.")
+    return match[1], match[2]
+
+
+def _check_size(size: int, most: int, what: str) -> None:
+    if size > most:
+        raise TooLarge(f"{what} has {size} bytes; {most} are the most of one item.")

@@ -9,24 +9,22 @@ from bedrock_batch.contracts import Part, Run
 from bedrock_batch.errors import PoolIncomplete
 
 
-def read_parts(s3: S3, bucket: str, run: Run, parts: Iterable[Part]) -> Iterator[bytes]:
+def read_parts(s3: S3, run: Run, parts: Iterable[Part]) -> Iterator[bytes]:
     """Yield the lines of all parts, which are of the model's shards, in order, without their newlines.
 
     Raises:
         PoolIncomplete: a file has fewer lines than were planned with.
     """
     for part in parts:
-        key = (
-            ids.input_key(run.run_id, run.rendered(part.shard))
-            if part.step is None
-            else ids.leftovers_key(run.run_id, part.step, part.shard)
-        )
+        key = run.input_key(part.shard)
+        if part.step is not None:
+            key = ids.leftovers_key(run.run_id, part.step, part.shard)
         count = 0
-        for line in islice(s3.raw_lines(bucket, key), part.start, part.stop):
+        for line in islice(s3.raw_lines(run.bucket, key), part.start, part.stop):
             count += 1
             yield line
         if count != part.stop - part.start:
             raise PoolIncomplete(
-                f"s3://{bucket}/{key} ends before line {part.stop}, with which this job was planned. It was "
+                f"s3://{run.bucket}/{key} ends before line {part.stop}, with which this job was planned. It was "
                 "changed or deleted meanwhile."
             )

@@ -20,21 +20,29 @@ _NAMES = {
     "batch inference job size for {}": ("max_job_bytes", _GIGABYTE),
     "sum of in-progress and submitted batch inference jobs using a base model for {}": ("concurrent_jobs", 1),
 }
+_CUSTOM_NAMES = {name.replace("a base model", "a custom model"): quota for name, quota in _NAMES.items()}
 
 
 def applied(
-    client: Any, label: str | None, catalogue: Mapping[str, int], *, listed: dict[str, Any] | None = None
+    client: Any,
+    label: str | None,
+    catalogue: Mapping[str, int],
+    *,
+    custom: bool = False,
+    listed: dict[str, Any] | None = None,
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Return the quotas of the model that quota names call `label`, and where each was found.
 
     The account's applied value goes before AWS's default, and the default before the catalogue's figure. Without
-    the label or the permission all are the catalogue's; what is missing in Service Quotas is too. `listed` keeps
-    what Service Quotas said for the next model of the same run.
+    the label or the permission all are the catalogue's; what is missing in Service Quotas is too. Custom models
+    share one quota of jobs apart from that of the model they were made from. `listed` keeps what Service Quotas said
+    for the next model of the same run.
     """
     values, origins = dict(catalogue), dict.fromkeys(catalogue, "catalogue")
     if label is None:
         return values, origins
     listed = {} if listed is None else listed
+    names = _CUSTOM_NAMES if custom else _NAMES
     for origin, operation in (("default", "list_aws_default_service_quotas"), ("applied", "list_service_quotas")):
         try:
             if operation not in listed:
@@ -43,13 +51,13 @@ def applied(
             # A run is not to fail for want of a look-up: the catalogue has AWS's documented figures.
             _LOG.warning(json.dumps({"message": "quotas are not looked up", "operation": operation, "why": str(err)}))
             continue
-        for quota, value in _found(listed[operation], label).items():
+        for quota, value in _found(listed[operation], label, names).items():
             values[quota], origins[quota] = value, origin
     return values, origins
 
 
-def _found(listed: Iterable[tuple[str, float]], label: str) -> dict[str, int]:
-    wanted = {_plain(name.format(label)): quota for name, quota in _NAMES.items()}
+def _found(listed: Iterable[tuple[str, float]], label: str, names: Mapping[str, tuple[str, int]]) -> dict[str, int]:
+    wanted = {_plain(name.format(label)): quota for name, quota in names.items()}
     found: dict[str, int] = {}
     for name, value in listed:
         if (quota := wanted.get(_plain(name))) is not None:

@@ -149,6 +149,16 @@ class S3:
     def put(self, bucket: str, key: str, body: bytes) -> None:
         self._client.put_object(Bucket=bucket, Key=key, Body=body)
 
+    def copy(self, bucket: str, key: str, *, to: tuple[str, str], etag: str | None = None) -> None:
+        """Copy an object of up to 5 GB to the bucket and key `to`, within S3. Raises as `read` does."""
+        pinned = {} if etag is None else {"CopySourceIfMatch": etag}
+        source = {"Bucket": bucket, "Key": key}
+        try:
+            # Tags stay behind: to copy them takes permissions of their own.
+            self._client.copy_object(Bucket=to[0], Key=to[1], CopySource=source, TaggingDirective="REPLACE", **pinned)
+        except ClientError as err:
+            _refuse(err, bucket, key, "s3:GetObject")
+
     def lines(self, bucket: str, key: str) -> Iterator[Any]:
         """Yield the values of a JSONL object."""
         return map(json.loads, self.raw_lines(bucket, key))

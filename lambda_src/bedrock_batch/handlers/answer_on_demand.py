@@ -32,7 +32,7 @@ def answer_on_demand(s3: S3, runtime: Any, event: dict[str, Any]) -> dict[str, i
     run = Run.from_json(s3.get_json(bucket, event["run_key"]))
     lines, etag = _written(s3, bucket, raw_key)
     done = {json.loads(line)["recordId"] for line in lines}
-    for text in read_parts(s3, bucket, run, map(Part.from_json, event["parts"])):
+    for text in read_parts(s3, run, map(Part.from_json, event["parts"])):
         record = json.loads(text)
         if record["recordId"] not in done:
             line = on_demand.answer(runtime, record, model_id=run.model_id, invocation_type=run.invocation_type)

@@ -132,9 +132,8 @@ def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], again: l
 
 def _records(s3: S3, run: Run, shard: int, rows: list[int]) -> Iterator[bytes]:
     """Yield the lines of these rows in the shard's input file."""
-    rendered = run.rendered(shard)
-    wanted = {ids.record_id(rendered, row).encode() for row in rows}
-    for line in s3.raw_lines(run.bucket, ids.input_key(run.run_id, rendered)):
+    wanted = {ids.record_id(run.rendered(shard), row).encode() for row in rows}
+    for line in s3.raw_lines(run.bucket, run.input_key(shard)):
         if line[RECORD_ID] in wanted:
             yield line
 

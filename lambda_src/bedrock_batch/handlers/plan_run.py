@@ -4,19 +4,18 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
-from bedrock_batch import bodies, catalogue, ids, media, plan, prompts, retries, rules, run_input
-from bedrock_batch.adapters import clients, output, prompt_store, sampling, sources
-from bedrock_batch.adapters.quotas import applied as applied_quotas
+from bedrock_batch import bodies, ids, media, plan, run_input
+from bedrock_batch.adapters import clients, output, sampling, sources
+from bedrock_batch.adapters.models import Model, rendered_as, resolve
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
-from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TooLarge, UnknownModel, naming
-from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TooLarge, naming
 from bedrock_batch.ready_made import renderer as renderer_of
 
 _RESERVED_SECONDS = 60
@@ -57,7 +56,7 @@ def plan_run(
     asked = run_input.validate(input)
     digest = run_input.digest(asked)
     _check_name(s3, bucket, run_id, digest)
-    models = _resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
+    models = resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
     quotas = plan.strictest([model.quotas for model in models])
     table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
     for model in models:
@@ -73,37 +72,14 @@ def plan_run(
         Run(
             run_id=run_id,
             execution_arn=execution_arn,
-            input=model.asked,
             input_digest=digest,
             bucket=bucket,
-            name=settings["name"],
-            model_id=model.asked["model_id"],
-            family=model.family.family,
-            kind=model.composed.kind,
-            invocation_type=model.family.invocation_type,
-            service_role_arn=settings["service_role_arn"],
-            kms_key_arn=settings.get("kms_key_arn"),
-            request=model.composed.request,
-            response=model.composed.response,
-            dimensions=model.composed.dimensions,
-            nulls=asked["input"]["nulls"],
-            prompt=model.prompt,
-            table=table.table.to_json(),
-            sources=[source.to_json() for source in table.sources],
             shards=len(shards),
-            quotas=model.quotas,
-            limits=asked["limits"],
-            output=asked["output"],
-            dry_run=asked["dry_run"],
-            canary=asked["limits"]["canary_records"] > 0,
-            quota_origins=model.origins,
-            warnings=model.warnings,
-            media=asked.get("media"),
-            retry=model.retry,
-            models=[model.label for model in models] if len(models) > 1 else [],
             number=number,
-            rendered_as=_rendered_as(models, number),
-            folder=ids.model_folder(model.label),
+            models=[model.label for model in models] if len(models) > 1 else [],
+            rendered_as=rendered_as(models, number),
+            **_of_model(model, settings),
+            **_of_table(table, asked),
         )
         for number, model in enumerate(models)
     ]
@@ -129,54 +105,41 @@ def plan_run(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """One of the run's models: what it is asked, and what it takes. `label` is empty where it is the only one."""
-
-    label: str
-    asked: dict[str, Any]
-    family: catalogue.Family
-    prompt: dict[str, Any] | None
-    composed: bodies.Composed
-    quotas: dict[str, int]
-    origins: dict[str, str]
-    warnings: list[str]
-    retry: dict[str, Any] | None
-
-
-def _resolve(
-    s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Mapping[str, Any], *, region: str
-) -> list[_Model]:
-    """Return the run's models; what one of them refuses is told with its name."""
-    fetched = None
-    if asked["input"].get("format") != "bedrock_jsonl":
-        fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
-    model_ids = run_input.model_ids(asked)
-    listed: dict[str, Any] = {}
-    models = []
-    for model_id in model_ids:
-        label = model_id if len(model_ids) > 1 else ""
-        own = run_input.of_model(asked, model_id)
-        with naming(label):
-            family = _family(own, settings["models"])
-            warnings = rules.check_model(family, model_id, region=region)
-            prompt, composed = _compose(own, settings["prompts"], family, fetched)
-            retry = retries.settle(family, own, composed)
-        quotas, origins = applied_quotas(service_quotas, catalogue.quota_label(model_id), family.quotas, listed=listed)
-        warnings += composed.warnings
-        models.append(_Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
-    return models
+def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `run.json` says of a model and of the module."""
+    return {
+        "name": settings["name"],
+        "service_role_arn": settings["service_role_arn"],
+        "kms_key_arn": settings.get("kms_key_arn"),
+        "input": model.asked,
+        "model_id": model.asked["model_id"],
+        "folder": ids.model_folder(model.label),
+        "family": model.family.family,
+        "invocation_type": model.family.invocation_type,
+        "kind": model.composed.kind,
+        "request": model.composed.request,
+        "response": model.composed.response,
+        "dimensions": model.composed.dimensions,
+        "prompt": model.prompt,
+        "retry": model.retry,
+        "quotas": model.quotas,
+        "quota_origins": model.origins,
+        "warnings": model.warnings,
+    }
 
 
-def _rendered_as(models: Sequence[_Model], number: int) -> int:
-    """Return the number of the first model that is sent the same records: the same body, as long as it may be."""
-    own = models[number]
-    return next(
-        earlier
-        for earlier, model in enumerate(models)
-        if model.composed.request == own.composed.request
-        and model.quotas["max_file_bytes"] == own.quotas["max_file_bytes"]
-    )
+def _of_table(table: sources.Description, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `run.json` says of the table, and of what is the same for all models."""
+    return {
+        "table": table.table.to_json(),
+        "sources": [source.to_json() for source in table.sources],
+        "nulls": asked["input"]["nulls"],
+        "media": asked.get("media"),
+        "limits": asked["limits"],
+        "canary": asked["limits"]["canary_records"] > 0,
+        "output": asked["output"],
+        "dry_run": asked["dry_run"],
+    }
 
 
 def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
@@ -187,34 +150,6 @@ def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
         raise RunNameTaken(
             f"A run named {run_id!r} exists and had another input. Start this one under another execution name."
         )
-
-
-def _family(asked: Mapping[str, Any], models: list[str]) -> catalogue.Family:
-    model_id = asked["model_id"]
-    if model_id not in models:
-        raise UnknownModel(
-            f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
-            "Use one of these, or add it to the module's `models`, from which its permissions are built."
-        )
-    return catalogue.resolve(model_id, asked.get("invocation_type"))
-
-
-def _compose(
-    asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family, fetched: Any
-) -> tuple[dict[str, Any] | None, bodies.Composed]:
-    """Return the prompt, if the run has one, and the body of a record; a bound on the answers goes into `asked`."""
-    prompt = None
-    if asked["input"].get("format") != "bedrock_jsonl":
-        prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
-    composed = bodies.compose(family, asked, prompt)
-    # Paths that the join could not follow are refused before there is anything to join.
-    if composed.dimensions is None:
-        text_parser(composed.response)
-    else:
-        embedding_parser(composed.response, composed.dimensions)
-    if composed.max_tokens:
-        asked["inference"]["max_tokens"] = composed.max_tokens
-    return prompt, composed
 
 
 def _describe(
@@ -248,16 +183,16 @@ def _cut(
     quotas: Mapping[str, int],
     table: sources.Description,
     hub: Any,
-    models: Sequence[_Model],
+    models: Sequence[Model],
     *,
     bucket: str,
     run_key: str,
 ) -> list[Shard]:
     """Cut the table into shards, with the size of a record as a sample of rows has it: the largest of all models'."""
-    schema, media_bytes = _with_media(asked, table.schema)
+    schema, media_bytes = _with_media(asked, table.schema, folder=f"s3://{bucket}/{run_key}")
     renderers = []
     for number, model in enumerate(models):
-        if _rendered_as(models, number) == number:
+        if rendered_as(models, number) == number:
             with naming(model.label):
                 renderers.append(
                     renderer_of(table.table, model.composed.request, schema, nulls=asked["input"]["nulls"])
@@ -278,11 +213,10 @@ def _cut(
     )
 
 
-def _with_media(asked: Mapping[str, Any], schema: pa.Schema) -> tuple[pa.Schema, int]:
+def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> tuple[pa.Schema, int]:
     """Return the schema that the request's places are of, and how many bytes of media a record has on average."""
     if "media" not in asked:
         return schema, 0
     media.check(asked["media"], schema, nulls=asked["input"]["nulls"])
-    # Bytes within the table are counted as the table's already.
-    size = 0 if media.holds_bytes(asked["media"], schema) else asked["media"]["average_bytes"]
-    return media.extended(schema), int(size * media.BASE64)
+    size = media.record_bytes(asked["media"], schema, folder=folder)
+    return media.extended(schema, asked["media"]), size

@@ -2,9 +2,11 @@
 
 import json
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 from bedrock_batch.adapters import clients
+from bedrock_batch.adapters.media_folder import Mover
 from bedrock_batch.adapters.parts import read_parts
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Part, Run
@@ -22,6 +24,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
 def pool_leftovers(s3: S3, event: dict[str, Any]) -> dict[str, int]:
     """Write the lines of the parts one after the other. Record ids stay: the join goes by them.
 
+    Objects that the records refer to are copied into the folder of the job.
+
     Raises:
         PoolIncomplete: a leftovers file is not the planned one.
         TooLarge: the file passes the model's quota.
@@ -30,9 +34,10 @@ def pool_leftovers(s3: S3, event: dict[str, Any]) -> dict[str, int]:
     run = Run.from_json(s3.get_json(bucket, event["run_key"]))
     most = run.quotas["max_file_bytes"]
     records = 0
-    with s3.writer(bucket, event["input_key"]) as out:
-        for line in read_parts(s3, bucket, run, map(Part.from_json, event["parts"])):
-            out.write(line + b"\n")
+    mover = Mover(s3, run, event["input_key"]) if run.own_folders else None
+    with s3.writer(bucket, event["input_key"]) as out, mover or nullcontext():
+        for line in read_parts(s3, run, map(Part.from_json, event["parts"])):
+            out.write((mover.moved(line) if mover else line) + b"\n")
             records += 1
             if out.size > most:
                 raise TooLarge(f"{event['input_key']} would have more than the {most / 1e6:.0f} MB of a file.")

@@ -28,16 +28,18 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     """Write the shard's `input/` file and, where rows were refused, its `skipped/` file; both only if not empty.
 
     The estimate of input tokens is the rendered text (prompt and cells, as escaped, without JSON structure) at
-    four bytes a token; media count as the run input says. Raises TooLarge when the file passes the model's quota,
-    and what reading raises. Doing it twice writes the same bytes.
+    four bytes a token; media count as the run input says. Objects that records refer to are copied beside the
+    file. Raises TooLarge when the file or all of it passes the model's quota, and what reading raises. Doing it twice
+    writes the same bytes.
     """
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     table = Table.from_json(run.table)
     schema = sources.table_schema(table)
+    input_key = run.input_key(shard.shard)
     attacher = None
     if run.media:
-        schema = media.extended(schema)
-        attacher = Attacher(s3, run.media, nulls=run.nulls, first_row=shard.first_row)
+        schema = media.extended(schema, run.media)
+        attacher = Attacher(s3, run, input_key, first_row=shard.first_row)
     most = run.quotas["max_file_bytes"]
     renderer = renderer_of(
         table,
@@ -50,7 +52,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     )
     skipped: list[Skipped] = []
     rows = records = text_bytes = 0
-    with s3.writer(shard.bucket, ids.input_key(run.run_id, shard.shard), empty=False) as out:
+    with s3.writer(shard.bucket, input_key, empty=False) as out:
         columns = attacher.columns(renderer.columns) if attacher else renderer.columns
         batches = sources.read_shard(s3, run, shard, columns=columns)
         for batch in attacher.attach(batches) if attacher else batches:
@@ -65,10 +67,15 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
                     f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1}) renders to more than "
                     f"the {most / 1e6:.0f} MB that a file may have. Lower max_records_per_job."
                 )
+        if attacher and out.size + attacher.object_bytes > run.quotas["max_job_bytes"]:
+            raise TooLarge(
+                f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1}) refers to more than the "
+                f"{run.quotas['max_job_bytes'] / 1e9:.0f} GB that a job may have. Raise media.average_bytes."
+            )
     tokens = -(-text_bytes // _BYTES_PER_TOKEN)
     if attacher and run.media:
         skipped = attacher.explained(skipped)
-        tokens = max(0, text_bytes - attacher.bytes) // _BYTES_PER_TOKEN + attacher.items * run.media["tokens"]
+        tokens = max(0, text_bytes - attacher.text_bytes) // _BYTES_PER_TOKEN + attacher.items * run.media["tokens"]
     skipped_key = None
     if skipped:
         skipped_key = ids.skipped_key(run.run_id, shard.shard)

@@ -1,0 +1,96 @@
+"""The models of a run: what each is asked, and what it takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_batch import bodies, catalogue, media, prompts, retries, rules, run_input
+from bedrock_batch.adapters import clients, profiles, prompt_store
+from bedrock_batch.adapters.quotas import applied as applied_quotas
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.errors import UnknownModel, naming
+from bedrock_batch.parse import embedding_parser, text_parser
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One of the run's models: what it is asked, and what it takes. `label` is empty where it is the only one."""
+
+    label: str
+    asked: dict[str, Any]
+    family: catalogue.Family
+    prompt: dict[str, Any] | None
+    composed: bodies.Composed
+    quotas: dict[str, int]
+    origins: dict[str, str]
+    warnings: list[str]
+    retry: dict[str, Any] | None
+
+
+def resolve(
+    s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Mapping[str, Any], *, region: str
+) -> list[Model]:
+    """Return the run's models; what one of them refuses is told with its name."""
+    fetched = None
+    if asked["input"].get("format") != "bedrock_jsonl":
+        fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
+    model_ids = run_input.model_ids(asked)
+    listed: dict[str, Any] = {}
+    models = []
+    for model_id in model_ids:
+        label = model_id if len(model_ids) > 1 else ""
+        own = run_input.of_model(asked, model_id)
+        with naming(label):
+            family, warnings = _family(own, settings["models"])
+            warnings += rules.check_model(family, model_id, region=region)
+            prompt, composed = _compose(own, settings["prompts"], family, fetched)
+            retry = retries.settle(family, own, composed)
+        quotas, origins = applied_quotas(
+            service_quotas, family.quota_label, family.quotas, custom=family.custom, listed=listed
+        )
+        if "media" in asked:
+            quotas = media.lowered(quotas, asked["media"])
+        warnings += composed.warnings
+        models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
+    return models
+
+
+def rendered_as(models: Sequence[Model], number: int) -> int:
+    """Return the number of the first model that is sent the same records: the same body, as long as it may be."""
+    own = models[number]
+    return next(
+        earlier
+        for earlier, model in enumerate(models)
+        if model.composed.request == own.composed.request
+        and model.quotas["max_file_bytes"] == own.quotas["max_file_bytes"]
+    )
+
+
+def _family(asked: Mapping[str, Any], models: list[str]) -> tuple[catalogue.Family, list[str]]:
+    """Return the family of the model, or of the model behind the profile, and warnings."""
+    model_id = asked["model_id"]
+    if model_id not in models:
+        raise UnknownModel(
+            f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
+            "Use one of these, or add it to the module's `models`, from which its permissions are built."
+        )
+    behind, warnings = profiles.model_behind(lambda: clients.client("bedrock"), model_id)
+    return catalogue.resolve(behind, asked.get("invocation_type")), warnings
+
+
+def _compose(
+    asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family, fetched: Any
+) -> tuple[dict[str, Any] | None, bodies.Composed]:
+    """Return the prompt, if the run has one, and the body of a record; a bound on the answers goes into `asked`."""
+    prompt = None
+    if asked["input"].get("format") != "bedrock_jsonl":
+        prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
+    composed = bodies.compose(family, asked, prompt)
+    # Paths that the join could not follow are refused before there is anything to join.
+    if composed.dimensions is None:
+        text_parser(composed.response)
+    else:
+        embedding_parser(composed.response, composed.dimensions)
+    if composed.max_tokens:
+        asked["inference"]["max_tokens"] = composed.max_tokens
+    return prompt, composed
