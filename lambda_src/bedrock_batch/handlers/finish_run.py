@@ -32,7 +32,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     results = progress.collect(state)["results"]
     joined = progress.latest_joins(s3, results)
     totals = report.reconcile(joined.values(), shards=state["shards"], rows=state["rows"] * len(runs))
-    by_model = {run.model_id: _of_model(run, joined, rows=state["rows"]) for run in runs}
+    reports = [_of_model(run, joined, rows=state["rows"]) for run in runs]
     rounds = [read_results(s3, map_) for map_ in results["jobs"]]
     ended = [result for round_ in rounds for result in round_]
     if several:
@@ -55,39 +55,35 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         **totals.to_json(),
     }
     if several:
-        # The parts are those of the models' own tables.
-        del document["parts"]
-        document["models"] = [
-            {
-                "model_id": run.model_id,
-                "warnings": run.warnings,
-                "output": _output_uri(run),
-                "jobs": state["model_job_statuses"][run.model_id] if salvaged else _statuses(ended, run.model_id),
-                **by_model[run.model_id].to_json(),
-            }
-            for run in runs
-        ]
+        del document["parts"]  # they are those of the models' own tables
+        jobs = [state["model_job_statuses"][run.model_id] if salvaged else _statuses(ended, run) for run in runs]
+        document["models"] = [_section(*one) for one in zip(runs, reports, jobs, strict=True)]
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
         s3.put_json(bucket, report_key, document, replaces=state["replaces"] if salvaged else None)
     if not salvaged:
         report.gate_each(
-            {run.label: by_model[run.model_id] for run in runs},
+            {run.label: one for run, one in zip(runs, reports, strict=True)},
             tolerated_failure_percentage=run.limits["tolerated_failure_percentage"],
         )
-    result = {
+    return {
         "run_id": run.run_id,
         "output_uri": document["output"],
         "report_uri": f"s3://{bucket}/{report_key}",
         "rows": state["rows"],
         "outcomes": totals.outcomes,
         "jobs": state["jobs"],
+        **({"models": [_told(one) for one in document["models"]]} if several else {}),
     }
-    if several:
-        result["models"] = [
-            {"model_id": run.model_id, "output_uri": _output_uri(run), "outcomes": by_model[run.model_id].outcomes}
-            for run in runs
-        ]
-    return result
+
+
+def _section(run: Run, counts: report.Report, jobs: dict[str, int]) -> dict[str, Any]:
+    """Return what the report says of one of several models."""
+    output = f"s3://{run.bucket}/{ids.output_prefix(run.run_id, run.folder)}"
+    return {"model_id": run.model_id, "warnings": run.warnings, "output": output, "jobs": jobs, **counts.to_json()}
+
+
+def _told(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {"model_id": section["model_id"], "output_uri": section["output"], "outcomes": section["outcomes"]}
 
 
 def _of_model(run: Run, joined: Mapping[int, Joined], *, rows: int) -> report.Report:
@@ -95,13 +91,10 @@ def _of_model(run: Run, joined: Mapping[int, Joined], *, rows: int) -> report.Re
     return report.reconcile(parts, shards=run.shards, rows=rows, first=run.numbers.start)
 
 
-def _output_uri(run: Run) -> str:
-    return f"s3://{run.bucket}/{ids.output_prefix(run.run_id, run.folder)}"
-
-
-def _statuses(ended: Iterable[Mapping[str, Any]], model_id: str | None = None) -> dict[str, int]:
+def _statuses(ended: Iterable[Mapping[str, Any]], run: Run | None = None) -> dict[str, int]:
     """Return the number of jobs by status, of all models or of one."""
-    return dict(sorted(Counter(end["status"] for end in ended if model_id in (None, end.get("model_id"))).items()))
+    wanted = (end["status"] for end in ended if run is None or end["model_id"] == run.model_id)
+    return dict(sorted(Counter(wanted).items()))
 
 
 def _failed_job(result: dict[str, Any]) -> dict[str, str]:
