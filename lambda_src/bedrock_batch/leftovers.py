@@ -101,7 +101,7 @@ def first_of(wants: Collection[Next], *, stale: bool) -> Next:
 
     No model overtakes another: rounds first, then every tail at once. As leftovers only become fewer, a model that
     wants a round has had records in all before it, and one that waits still wants the same: so what is counted for
-    the run, rounds and passes, is right for each model.
+    the run, rounds and passes, is right for each model. Records to ask once more may come up late, but go by no count.
     """
     if stale:
         return "join"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import ids
+from bedrock_batch import bodies, catalogue, ids
 from bedrock_batch.adapters import clients, salvage
+from bedrock_batch.adapters.models import Model, rendered_as
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import (
     BudgetExceeded,
@@ -394,3 +395,25 @@ def test_a_retry_is_of_the_model_whose_answer_was_cut(s3: S3) -> None:
     assert Counter(model_id for model_id, _ in played.sent) == {LITE: 12, MICRO: 24}
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 12}
+
+
+@pytest.mark.parametrize(("source", "shared"), [("inline", [0, 0]), ("s3_location", [0, 1])])
+def test_what_a_job_may_have_counts_where_records_refer_to_objects(source: str, shared: list[int]) -> None:
+    """A shard that fits the job of one model need not fit the other's, and is prepared for each."""
+    prompt = {"text": "Judge {review}", "system": None, "messages": []}
+    composed = bodies.compose(catalogue.resolve(LITE), {}, prompt)
+    pair = [
+        Model(
+            label=name,
+            asked={"media": {"source": source}},
+            family=catalogue.resolve(LITE),
+            prompt=None,
+            composed=composed,
+            quotas={"max_file_bytes": 10**9, "max_job_bytes": size},
+            origins={},
+            warnings=[],
+            retry=None,
+        )
+        for name, size in (("large", 10**11), ("small", 5 * 10**9))
+    ]
+    assert [rendered_as(pair, number) for number in range(2)] == shared

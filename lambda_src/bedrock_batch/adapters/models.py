@@ -58,12 +58,18 @@ def resolve(
 def rendered_as(models: Sequence[Model], number: int) -> int:
     """Return the number of the first model that is sent the same records: the same body, as long as it may be."""
     own = models[number]
+    # Objects that records refer to count against the job, not against the file.
+    sizes = ["max_file_bytes", "max_job_bytes"] if _refers(own.asked) else ["max_file_bytes"]
     return next(
         earlier
         for earlier, model in enumerate(models)
         if model.composed.request == own.composed.request
-        and model.quotas["max_file_bytes"] == own.quotas["max_file_bytes"]
+        and all(model.quotas[size] == own.quotas[size] for size in sizes)
     )
+
+
+def _refers(asked: Mapping[str, Any]) -> bool:
+    return bool(asked.get("media", {}).get("source") == "s3_location")
 
 
 def _family(asked: Mapping[str, Any], models: list[str]) -> tuple[catalogue.Family, list[str]]:
