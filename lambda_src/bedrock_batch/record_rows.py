@@ -6,11 +6,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+Rows = npt.NDArray[np.int64]
+
 LENGTH, SHARD_DIGITS = 11, 5
 _POWERS = 10 ** np.arange(LENGTH - SHARD_DIGITS, dtype=np.int64)[::-1]
 
 
-def rows_of(record_ids: Sequence[str | None], prefix: str) -> npt.NDArray[np.int64] | None:
+def rows_of(record_ids: Sequence[str | None], prefix: str) -> Rows | None:
     """Return the rows of record ids of the shard `prefix`, or None unless all are such and no two are the same."""
     if len(set(record_ids)) != len(record_ids):
         return None
