@@ -26,7 +26,7 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": "268435456",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""How the functions' memory is managed (terraform/functions.tf); every candidate's is, so that none is at an advantage."""
+"""How the functions' memory is managed (terraform/functions.tf). Every candidate's is: none has an advantage by it."""
 
 Measured = dict[str, dict[str, float]]
 
