@@ -69,10 +69,11 @@ class Texts:
         # Arrow would look at each text's type and encoding. They are bytes of UTF-8, so its buffers are made here.
         found = self._texts[start - self.start : stop - self.start]
         texts = [text or b"" for text in found]
+        valid = None if all(found) else np.packbits([text is not None for text in found], bitorder="little")
         ends = np.zeros(len(texts) + 1, np.int32)
         np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=ends[1:])
-        present = np.packbits([text is not None for text in found], bitorder="little")
-        return pa.Array.from_buffers(pa.string(), len(texts), list(map(pa.py_buffer, (present, ends, b"".join(texts)))))
+        buffers = [buffer if buffer is None else pa.py_buffer(buffer) for buffer in (valid, ends, b"".join(texts))]
+        return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
 class Vectors:

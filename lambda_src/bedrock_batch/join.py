@@ -115,7 +115,9 @@ class Joiner:
         outcomes = np.frombuffer(self._outcomes, np.uint8)
         if not _OPEN[outcomes[rows]].all() or (isinstance(answers.values, list) and not all(answers.values)):
             return False
-        reasons = [self._reason(reason) for reason in answers.stop_reasons]
+        for reason in set(answers.stop_reasons):
+            self._reason(reason)
+        reasons = [self._stop_reasons[reason] for reason in answers.stop_reasons]
         outcomes[rows] = np.array(self._ends, np.uint8)[reasons]
         if self._failures:
             for row in rows.tolist():
@@ -210,10 +212,12 @@ class Joiner:
         """Return our columns for rows [start, stop) of the shard, and judge their answers by the schema if any."""
         properties = self._properties(start, stop)
         outcomes = np.frombuffer(self._outcomes, np.uint8)[start:stop]
-        codes: list[str | None] = [None] * (stop - start)
-        errors: list[str | None] = [None] * (stop - start)
-        for place in np.flatnonzero(outcomes >= _INVALID).tolist():
-            codes[place], errors[place] = self._failures.get(start + place, self._missing)
+        failures = [pa.nulls(stop - start, pa.string())] * 2
+        if (failed := np.flatnonzero(outcomes >= _INVALID)).size:
+            told: list[tuple[str | None, str | None]] = [(None, None)] * (stop - start)
+            for place in failed.tolist():
+                told[place] = self._failures.get(start + place, self._missing)
+            failures = [pa.array(column, pa.string()) for column in zip(*told, strict=True)]
         columns = [pa.array(OUTCOMES).take(pa.array(outcomes)), self._values.column(start, stop)]
         if self._stopped is not None:
             stopped = np.frombuffer(self._stopped, np.int32)[start:stop]
@@ -221,7 +225,7 @@ class Joiner:
         columns.append(_counts(self._input_tokens, start, stop))
         if self._output_tokens is not None:
             columns.append(_counts(self._output_tokens, start, stop))
-        return [*columns, pa.array(codes, pa.string()), pa.array(errors, pa.string()), *properties]
+        return [*columns, *failures, *properties]
 
     def _properties(self, start: int, stop: int) -> list[pa.Array]:
         """Return the columns of the answers' properties.
@@ -253,7 +257,7 @@ class Joiner:
 
     def joined(self, *, output_key: str, size: int) -> Joined:
         """Return the shard's counts; `size` is the part's in bytes."""
-        counts = Counter(self._outcomes)
+        counts = np.bincount(np.frombuffer(self._outcomes, np.uint8), minlength=len(OUTCOMES)).tolist()
         codes = Counter(code for code, _ in self._failures.values())
         if counts[_MISSING]:
             codes[self._missing[0]] += counts[_MISSING]
