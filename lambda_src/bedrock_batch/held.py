@@ -77,7 +77,7 @@ class Texts:
 
 
 class Vectors:
-    """Vectors of rows [start, stop), in one array."""
+    """Vectors of rows [start, stop), in one array that takes up memory only where it is filled."""
 
     def __init__(self, rows: int, dimensions: int) -> None:
         self._most, self._dimensions = max(1, HELD_BYTES // max(1, 4 * dimensions)), dimensions
@@ -88,9 +88,8 @@ class Vectors:
         """Hold the rows from `start` on instead; `rows` is where the shard ends."""
         self.start, self.stop = start, min(start + self._most, rows)
         # The old array first: there is no room for both.
-        self._vectors: Vector = np.empty((0, self._dimensions), np.float32)
-        # Not of zeros: NumPy takes large pages for what it need not clear, and they come far cheaper.
-        self._vectors = np.empty((self.stop - start, self._dimensions), np.float32)
+        self._vectors: Vector = np.zeros((0, self._dimensions), np.float32)
+        self._vectors = np.zeros((self.stop - start, self._dimensions), np.float32)
         self._present: npt.NDArray[np.bool_] = np.zeros(self.stop - start, np.bool_)
 
     def put(self, row: int, value: Any) -> None:
@@ -111,7 +110,6 @@ class Vectors:
 
     def column(self, start: int, stop: int) -> pa.Array:
         places = slice(start - self.start, stop - self.start)
-        self._vectors[places][~self._present[places]] = 0
         floats = self._vectors[places].reshape(-1)
         if self._moves:
             # A view would keep the whole window, while its rows wait to be written and the next one fills.
