@@ -28,7 +28,7 @@ class Failure(msgspec.Struct, gc=False):
 
 
 class Answers(msgspec.Struct, gc=False):
-    """The answers of a block of lines that all hold one, column by column: the usual case, and many times faster.
+    """The answers of a block of lines that all hold one, column by column: the usual case.
 
     `values` are texts in UTF-8 (None where there was none) or a matrix of vectors. Iterating gives each as an `Answer`.
     """
