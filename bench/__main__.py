@@ -20,6 +20,14 @@ from bench.tasks import TASKS, available, same
 
 FULL_ROWS = 2_200_000
 
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""How the functions' memory is managed (terraform/functions.tf). Every candidate's is: none has an advantage by it."""
+
 Measured = dict[str, dict[str, float]]
 
 
@@ -63,7 +71,7 @@ def check(folder: Path) -> None:
 
 def _measure(task: str, candidate: str, work: data.Workload) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.measure", task, candidate, str(work.folder), str(work.rows)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | ALLOCATOR)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
 

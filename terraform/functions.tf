@@ -19,8 +19,20 @@ locals {
     name => "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${function_name}"
   }
 
+  # Functions that touch rows keep the memory they have freed. By default what is larger than 128 KB goes back to the
+  # kernel at once, which clears it, page by page, before it gives it out anew: a tenth to a fifth of a join's time.
+  allocator_environment = {
+    MALLOC_ARENA_MAX          = "1"
+    MALLOC_MMAP_THRESHOLD_    = "33554432"
+    MALLOC_TRIM_THRESHOLD_    = "268435456"
+    ARROW_DEFAULT_MEMORY_POOL = "system"
+  }
+
   function_environments = {
-    plan_run = { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" }
+    for name, function in local.functions : name => merge(
+      function.libraries ? local.allocator_environment : {},
+      name == "plan_run" ? { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" } : {},
+    )
   }
 
   code_path  = coalesce(var.package.code_path, "${path.module}/../build/code.zip")
@@ -79,7 +91,7 @@ resource "aws_lambda_function" "this" {
   reserved_concurrent_executions = lookup(var.functions.reserved_concurrency, each.key, -1)
 
   dynamic "environment" {
-    for_each = contains(keys(local.function_environments), each.key) ? [local.function_environments[each.key]] : []
+    for_each = [for variables in [local.function_environments[each.key]] : variables if length(variables) > 0]
 
     content {
       variables = environment.value

@@ -4,14 +4,14 @@ A vector is 10 KB of text, and models send it in several forms. Looking for brac
 parsing numbers, and what is left of the lines is short.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import simdjson
 
-Vector = npt.NDArray[np.float32]
+from bedrock_batch.answers import Vector
 
 _FIRST = -(10**15)
 """Stands for an array: no record id holds a minus, and no model sends such a number in place of a vector."""
@@ -61,7 +61,17 @@ class ArrayParser:
     def __init__(self) -> None:
         self._parser = simdjson.Parser()
 
-    def parse(self, text: bytes) -> Vector:
-        """Return the numbers. Raises ValueError, TypeError or RuntimeError for anything but numbers."""
-        array: Any = self._parser.parse(text)
-        return np.frombuffer(array.as_buffer(of_type="d"), np.float64).astype(np.float32)
+    def parse(self, texts: Sequence[bytes], dimensions: int) -> Vector:
+        """Return a matrix of as many vectors as texts.
+
+        Raises ValueError, TypeError or RuntimeError for anything but so many numbers each.
+        """
+        vectors = np.empty((len(texts), dimensions), np.float32)
+        for row, text in enumerate(texts):
+            array: Any = self._parser.parse(text)
+            numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
+            del array  # or the parser could not be used again
+            if len(numbers) != dimensions:
+                raise ValueError("a vector of other dimensions")
+            vectors[row] = numbers
+        return vectors

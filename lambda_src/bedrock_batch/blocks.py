@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-_BLOCK = 1 << 20  # so much is parsed at once: little enough for the processor's cache
+_BLOCK = 1 << 19  # so much is parsed at once: little enough for the processor's cache
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.plan import Layout
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 19
 """Bytes looked at together: what stays in a processor's cache."""
 
 MOST_MARKS = 1 << 16
@@ -80,22 +80,27 @@ class CsvScanner:
 
     def _feed(self, block: Bytes, has_cr: bool) -> None:
         at = self._special(block, has_cr)
-        kinds = block[at]
-        quotes = kinds == self._quote
-        inside = np.cumsum(quotes, dtype=np.int32) & 1 != self._inside
-        ends = at[~(quotes | inside)]
+        is_quote = block.take(at) == self._quote
+        quotes = at[is_quote]
+        # Quotes open and close in turn, and before the n-th line end stand all the special bytes but n that are quotes.
+        opening = quotes[int(self._inside) :: 2]
+        line_ends = np.flatnonzero(~is_quote)
+        outside = (line_ends - np.arange(len(line_ends))) & 1 == self._inside
+        ends = at[line_ends[outside]]
         starts = self._starts(block, ends)
         stop = self._stop(starts, len(block))
-        opening = at[quotes & inside]
-        self._check_quotes(block, opening[opening < stop], starts)
-        self._check_ends(block, ends[ends < stop], starts)
-        self._add(starts[starts < stop])
         if self.done:
+            opening, ends = opening[opening < stop], ends[ends < stop]
+        self._check_quotes(block, opening, starts)
+        self._check_ends(block, ends, starts)
+        if self.done:
+            self._add(starts[starts < stop])
             self._at += stop
             return
-        if quotes.any():
-            self._last_quote = self._at + int(at[-1 - quotes[::-1].argmax()])
-        self._inside = bool(inside[-1]) if len(at) else self._inside
+        self._add(starts)
+        if len(quotes):
+            self._last_quote = self._at + int(quotes[-1])
+        self._inside ^= len(quotes) % 2 == 1
         self._previous = int(block[-1])
         self._at += len(block)
 

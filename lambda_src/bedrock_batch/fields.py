@@ -99,5 +99,31 @@ def choice(
     return lambda value: next((found for read in readers if (found := read(value)) not in (None, "")), None)
 
 
+def column(paths: Sequence[Path] | None, combine: Callable[[list[Any]], Any]) -> Callable[[list[Any]], list[Any]]:
+    """Return the function that does as a strict `choice` for each of many values, a step at a time for all of them.
+
+    So no Python function is called per value, unless there are several paths, or lists of not just one element.
+    """
+    if not paths:
+        return lambda values: [None] * len(values)
+    read = choice(paths, combine, strict=True)
+    if len(paths) > 1:
+        return lambda values: list(map(read, values))
+
+    def together(values: list[Any]) -> list[Any]:
+        found = values
+        try:
+            for step in paths[0]:
+                if isinstance(step, str):
+                    found = list(map(attrgetter(attribute(step)), found))
+                else:
+                    found = [only for (only,) in found] if step is EVERY else [elements[step] for elements in found]
+        except (ValueError, IndexError):
+            return list(map(read, values))
+        return found
+
+    return together
+
+
 def first(values: list[Any]) -> Any:
     return values[0] if values else None

@@ -4,14 +4,14 @@ A shard's answers may be more than a function's memory. What does not fit is let
 once more when its rows' turn comes. Most shards fit at once.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bedrock_batch.arrays import Vector
+from bedrock_batch.answers import Vector
+from bedrock_batch.record_rows import Rows
 
 HELD_BYTES = 512_000_000
 """Beside them stand one row group of output and what is on its way in and out: some 600 MB in all."""
@@ -43,13 +43,15 @@ class Texts:
         self._bytes += len(value) + _TEXT_OVERHEAD
         self._fit()
 
-    def put_all(self, rows: Sequence[int], values: Sequence[Any]) -> None:
+    def put_all(self, rows: Rows, values: Any) -> None:
         """Hold the answers of rows that have none so far; those outside the window are let go."""
-        texts, start, stop = self._texts, self.start, self.stop
-        for row, value in zip(rows, values, strict=True):
-            if start <= row < stop:
-                texts[row - start] = value
-                self._bytes += len(value) + _TEXT_OVERHEAD
+        inside = (rows >= self.start) & (rows < self.stop)
+        if not inside.all():
+            rows, values = rows[inside], [value for value, held in zip(values, inside, strict=True) if held]
+        texts = self._texts
+        for place, value in zip((rows - self.start).tolist(), values, strict=True):
+            texts[place] = value
+        self._bytes += sum(map(len, values)) + _TEXT_OVERHEAD * len(values)
         self._fit()
 
     def _fit(self) -> None:
@@ -64,7 +66,14 @@ class Texts:
         return self._texts[row - self.start]
 
     def column(self, start: int, stop: int) -> pa.Array:
-        return pa.array(self._texts[start - self.start : stop - self.start], pa.string())
+        # Arrow would look at each text's type and encoding. They are bytes of UTF-8, so its buffers are made here.
+        found = self._texts[start - self.start : stop - self.start]
+        texts = [text or b"" for text in found]
+        valid = None if all(found) else np.packbits([text is not None for text in found], bitorder="little")
+        ends = np.zeros(len(texts) + 1, np.int32)
+        np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=ends[1:])
+        buffers = [buffer if buffer is None else pa.py_buffer(buffer) for buffer in (valid, ends, b"".join(texts))]
+        return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
 class Vectors:
@@ -91,10 +100,13 @@ class Vectors:
         self._vectors[place] = value
         self._present[place] = True
 
-    def put_all(self, rows: Sequence[int], values: Sequence[Any]) -> None:
+    def put_all(self, rows: Rows, values: Any) -> None:
         """Hold the answers of rows that have none so far; those outside the window are let go."""
-        for row, value in zip(rows, values, strict=True):
-            self.put(row, value)
+        inside = (rows >= self.start) & (rows < self.stop)
+        if not inside.all():
+            rows, values = rows[inside], values[inside]
+        self._vectors[rows - self.start] = values
+        self._present[rows - self.start] = True
 
     def column(self, start: int, stop: int) -> pa.Array:
         places = slice(start - self.start, stop - self.start)

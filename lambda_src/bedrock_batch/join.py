@@ -9,19 +9,18 @@ and only from there.
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from bedrock_batch.answers import Answer, Answers, Failure, Parsed
 from bedrock_batch.columns import Kind
 from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, JobEnd, Joined
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
 from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge
-from bedrock_batch.parse import Answer, Failure
-from bedrock_batch.record_rows import row_of, rows_of
+from bedrock_batch.record_rows import Rows, row_of, rows_of
 from bedrock_batch.structured import Reader
 
 TOP_ERRORS = 10
@@ -30,6 +29,9 @@ TOP_ERRORS = 10
 _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
 _ANSWERED = (_INDEX["succeeded"], _INDEX["truncated"])
+_OPEN = np.isin(np.arange(256), (_MISSING, _FAILED))
+"""Tells of an outcome whether an answer may still take its place."""
+
 _NO_COUNT = -1
 
 
@@ -54,9 +56,10 @@ class Joiner:
         self._prefix = f"{shard:05d}"
         self._outcomes = bytearray([_MISSING]) * rows
         self._values: Texts | Vectors = Texts(rows) if kind == "text" else Vectors(rows, dimensions or 0)
-        self._stop_reasons: list[str | None] | None = [None] * rows if kind == "text" else None
-        self._known_reasons: dict[str, str] = {}
-        self._ends: dict[str | None, int] = {}  # what a stop reason makes of an answer, judged once
+        # Stop reasons are few: a row has the number of its own, and what each makes of an answer is judged once.
+        self._stop_reasons: dict[str | None, int] = {None: 0}
+        self._ends = [_end(None)]
+        self._stopped: array[int] | None = array("i", [0]) * rows if kind == "text" else None
         self._input_tokens = array("q", [_NO_COUNT]) * rows
         self._output_tokens = array("q", [_NO_COUNT]) * rows if kind == "text" else None
         self._failures: dict[int, tuple[str, str]] = {}
@@ -78,15 +81,14 @@ class Joiner:
             message = f": {job.message}" if job.message else ""
             self._missing = (job.status, f"job {job.job_name} ended {job.status}{message}")
 
-    def add(self, answers: Iterable[Answer | Failure | None]) -> None:
+    def add(self, answers: Parsed) -> None:
         """Scatter answers to their rows.
 
         The first success stays: later lines for the row change nothing. Until then a later failure replaces
         an earlier one, as it tells what the latest round made of the record.
         """
-        found = list(answers)
-        if not self._add_together(found):
-            for answer in found:
+        if not (isinstance(answers, Answers) and self._add_together(answers)):
+            for answer in answers:
                 self._add(answer)
 
     def _add(self, answer: Answer | Failure | None) -> None:
@@ -103,38 +105,35 @@ class Joiner:
         else:
             self._answer(row, answer)
 
-    def _add_together(self, answers: Sequence[Answer | Failure | None]) -> bool:
+    def _add_together(self, answers: Answers) -> bool:
         """Add answers column by column, if all are successes of rows that have none: the usual case, faster."""
-        if not all(type(answer) is Answer and answer.value is not None for answer in answers):
-            return False
-        good = cast(Sequence[Answer], answers)
-        rows = rows_of([answer.record_id for answer in good], self._prefix)
+        rows = rows_of(answers.record_ids, self._prefix)
         if rows is None or not len(rows) or rows.max() >= self._rows:
             return False
         outcomes = np.frombuffer(self._outcomes, np.uint8)
-        if not np.isin(outcomes[rows], (_MISSING, _FAILED)).all():
+        if not _OPEN[outcomes[rows]].all() or (isinstance(answers.values, list) and not all(answers.values)):
             return False
-        reasons = [answer.stop_reason for answer in good]
-        outcomes[rows] = [self._end(reason) for reason in reasons]
-        places = rows.tolist()
+        for reason in set(answers.stop_reasons):
+            self._reason(reason)
+        reasons = [self._stop_reasons[reason] for reason in answers.stop_reasons]
+        outcomes[rows] = np.array(self._ends, np.uint8)[reasons]
         if self._failures:
-            for row in places:
+            for row in rows.tolist():
                 self._failures.pop(row, None)
-        self._values.put_all(places, [answer.value for answer in good])
-        _put_counts(self._input_tokens, rows, [answer.input_tokens for answer in good])
-        if self._stop_reasons is not None and self._output_tokens is not None:
-            _put_counts(self._output_tokens, rows, [answer.output_tokens for answer in good])
-            known = self._known_reasons.setdefault
-            for row, reason in zip(places, reasons, strict=True):
-                self._stop_reasons[row] = known(reason, reason) if reason else reason
+        self._values.put_all(rows, answers.values)
+        _put_counts(self._input_tokens, rows, answers.input_tokens)
+        if self._stopped is not None and self._output_tokens is not None:
+            _put_counts(self._output_tokens, rows, answers.output_tokens)
+            np.frombuffer(self._stopped, np.int32)[rows] = reasons
         return True
 
-    def _end(self, stop_reason: str | None) -> int:
-        """Return the outcome of an answer that ended so."""
-        outcome = self._ends.get(stop_reason)
-        if outcome is None:
-            outcome = self._ends[stop_reason] = _INDEX[judge(stop_reason, has_answer=True)[0]]
-        return outcome
+    def _reason(self, stop_reason: str | None) -> int:
+        """Return the number of a stop reason."""
+        number = self._stop_reasons.get(stop_reason)
+        if number is None:
+            number = self._stop_reasons[stop_reason] = len(self._ends)
+            self._ends.append(_end(stop_reason))
+        return number
 
     def _row(self, record_id: str | None) -> int | None:
         return row_of(record_id, self._prefix, self._rows)
@@ -146,12 +145,12 @@ class Joiner:
             self._fail(row, code or EMPTY_ANSWER, message or "")
         else:
             self._failures.pop(row, None)
-            self._outcomes[row] = self._end(reason)
+            self._outcomes[row] = self._ends[self._reason(reason)]
             self._values.put(row, answer.value)
         self._input_tokens[row] = _NO_COUNT if answer.input_tokens is None else answer.input_tokens
-        if self._stop_reasons is not None and self._output_tokens is not None:
+        if self._stopped is not None and self._output_tokens is not None:
             self._output_tokens[row] = _NO_COUNT if answer.output_tokens is None else answer.output_tokens
-            self._stop_reasons[row] = self._known_reasons.setdefault(reason, reason) if reason else reason
+            self._stopped[row] = self._reason(reason)
 
     def _fail(self, row: int, code: str, message: str) -> None:
         self._outcomes[row] = _FAILED
@@ -162,7 +161,7 @@ class Joiner:
         self,
         batches: Iterable[pa.RecordBatch],
         schema: pa.Schema,
-        again: Callable[[], Iterable[Iterable[Answer | Failure | None]]] = tuple,
+        again: Callable[[], Iterable[Parsed]] = tuple,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the shard's rows, batch by batch, with their answers, in `output_schema`'s columns.
 
@@ -192,7 +191,7 @@ class Joiner:
                 " planned. Start a new run."
             )
 
-    def _hold(self, start: int, again: Iterable[Iterable[Answer | Failure | None]]) -> None:
+    def _hold(self, start: int, again: Iterable[Parsed]) -> None:
         """Hold the answers of the rows from `start` on: the first success of a row, as before."""
         self._values.move(start, self._rows)
         for answers in again:
@@ -206,17 +205,20 @@ class Joiner:
         """Return our columns for rows [start, stop) of the shard, and judge their answers by the schema if any."""
         properties = self._properties(start, stop)
         outcomes = np.frombuffer(self._outcomes, np.uint8)[start:stop]
-        codes: list[str | None] = [None] * (stop - start)
-        errors: list[str | None] = [None] * (stop - start)
-        for place in np.flatnonzero(outcomes >= _INVALID).tolist():
-            codes[place], errors[place] = self._failures.get(start + place, self._missing)
+        failures = [pa.nulls(stop - start, pa.string())] * 2
+        if (failed := np.flatnonzero(outcomes >= _INVALID)).size:
+            told: list[tuple[str | None, str | None]] = [(None, None)] * (stop - start)
+            for place in failed.tolist():
+                told[place] = self._failures.get(start + place, self._missing)
+            failures = [pa.array(column, pa.string()) for column in zip(*told, strict=True)]
         columns = [pa.array(OUTCOMES).take(pa.array(outcomes)), self._values.column(start, stop)]
-        if self._stop_reasons is not None:
-            columns.append(pa.array(self._stop_reasons[start:stop], pa.string()))
+        if self._stopped is not None:
+            stopped = np.frombuffer(self._stopped, np.int32)[start:stop]
+            columns.append(pa.array(list(self._stop_reasons), pa.string()).take(pa.array(stopped)))
         columns.append(_counts(self._input_tokens, start, stop))
         if self._output_tokens is not None:
             columns.append(_counts(self._output_tokens, start, stop))
-        return [*columns, pa.array(codes, pa.string()), pa.array(errors, pa.string()), *properties]
+        return [*columns, *failures, *properties]
 
     def _properties(self, start: int, stop: int) -> list[pa.Array]:
         """Return the columns of the answers' properties.
@@ -234,10 +236,11 @@ class Joiner:
 
     def leftover_rows(self) -> list[int]:
         """Return the rows that may still get an answer, in order."""
+        outcomes = np.frombuffer(self._outcomes, np.uint8)
         return [
             row
-            for row, outcome in enumerate(self._outcomes)
-            if outcome == _MISSING or (outcome == _FAILED and is_leftover("failed", self._failures[row][0]))
+            for row in np.flatnonzero(_OPEN[outcomes]).tolist()
+            if outcomes[row] == _MISSING or is_leftover("failed", self._failures[row][0])
         ]
 
     def rows_to_ask_again(self, wanted: Collection[str]) -> list[int]:
@@ -246,12 +249,13 @@ class Joiner:
         An answer that met its limit before the first word counts as truncated here, though its row is `failed`.
         """
         met = MET_MAX_TOKENS if "truncated" in wanted else ()
-        reasons = self._stop_reasons or [None] * self._rows
+        numbers = {number for reason, number in self._stop_reasons.items() if reason in met}
+        stopped = self._stopped or array("i", [0]) * self._rows
         return [
             row
             for row, outcome in enumerate(self._outcomes)
             if (outcome == _INVALID and "invalid" in wanted)
-            or (outcome == _INDEX["truncated"] and reasons[row] in met)
+            or (outcome == _INDEX["truncated"] and stopped[row] in numbers)
             or (outcome == _FAILED and self._failures[row][0] in met)
         ]
 
@@ -262,7 +266,7 @@ class Joiner:
 
     def joined(self, *, output_key: str, size: int) -> Joined:
         """Return the shard's counts; `size` is the part's in bytes."""
-        counts = Counter(self._outcomes)
+        counts = np.bincount(np.frombuffer(self._outcomes, np.uint8), minlength=len(OUTCOMES)).tolist()
         codes = Counter(code for code, _ in self._failures.values())
         if counts[_MISSING]:
             codes[self._missing[0]] += counts[_MISSING]
@@ -279,7 +283,12 @@ class Joiner:
         )
 
 
-def _put_counts(counts: "array[int]", rows: npt.NDArray[np.int64], values: Iterable[int | None]) -> None:
+def _end(stop_reason: str | None) -> int:
+    """Return the outcome of an answer that ended so."""
+    return _INDEX[judge(stop_reason, has_answer=True)[0]]
+
+
+def _put_counts(counts: "array[int]", rows: Rows, values: Sequence[int | None]) -> None:
     np.frombuffer(counts, np.int64)[rows] = [_NO_COUNT if value is None else value for value in values]
 
 
@@ -289,5 +298,7 @@ def _counts(counts: "array[int]", start: int, stop: int) -> pa.Array:
 
 
 def _total(counts: "array[int] | None") -> int:
-    # Summed as Python integers: a nonsensical count must not wrap around.
-    return sum(count for count in counts if count != _NO_COUNT) if counts else 0
+    # By halves of a number, made a Python integer each: a nonsensical count must not wrap around.
+    values = np.frombuffer(counts or b"", np.int64)
+    values = values[values != _NO_COUNT]
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())

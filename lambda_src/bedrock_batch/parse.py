@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from bedrock_batch import fields
-from bedrock_batch.arrays import ArrayParser, Arrays, Place, Vector, take_out
+from bedrock_batch.answers import Answer, Answers, Failure, Parsed
+from bedrock_batch.arrays import ArrayParser, Arrays, Place, take_out
 from bedrock_batch.blocks import lines_of
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.outcomes import EMPTY_ANSWER, EXPIRED, MODEL_ERROR, UNPARSEABLE, WRONG_DIMENSIONS
@@ -27,26 +28,7 @@ _ODD = (ValueError, RecursionError, LookupError, TypeError, RuntimeError, Floati
 """What a line raises that does not fit: not JSON, absent or of another kind, a number beyond 32 bits."""
 
 
-class Answer(msgspec.Struct, gc=False):
-    """What a model answered: `value` is text in UTF-8 or a vector, None where there was none."""
-
-    record_id: str | None
-    value: bytes | Vector | None
-    stop_reason: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-
-
-class Failure(msgspec.Struct, gc=False):
-    """A record that came back without an answer we can use."""
-
-    record_id: str | None
-    code: str
-    message: str
-
-
-Parse = Callable[[bytes | memoryview], list[Answer | Failure | None]]
-"""Takes a block of whole lines; gives None for a line that is not a JSON object, such as a cut-off one."""
+Parse = Callable[[bytes | memoryview], Parsed]
 
 
 def text_parser(response: Mapping[str, str]) -> Parse:
@@ -59,11 +41,11 @@ def text_parser(response: Mapping[str, str]) -> Parse:
     without_reasoning = _reasoning_remover(response.get("reasoning_tag"))
     leaves: dict[str, Any] = dict.fromkeys(paths, str) | {"input_tokens": _Count, "output_tokens": _Count}
     decoder = _line_decoder([(path, leaves[name]) for name, choices in paths.items() for path in choices])
-    text, *others = _text_readers(paths)
-    quick_text, *quick_others = _text_readers(paths, strict=True)
+    text, *others = _text_readers(paths, fields.choice)
+    all_texts, *all_others = _text_readers(paths, fields.column)
 
     def encoded(answer: str | None) -> bytes | None:
-        answer = without_reasoning(answer)
+        answer = without_reasoning(answer) if without_reasoning else answer
         return answer.encode() if answer else None
 
     def read(line: Any) -> Answer | Failure:
@@ -74,13 +56,12 @@ def text_parser(response: Mapping[str, str]) -> Parse:
             return _no_output(line.recordId, line.expired)
         return Answer(line.recordId, encoded(text(output)), *(read(output) for read in others))
 
-    def together(lines: list[Any]) -> list[Answer | Failure | None]:
-        """Do as `read` for all lines, column by column. Raises AttributeError or TypeError unless all are answers."""
-        outputs = [line.modelOutput for line in lines if line.error is None]
-        if len(outputs) < len(lines):
-            raise TypeError("not only answers")
-        columns = [map(read, outputs) for read in quick_others]
-        return list(map(Answer, [line.recordId for line in lines], map(encoded, map(quick_text, outputs)), *columns))
+    def together(lines: list[Any]) -> Answers:
+        """Do as `read` for all, column by column. Raises AttributeError or TypeError unless all are answers."""
+        outputs = _outputs(lines)
+        texts = map(without_reasoning, all_texts(outputs)) if without_reasoning else all_texts(outputs)
+        values = [text.encode() if text else None for text in texts]
+        return Answers([line.recordId for line in lines], values, *(read(outputs) for read in all_others))
 
     def slowly(record_id: str | None, output: Any) -> Answer:
         found = ("".join(_as_text(value) for value in find(path, output)) for path in paths["text"])
@@ -98,7 +79,7 @@ def text_parser(response: Mapping[str, str]) -> Parse:
         except (ValueError, RecursionError):
             return _exactly(line, slowly)
 
-    def parse(block: bytes | memoryview) -> list[Answer | Failure | None]:
+    def parse(block: bytes | memoryview) -> Parsed:
         try:
             lines = decoder.decode_lines(block)
         except (ValueError, RecursionError):
@@ -127,14 +108,28 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
     message_path: Path = ("message",)
     paths = [(path, Place), (message_path, str), *([(tokens_path, _Count)] if tokens_path else [])]
     decoder = _line_decoder(paths)
-    place = fields.reader(path, fields.first)
-    message = fields.reader(message_path, fields.first)
-    input_tokens = fields.reader(tokens_path, fields.first)
+    place, message, input_tokens = (fields.reader(one, fields.first) for one in (path, message_path, tokens_path))
+    all_places, all_messages, all_tokens = (
+        fields.column([one] if one else None, fields.first) for one in (path, message_path, tokens_path)
+    )
     numbers = ArrayParser()
 
-    def read(block: bytes) -> list[Answer | Failure | None]:
-        lines, arrays = take_out(block)
-        return [one(line, arrays) for line in decoder.decode_lines(lines)]
+    def read(block: bytes) -> Parsed:
+        shortened, arrays = take_out(block)
+        lines = decoder.decode_lines(shortened)
+        try:
+            return together(lines, arrays)
+        except (AttributeError, TypeError):
+            return [one(line, arrays) for line in lines]
+
+    def together(lines: list[Any], arrays: Arrays) -> Answers:
+        """Do as `one` for all lines, column by column. Raises AttributeError or TypeError unless all are answers."""
+        outputs = _outputs(lines)
+        if any(said is not None for said in all_messages(outputs)):
+            raise TypeError("not only answers")
+        vectors = numbers.parse([arrays[place] for place in all_places(outputs)], dimensions)
+        nothing: list[Any] = [None] * len(lines)
+        return Answers([line.recordId for line in lines], vectors, nothing, all_tokens(outputs), nothing)
 
     def one(line: Any, arrays: Arrays) -> Answer | Failure:
         error, output = line.error, line.modelOutput
@@ -145,10 +140,8 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
         said = message(output)
         if said is not None:
             return Failure(line.recordId, MODEL_ERROR, said)
-        value = numbers.parse(arrays[place(output)])
-        if len(value) != dimensions:
-            raise WrongKind("not a vector of ours")
-        return Answer(line.recordId, value, None, input_tokens(output))
+        (vector,) = numbers.parse([arrays[place(output)]], dimensions)
+        return Answer(line.recordId, vector, None, input_tokens(output))
 
     def slowly(record_id: str | None, output: Any) -> Answer | Failure:
         if isinstance(output, dict) and output.get("message") is not None:
@@ -170,11 +163,12 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
 
     def exactly(line: bytes) -> Answer | Failure | None:
         try:
-            return read(line)[0]
+            (found,) = read(line)
+            return found
         except _ODD:
             return _exactly(line, slowly)
 
-    def parse(block: bytes | memoryview) -> list[Answer | Failure | None]:
+    def parse(block: bytes | memoryview) -> Parsed:
         whole = bytes(block)
         with np.errstate(over="raise"):
             try:
@@ -206,6 +200,14 @@ def _line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
         gc=False,
     )
     return msgspec.json.Decoder(line)
+
+
+def _outputs(lines: list[Any]) -> list[Any]:
+    """Return what the models put out. Raises TypeError unless all lines have such an output."""
+    outputs = [line.modelOutput for line in lines if line.error is None and line.modelOutput is not None]
+    if len(outputs) < len(lines):
+        raise TypeError("not only answers")
+    return outputs
 
 
 def _exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) -> Answer | Failure | None:
@@ -277,18 +279,16 @@ def _any_value(paths: Sequence[Path], output: Any) -> Any:
     return None
 
 
-def _text_readers(paths: Mapping[str, Sequence[Path]], *, strict: bool = False) -> list[Callable[[Any], Any]]:
-    """Return the functions that read text, stop reason, input and output tokens."""
+def _text_readers(paths: Mapping[str, Sequence[Path]], kind: Callable[..., Any]) -> list[Callable[[Any], Any]]:
+    """Return the functions that read text, stop reason, input and output tokens: `fields.choice` or `fields.column`."""
     names = ("text", "stop_reason", "input_tokens", "output_tokens")
-    return [
-        fields.choice(paths.get(name), "".join if name == "text" else fields.first, strict=strict) for name in names
-    ]
+    return [kind(paths.get(name), "".join if name == "text" else fields.first) for name in names]
 
 
-def _reasoning_remover(tag: str | None) -> Callable[[str | None], str | None]:
+def _reasoning_remover(tag: str | None) -> Callable[[str | None], str | None] | None:
     """Return the function that takes reasoning off the start of an answer; one that never ends is all there is."""
     if tag is None:
-        return lambda text: text
+        return None
     begin, end = f"<{tag}>", f"</{tag}>"
 
     def remove(text: str | None) -> str | None:

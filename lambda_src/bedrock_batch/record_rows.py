@@ -6,6 +6,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+Rows = npt.NDArray[np.int64]
+
 LENGTH, SHARD_DIGITS = 11, 5
 _POWERS = 10 ** np.arange(LENGTH - SHARD_DIGITS, dtype=np.int64)[::-1]
 
@@ -20,7 +22,7 @@ def row_of(record_id: str | None, prefix: str, rows: int) -> int | None:
     return row if row < rows else None
 
 
-def rows_of(record_ids: Sequence[str | None], prefix: str) -> npt.NDArray[np.int64] | None:
+def rows_of(record_ids: Sequence[str | None], prefix: str) -> Rows | None:
     """Return the rows of record ids of the shard `prefix`, or None unless all are such and no two are the same."""
     if len(set(record_ids)) != len(record_ids):
         return None

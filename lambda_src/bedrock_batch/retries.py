@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bedrock_batch import rules
+from bedrock_batch.answers import Answer, Failure
 from bedrock_batch.bodies import Composed
 from bedrock_batch.catalogue import Family
 from bedrock_batch.contracts import Joined
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join import Joiner
 from bedrock_batch.outcomes import MET_MAX_TOKENS, judge
-from bedrock_batch.parse import Answer, Failure
 from bedrock_batch.record_rows import row_of
 from bedrock_batch.structured import Reader, Unfit
 

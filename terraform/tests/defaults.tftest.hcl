@@ -119,8 +119,20 @@ run "defaults" {
   }
 
   assert {
-    condition     = [for name, function in aws_lambda_function.this : name if length(function.environment) > 0] == ["plan_run"]
+    condition     = [for name, function in aws_lambda_function.this : name if can(function.environment[0].variables.SETTINGS_URI)] == ["plan_run"]
     error_message = "Only plan_run needs to know where the settings are; the rest comes with the event."
+  }
+
+  assert {
+    condition = {
+      for name, function in aws_lambda_function.this : name => sort(keys(function.environment[0].variables))
+      if length(function.environment) > 0
+      } == {
+      join_shard    = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"])
+      plan_run      = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "SETTINGS_URI"])
+      prepare_shard = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"])
+    }
+    error_message = "Functions that touch rows keep the memory they have freed; the others are told nothing else."
   }
 
   assert {
@@ -288,7 +300,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = one(aws_lambda_function.this["plan_run"].environment).variables == tomap({ SETTINGS_URI = "s3://mocked-bucket/config/reviews/settings.json" })
+    condition     = one(aws_lambda_function.this["plan_run"].environment).variables.SETTINGS_URI == "s3://mocked-bucket/config/reviews/settings.json"
     error_message = "plan_run is told where the settings are."
   }
 

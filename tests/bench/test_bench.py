@@ -1,10 +1,12 @@
 """What the bench compares does the same work: every candidate gives the same result, on a few hundred rows."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bench import data, measure
+from bench.__main__ import ALLOCATOR
 from bench.targets import TARGETS
 from bench.tasks import TASKS, available, same
 
@@ -47,6 +49,12 @@ def test_data_is_the_same_every_time(work: data.Workload, tmp_path: Path) -> Non
     assert len(written) == 3 * 3  # the plan, the input and the raw output of each run
     for path in written:
         assert (other.folder / path.relative_to(work.folder)).read_bytes() == path.read_bytes()
+
+
+def test_memory_is_managed_as_in_the_functions() -> None:
+    text = (Path(__file__).parents[2] / "terraform" / "functions.tf").read_text()
+    block = re.search(r"allocator_environment = \{(.*?)\}", text, re.DOTALL)
+    assert block and dict(re.findall(r'(\w+) += "(\w+)"', block[1])) == ALLOCATOR
 
 
 def test_peak_memory_is_the_process_s_own() -> None:

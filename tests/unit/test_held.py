@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch import held
+from bedrock_batch.answers import Parsed
 from bedrock_batch.columns import output_schema
 from bedrock_batch.join import Joiner
-from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser
+from bedrock_batch.parse import embedding_parser, text_parser
 from tests.unit.answers import CONVERSE, TITAN, converse, line
 from tests.unit.test_join import SHARD, TABLE, rid, table
 
@@ -23,7 +24,7 @@ def joined(kind: str, lines: list[bytes]) -> tuple[pa.Table, int]:
     parse = text_parser(CONVERSE) if dimensions is None else embedding_parser(TITAN, dimensions)
     readings = 0
 
-    def answers() -> Iterator[list[Answer | Failure | None]]:
+    def answers() -> Iterator[Parsed]:
         nonlocal readings
         readings += 1
         for start in range(0, len(lines), 7):
@@ -60,6 +61,21 @@ def test_whatever_the_limit_the_table_is_the_same(monkeypatch: pytest.MonkeyPatc
         found, again = joined(kind, lines)
         assert found.equals(expected)
         assert (again > 0) == (limit < 5_000 or kind == "text")
+
+
+@pytest.mark.parametrize("kind", ["text", "embedding"])
+def test_blocks_of_successes_fill_a_window_alone(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A block without a failure is taken as a whole, and of it what lies in the window."""
+    lines = [
+        line(rid(row), converse(str(row)) if kind == "text" else {"embedding": [row, 0.5, -1]}) for row in range(ROWS)
+    ]
+    random.Random(2).shuffle(lines)
+    expected, _ = joined(kind, lines)
+    monkeypatch.setattr(held, "HELD_BYTES", 600)
+    found, again = joined(kind, lines)
+    assert found.equals(expected) and again > 0
+    values = found["response" if kind == "text" else "embedding"].to_pylist()
+    assert values == [None if row == 9 else str(row) if kind == "text" else [row, 0.5, -1] for row in range(ROWS)]
 
 
 def test_of_two_successes_the_first_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch import ids
+from bedrock_batch.answers import Answers
 from bedrock_batch.blocks import whole_lines
 from bedrock_batch.columns import output_schema
 from bedrock_batch.contracts import JobEnd
 from bedrock_batch.errors import InputChanged, InvalidRunInput
 from bedrock_batch.join import Joiner
-from bedrock_batch.parse import Answer, embedding_parser, text_parser
+from bedrock_batch.parse import embedding_parser, text_parser
 from tests.unit.answers import CONVERSE, TITAN, block, converse, line
 
 SHARD = 42
@@ -182,14 +183,16 @@ def test_foreign_lines_are_counted_and_change_nothing() -> None:
 )
 def test_one_odd_record_id_among_many_is_foreign_alone(odd: str | None) -> None:
     joiner = Joiner(shard=SHARD, rows=5, kind="text")
-    good = [Answer(rid(row), b"x", "end_turn", 1, None) for row in (0, 2, 3)]
-    joiner.add([*good, Answer(odd, b"no")])
+    record_ids = [*(rid(row) for row in (0, 2, 3)), odd]
+    joiner.add(Answers(record_ids, [b"x"] * 4, ["end_turn"] * 4, [1] * 4, [None] * 4))
     assert (joiner.foreign, joiner.joined(output_key="k", size=1).outcomes) == (1, {"succeeded": 3, "missing": 2})
 
 
 def test_one_row_twice_among_many_is_a_duplicate() -> None:
     joiner = Joiner(shard=SHARD, rows=3, kind="text")
-    joiner.add([Answer(rid(row), b"%d" % number, "max_tokens", 1, 2) for number, row in enumerate((0, 1, 0))])
+    joiner.add(
+        Answers([rid(row) for row in (0, 1, 0)], [b"0", b"1", b"2"], ["max_tokens"] * 3, [1] * 3, [2] * 3),
+    )
     found = rows_of(joiner, 3)
     assert [(row["outcome"], row["response"]) for row in found] == [
         ("truncated", "0"),
@@ -197,6 +200,45 @@ def test_one_row_twice_among_many_is_a_duplicate() -> None:
         ("missing", None),
     ]
     assert (joiner.duplicates, [row["output_tokens"] for row in found]) == (1, [2, 2, None])
+
+
+def odd_answers() -> list[bytes]:
+    """Return answers of all shapes: of several blocks or none, cut, without counts, without text."""
+    outputs = [
+        converse("a"),
+        converse("b", stop="max_tokens"),
+        converse("c", stop=None),
+        converse("d", "\u2028e"),
+        converse(),
+        converse(""),
+        {**converse("f"), "usage": None},
+        {**converse("g"), "usage": {"inputTokens": 3}},
+        {**converse("h"), "stopReason": "a new word"},
+        {**converse("i"), "output": None},
+    ]
+    return [line(rid(row), output) for row, output in enumerate(outputs * 3)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 30])
+def test_answers_of_any_shape_join_together_as_they_do_one_by_one(size: int) -> None:
+    lines, parse = odd_answers(), text_parser(CONVERSE)
+    together, apart = (Joiner(shard=SHARD, rows=len(lines), kind="text") for _ in range(2))
+    for start in range(0, len(lines), size):
+        together.add(parse(b"\n".join(lines[start : start + size])))
+    for one in lines:
+        # A line that is no object makes its block be read, and added, line by line.
+        apart.add(parse(one + b"\nnull"))
+    found = rows_of(together, len(lines))
+    assert found == rows_of(apart, len(lines))
+    assert [row["response"] for row in found[:10]] == ["a", "b", "c", "d\u2028e", None, None, "f", "g", "h", None]
+    assert [row["stop_reason"] for row in found[:3]] == ["end_turn", "max_tokens", None]
+
+
+def test_counts_without_sense_add_up() -> None:
+    most = 2**63 - 1
+    joiner = joiner_of([line(rid(row), converse("x", tokens=(most, row))) for row in range(3)], 4)
+    counts = joiner.joined(output_key="k", size=1)
+    assert (counts.input_tokens, counts.output_tokens) == (3 * most, 3)
 
 
 def test_skipped_rows_keep_their_reason() -> None:

@@ -226,7 +226,7 @@ def test_lines_are_split_at_newlines_only_and_blank_ones_passed_over() -> None:
     """D20: a blank line, CRLF, a trailing newline and U+2028 within a text."""
     lines = [line(str(number), converse(f"a\u2028{number}")) for number in range(4)]
     raw = lines[0] + b"\n\n" + lines[1] + b"\r\n \r\n" + lines[2] + b"\n" + lines[3] + b"\n\n"
-    assert text_parser(CONVERSE)(raw) == [
+    assert list(text_parser(CONVERSE)(raw)) == [
         Answer(str(number), f"a\u2028{number}".encode(), "end_turn", 7, 3) for number in range(4)
     ]
     assert [found and found.record_id for found in embedding_parser(TITAN, 1)(raw)] == ["0", "1", "2", "3"]

@@ -9,11 +9,12 @@ from typing import Any
 from bedrock_batch import ids, retries
 from bedrock_batch.adapters import clients, output, sources
 from bedrock_batch.adapters.s3 import S3, Object, Overtaken
+from bedrock_batch.answers import Parsed
 from bedrock_batch.blocks import whole_lines
 from bedrock_batch.columns import answer_column, kept_columns, output_schema
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
 from bedrock_batch.join import Joiner
-from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser
+from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.structured import Reader
 
 RECORD_ID = slice(13, 24)
@@ -56,7 +57,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     parse = text_parser(run.response) if run.dimensions is None else embedding_parser(run.response, run.dimensions)
     raws = [list(_raw_outputs(s3, shard.bucket, job)) for job in jobs]
 
-    def parsed(raws: list[Object]) -> Iterator[list[Answer | Failure | None]]:
+    def parsed(raws: list[Object]) -> Iterator[Parsed]:
         for raw in raws:
             blocks = s3.stream(raw.bucket, raw.key, start=0, end=raw.size, etag=raw.etag)
             yield from map(parse, whole_lines(blocks))
@@ -68,7 +69,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
         for job, written in zip(jobs, raws, strict=True):
             chooser.look(job.leftovers_step, parsed(written))
 
-    def answers() -> Iterator[list[Answer | Failure | None]]:
+    def answers() -> Iterator[Parsed]:
         for number, written in enumerate(raws):
             yield from parsed(written) if chooser is None else chooser.counting(number, parsed(written))
 
