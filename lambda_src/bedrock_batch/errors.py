@@ -17,6 +17,7 @@ BedrockBatchError
 │   ├── BudgetExceeded         the estimate is over limits.budget_usd
 │   └── NoValidRows            every row was skipped
 ├── HubUnavailable             the Hugging Face hub does not answer; retried
+├── PlanUnfinished             not all text files were read in the function's time; called again, it goes on
 ├── ChunkTaken                 two calls answer the same records on demand; one of them stops and is retried
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
@@ -96,6 +97,10 @@ class NoValidRows(InputError):
 
 class HubUnavailable(BedrockBatchError):
     """The Hugging Face hub does not answer, or not as it should; asking again may help."""
+
+
+class PlanUnfinished(BedrockBatchError):
+    """Planning ran out of time; what it has read is kept, and called again it goes on."""
 
 
 class ChunkTaken(BedrockBatchError):

@@ -6,6 +6,7 @@ S3 layout, below `runs/<run_id>/`:
     run-1.json                   the same for the second model, in a run of several
     plan.jsonl                   one line a shard to prepare: models with the same body share theirs
     staged/00003.csv             the plain copy of a compressed input file; of no other
+    staged/00003.scan.json       where the records of a file begin; only when planning ran out of time
     skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
     input/00042.jsonl            what Bedrock reads: the records of shard 42
     input/r1-00003.jsonl         what Bedrock reads: leftovers of many shards, pooled for a job of round 1

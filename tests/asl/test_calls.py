@@ -70,7 +70,9 @@ def test_errors_of_functions_are_classes_that_they_can_raise() -> None:
         raised = errors.BY_NAME.get(name) or getattr(botocore.exceptions, name)
         assert issubclass(raised, Exception)
     ours = {name for name in names if name in errors.BY_NAME}
-    assert ours == {"HubUnavailable", "ChunkTaken"}, "our other errors stay, however often they are tried"
+    assert ours == {"HubUnavailable", "ChunkTaken", "PlanUnfinished"}, (
+        "our other errors stay, however often they are tried"
+    )
 
 
 def test_bedrock_and_dynamodb_are_called_one_way_each() -> None:

@@ -185,7 +185,9 @@ def test_an_answer_that_stays_out_is_asked_for_again(state: State) -> None:
 
 
 def test_functions_are_all_retried_alike() -> None:
-    blocks = [state.body["Retry"] for state in tasks() if services.call(state.body["Resource"]).service == "lambda"]
+    functions = [state for state in tasks() if services.call(state.body["Resource"]).service == "lambda"]
+    # Planning that takes turns is no trouble, and has turns of its own.
+    blocks = [[one for one in state.retriers() if one["ErrorEquals"] != ["PlanUnfinished"]] for state in functions]
     assert len(blocks) > 1
     assert all(block == blocks[0] for block in blocks)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch import errors
-from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters import clients, sources, text_files
 from bedrock_batch.adapters.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, STAGED, csv_bytes, describe, gz, jsonl_bytes, put, read_all, shards_of, zst
@@ -261,8 +261,54 @@ def test_a_text_that_takes_too_long_to_read_ends_the_run(s3: S3, key: str) -> No
     files = s3.find(uri)
     for until in (time.monotonic() + 60, math.inf):
         assert sources.describe(s3, files, options={}, staged=STAGED, until=until).table.rows == 1
-    with pytest.raises(errors.TooLarge, match=f"while {uri} was read.*Parquet"):
+    with pytest.raises(errors.TooLarge, match=f"{uri} alone takes longer.*Parquet"):
         sources.describe(s3, files, options={}, staged=STAGED, until=time.monotonic() - 1)
+
+
+class Clock:
+    """Time that passes by one with every chunk that is read."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl"])
+def test_planning_that_runs_out_of_time_goes_on_behind_the_files_it_has_read(
+    s3: S3, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        rows = [{"a": f"é{number}", "b" if number == 3 else "c": "NA"}] * (number + 1)
+        plain = jsonl_bytes(rows) if suffix == "jsonl" else csv_bytes([["a", "c"], *(list(r.values()) for r in rows)])
+        put(f"many/{number}.{suffix}", gz(plain) if suffix.endswith("gz") else plain)
+    files = s3.find(f"s3://{BUCKET}/many/")
+    whole = sources.describe(s3, files, options={}, staged=STAGED)
+    monkeypatch.setattr(text_files, "CONCURRENT_FILES", 1)
+    for read in ("2 of 5", "4 of 5"):
+        monkeypatch.setattr(text_files, "time", Clock())
+        with pytest.raises(errors.PlanUnfinished, match=read):
+            sources.describe(s3, files, options={}, staged=STAGED, until=2)
+    monkeypatch.setattr(text_files, "time", clock := Clock())
+    found = sources.describe(s3, files, options={}, staged=STAGED, until=2)
+    assert clock.now == 1, "one file was left"
+    assert (found.table, found.sources) == (whole.table, whole.sources)
+    assert [[*layout.rows_at, *layout.bytes_at] for layout in found.layouts] == [
+        [*layout.rows_at, *layout.bytes_at] for layout in whole.layouts
+    ]
+
+
+def test_what_was_read_of_a_file_that_changed_since_is_forgotten(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        put(f"many/{number}.csv", b"a\n1\n")
+    monkeypatch.setattr(text_files, "CONCURRENT_FILES", 1)
+    monkeypatch.setattr(text_files, "time", Clock())
+    with pytest.raises(errors.PlanUnfinished, match="1 of 2"):
+        sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED, until=1)
+    put("many/0.csv", b"a\n1\n2\n")
+    assert sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED).table.rows == 3
 
 
 # --- Encodings and nulls of CSV

@@ -4,7 +4,7 @@ import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, count, repeat
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,9 +14,9 @@ import pyarrow as pa
 from bedrock_batch import json_types
 from bedrock_batch.adapters import csv_files, jsonl_files, parquet_files, text_files
 from bedrock_batch.adapters.s3 import S3, Object
+from bedrock_batch.adapters.scans import Found, OutOfTime, Scans
 from bedrock_batch.contracts import Column, Piece, Run, Shard, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput, SchemaMismatch
-from bedrock_batch.json_types import Kinds
 from bedrock_batch.plan import Layout
 from bedrock_batch.ready_made import BODY
 
@@ -45,16 +45,6 @@ class Description:
     schema: pa.Schema
     sources: list[Source]
     layouts: list[Layout]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a file turned out to hold: `schema`, None without a header, or what JSON lines show of their columns."""
-
-    file: Source
-    layout: Layout
-    schema: pa.Schema | None = None
-    kinds: Kinds = field(default_factory=dict)
 
 
 def find(s3: S3, asked: Mapping[str, Any]) -> tuple[Sequence[Object | Source], "Hub | None"]:
@@ -88,7 +78,8 @@ def describe(
     (`plan.row_limit`): what lies behind it is not looked at, `Table.rows` and `Source.rows` count only rows
     within it. Files without rows, and those behind the limit, are not among the sources. Text files that are
     compressed or not in UTF-8 are copied below `staged`, a bucket and a prefix; the sources are then the copies.
-    What is not done by the time.monotonic() `until` ends in TooLarge.
+    By the time.monotonic() `until` all must be read, or it ends in PlanUnfinished: asked again, it goes on behind the
+    files that were. TooLarge is for a file that takes longer by itself.
 
     Raises InvalidRunInput, InputNotFound, InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn,
     HubUnavailable.
@@ -96,7 +87,13 @@ def describe(
     form = _format(files, options)
     dialect = csv_files.dialect(files, options) if form == "csv" else {}
     started = [_source(item) for item in files]
-    found = list(_described(s3, started, form, dialect, limit, hub, staged, until))
+    found: list[Found] = []
+    scans = Scans(s3, staged if form != "parquet" else ("", ""), started)
+    try:
+        for one in _described(s3, started, form, dialect, limit, hub, scans, staged, until):
+            found.append(one)
+    except OutOfTime as err:
+        raise scans.keep(found, err) from None
     found = [one for one in found if one.schema is not None or one.layout.rows]
     rows = sum(one.layout.rows for one in found)
     if not rows:
@@ -181,24 +178,27 @@ def _described(
     dialect: Mapping[str, Any],
     limit: int | None,
     hub: "Hub | None",
+    scans: Scans,
     staged: tuple[str, str],
     until: float,
-) -> Iterator[_Found]:
+) -> Iterator[Found]:
     """Yield what every file holds, in order, up to `limit` rows."""
 
-    def one(number: int, file: Source, most: int | None) -> _Found:
+    def one(number: int, file: Source, most: int | None) -> Found:
+        if kept := scans.kept(number):
+            return kept
         if form == "parquet":
             schema, layout = parquet_files.describe(_fetch(s3, hub, file), name=file.uri, size=file.size, limit=most)
-            return _Found(file, layout, schema)
+            return Found(file, layout, schema)
         bucket, prefix = staged
         copy = (bucket, f"{prefix}{number:05d}.{'csv' if form == 'csv' else 'jsonl'}")
         terms = text_files.Terms(copy, until)
         item = Object(file.bucket, file.key, file.etag, file.size)
         if form == "csv":
             schema, layout, stored = csv_files.describe(s3, item, dialect, most, terms)
-            return _Found(_source(stored, origin=file.uri), layout, schema)
+            return Found(_source(stored, origin=file.uri), layout, schema)
         kinds, layout, stored = jsonl_files.describe(s3, item, most, terms)
-        return _Found(_source(stored, origin=file.uri), layout, kinds=kinds)
+        return Found(_source(stored, origin=file.uri), layout, kinds=kinds)
 
     if limit is not None:
         # One after the other: how much of a file is wanted depends on those before it.
@@ -260,7 +260,7 @@ def _format(files: Sequence[Object | Source], options: Mapping[str, Any]) -> For
 
 
 def _json_columns(
-    found: Sequence[_Found], types: Mapping[str, str], *, ready_made: bool
+    found: Sequence[Found], types: Mapping[str, str], *, ready_made: bool
 ) -> tuple[pa.Schema, dict[str, Any]]:
     """Return the schema of JSON lines, from what all files show together, and how to read its columns."""
     kinds = json_types.merge(one.kinds for one in found)
@@ -275,7 +275,7 @@ def _json_columns(
     return columns.schema, {"as_json": columns.as_json, "typed": columns.typed}
 
 
-def _one_schema(found: Sequence[_Found]) -> pa.Schema:
+def _one_schema(found: Sequence[Found]) -> pa.Schema:
     first, *others = found
     _check_names(first.file, first.schema)
     for other in others:

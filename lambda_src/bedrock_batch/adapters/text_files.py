@@ -16,7 +16,8 @@ from itertools import chain
 import pyarrow as pa
 
 from bedrock_batch.adapters.s3 import S3, Object
-from bedrock_batch.errors import MalformedInput, TooLarge
+from bedrock_batch.adapters.scans import OutOfTime
+from bedrock_batch.errors import MalformedInput
 
 CONCURRENT_FILES = 2
 """Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
@@ -60,8 +61,7 @@ class Terms:
 def reading(s3: S3, item: Object, *, encoding: str, terms: Terms) -> Iterator[Text]:
     """Read a file from its beginning to wherever the block ends; write its plain copy if it needs one.
 
-    Raises, from `chunks`, MalformedInput for what cannot be decompressed or is not in this encoding, and TooLarge
-    when time is up.
+    Raises, from `chunks`, MalformedInput for what cannot be decompressed or is not in this encoding, and OutOfTime.
     """
     with ExitStack() as stack:
         raw = stack.enter_context(closing(s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)))
@@ -153,10 +153,7 @@ def _timed(item: Object, chunks: Iterator[bytes], until: float) -> Iterator[byte
     """Refuse to go on for longer than the function may: it would be started again, only to time out again."""
     for chunk in chunks:
         if time.monotonic() > until:
-            raise TooLarge(
-                f"The time for planning was over while {item.uri} was read, which is done once for all text files. "
-                "Write the table as Parquet, of which only footers are read, or split it between several runs."
-            )
+            raise OutOfTime(item.uri)
         yield chunk
 
 

@@ -1,0 +1,89 @@
+"""What scanning a text file found, kept in the run's folder: planning that ran out of time goes on behind it."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Source
+from bedrock_batch.errors import PlanUnfinished, TooLarge
+from bedrock_batch.json_types import Kinds
+from bedrock_batch.plan import Layout
+
+
+class OutOfTime(Exception):
+    """The function's time is nearly over; its argument is the URI of the file that was being read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a file turned out to hold: `schema`, None without a header, or what JSON lines show of their columns."""
+
+    file: Source
+    layout: Layout
+    schema: pa.Schema | None = None
+    kinds: Kinds = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        packed = None if self.schema is None else base64.b64encode(self.schema.serialize().to_pybytes()).decode()
+        return {
+            "file": self.file.to_json(),
+            "rows_at": self.layout.rows_at.tolist(),
+            "bytes_at": self.layout.bytes_at.tolist(),
+            "schema": packed,
+            "kinds": [[name, sorted(seen)] for name, seen in self.kinds.items()],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Found":
+        packed = value["schema"]
+        return cls(
+            file=Source.from_json(value["file"]),
+            layout=Layout(np.array(value["rows_at"], np.int64), np.array(value["bytes_at"], np.int64), "bytes"),
+            schema=packed and pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed))),
+            kinds={name: set(seen) for name, seen in value["kinds"]},
+        )
+
+
+class Scans:
+    """The scans of a run's text files, by the files' numbers. `staged` is a bucket and a prefix.
+
+    Only a planning that runs out of time writes any; the next one of the same run begins with the file behind them.
+    """
+
+    def __init__(self, s3: S3, staged: tuple[str, str], files: Sequence[Source]) -> None:
+        self._s3, self._files = s3, files
+        self._bucket, self._prefix = staged
+        suffix = ".scan.json"
+        keys = [item.key for item in s3.list(*staged) if item.key.endswith(suffix)] if self._bucket else []
+        self._kept = {int(key.removeprefix(self._prefix).removesuffix(suffix)) for key in keys}
+
+    def kept(self, number: int) -> Found | None:
+        """Return what an earlier planning found in a file, if it is still the same."""
+        if number not in self._kept:
+            return None
+        value = self._s3.get_json(self._bucket, self._key(number))
+        return Found.from_json(value["found"]) if value["etag"] == self._files[number].etag else None
+
+    def keep(self, found: Sequence[Found], err: OutOfTime) -> PlanUnfinished | TooLarge:
+        """Write down what was found in the first files; return the error to end with."""
+        new = [number for number in range(len(found)) if number not in self._kept]
+        if not new or not self._bucket:
+            return TooLarge(
+                f"{err} alone takes longer to read than the function for planning has time. Split it into several "
+                "files, or write the table as Parquet, of which only footers are read."
+            )
+        for number in new:
+            value = {"etag": self._files[number].etag, "found": found[number].to_json()}
+            self._s3.put_json(self._bucket, self._key(number), value)
+        return PlanUnfinished(
+            f"{len(found)} of {len(self._files)} text files were read when the function's time was over; it goes on "
+            "with the next one."
+        )
+
+    def _key(self, number: int) -> str:
+        return f"{self._prefix}{number:05d}.scan.json"
