@@ -73,12 +73,13 @@ demo: setup package-local ## Deploy to a local AWS and run 2,500 rows through it
 # --- Checks ---
 
 .PHONY: test
-test: setup package-local node_modules/.ready ## Everything CI runs
+test: setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
 	$(RUN) -m mypy
 	$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/e2e --ignore tests/soak
+	PYTHONPATH=lambda_src:. $(BENCH_VENV)/bin/python -m bench --check --folder $(BUILD)/bench
 	$(RUN) -m pytest tests/e2e tests/soak # one process, so one engine and one apply
 
 .PHONY: soak

@@ -34,6 +34,9 @@ Measured = dict[str, dict[str, float]]
 def main() -> None:
     options = _options()
     check(options.folder)
+    if options.check:
+        print(f"All candidates that are installed give the same, on {data.CHECK_ROWS} rows.")
+        return
     work = data.make(options.folder, options.rows)
     load = os.getloadavg()[0]
     print(
@@ -117,6 +120,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help=f"{FULL_ROWS:,} rows, one turn")
     parser.add_argument("--repeat", type=int, default=5, help="turns of every candidate")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
+    parser.add_argument("--check", action="store_true", help="compare what the candidates give, and measure nothing")
     parser.add_argument("--only", nargs="+", metavar="CANDIDATE", help="the others are left out")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bedrock-batch-bench")
     options = parser.parse_args()
