@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tests.e2e.batch import Batch, Ended
 from tests.soak.oracle import FINAL_CODES, MISSING, SKIPPED, SUCCEEDED, Evidence, Outcome, foretell, read_evidence
-from tests.soak.schedules import Schedule, run_digest
+from tests.soak.schedules import EMBEDDING_MODEL, TEXT_MODEL, Schedule, run_digest
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
 _STOP_SECONDS = 300
@@ -101,6 +101,16 @@ class Played:
         for key in self._on_demand():
             for line in self._objects(key):
                 yield ON_DEMAND, line["recordId"], line["modelInput"]
+
+    def chunks(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield the bodies of each chunk that was answered on demand."""
+        for key in self._on_demand():
+            yield [line["modelInput"] for line in self._objects(key)]
+
+    def call(self, body: dict[str, Any]) -> str:
+        """Return what the stand-in calls a request to the run's model with this body."""
+        model = TEXT_MODEL if self.schedule.kind == "text" else EMBEDDING_MODEL
+        return hashlib.sha256(f"{model}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()[:16]
 
     def _on_demand(self) -> list[str]:
         return self.batch.keys(f"runs/{self.run_id}/raw/on-demand-")
@@ -230,21 +240,24 @@ def _of_answers(played: Played, column: str) -> Iterator[str]:
 
 
 def _of_payment(played: Played) -> Iterator[str]:
-    model = {"text": "amazon.nova-lite-v1:0", "embedding": "amazon.titan-embed-text-v2:0"}[played.schedule.kind]
     again: list[str] = []
     calls: set[str] = set()
     for round_, record, body in played.sent():
-        calls.add(hashlib.sha256(f"{model}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()[:16])
+        calls.add(played.call(body))
         if played.wrote(record).settled_before(round_):
             again.append(f"{record} in round {round_}")
     if again:
         yield f"sent again although settled: {len(again)}, such as {again[0]}"
     summary = played.batch.engine.bedrock(job_name_contains=played.digest)
-    twice = sum(count - 1 for call, count in summary["paid_twice"].items() if call in calls)
-    # What Bedrock answered and did not write down is the only thing that may be paid again.
+    twice = {call: count - 1 for call, count in summary["paid_twice"].items() if call in calls}
+    # What Bedrock answered and did not write down may be paid again. So may a record of each chunk on demand whose
+    # call was under way when the run was stopped, and met that of the redrive.
     lost = sum(rule.get("drop_records", 0) for _, _, rule in played.schedule.job_faults)
-    if twice > lost:
-        yield f"{twice} answers were paid twice, {lost} may have been"
+    met = 0
+    for bodies in played.chunks():
+        met += min(len(played.schedule.stops), sum(twice.get(played.call(body), 0) for body in bodies))
+    if sum(twice.values()) > lost + met:
+        yield f"{sum(twice.values())} answers were paid twice, {lost + met} may have been"
 
 
 def _of_inventory(played: Played) -> Iterator[str]:
