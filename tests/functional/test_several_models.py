@@ -1,26 +1,19 @@
 """One table for several models in one run: planned once, rendered once for each body, and a table of answers each."""
 
-import json
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import bodies, catalogue, ids
+from bedrock_batch import ids
 from bedrock_batch.adapters import clients, salvage
-from bedrock_batch.adapters.models import Model, rendered_as
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import (
-    BudgetExceeded,
     CanaryFailed,
     NoValidRows,
-    TooLarge,
     TooManyFailures,
-    UnknownModel,
-    UnsupportedRequest,
 )
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
@@ -28,29 +21,10 @@ from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, job
-from tests.functional.whole import MemoryS3, Verdict, WholeRun
+from tests.functional.whole import LITE, MICRO, TITAN, Document, MemoryS3, Verdict, WholeRun, asked, keys, reviews
 
-LITE, MICRO, TITAN = "amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0", "amazon.titan-embed-text-v2:0"
 THROTTLED = {"error": {"errorCode": 429, "errorMessage": "slow down"}}
 REFUSED = {"error": {"errorCode": 400, "errorMessage": "not this"}}
-Document = dict[str, Any]
-
-
-def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
-    """Put a table of reviews and return its rows; those in `nulls` have none."""
-    rows = [{"id": number, "review": None if number in nulls else f"review {number}"} for number in range(count)]
-    s3.put(BUCKET, "in/t.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
-    return rows
-
-
-def asked(*models: str, **changes: Any) -> Document:
-    return {
-        "s3_uri": f"s3://{BUCKET}/in/t.jsonl",
-        "model_id": list(models),
-        "prompt": {"text": "Judge {review}"},
-        "max_records_per_job": 10,
-        **changes,
-    }
 
 
 def assert_own_answers(played: WholeRun, rows: list[Document], model_id: str) -> Counter[str]:
@@ -67,11 +41,6 @@ def assert_own_answers(played: WholeRun, rows: list[Document], model_id: str) ->
 @pytest.fixture
 def s3(aws: None) -> S3:
     return S3(clients.s3())
-
-
-def keys(s3: S3, folder: str) -> list[str]:
-    prefix = f"runs/{RUN}/{folder}"
-    return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
 
 
 def test_the_same_body_is_rendered_once(s3: S3) -> None:
@@ -278,69 +247,6 @@ def test_a_stopped_run_keeps_what_each_model_answered(s3: S3) -> None:
     assert report["rows"] == 48
 
 
-@pytest.mark.parametrize(
-    ("models", "changes", "error", "sentence"),
-    [
-        (
-            [LITE, "amazon.titan-embed-text-v2:0"],
-            {"inference": {"max_tokens": 5}},
-            UnsupportedRequest,
-            f"^{TITAN}: 'max",
-        ),
-        ([MICRO, LITE], {"inference": {"max_tokens": 10_001}}, UnsupportedRequest, f"^{MICRO}: "),
-        (["acme.chat", LITE], {"models": [LITE]}, UnknownModel, "^acme.chat: model_id 'acme.chat' is not on"),
-    ],
-)
-def test_what_one_model_refuses_is_told_with_its_name(
-    s3: S3, models: list[str], changes: Document, error: type[Exception], sentence: str
-) -> None:
-    reviews(s3, 24)
-    known = changes.pop("models", None)
-    played = WholeRun(s3)
-    with pytest.raises(error, match=sentence):
-        played.plan(asked(*models, **changes), models=known)
-    assert keys(s3, "") == [], "nothing was planned"
-
-
-def test_a_model_without_a_row_to_send_is_refused(s3: S3) -> None:
-    reviews(s3, 6, nulls=set(range(6)))
-    played = WholeRun(s3)
-    with pytest.raises(NoValidRows, match=f"^{LITE}: All 6 rows were skipped"):
-        review_run(s3, Jobs(), played.plan(asked(LITE, MICRO)))
-
-
-def test_the_budget_is_for_all_models_together(s3: S3) -> None:
-    reviews(s3, 24)
-    one = {"input": 0.0, "output": 1.0}
-    document = asked(LITE, MICRO, price=one, inference={"max_tokens": 1000}, limits={"budget_usd": 0.048})
-    assert review_run(s3, Jobs(), WholeRun(s3).plan(document))["estimate"]["cost_usd"] == 0.048
-    clients.s3().delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
-    document["limits"] = {"budget_usd": 0.047}
-    with pytest.raises(BudgetExceeded, match=r"The estimate is 0.048 USD"):
-        review_run(s3, Jobs(), WholeRun(s3).plan(document))
-
-
-def test_shards_of_all_models_must_have_numbers(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    reviews(s3, 24)
-    monkeypatch.setattr(ids, "MAX_SHARDS", 5)
-    with pytest.raises(TooLarge, match="3 shards for each of 2 models are more than the 5"):
-        WholeRun(s3).plan(asked(LITE, MICRO))
-
-
-def test_a_plan_is_the_same_bytes_each_time(s3: S3) -> None:
-    reviews(s3, 24)
-
-    def planned() -> dict[str, bytes]:
-        WholeRun(s3).plan(asked(LITE, TITAN, MICRO))
-        return {key: s3.read(BUCKET, f"runs/{RUN}/{key}") for key in keys(s3, "") if "results" not in key}
-
-    first = planned()
-    assert planned() == first
-    lines = [json.loads(line) for line in first["plan.jsonl"].splitlines()]
-    assert [line["shard"] for line in lines] == list(range(6))
-    assert [line["run_key"].rpartition("/")[2] for line in lines] == ["run.json"] * 3 + ["run-1.json"] * 3
-
-
 @given(
     rows=st.integers(1, 30),
     nulls=st.sets(st.integers(0, 29)),
@@ -395,25 +301,3 @@ def test_a_retry_is_of_the_model_whose_answer_was_cut(s3: S3) -> None:
     assert Counter(model_id for model_id, _ in played.sent) == {LITE: 12, MICRO: 24}
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 12}
-
-
-@pytest.mark.parametrize(("source", "shared"), [("inline", [0, 0]), ("s3_location", [0, 1])])
-def test_what_a_job_may_have_counts_where_records_refer_to_objects(source: str, shared: list[int]) -> None:
-    """A shard that fits the job of one model need not fit the other's, and is prepared for each."""
-    prompt = {"text": "Judge {review}", "system": None, "messages": []}
-    composed = bodies.compose(catalogue.resolve(LITE), {}, prompt)
-    pair = [
-        Model(
-            label=name,
-            asked={"media": {"source": source}},
-            family=catalogue.resolve(LITE),
-            prompt=None,
-            composed=composed,
-            quotas={"max_file_bytes": 10**9, "max_job_bytes": size},
-            origins={},
-            warnings=[],
-            retry=None,
-        )
-        for name, size in (("large", 10**11), ("small", 5 * 10**9))
-    ]
-    assert [rendered_as(pair, number) for number in range(2)] == shared

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -32,8 +32,33 @@ LABELS = ("Nova Lite V1", "Nova Micro V1", "Titan Text Embeddings V2")
 MIN_RECORDS = 5.0
 MANY_STEPS = 40
 
+LITE, MICRO, TITAN = "amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0", "amazon.titan-embed-text-v2:0"
+Document = dict[str, Any]
+
 Verdict = dict[str, Any] | None
 """What a record comes to, beside an answer: an `error`, or None where no line of it comes back."""
+
+
+def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
+    """Put a table of reviews and return its rows; those in `nulls` have none."""
+    rows = [{"id": number, "review": None if number in nulls else f"review {number}"} for number in range(count)]
+    s3.put(BUCKET, "in/t.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    return rows
+
+
+def asked(*models: str, **changes: Any) -> Document:
+    return {
+        "s3_uri": f"s3://{BUCKET}/in/t.jsonl",
+        "model_id": list(models),
+        "prompt": {"text": "Judge {review}"},
+        "max_records_per_job": 10,
+        **changes,
+    }
+
+
+def keys(s3: S3, folder: str) -> list[str]:
+    prefix = f"runs/{RUN}/{folder}"
+    return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
 
 
 class MemoryS3:
