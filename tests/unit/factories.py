@@ -2,8 +2,21 @@
 
 from typing import Any
 
-from bedrock_batch import run_input
+from bedrock_batch import bodies, catalogue, prompts, run_input
 from bedrock_batch.contracts import Prepared, Run, Shard
+
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+OPUS = "global.anthropic.claude-opus-5"
+
+
+def compose(model_id: str, **given: Any) -> bodies.Composed:
+    """Plan what a run input asks of a model, as plan_run does."""
+    given.setdefault("s3_uri", "s3://bucket/t.csv")
+    if "request" not in given:
+        given.setdefault("prompt", {"text": "Judge {review}"})
+    asked = run_input.validate({"model_id": model_id, **given})
+    family = catalogue.resolve(model_id, asked.get("invocation_type"))
+    return bodies.compose(family, asked, prompts.resolve(asked, {}, family))
 
 
 def make_run(**changes: Any) -> Run:

@@ -11,14 +11,14 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from jsonschema import Draft202012Validator
 
-from bedrock_batch import bodies, catalogue, ids, prompts, rules, run_input
+from bedrock_batch import catalogue, ids
 from bedrock_batch.columns import output_schema
-from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
 from bedrock_batch.join import Joiner
 from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.render import Renderer
 from local.bedrock import models
 from tests.unit.answers import line
+from tests.unit.factories import compose
 
 GOLDENS = Path(__file__).parent / "goldens"
 BODIES = json.loads((GOLDENS / "bodies.schema.json").read_text("utf-8"))
@@ -99,18 +99,6 @@ LABELS = {
     "mistral.voxtral-small-24b-2507": "Voxtral Small 24B 2507",
     "writer.palmyra-vision-7b": "Writer Palmyra Vision 7B",
 }
-HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
-OPUS = "global.anthropic.claude-opus-5"
-
-
-def compose(model_id: str, **given: Any) -> bodies.Composed:
-    """Plan what a run input asks of a model, as plan_run does."""
-    given.setdefault("s3_uri", "s3://bucket/t.csv")
-    if "request" not in given:
-        given.setdefault("prompt", {"text": "Judge {review}"})
-    asked = run_input.validate({"model_id": model_id, **given})
-    family = catalogue.resolve(model_id, asked.get("invocation_type"))
-    return bodies.compose(family, asked, prompts.resolve(asked, {}, family))
 
 
 @pytest.mark.parametrize(("model_id", "label"), LABELS.items())
@@ -231,209 +219,6 @@ def test_an_unknown_model_works_with_its_own_request_and_response() -> None:
     )
     assert (composed.request, composed.kind, composed.dimensions) == (request, "embedding", 1024)
     assert "acme.embedder-v3 is not in the catalogue" in composed.warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("model_id", "given", "error", "words"),
-    [
-        ("acme.embedder", {}, UnsupportedRequest, "does not know the InvokeModel body of acme.embedder: give"),
-        ("acme.chat", {"invocation_type": "InvokeModel"}, UnsupportedRequest, "the whole body as request"),
-        (
-            "acme.chat",
-            {"invocation_type": "InvokeModel", "request": {"prompt": "{a}"}},
-            InvalidRunInput,
-            "how acme.chat answers to InvokeModel: give response",
-        ),
-        (
-            "acme.embedder",
-            {"request": {"t": "{a}"}, "response": {"embedding": "e"}},
-            InvalidRunInput,
-            "embedding.dimensions is needed",
-        ),
-        (HAIKU, {"request": {"messages": []}, "inference": {"max_tokens": 3}}, InvalidRunInput, "max_tokens of infere"),
-        ("amazon.titan-embed-text-v2:0", {"output": {"schema": {"type": "object"}}}, InvalidRunInput, "with text"),
-        (
-            "mistral.mistral-small-2402-v1:0",
-            {"invocation_type": "InvokeModel", "prompt": {"text": "{a}", "system": "s"}},
-            UnsupportedRequest,
-            "'system' is not supported by the model family 'mistral-small-2402' through InvokeModel",
-        ),
-        (
-            "amazon.nova-lite-v1:0",
-            {"invocation_type": "InvokeModel", "output": {"schema": {"type": "object"}, "enforce": True}},
-            UnsupportedRequest,
-            "output.enforce: no way is known",
-        ),
-    ],
-)
-def test_what_does_not_go_together_is_refused(
-    model_id: str, given: dict[str, Any], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error) as caught:
-        compose(model_id, **given)
-    assert words in str(caught.value)
-
-
-CLAUDE_BODY = {
-    "anthropic_version": "bedrock-2023-05-31",
-    "max_tokens": 9,
-    "messages": [{"role": "user", "content": "{a}"}],
-}
-
-
-def without(key: str) -> dict[str, Any]:
-    return {name: value for name, value in CLAUDE_BODY.items() if name != key}
-
-
-@pytest.mark.parametrize(
-    ("model_id", "given", "words"),
-    [
-        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, "temperature and top_p with .*together"),
-        (
-            "us.anthropic.claude-sonnet-4-6",
-            {"invocation_type": "InvokeModel", "inference": {"temperature": 0, "top_p": 1}},
-            "temperature and top_p with .*together",
-        ),
-        (OPUS, {"inference": {"temperature": 0}}, "temperature with .*leave both out"),
-        ("us.anthropic.claude-opus-4-7", {"inference": {"top_p": 1}}, "top_p with .*leave both out"),
-        (HAIKU, {"inference": {"max_tokens": 64_001}}, "64001 tokens with .* 64000 tokens at most"),
-        ("us.meta.llama4-scout-17b-instruct-v1:0", {"inference": {"max_tokens": 8_193}}, "8192 tokens at most"),
-        (
-            "amazon.nova-micro-v1:0",
-            {"invocation_type": "InvokeModel", "request": {"inferenceConfig": {"maxTokens": 10_001}}},
-            "10001 tokens with .* 10000",
-        ),
-        (HAIKU, {"request": {"toolConfig": {"tools": []}}}, "/toolConfig with .*tools are not available"),
-        (
-            HAIKU,
-            {"request": {"system": [{"text": "s"}, {"cachePoint": {"type": "default"}}]}},
-            "cachePoint .*no prompt",
-        ),
-        (HAIKU, {"request": {"serviceTier": {"type": "flex"}}}, "/serviceTier with .*no service tier"),
-        (HAIKU, {"request": {"requestMetadata": {"a": "b"}}}, "/requestMetadata with"),
-        (HAIKU, {"request": {"modelId": "m"}}, "/modelId with .*the job names the model"),
-        (HAIKU, {"request": {"max_tokens": 5}}, '/max_tokens with .*"invocation_type": "InvokeModel"'),
-        (HAIKU, {"request": {"prompt": "{a}"}}, "/prompt with .*no such member"),
-        (HAIKU, {"request": {"system": [{"text": "{a}"}]}, "no_prompt": True}, "/messages is missing"),
-        *(
-            (
-                HAIKU,
-                {"invocation_type": "InvokeModel", "request": without(key), "no_prompt": True},
-                f"/{key} is missing",
-            )
-            for key in CLAUDE_BODY
-        ),
-        (
-            HAIKU,
-            {"invocation_type": "InvokeModel", "request": CLAUDE_BODY | {"inferenceConfig": {}}, "no_prompt": True},
-            "that is a Converse body",
-        ),
-        (
-            HAIKU,
-            {
-                "invocation_type": "InvokeModel",
-                "request": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
-            },
-            'image_url with .*{"type": "image"',
-        ),
-        (
-            "us.meta.llama3-3-70b-instruct-v1:0",
-            {"invocation_type": "InvokeModel", "request": {"messages": [{"content": "{a}"}]}, "no_prompt": True},
-            "Llama's own body is {",
-        ),
-        (
-            HAIKU,
-            {"request": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}}},
-            "refuses it in batch",
-        ),
-        (OPUS, {"output": {"schema": {"type": "object"}, "enforce": True}}, "set output.enforce to false"),
-    ],
-)
-def test_what_would_waste_a_job_is_refused(model_id: str, given: dict[str, Any], words: str) -> None:
-    given = dict(given)
-    if not given.pop("no_prompt", False):
-        given["prompt"] = {"text": "Judge {review}"}
-    with pytest.raises(UnsupportedRequest, match=words):
-        compose(model_id, **given)
-
-
-@pytest.mark.parametrize(
-    ("model_id", "given"),
-    [
-        (HAIKU, {"inference": {"temperature": 0}}),
-        (HAIKU, {"inference": {"max_tokens": 64_000, "top_p": 1}}),
-        (OPUS, {"inference": {"max_tokens": 128_000}}),
-        ("amazon.nova-lite-v1:0", {"inference": {"temperature": 0, "top_p": 1}}),
-        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", {"inference": {"temperature": 0, "top_p": 1}}),
-        (HAIKU, {"invocation_type": "InvokeModel", "request": CLAUDE_BODY | {"tools": []}}),
-        (HAIKU, {"request": {"additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 9}}},
-                 "prompt": {"text": "{a}"}}),
-    ],
-)  # fmt: skip
-def test_what_the_models_take_is_let_through(model_id: str, given: dict[str, Any]) -> None:
-    assert compose(model_id, **given).warnings == []
-
-
-def test_a_request_beside_a_prompt_is_merged_member_by_member_and_wins() -> None:
-    composed = compose(
-        HAIKU,
-        prompt={"text": "Judge {review}"},
-        inference={"temperature": 0, "max_tokens": 5},
-        request={"inferenceConfig": {"maxTokens": 7, "stopSequences": ["{x}"]}, "system": [{"text": "{a}"}]},
-    )
-    assert composed.request["inferenceConfig"] == {"maxTokens": 7, "temperature": 0, "stopSequences": ["{x}"]}
-    assert composed.request["system"] == [{"text": "{a}"}]
-    assert composed.request["messages"][0]["content"] == [{"text": "Judge {review}"}]
-    assert composed.max_tokens == 7
-
-
-def test_a_warning_does_not_end_the_run() -> None:
-    composed = compose(HAIKU, prompt={"text": "{a}"}, request={"guardrailConfig": {"guardrailIdentifier": "g"}})
-    assert ["/guardrailConfig" in warning for warning in composed.warnings] == [True]
-
-
-@pytest.mark.parametrize(
-    ("model_id", "words"),
-    [
-        ("cohere.embed-english-v3", "cohere.embed-english-v3 with .*AWS does not offer this model for batch"),
-        ("amazon.titan-embed-text-v1", "AWS does not offer this model for batch"),
-        ("us.anthropic.claude-fable-5", "Batch inference is not supported for the requested model"),
-        ("anthropic.claude-haiku-4-5-20251001-v1:0", "profile only"),
-        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", "profile only"),
-        ("amazon.nova-2-lite-v1:0", "profile only"),
-        ("meta.llama4-scout-17b-instruct-v1:0", "profile only"),
-        ("anthropic.claude-sonnet-4-6", "profile only"),
-    ],
-)
-def test_models_that_cannot_be_used_are_refused(model_id: str, words: str) -> None:
-    with pytest.raises(UnsupportedRequest, match=words):
-        rules.check_model(catalogue.resolve(model_id), model_id, "us-east-1")
-
-
-@pytest.mark.parametrize(
-    ("model_id", "region", "warnings"),
-    [
-        ("anthropic.claude-sonnet-4-6", "eu-west-2", 0),
-        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "us-east-1", 0),
-        ("anthropic.claude-3-haiku-20240307-v1:0", "us-east-1", 0),
-        ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc", "us-east-1", 0),
-        ("amazon.nova-micro-v1:0", "us-east-1", 0),
-        ("amazon.nova-micro-v1:0", "us-west-2", 1),
-        ("us.amazon.nova-micro-v1:0", "us-west-2", 0),
-        ("us.anthropic.claude-sonnet-5", "us-east-1", 1),
-    ],
-)
-def test_models_that_may_be_used(model_id: str, region: str, warnings: int) -> None:
-    assert len(rules.check_model(catalogue.resolve(model_id), model_id, region)) == warnings
-
-
-def test_a_rule_of_the_catalogue_has_one_condition_and_known_words() -> None:
-    conditions = {"forbid", "together", "require", "allow", "ceiling", "bare_id"}
-    words = {"models", "reason", "warn", "invocation_type", "value", "except_regions"}
-    for rule in catalogue.entries()["rules"]:
-        assert set(rule) <= conditions | words
-        assert len(set(rule) & conditions) <= 1, rule
-        assert rule["models"] and rule["reason"].format(most=1, regions="r")
 
 
 def test_the_documentation_lists_every_model() -> None:
