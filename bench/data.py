@@ -127,18 +127,19 @@ def plan(work: Workload, run_id: str) -> None:
 def _write_table(work: Workload) -> None:
     path = work.path("in/table.parquet")
     path.parent.mkdir(parents=True, exist_ok=True)
-    tables = _tables(work.rows)
-    first = next(tables)
-    pq.write_table(first.slice(0, work.vector_rows), work.path("in/head.parquet"), compression="zstd")
+    schema = next(_tables(1)).schema
+    left = work.vector_rows
     with (
-        pq.ParquetWriter(path, first.schema, compression="zstd") as parquet,
-        pa.csv.CSVWriter(work.path("in/table.csv"), first.schema) as csv,
+        pq.ParquetWriter(path, schema, compression="zstd") as parquet,
+        pq.ParquetWriter(work.path("in/head.parquet"), schema, compression="zstd") as head,
+        pa.csv.CSVWriter(work.path("in/table.csv"), schema) as csv,
     ):
-        parquet.write_table(first)
-        csv.write_table(first)
-        for table in tables:
+        for table in _tables(work.rows):
             parquet.write_table(table)
             csv.write_table(table)
+            if left:
+                head.write_table(table.slice(0, left))
+                left -= min(left, table.num_rows)
 
 
 def _tables(rows: int) -> Iterator[pa.Table]:

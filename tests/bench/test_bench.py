@@ -51,6 +51,14 @@ def test_data_is_the_same_every_time(work: data.Workload, tmp_path: Path) -> Non
         assert (other.folder / path.relative_to(work.folder)).read_bytes() == path.read_bytes()
 
 
+def test_vectors_have_as_many_rows_as_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_PAGE", 100)
+    work = data.make(tmp_path, 3_000, ["vectors"])
+    assert (
+        sum(path.read_bytes().count(b"\n") for path in work.raw("vectors")) == TASKS["join vectors"].rows(work) == 300
+    )
+
+
 def test_memory_is_managed_as_in_the_functions() -> None:
     text = (Path(__file__).parents[2] / "terraform" / "functions.tf").read_text()
     block = re.search(r"allocator_environment = \{(.*?)\}", text, re.DOTALL)
