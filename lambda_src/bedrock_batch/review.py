@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import ids
@@ -27,6 +27,13 @@ class Estimate(Shape):
     output_tokens: int | None
     cost_usd: float | None
     cost_with_retries_usd: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Leave out what only `retry` has."""
+        values = asdict(self)
+        if self.cost_with_retries_usd is None:
+            del values["cost_with_retries_usd"]
+        return values
 
 
 def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:

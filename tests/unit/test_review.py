@@ -60,6 +60,8 @@ def test_the_cost_of_retries_is_bounded_apart() -> None:
         review.check(run, estimate)
     same = replace(run, retry=retry | {"max_tokens": None, "place": None})
     assert review.estimate(same, [make_prepared(0, records=100)]).cost_with_retries_usd == 0.028
+    without = review.estimate(make_run(input=same.input), [make_prepared(0, records=100)])
+    assert "cost_with_retries_usd" not in without.to_json()
     review.check(same, review.estimate(same, [make_prepared(0, records=100)]))
 
 
