@@ -64,10 +64,7 @@ class Bench:
     def map(self, results: Sequence[Any]) -> dict[str, str]:
         """Write what the children of a Map returned; return where."""
         self.maps += 1
-        key = f"runs/{RUN}/results/{self.maps}"
-        self.s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
-        self.s3.put_json(BUCKET, key, {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
-        return {"Bucket": BUCKET, "Key": key}
+        return write_results(self.s3, f"runs/{RUN}/results/{self.maps}", results)
 
     def planned(self) -> State:
         return {
@@ -134,3 +131,10 @@ class Bench:
 def line(shard: int, row: int) -> bytes:
     body = {"recordId": ids.record_id(shard, row), "modelInput": {"messages": [f"é {row}"]}}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def write_results(s3: S3, key: str, results: Sequence[Any]) -> dict[str, str]:
+    """Write results as a Map's ResultWriter does, below `key`; return its details."""
+    s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
+    s3.put_json(BUCKET, key, {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
+    return {"Bucket": BUCKET, "Key": key}

@@ -24,7 +24,7 @@ from bedrock_batch.handlers.review_run import review_run
 from local.bedrock import models
 from local.bedrock.replies import Reply
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Jobs, State
+from tests.functional.played import RUN, Jobs, State, write_results
 from tests.functional.test_quotas import ServiceQuotas
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
@@ -208,10 +208,7 @@ class WholeRun:
 
     def map(self, results: Sequence[Any]) -> dict[str, str]:
         self.maps += 1
-        key = f"runs/{RUN}/results/{self.maps}"
-        self.s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
-        self.s3.put_json(BUCKET, key, {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
-        return {"Bucket": BUCKET, "Key": key}
+        return write_results(self.s3, f"runs/{RUN}/results/{self.maps}", results)
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""
