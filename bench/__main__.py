@@ -20,13 +20,14 @@ from bench.tasks import TASKS, available, same
 
 FULL_ROWS = 2_200_000
 
-ALLOCATOR = {
+LIBRARIES_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "268435456",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "OPENBLAS_NUM_THREADS": "1",
 }
-"""How the functions' memory is managed (terraform/functions.tf). Every candidate's is: none has an advantage by it."""
+"""What the functions run with (terraform/functions.tf). Every candidate does: none has an advantage by it."""
 
 Measured = dict[str, dict[str, float]]
 
@@ -74,7 +75,8 @@ def check(folder: Path) -> None:
 
 def _measure(task: str, candidate: str, work: data.Workload) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.measure", task, candidate, str(work.folder), str(work.rows)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | ALLOCATOR)
+    environment = os.environ | LIBRARIES_ENVIRONMENT
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
 
@@ -116,7 +118,7 @@ def _compare(name: str, best: Measured, *, full: bool) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000, help="rows of the table; the embedding runs have a tenth")
+    parser.add_argument("--rows", type=int, default=200_000, help="rows of the table; runs of vectors have fewer")
     parser.add_argument("--full", action="store_true", help=f"{FULL_ROWS:,} rows, one turn")
     parser.add_argument("--repeat", type=int, default=5, help="turns of every candidate")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")

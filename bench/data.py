@@ -54,7 +54,7 @@ class Workload:
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows = folder, rows
-        self.vector_rows = min(SHARD_ROWS, max(100, rows // 10))
+        self.vector_rows = min(50_000, max(100, rows // 4))
         self.client = LocalClient(folder / "s3")
         self.s3 = S3(self.client)
 

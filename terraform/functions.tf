@@ -21,16 +21,18 @@ locals {
 
   # Functions that touch rows keep the memory they have freed. By default what is larger than 128 KB goes back to the
   # kernel at once, which clears it, page by page, before it gives it out anew: a tenth to a fifth of a join's time.
-  allocator_environment = {
+  # And NumPy's linear algebra, which none of them uses, starts no threads that spin while the rest is imported.
+  libraries_environment = {
     MALLOC_ARENA_MAX          = "1"
     MALLOC_MMAP_THRESHOLD_    = "33554432"
     MALLOC_TRIM_THRESHOLD_    = "268435456"
     ARROW_DEFAULT_MEMORY_POOL = "system"
+    OPENBLAS_NUM_THREADS      = "1"
   }
 
   function_environments = {
     for name, function in local.functions : name => merge(
-      function.libraries ? local.allocator_environment : {},
+      function.libraries ? local.libraries_environment : {},
       name == "plan_run" ? { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" } : {},
     )
   }

@@ -1,6 +1,7 @@
 """Types made at run time for just the fields a run asks for, so that decoding skips all others."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -55,7 +56,7 @@ def reader(path: Path | None, combine: Callable[[list[Any]], Any], *, strict: bo
     keys = 0
     while keys < len(path) and isinstance(path[keys], str):
         keys += 1
-    get = attrgetter(".".join(attribute(str(key)) for key in path[:keys])) if keys else None
+    get = _attributes(path[:keys]) if keys else None
 
     def forgiving(value: Any) -> Any:
         try:
@@ -110,19 +111,31 @@ def column(paths: Sequence[Path] | None, combine: Callable[[list[Any]], Any]) ->
     if len(paths) > 1:
         return lambda values: list(map(read, values))
 
+    steps: list[Any] = []
+    for named, group in itertools.groupby(paths[0], key=lambda step: isinstance(step, str)):
+        some = list(group)
+        steps += [_attributes(some)] if named else some
+
     def together(values: list[Any]) -> list[Any]:
         found = values
         try:
-            for step in paths[0]:
-                if isinstance(step, str):
-                    found = list(map(attrgetter(attribute(step)), found))
+            for step in steps:
+                if step is EVERY:
+                    found = [only for (only,) in found]
+                elif isinstance(step, int):
+                    found = [elements[step] for elements in found]
                 else:
-                    found = [only for (only,) in found] if step is EVERY else [elements[step] for elements in found]
+                    found = list(map(step, found))
         except (ValueError, IndexError):
             return list(map(read, values))
         return found
 
     return together
+
+
+def _attributes(keys: Iterable[Step]) -> Callable[[Any], Any]:
+    """Return what gets the value below these keys, one within the other."""
+    return attrgetter(".".join(attribute(str(key)) for key in keys))
 
 
 def first(values: list[Any]) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import data, measure
-from bench.__main__ import ALLOCATOR
+from bench.__main__ import LIBRARIES_ENVIRONMENT
 from bench.targets import TARGETS
 from bench.tasks import TASKS, available, same
 
@@ -55,14 +55,14 @@ def test_vectors_have_as_many_rows_as_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(data, "_PAGE", 100)
     work = data.make(tmp_path, 3_000, ["vectors"])
     assert (
-        sum(path.read_bytes().count(b"\n") for path in work.raw("vectors")) == TASKS["join vectors"].rows(work) == 300
+        sum(path.read_bytes().count(b"\n") for path in work.raw("vectors")) == TASKS["join vectors"].rows(work) == 750
     )
 
 
 def test_memory_is_managed_as_in_the_functions() -> None:
     text = (Path(__file__).parents[2] / "terraform" / "functions.tf").read_text()
-    block = re.search(r"allocator_environment = \{(.*?)\}", text, re.DOTALL)
-    assert block and dict(re.findall(r'(\w+) += "(\w+)"', block[1])) == ALLOCATOR
+    block = re.search(r"libraries_environment = \{(.*?)\}", text, re.DOTALL)
+    assert block and dict(re.findall(r'(\w+) += "(\w+)"', block[1])) == LIBRARIES_ENVIRONMENT
 
 
 def test_peak_memory_is_the_process_s_own() -> None:

@@ -206,15 +206,18 @@ class Writer:
         self._condition = {} if replaces is None else {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
         self._client = client
         self._target = {"Bucket": bucket, "Key": key}
-        self._waiting = bytearray()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._upload: dict[str, str] = {}
         self._parts: list[Future[dict[str, Any]]] = []
         self._pool = ThreadPoolExecutor(1)
 
     def write(self, data: bytes) -> int:
-        self._waiting += data
+        # Kept as they are until the part is full: a buffer that grows copies what it has over and over.
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
         self.size += len(data)
-        if len(self._waiting) >= PART_BYTES:
+        if self._waiting_bytes >= PART_BYTES:
             self._send(self._take())
         return len(data)
 
@@ -236,11 +239,11 @@ class Writer:
             else:
                 self._abort()
 
-    def _take(self) -> bytearray:
-        data, self._waiting = self._waiting, bytearray()
+    def _take(self) -> bytes:
+        data, self._waiting, self._waiting_bytes = b"".join(self._waiting), [], 0
         return data
 
-    def _send(self, part: bytearray) -> None:
+    def _send(self, part: bytes) -> None:
         if not self._upload:
             answer = self._client.create_multipart_upload(**self._target)
             self._upload = {**self._target, "UploadId": answer["UploadId"]}
@@ -248,7 +251,7 @@ class Writer:
             self._parts[-1].result()
         self._parts.append(self._pool.submit(self._send_part, len(self._parts) + 1, part))
 
-    def _send_part(self, number: int, part: bytearray) -> dict[str, Any]:
+    def _send_part(self, number: int, part: bytes) -> dict[str, Any]:
         answer = self._client.upload_part(**self._upload, PartNumber=number, Body=part)
         # A part's checksum, where the SDK sent one, must be repeated when the upload is completed.
         sums = {name: answer[name] for name in answer if name.startswith("Checksum")}
@@ -257,10 +260,10 @@ class Writer:
 
     def _finish(self) -> None:
         if not self._upload:
-            if self._waiting or self._empty:
+            if self._waiting_bytes or self._empty:
                 self.etag = self._client.put_object(**self._target, **self._condition, Body=self._take())["ETag"]
             return
-        if self._waiting:
+        if self._waiting_bytes:
             self._send(self._take())
         parts = [part.result() for part in self._parts]
         done = self._client.complete_multipart_upload(

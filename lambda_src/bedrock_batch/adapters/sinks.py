@@ -20,4 +20,4 @@ class File(io.RawIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        return self._out.write(data)
+        return self._out.write(bytes(data))  # a copy of what is not bytes: Arrow uses its CSV buffer again
