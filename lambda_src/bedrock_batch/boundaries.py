@@ -29,7 +29,8 @@ class CsvScanner:
 
     `name` is the file's, for messages; `start` the offset of the first byte fed (behind a byte order mark).
     `header` records are not counted as rows. With `limit` the scan is `done` once that many rows are known.
-    At most MOST_MARKS offsets are kept: when there are more, every second one is dropped.
+    At most MOST_MARKS offsets are kept: when there are more, every second one is dropped. `part`, from `so_far`, is
+    what an earlier scan found: the first byte fed is the one behind it, and the layout will be that of both.
     """
 
     def __init__(
@@ -41,21 +42,22 @@ class CsvScanner:
         header: int = 0,
         start: int = 0,
         limit: int | None = None,
+        part: Layout | None = None,
     ) -> None:
         self.done = False
         self._name = name
         self._quote = ord(quote)
         self._before_quote = np.zeros(256, bool)
         self._before_quote[[ord(delimiter), ord(quote), _LF, _CR]] = True
-        self._at = start
+        self._at = self._last_start = start if part is None else part.end
         self._previous = _LF
         self._inside = False
         self._last_quote = start
         self._has_lf = False
         self._lone_cr = ""
-        self._rows = -header
+        self._rows = -header if part is None else part.rows
         self._limit = limit
-        self._marks = Marks()
+        self._marks = Marks(part)
         self._masks = np.empty((2, _BLOCK), bool)
 
     def feed(self, chunk: bytes) -> None:
@@ -74,9 +76,11 @@ class CsvScanner:
                 f"{self._name}: the quoted field that begins at byte {self._last_quote}, in {self._where(0)}, "
                 "is never closed."
             )
-        rows = max(0, self._rows)
-        rows_at, bytes_at = self._marks.all()
-        return Layout(np.append(rows_at, rows), np.append(bytes_at, self._at), "bytes")
+        return self._marks.layout(max(0, self._rows), self._at)
+
+    def so_far(self) -> Layout:
+        """Return the layout of the rows before the last one that began: that one may not have been fed whole."""
+        return self._marks.layout(max(0, self._rows - 1), self._last_start)
 
     def _feed(self, block: Bytes, has_cr: bool) -> None:
         at = self._special(block, has_cr)
@@ -171,6 +175,8 @@ class CsvScanner:
     def _add(self, starts: Integers) -> None:
         self._marks.add(starts[max(0, -self._rows) :] + self._at, max(0, self._rows))
         self._rows += len(starts)
+        if len(starts):
+            self._last_start = self._at + int(starts[-1])
 
     def _where(self, started: int) -> str:
         row = self._rows + started
@@ -178,12 +184,12 @@ class CsvScanner:
 
 
 class Marks:
-    """The offsets of every n-th row; n doubles whenever there are too many."""
+    """The offsets of every n-th row; n doubles whenever there are too many. Begins with those of `part`, if given."""
 
-    def __init__(self) -> None:
-        self._stride = 1
-        self._kept: list[Integers] = []
-        self._count = 0
+    def __init__(self, part: Layout | None = None) -> None:
+        self._stride = int(part.rows_at[1]) if part is not None and len(part.rows_at) > 2 else 1
+        self._kept: list[Integers] = [] if part is None else [part.bytes_at[:-1]]
+        self._count = sum(map(len, self._kept))
 
     def add(self, offsets: Integers, first_row: int) -> None:
         """Add the offsets of consecutive rows, the first of which is `first_row`."""
@@ -195,7 +201,8 @@ class Marks:
             self._count = len(self._kept[0])
             self._stride *= 2
 
-    def all(self) -> tuple[Integers, Integers]:
-        """Return row numbers and offsets."""
-        offsets = np.concatenate([np.zeros(0, np.int64), *self._kept])
-        return np.arange(len(offsets), dtype=np.int64) * self._stride, offsets
+    def layout(self, rows: int, end: int) -> Layout:
+        """Return the layout of the first rows, which end at this offset."""
+        offsets = np.concatenate([np.zeros(0, np.int64), *self._kept])[: -(-rows // self._stride)]
+        rows_at = np.arange(len(offsets), dtype=np.int64) * self._stride
+        return Layout(np.append(rows_at, rows), np.append(offsets, end), "bytes")

@@ -36,6 +36,11 @@ class Layout:
     def rows(self) -> int:
         return int(self.rows_at[-1])
 
+    @property
+    def end(self) -> int:
+        """The offset behind the last row."""
+        return int(self.bytes_at[-1])
+
     def piece(self, source: int, first: int, last: int) -> Piece:
         """Return the piece that holds rows [first, last) of this source, which has the number `source`."""
         if self.cut_by == "rows":

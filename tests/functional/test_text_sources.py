@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import errors
+from bedrock_batch import boundaries, errors
 from bedrock_batch.adapters import clients, sources, text_files
 from bedrock_batch.adapters.s3 import S3
 from tests.conftest import BUCKET
@@ -309,6 +309,50 @@ def test_what_was_read_of_a_file_that_changed_since_is_forgotten(s3: S3, monkeyp
         sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED, until=1)
     put("many/0.csv", b"a\n1\n2\n")
     assert sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED).table.rows == 3
+
+
+_ODD_ROWS = [{"a": f'é{number}\n"{number}"', "b": "x" * (number * 7 % 40)} for number in range(60)]
+_ODD_TABLES = {
+    "lf.csv": b"\xef\xbb\xbf" + csv_bytes([["a", "b"], *(list(row.values()) for row in _ODD_ROWS)]),
+    "crlf.csv": b'a,b\r\n\r\n"1\r\n\r\n2",3\r\n\r\n\r\n"""",4\r\n' * 40 + b"last,one",
+    "cr.csv": b"a,b\r" + b'"1\r2",3\r\r' * 60,
+    "t.jsonl": b"\xef\xbb\xbf" + jsonl_bytes(_ODD_ROWS) + b'\n \n{"c":1}\n\n{"b":"","d":2.5}',
+}
+
+
+@pytest.mark.parametrize("key", _ODD_TABLES)
+@pytest.mark.parametrize("limit", [None, 31])
+def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_would(
+    s3: S3, key: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = s3.find(put(key, _ODD_TABLES[key]))
+    monkeypatch.setattr(boundaries, "MOST_MARKS", 9)
+    whole = sources.describe(s3, files, options={}, limit=limit, staged=STAGED)
+    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 23)
+    turns = 0
+    while True:
+        monkeypatch.setattr(text_files, "time", Clock())
+        try:
+            found = sources.describe(s3, files, options={}, limit=limit, staged=STAGED, until=6)
+        except errors.PlanUnfinished as err:
+            assert "0 of 1 text files" in str(err)
+            turns += 1
+        else:
+            break
+    assert turns > 0
+    assert (found.table, found.sources) == (whole.table, whole.sources)
+    assert [[*layout.rows_at, *layout.bytes_at] for layout in found.layouts] == [
+        [*layout.rows_at, *layout.bytes_at] for layout in whole.layouts
+    ]
+
+
+def test_a_row_that_takes_longer_than_a_turn_ends_the_run(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = s3.find(put("t.csv", b"a\n1\n" + b"x" * 500 + b"\n2\n"))
+    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 8)
+    for expected in (errors.PlanUnfinished, errors.TooLarge):
+        monkeypatch.setattr(text_files, "time", Clock())
+        with pytest.raises(expected):
+            sources.describe(s3, files, options={}, staged=STAGED, until=20)
 
 
 # --- Encodings and nulls of CSV

@@ -17,7 +17,8 @@ import pyarrow.csv
 
 from bedrock_batch.adapters import declared, text_files
 from bedrock_batch.adapters.s3 import S3, Object
-from bedrock_batch.adapters.text_files import BOM, Terms, suffixes
+from bedrock_batch.adapters.scans import Found
+from bedrock_batch.adapters.text_files import BOM, Terms, Text, suffixes
 from bedrock_batch.boundaries import CsvScanner
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput, MissingColumn
@@ -56,18 +57,20 @@ def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> d
 
 
 def describe(
-    s3: S3, item: Object, csv_: Mapping[str, Any], limit: int | None, terms: Terms
-) -> tuple[pa.Schema | None, Layout, Object]:
-    """Scan a file for its header and record boundaries; the schema of an object without a byte is None.
+    s3: S3, item: Object, csv_: Mapping[str, Any], limit: int | None, terms: Terms, part: Found | None
+) -> tuple[pa.Schema | None, Layout, Text]:
+    """Scan a file, behind its part that is known, for its header and record boundaries.
 
-    The object returned is the one to read: this, or its plain copy (`text_files.reading`).
+    The schema of an object without a byte is None. The text's `stored` is the object to read: this, or its plain copy;
+    when the text is not `whole`, the layout is of the records that were read.
     """
     head: bytes | None = None
-    scanner = _scanner(item, csv_, limit, start=0)
+    known = None if part is None else part.layout
+    scanner = _scanner(item, csv_, limit, start=0, part=known)
     start = 0
-    with text_files.reading(s3, item, encoding=csv_["encoding"], terms=terms) as text:
+    with text_files.reading(s3, item, encoding=csv_["encoding"], terms=terms, part=known) as text:
         for chunk in text.chunks:
-            if head is None:
+            if head is None and part is None:
                 head = chunk
                 start = len(BOM) if head.startswith(BOM) else 0
                 scanner = _scanner(item, csv_, limit, start=start)
@@ -75,11 +78,13 @@ def describe(
             scanner.feed(chunk)
             if scanner.done:
                 break
-        layout = scanner.finish()
+        layout = scanner.finish() if text.whole else text_files.progress(item, scanner.so_far(), part)
+    if part is not None:
+        return part.schema, layout, text
     if head is None or not head[start:]:
-        return None, layout, text.stored
+        return None, layout, text
     names = csv_["columns"] or _header(item, head[start:], int(layout.bytes_at[0]) - start, csv_)
-    return _schema(item, names, csv_["types"]), layout, text.stored
+    return _schema(item, names, csv_["types"]), layout, text
 
 
 def read(
@@ -105,7 +110,9 @@ def read(
             yield batch
 
 
-def _scanner(item: Object, csv_: Mapping[str, Any], limit: int | None, *, start: int) -> CsvScanner:
+def _scanner(
+    item: Object, csv_: Mapping[str, Any], limit: int | None, *, start: int, part: Layout | None = None
+) -> CsvScanner:
     return CsvScanner(
         item.uri,
         delimiter=csv_["delimiter"],
@@ -113,6 +120,7 @@ def _scanner(item: Object, csv_: Mapping[str, Any], limit: int | None, *, start:
         header=0 if csv_["columns"] else 1,
         start=start,
         limit=limit,
+        part=part,
     )
 
 

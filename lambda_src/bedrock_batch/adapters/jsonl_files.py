@@ -17,7 +17,8 @@ import pyarrow as pa
 from bedrock_batch import json_types
 from bedrock_batch.adapters import declared, text_files
 from bedrock_batch.adapters.s3 import S3, Object
-from bedrock_batch.adapters.text_files import BOM, Terms
+from bedrock_batch.adapters.scans import Found
+from bedrock_batch.adapters.text_files import BOM, Terms, Text
 from bedrock_batch.boundaries import Marks
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import MalformedInput, MissingColumn
@@ -30,16 +31,21 @@ _BLOCK_BYTES = 2 << 20
 _NULL = msgspec.Raw(b"null")
 
 
-def describe(s3: S3, item: Object, limit: int | None, terms: Terms) -> tuple[Kinds, Layout, Object]:
-    """Decode a file once: what its columns hold, and where its first `limit` rows begin.
+def describe(s3: S3, item: Object, limit: int | None, terms: Terms, part: Found | None) -> tuple[Kinds, Layout, Text]:
+    """Decode a file once, behind its part that is known: what its columns hold, where its first `limit` rows begin.
 
-    The object returned is the one to read: this, or its plain copy (`text_files.reading`).
+    The text's `stored` is the object to read: this, or its plain copy; when the text is not `whole`, all is of the rows
+    that were read.
     """
-    kinds: Kinds = {}
-    marks = Marks()
-    rows = at = end = 0
-    with text_files.reading(s3, item, encoding="utf-8", terms=terms) as text:
+    known = None if part is None else part.layout
+    kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
+    marks = Marks(known)
+    rows = 0 if known is None else known.rows
+    at = end = 0 if known is None else known.end
+    with text_files.reading(s3, item, encoding="utf-8", terms=terms, part=known) as text:
         for block in text_files.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=item.uri):
+            if not text.whole:
+                break  # this is the beginning of a line
             skip = len(BOM) if not at and block.startswith(BOM) else 0
             lines, starts = _lines(block[skip:], at + skip)
             if limit is not None:
@@ -56,8 +62,8 @@ def describe(s3: S3, item: Object, limit: int | None, terms: Terms) -> tuple[Kin
                 end = min(int(starts[-1]) + len(lines[-1]) + 1, at)
             if rows == limit:
                 break
-    rows_at, bytes_at = marks.all()
-    return kinds, Layout(np.append(rows_at, rows), np.append(bytes_at, end), "bytes"), text.stored
+    layout = marks.layout(rows, end)
+    return kinds, layout if text.whole else text_files.progress(item, layout, part), text
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,16 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file turned out to hold: `schema`, None without a header, or what JSON lines show of their columns."""
+    """What a file turned out to hold: `schema`, None without a header, or what JSON lines show of their columns.
+
+    When it is not `whole`, all is of the first rows only.
+    """
 
     file: Source
     layout: Layout
     schema: pa.Schema | None = None
     kinds: Kinds = field(default_factory=dict)
+    whole: bool = True
 
     def to_json(self) -> dict[str, Any]:
         packed = None if self.schema is None else base64.b64encode(self.schema.serialize().to_pybytes()).decode()
@@ -36,6 +40,7 @@ class Found:
             "bytes_at": self.layout.bytes_at.tolist(),
             "schema": packed,
             "kinds": [[name, sorted(seen)] for name, seen in self.kinds.items()],
+            "whole": self.whole,
         }
 
     @classmethod
@@ -46,13 +51,14 @@ class Found:
             layout=Layout(np.array(value["rows_at"], np.int64), np.array(value["bytes_at"], np.int64), "bytes"),
             schema=packed and pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed))),
             kinds={name: set(seen) for name, seen in value["kinds"]},
+            whole=value["whole"],
         )
 
 
 class Scans:
     """The scans of a run's text files, by the files' numbers. `staged` is a bucket and a prefix.
 
-    Only a planning that runs out of time writes any; the next one of the same run begins with the file behind them.
+    Only a planning that runs out of time writes any; the next one of the same run goes on behind what they tell of.
     """
 
     def __init__(self, s3: S3, staged: tuple[str, str], files: Sequence[Source]) -> None:
@@ -60,29 +66,34 @@ class Scans:
         self._bucket, self._prefix = staged
         suffix = ".scan.json"
         keys = [item.key for item in s3.list(*staged) if item.key.endswith(suffix)] if self._bucket else []
-        self._kept = {int(key.removeprefix(self._prefix).removesuffix(suffix)) for key in keys}
+        self._numbers = {int(key.removeprefix(self._prefix).removesuffix(suffix)) for key in keys}
+        self._kept: dict[int, Found] = {}
 
     def kept(self, number: int) -> Found | None:
-        """Return what an earlier planning found in a file, if it is still the same."""
-        if number not in self._kept:
-            return None
-        value = self._s3.get_json(self._bucket, self._key(number))
-        return Found.from_json(value["found"]) if value["etag"] == self._files[number].etag else None
+        """Return what an earlier planning found in a file, or in a part of it, if it is still the same."""
+        if number in self._numbers:
+            value = self._s3.get_json(self._bucket, self._key(number))
+            if value["etag"] == self._files[number].etag:
+                self._kept[number] = Found.from_json(value["found"])
+        return self._kept.get(number)
 
     def keep(self, found: Sequence[Found], err: OutOfTime) -> PlanUnfinished | TooLarge:
         """Write down what was found in the first files; return the error to end with."""
-        new = [number for number in range(len(found)) if number not in self._kept]
+        new = [number for number, one in enumerate(found) if one is not self._kept.get(number)]
         if not new or not self._bucket:
             return TooLarge(
-                f"{err} alone takes longer to read than the function for planning has time. Split it into several "
-                "files, or write the table as Parquet, of which only footers are read."
+                f"{err} alone takes longer to read than the function for planning has time, and a file that is "
+                "compressed or not in UTF-8 must be read in one go. Write it as plain text in UTF-8, split it into "
+                "several files, or write the table as Parquet, of which only footers are read."
             )
         for number in new:
             value = {"etag": self._files[number].etag, "found": found[number].to_json()}
             self._s3.put_json(self._bucket, self._key(number), value)
+        whole = sum(one.whole for one in found)
+        rows = sum(one.layout.rows for one in found)
         return PlanUnfinished(
-            f"{len(found)} of {len(self._files)} text files were read when the function's time was over; it goes on "
-            "with the next one."
+            f"{whole} of {len(self._files)} text files, {rows:,} rows, were read when the function's time was over; "
+            "it goes on there."
         )
 
     def _key(self, number: int) -> str:

@@ -78,8 +78,8 @@ def describe(
     (`plan.row_limit`): what lies behind it is not looked at, `Table.rows` and `Source.rows` count only rows
     within it. Files without rows, and those behind the limit, are not among the sources. Text files that are
     compressed or not in UTF-8 are copied below `staged`, a bucket and a prefix; the sources are then the copies.
-    By the time.monotonic() `until` all must be read, or it ends in PlanUnfinished: asked again, it goes on behind the
-    files that were. TooLarge is for a file that takes longer by itself.
+    By the time.monotonic() `until` all must be read, or it ends in PlanUnfinished: asked again, it goes on behind what
+    was read. TooLarge is for a file that takes longer by itself, and that cannot be read in parts.
 
     Raises InvalidRunInput, InputNotFound, InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn,
     HubUnavailable.
@@ -92,6 +92,8 @@ def describe(
     try:
         for one in _described(s3, started, form, dialect, limit, hub, scans, staged, until):
             found.append(one)
+            if not one.whole:
+                raise OutOfTime(one.file.uri)
     except OutOfTime as err:
         raise scans.keep(found, err) from None
     found = [one for one in found if one.schema is not None or one.layout.rows]
@@ -185,7 +187,8 @@ def _described(
     """Yield what every file holds, in order, up to `limit` rows."""
 
     def one(number: int, file: Source, most: int | None) -> Found:
-        if kept := scans.kept(number):
+        kept = scans.kept(number)
+        if kept is not None and kept.whole:
             return kept
         if form == "parquet":
             schema, layout = parquet_files.describe(_fetch(s3, hub, file), name=file.uri, size=file.size, limit=most)
@@ -195,10 +198,10 @@ def _described(
         terms = text_files.Terms(copy, until)
         item = Object(file.bucket, file.key, file.etag, file.size)
         if form == "csv":
-            schema, layout, stored = csv_files.describe(s3, item, dialect, most, terms)
-            return Found(_source(stored, origin=file.uri), layout, schema)
-        kinds, layout, stored = jsonl_files.describe(s3, item, most, terms)
-        return Found(_source(stored, origin=file.uri), layout, kinds=kinds)
+            schema, layout, text = csv_files.describe(s3, item, dialect, most, terms, kept)
+            return Found(_source(text.stored, origin=file.uri), layout, schema, whole=text.whole)
+        kinds, layout, text = jsonl_files.describe(s3, item, most, terms, kept)
+        return Found(_source(text.stored, origin=file.uri), layout, kinds=kinds, whole=text.whole)
 
     if limit is not None:
         # One after the other: how much of a file is wanted depends on those before it.

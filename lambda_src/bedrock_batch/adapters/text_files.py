@@ -16,8 +16,9 @@ from itertools import chain
 import pyarrow as pa
 
 from bedrock_batch.adapters.s3 import S3, Object
-from bedrock_batch.adapters.scans import OutOfTime
+from bedrock_batch.adapters.scans import Found, OutOfTime
 from bedrock_batch.errors import MalformedInput
+from bedrock_batch.plan import Layout
 
 CONCURRENT_FILES = 2
 """Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
@@ -36,10 +37,14 @@ MOST_RECORD_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class Text:
-    """A file while it is read: `chunks` are its bytes as UTF-8; `stored`, set behind the last, is what shards read."""
+    """A file while it is read: `chunks` are its bytes as UTF-8; `stored`, set behind the last, is what shards read.
+
+    `whole` is False when `chunks` ended before the file did, because the time was up.
+    """
 
     chunks: Iterator[bytes]
     stored: Object
+    whole: bool = True
 
 
 def suffixes(key: str) -> tuple[str, str | None]:
@@ -58,24 +63,30 @@ class Terms:
 
 
 @contextmanager
-def reading(s3: S3, item: Object, *, encoding: str, terms: Terms) -> Iterator[Text]:
-    """Read a file from its beginning to wherever the block ends; write its plain copy if it needs one.
+def reading(s3: S3, item: Object, *, encoding: str, terms: Terms, part: Layout | None = None) -> Iterator[Text]:
+    """Read a file, behind its part that is known, to wherever the block ends; write its plain copy if it needs one.
 
-    Raises, from `chunks`, MalformedInput for what cannot be decompressed or is not in this encoding, and OutOfTime.
+    Raises, from `chunks`, MalformedInput for what cannot be decompressed or is not in this encoding, and OutOfTime for
+    what needs a copy and takes too long: that must be read in one go, and so has no part.
     """
+    start = 0 if part is None else part.end
     with ExitStack() as stack:
-        raw = stack.enter_context(closing(s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)))
+        raw = stack.enter_context(closing(s3.stream(item.bucket, item.key, start=start, end=item.size, etag=item.etag)))
+        if part is not None:
+            yield _plain(item, raw, terms.until)
+            return
         head = next(raw, b"")
         codec = _codec(item, head)
         chunks: Iterator[bytes] = chain([head], raw)
         if codec:
             chunks = stack.enter_context(closing(_decompressed(item, chunks, codec)))
-        chunks = _checked(item, _timed(item, chunks, terms.until), encoding)
+        chunks = _checked(item, chunks, encoding)
+        if not codec and encoding == "utf-8":
+            yield _plain(item, chunks, terms.until)
+            return
+        chunks = _timed(item, chunks, terms.until)
         if encoding != "utf-8":
             chunks = _transcoded(item, chunks, encoding)
-        if not codec and encoding == "utf-8":
-            yield Text(chunks, item)
-            return
         with s3.writer(*terms.copy) as out:
             text = Text(_copied(chunks, out.write), item)
             yield text
@@ -147,6 +158,25 @@ def _decompressed(item: Object, chunks: Iterator[bytes], codec: str) -> Generato
             if not data:
                 return
             yield data
+
+
+def progress(item: Object, layout: Layout, part: Found | None) -> Layout:
+    """Return what is known of a file that was not read whole. Raises OutOfTime if that is no more than before."""
+    if layout.rows == (0 if part is None else part.layout.rows):
+        raise OutOfTime(item.uri)
+    return layout
+
+
+def _plain(item: Object, chunks: Iterator[bytes], until: float) -> Text:
+    def in_time() -> Iterator[bytes]:
+        for chunk in chunks:
+            if time.monotonic() > until:
+                text.whole = False
+                return
+            yield chunk
+
+    text = Text(in_time(), item)
+    return text
 
 
 def _timed(item: Object, chunks: Iterator[bytes], until: float) -> Iterator[bytes]:
