@@ -238,7 +238,7 @@ variable "logging" {
 variable "notifications" {
   description = <<-EOT
     Tell an SNS topic when a run ends. null means nobody is told.
-    - `topic_arn`: a topic whose policy lets events.amazonaws.com publish
+    - `topic_arn`: a topic whose policy lets events.amazonaws.com publish, without a condition: EventBridge meets none at a topic
     - `on`: statuses of a run that are told: SUCCEEDED, FAILED, TIMED_OUT, ABORTED
   EOT
   type = object({
