@@ -15,6 +15,9 @@ LONGEST_JOB_SECONDS = 168 * 3600
 MANY = 60
 
 
+MAX_STATE_BYTES = 256 * 1024
+
+
 @pytest.fixture(scope="module")
 def few_and_many(bench: Bench) -> tuple[Ended, Ended]:
     """The same run, with shards left to join, of 3 and of 60 shards."""
@@ -58,6 +61,29 @@ def test_a_good_job_is_cheap(ended: dict[str, Ended]) -> None:
 
 def test_event_machine_is_cheap(ended: dict[str, Ended]) -> None:
     assert ended["child-waits"].transitions() == 4
+
+
+# --- The most jobs that are stopped at once ---
+
+
+def test_unfinished_jobs_fit_into_a_state_however_many_there_are() -> None:
+    """The scan ends with the page that makes them so many, and begins again when these are stopped."""
+    scan = state("Find unfinished jobs").body
+    again = jsonata.Jsonata.jsonata(state("All found?").body["Choices"][0]["Condition"][2:-2])
+    page = scan["Arguments"]["Limit"]
+    counts = range(5_000)
+    stops = (count for count in counts if not again.evaluate(None, {"after": "job/x", "jobs": [{}] * count}))
+    most = next(stops, len(counts))
+    arn = f"arn:aws-us-gov:bedrock:ap-southeast-2:123456789012:model-invocation-job/{'x' * 12}"
+    items = [{"pk": {"S": f"job/{'x' * 63}"}, "job_arn": {"S": arn}}] * page
+    found = jsonata.Jsonata.jsonata(scan["Assign"]["jobs"][2:-2]).evaluate(
+        None, {"jobs": [], "states": {"result": {"Items": items}}}
+    )
+    assert len(found) == page
+    size = len(json.dumps(found[0])) + 2
+    print(f"at most {most - 1 + page} jobs of {size} bytes in a state, {len(json.dumps(items))} bytes in a page")
+    assert (most - 1 + page) * size < MAX_STATE_BYTES
+    assert len(json.dumps(items)) < MAX_STATE_BYTES
 
 
 # --- The longest waits that can be ---
