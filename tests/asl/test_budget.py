@@ -171,3 +171,10 @@ def test_full_quota_is_waited_for_through_days_within_a_history(ended: dict[str,
     print(f"a full quota: some {hours:.0f} h, {3 * quota['MaxAttempts']} events")
     assert 72 < hours < 168
     assert 3 * quota["MaxAttempts"] < MAX_EVENTS / 2
+
+
+@pytest.mark.parametrize("name", ["Find job", "Get job"])
+def test_bedrock_is_asked_for_a_day_before_a_run_fails(name: str) -> None:
+    (job,) = (one for one in all_states() if (one.chain, one.name) == ("run/RunJobs", name))
+    (rule,) = job.retriers()
+    assert 24 < rule["MaxAttempts"] * rule["MaxDelaySeconds"] / 2 / 3600 < 36  # full jitter takes half of it on average
