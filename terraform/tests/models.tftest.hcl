@@ -121,6 +121,19 @@ run "profiles_and_arns" {
   }
 }
 
+run "profile_of_a_geography_that_is_new" {
+  command = plan
+
+  variables {
+    models = ["arn:aws:bedrock:us-east-1:123456789012:inference-profile/mx.amazon.nova-2-lite-v1:0"]
+  }
+
+  assert {
+    condition     = local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"])
+    error_message = "An ARN tells that it is a profile; no list of geographies is asked."
+  }
+}
+
 run "application_profile" {
   command = plan
 
