@@ -83,6 +83,8 @@ def test_unfinished_jobs_fit_into_a_state_however_many_there_are() -> None:
     size = len(json.dumps(found[0])) + 2
     print(f"at most {most - 1 + page} jobs of {size} bytes in a state, {len(json.dumps(items))} bytes in a page")
     assert (most - 1 + page) * size < MAX_STATE_BYTES
+    assert limit("max_concurrent_jobs")["maximum"] - page < most, "a run's jobs are stopped together"
+    assert most - 1 + page <= state("Stop jobs").body["MaxConcurrency"], "none waits for another, and is paid"
     assert len(json.dumps(items)) < MAX_STATE_BYTES
 
 
@@ -111,10 +113,11 @@ def waits(expression: str, variable: str, first: float) -> int:
     return count
 
 
-def check_seconds() -> dict[str, int]:
+def limit(name: str) -> dict[str, int]:
+    """Return what the run input says of one of its limits."""
     schema = json.loads((ROOT / "lambda_src/bedrock_batch/schemas/run_input.schema.json").read_text())
-    limit: dict[str, int] = schema["properties"]["limits"]["properties"]["check_seconds"]
-    return limit
+    said: dict[str, int] = schema["properties"]["limits"]["properties"][name]
+    return said
 
 
 def retry_events(ended: dict[str, Ended]) -> float:
@@ -134,9 +137,10 @@ def test_longest_job_without_any_event_fits_a_history(ended: dict[str, Ended], w
     each = len(lost.events) - len(good.events)
     assert each <= 13
     timeout = next(rule for rule in state("Wait for job").body["Catch"] if "States.Timeout" in rule["ErrorEquals"])
-    count = waits(timeout["Assign"]["check_seconds"], "check_seconds", check_seconds()[which])
+    seconds = limit("check_seconds")[which]
+    count = waits(timeout["Assign"]["check_seconds"], "check_seconds", seconds)
     total = len(good.events) + count * each + events_of_all_retries()
-    print(f"check_seconds {check_seconds()[which]}: {count} waits of {each} events, at most {total} events")
+    print(f"check_seconds {limit('check_seconds')[which]}: {count} waits of {each} events, at most {total} events")
     assert total < MAX_EVENTS / 2
 
 
