@@ -204,3 +204,26 @@ run "arn_of_another_region" {
 
   expect_failures = [aws_iam_role.service]
 }
+
+run "more_models_than_a_policy_holds" {
+  command = plan
+
+  variables {
+    models = [for number in range(40) : "us.anthropic.claude-haiku-4-5-20251001-v1:${number}"]
+  }
+
+  expect_failures = [aws_iam_role.service]
+}
+
+run "as_many_models_as_a_policy_holds" {
+  command = plan
+
+  variables {
+    models = [for number in range(24) : "us.anthropic.claude-haiku-4-5-20251001-v1:${number}"]
+  }
+
+  assert {
+    condition     = length(local.profile_model_arns) == 24
+    error_message = "Two dozen profiles are no trouble."
+  }
+}
