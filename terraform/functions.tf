@@ -1,7 +1,8 @@
 locals {
   # One entry per file of lambda_src/bedrock_batch/handlers. Memory also sizes the CPU: 1769 MB is one full core.
+  # Many accounts may have 3008 MB at most, whatever Lambda's own limit is.
   functions = {
-    plan_run         = { memory_mb = 3072, timeout_seconds = 900, libraries = true, reads_inputs = true }
+    plan_run         = { memory_mb = 3008, timeout_seconds = 900, libraries = true, reads_inputs = true }
     prepare_shard    = { memory_mb = 1769, timeout_seconds = 900, libraries = true, reads_inputs = true }
     review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
     gather_leftovers = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }

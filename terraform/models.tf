@@ -42,7 +42,8 @@ locals {
   profile_model_arns = distinct(concat(
     [
       for arn in local.system_profile_arns :
-      "arn:${local.partition}:bedrock:*::foundation-model/${regex(local.profile_pattern, split("/", arn)[1])[0]}"
+      # Whatever its first part is: an ARN tells that it is a profile, also of a geography that is new.
+      "arn:${local.partition}:bedrock:*::foundation-model/${regex("^[^.]+\\.(.+)$", split("/", arn)[1])[0]}"
     ],
     length(local.application_profile_arns) == 0 ? [] : ["arn:${local.partition}:bedrock:*::foundation-model/*"],
   ))

@@ -15,7 +15,7 @@ variable "models" {
   description = <<-EOT
     Models that runs may use; every other model is refused by the plan and by IAM. Each entry is one of
     - a foundation model id, as `amazon.nova-lite-v1:0`
-    - a cross-Region inference profile id, as `us.anthropic.claude-haiku-4-5-20251001-v1:0` (us., us-gov., eu., apac., jp., au., ca., global.)
+    - a cross-Region inference profile id, as `us.anthropic.claude-haiku-4-5-20251001-v1:0` (us., us-gov., eu., apac., jp., au., ca., global.; any other by its ARN)
     - the ARN of a foundation model, an inference profile, an application inference profile or a custom model
   EOT
   type        = set(string)
@@ -92,6 +92,7 @@ variable "bucket" {
   description = <<-EOT
     The bucket that holds the runs: their inputs to Bedrock, raw answers and output tables.
     null means the module creates one. `{ name = "…" }` uses yours, in the module's account and Region, and changes none of its settings.
+    When it encrypts with a KMS key of yours, `encryption` must name that key, or neither Bedrock nor the functions may use it.
   EOT
   type        = object({ name = string })
   default     = null
@@ -238,7 +239,7 @@ variable "logging" {
 variable "notifications" {
   description = <<-EOT
     Tell an SNS topic when a run ends. null means nobody is told.
-    - `topic_arn`: a topic whose policy lets events.amazonaws.com publish
+    - `topic_arn`: a topic whose policy lets events.amazonaws.com publish, without a condition: EventBridge meets none at a topic
     - `on`: statuses of a run that are told: SUCCEEDED, FAILED, TIMED_OUT, ABORTED
   EOT
   type = object({

@@ -15,6 +15,10 @@ from jsonschema.exceptions import ValidationError, best_match
 from bedrock_batch import ids
 from bedrock_batch.errors import InvalidRunInput
 
+_MOST_BYTES = 192_000
+"""Of the run input as text within JSON. Whoever stops the run's jobs asks for its execution, and the answer, which
+repeats the input and tells the cause of the end, must fit into the 256 KB of a state."""
+
 
 @cache
 def schema() -> dict[str, Any]:
@@ -30,6 +34,12 @@ def validate(run_input: object) -> dict[str, Any]:
     Raises:
         InvalidRunInput: names the key, what was expected, and a near miss where there is one.
     """
+    size = len(json.dumps(json.dumps(run_input, ensure_ascii=False), ensure_ascii=False).encode())
+    if size > _MOST_BYTES:
+        raise InvalidRunInput(
+            f"The run input has {size} bytes, quotes and line ends counted twice; {_MOST_BYTES} are the most. Put a "
+            "long prompt on S3 (prompt.s3_uri), and many objects below one prefix (s3_uri)."
+        )
     error = best_match(Draft202012Validator(schema()).iter_errors(run_input))
     if error is not None:
         raise InvalidRunInput(_sentence(error))

@@ -114,8 +114,13 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { plan_run = 3072, prepare_shard = 1769, review_run = 512, gather_leftovers = 1024, pool_leftovers = 1024, answer_on_demand = 512, join_shard = 2048, finish_run = 1024 }
+    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { plan_run = 3008, prepare_shard = 1769, review_run = 512, gather_leftovers = 1024, pool_leftovers = 1024, answer_on_demand = 512, join_shard = 2048, finish_run = 1024 }
     error_message = "Functions that touch rows have more memory than those that count."
+  }
+
+  assert {
+    condition     = max([for function in aws_lambda_function.this : function.memory_size]...) <= 3008
+    error_message = "New accounts are refused a function of more than 3008 MB."
   }
 
   assert {
@@ -128,9 +133,9 @@ run "defaults" {
       for name, function in aws_lambda_function.this : name => sort(keys(function.environment[0].variables))
       if length(function.environment) > 0
       } == {
-      join_shard    = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"])
-      plan_run      = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "SETTINGS_URI"])
-      prepare_shard = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"])
+      join_shard    = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS"])
+      plan_run      = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS", "SETTINGS_URI"])
+      prepare_shard = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS"])
     }
     error_message = "Functions that touch rows keep the memory they have freed; the others are told nothing else."
   }

@@ -37,4 +37,11 @@ run "complete" {
     condition     = length(output.function_role_arns) == 8
     error_message = "The example passes on the functions' roles."
   }
+
+  assert {
+    condition = [
+      for s in data.aws_iam_policy_document.topic.statement : length(s.condition) if contains(s.actions, "sns:Publish")
+    ] == [0]
+    error_message = "AWS: \"You can't use Condition blocks in Amazon SNS topic policies for EventBridge\". Nobody would be told."
+  }
 }

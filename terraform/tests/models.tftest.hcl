@@ -121,6 +121,19 @@ run "profiles_and_arns" {
   }
 }
 
+run "profile_of_a_geography_that_is_new" {
+  command = plan
+
+  variables {
+    models = ["arn:aws:bedrock:us-east-1:123456789012:inference-profile/mx.amazon.nova-2-lite-v1:0"]
+  }
+
+  assert {
+    condition     = local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"])
+    error_message = "An ARN tells that it is a profile; no list of geographies is asked."
+  }
+}
+
 run "application_profile" {
   command = plan
 
@@ -190,4 +203,27 @@ run "arn_of_another_region" {
   }
 
   expect_failures = [aws_iam_role.service]
+}
+
+run "more_models_than_a_policy_holds" {
+  command = plan
+
+  variables {
+    models = [for number in range(40) : "us.anthropic.claude-haiku-4-5-20251001-v1:${number}"]
+  }
+
+  expect_failures = [aws_iam_role.service]
+}
+
+run "as_many_models_as_a_policy_holds" {
+  command = plan
+
+  variables {
+    models = [for number in range(24) : "us.anthropic.claude-haiku-4-5-20251001-v1:${number}"]
+  }
+
+  assert {
+    condition     = length(local.profile_model_arns) == 24
+    error_message = "Two dozen profiles are no trouble."
+  }
 }

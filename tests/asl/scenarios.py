@@ -32,6 +32,7 @@ CREATED = ["Record intent", "Created before?", "Create job"]
 WAITED = ["Wait for job", "Get job", "Job over?"]
 GIVEN_UP = ["Shard of its own?", "Join shard", "Shard joined"]
 ENDED = ["Record end", *GIVEN_UP]
+LOOKED = ["Find job", "Job found?", "Wait before looking again", "Find job", "Job found?", "Job not found"]
 EARLY_EVENT = "DynamoDb.ConditionalCheckFailedException"
 
 
@@ -58,8 +59,8 @@ class Job:
         return returned | ({"joined": joined(self.name, 0)} if self.joined else {})
 
 
-def taken_name(*found: Json) -> Script:
-    answer = ok({"InvocationJobSummaries": list(found)} if found else {})
+def taken_name(*found: Json, times: int = 1) -> Script:
+    answer = ok({"InvocationJobSummaries": list(found)} if found else {}, times=times)
     return {"Create job": [error("Bedrock.ConflictException", "taken")], "Find job": [answer]}
 
 
@@ -115,12 +116,13 @@ JOBS = [
     Job("found-among-others",
         taken_name(listed("other", JobArn=job_arn(8)), listed("found-among-others")),
         [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
-    Job("name-taken-but-nobody-listed", taken_name(),
-        [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
+    Job("listed-late",
+        taken_name() | {"Find job": [ok(), ok({"InvocationJobSummaries": [listed("listed-late")]})]},
+        [*CREATED, "Find job", "Job found?", "Wait before looking again", "Find job", "Job found?", *WAITED, *ENDED]),
+    Job("name-taken-but-nobody-listed", taken_name(times=2), [*CREATED, *LOOKED, *ENDED], NOT_CREATED,
         "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
-    Job("name-taken-but-only-others-listed", taken_name(listed("other")),
-        [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
-        "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
+    Job("name-taken-but-only-others-listed", taken_name(listed("other"), times=2), [*CREATED, *LOOKED, *ENDED],
+        NOT_CREATED, "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
     *(
         Job(f"create-has-no-answer-but-a-job-{name.replace('.', '-')}",
             {"Create job": [error(name, "lost", times=31)],
@@ -130,8 +132,8 @@ JOBS = [
         for name in ("States.Timeout", "Bedrock.InternalServerException", "Bedrock.SdkClientException")
     ),
     Job("create-has-no-answer-and-no-job",
-        {"Create job": [error("Bedrock.ServiceUnavailableException", "down", times=31)], "Find job": [ok()]},
-        [*CREATED, "Find job", "Job found?", "Job not found", *ENDED], NOT_CREATED,
+        {"Create job": [error("Bedrock.ServiceUnavailableException", "down", times=31)], "Find job": [ok(times=2)]},
+        [*CREATED, *LOOKED, *ENDED], NOT_CREATED,
         "Bedrock.ServiceUnavailableException: down (and Bedrock lists no job of this name)"),
     Job("park-fails-for-ever", {"Wait for job": [error("DynamoDb.ThrottlingException", "slow", times=13)]},
         [*CREATED, "Wait for job", "Pause", "Get job", "Job over?", *ENDED]),
@@ -245,12 +247,13 @@ RUNS = [
     failing("Record run", "DynamoDB.ThrottlingException", ["Record run"], times=13),
     failing("Plan run", "InvalidRunInput", ["Record run", "Plan run"]),
     failing("Plan run", "RunNameTaken", ["Record run", "Plan run"]),
-    failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=61),
+    failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=201),
     failing("Plan run", "Sandbox.Timedout", ["Record run", "Plan run"], times=7),
     failing("Plan run", "States.Timeout", ["Record run", "Plan run"]),
     failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
     failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
     failing("Gather leftovers", "ClientError", RAN[:-1], times=7),
+    failing("Gather leftovers", "ThrottlingException", RAN[:-1], times=7),
     failing("Finish run", "TooManyFailures", [*RAN, "Finish run"]),
     failing("Finish run", "JoinIncomplete", [*RAN, "Finish run"]),
     failing("Record run end", "DynamoDB.AmazonDynamoDBException", [*RAN, "Finish run", "Record run end"], times=13),

@@ -15,6 +15,9 @@ LONGEST_JOB_SECONDS = 168 * 3600
 MANY = 60
 
 
+MAX_STATE_BYTES = 256 * 1024
+
+
 @pytest.fixture(scope="module")
 def few_and_many(bench: Bench) -> tuple[Ended, Ended]:
     """The same run, with shards left to join, of 3 and of 60 shards."""
@@ -60,6 +63,31 @@ def test_event_machine_is_cheap(ended: dict[str, Ended]) -> None:
     assert ended["child-waits"].transitions() == 4
 
 
+# --- The most jobs that are stopped at once ---
+
+
+def test_unfinished_jobs_fit_into_a_state_however_many_there_are() -> None:
+    """The scan ends with the page that makes them so many, and begins again when these are stopped."""
+    scan = state("Find unfinished jobs").body
+    again = jsonata.Jsonata.jsonata(state("All found?").body["Choices"][0]["Condition"][2:-2])
+    page = scan["Arguments"]["Limit"]
+    counts = range(5_000)
+    stops = (count for count in counts if not again.evaluate(None, {"after": "job/x", "jobs": [{}] * count}))
+    most = next(stops, len(counts))
+    arn = f"arn:aws-us-gov:bedrock:ap-southeast-2:123456789012:model-invocation-job/{'x' * 12}"
+    items = [{"pk": {"S": f"job/{'x' * 63}"}, "job_arn": {"S": arn}}] * page
+    found = jsonata.Jsonata.jsonata(scan["Assign"]["jobs"][2:-2]).evaluate(
+        None, {"jobs": [], "states": {"result": {"Items": items}}}
+    )
+    assert len(found) == page
+    size = len(json.dumps(found[0])) + 2
+    print(f"at most {most - 1 + page} jobs of {size} bytes in a state, {len(json.dumps(items))} bytes in a page")
+    assert (most - 1 + page) * size < MAX_STATE_BYTES
+    assert limit("max_concurrent_jobs")["maximum"] - page < most, "a run's jobs are stopped together"
+    assert most - 1 + page <= state("Stop jobs").body["MaxConcurrency"], "none waits for another, and is paid"
+    assert len(json.dumps(items)) < MAX_STATE_BYTES
+
+
 # --- The longest waits that can be ---
 
 
@@ -85,10 +113,11 @@ def waits(expression: str, variable: str, first: float) -> int:
     return count
 
 
-def check_seconds() -> dict[str, int]:
+def limit(name: str) -> dict[str, int]:
+    """Return what the run input says of one of its limits."""
     schema = json.loads((ROOT / "lambda_src/bedrock_batch/schemas/run_input.schema.json").read_text())
-    limit: dict[str, int] = schema["properties"]["limits"]["properties"]["check_seconds"]
-    return limit
+    said: dict[str, int] = schema["properties"]["limits"]["properties"][name]
+    return said
 
 
 def retry_events(ended: dict[str, Ended]) -> float:
@@ -108,9 +137,10 @@ def test_longest_job_without_any_event_fits_a_history(ended: dict[str, Ended], w
     each = len(lost.events) - len(good.events)
     assert each <= 13
     timeout = next(rule for rule in state("Wait for job").body["Catch"] if "States.Timeout" in rule["ErrorEquals"])
-    count = waits(timeout["Assign"]["check_seconds"], "check_seconds", check_seconds()[which])
+    seconds = limit("check_seconds")[which]
+    count = waits(timeout["Assign"]["check_seconds"], "check_seconds", seconds)
     total = len(good.events) + count * each + events_of_all_retries()
-    print(f"check_seconds {check_seconds()[which]}: {count} waits of {each} events, at most {total} events")
+    print(f"check_seconds {limit('check_seconds')[which]}: {count} waits of {each} events, at most {total} events")
     assert total < MAX_EVENTS / 2
 
 
@@ -145,3 +175,10 @@ def test_full_quota_is_waited_for_through_days_within_a_history(ended: dict[str,
     print(f"a full quota: some {hours:.0f} h, {3 * quota['MaxAttempts']} events")
     assert 72 < hours < 168
     assert 3 * quota["MaxAttempts"] < MAX_EVENTS / 2
+
+
+@pytest.mark.parametrize("name", ["Find job", "Get job"])
+def test_bedrock_is_asked_for_a_day_before_a_run_fails(name: str) -> None:
+    (job,) = (one for one in all_states() if (one.chain, one.name) == ("run/RunJobs", name))
+    (rule,) = job.retriers()
+    assert 24 < rule["MaxAttempts"] * rule["MaxDelaySeconds"] / 2 / 3600 < 36  # full jitter takes half of it on average

@@ -4,10 +4,7 @@ import re
 from importlib.resources import files
 from typing import Any
 
-import botocore.exceptions
 import pytest
-
-from bedrock_batch import errors
 
 from . import services
 from .jsonata_code import reads
@@ -61,18 +58,6 @@ def test_errors_that_are_handled_are_errors_of_the_call(state: State) -> None:
         for rule in state.body.get(field, []):
             for name in rule["ErrorEquals"]:
                 assert services.knows_error(name, called), f"{state}: {called.operation.name} never fails with {name}"
-
-
-def test_errors_of_functions_are_classes_that_they_can_raise() -> None:
-    """The name of a Python exception is all that Step Functions sees of it."""
-    names = {name for state in tasks() for rule in state.retriers() for name in rule["ErrorEquals"] if "." not in name}
-    for name in names:
-        raised = errors.BY_NAME.get(name) or getattr(botocore.exceptions, name)
-        assert issubclass(raised, Exception)
-    ours = {name for name in names if name in errors.BY_NAME}
-    assert ours == {"HubUnavailable", "ChunkTaken", "PlanUnfinished"}, (
-        "our other errors stay, however often they are tried"
-    )
 
 
 def test_bedrock_and_dynamodb_are_called_one_way_each() -> None:

@@ -202,6 +202,13 @@ def test_map_runs_children_of_its_own(state: State) -> None:
     assert ("Items" in body) == ("ItemReader" not in body) == ("ResultWriter" not in body)
 
 
+@each_map
+def test_map_reads_no_variable(state: State) -> None:
+    """AWS: "Distributed Map states cannot currently reference variables in outer scopes". The local ones can."""
+    for path, code in expressions(state.body):
+        assert not reads(code).variables, f"{state}{path}"
+
+
 @each_map_over_a_file
 def test_map_reads_lines_and_writes_lines(state: State) -> None:
     body = state.body

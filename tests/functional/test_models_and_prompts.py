@@ -1,7 +1,7 @@
 """Plan run, from the model and the prompt to run.json: where prompts come from, what is refused."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
@@ -90,13 +90,16 @@ def test_a_prompt_that_is_not_there(s3: S3) -> None:
 class PromptManagement:
     """Answers GetPrompt and keeps what it was asked."""
 
+    refusals: ClassVar = {"8": "ThrottlingException", "9": "ResourceNotFoundException"}
+
     def __init__(self) -> None:
         self.asked: list[dict[str, str]] = []
 
     def get_prompt(self, **request: str) -> dict[str, Any]:
         self.asked.append(request)
-        if request.get("promptVersion") == "9":
-            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no 9"}}, "GetPrompt")
+        if request.get("promptVersion") in self.refusals:
+            code = self.refusals[request["promptVersion"]]
+            raise ClientError({"Error": {"Code": code, "Message": f"no {request['promptVersion']}"}}, "GetPrompt")
         text = {"text": {"text": "Judge {{review}}"}}
         variant = {"name": "v", "templateType": "TEXT", "templateConfiguration": text}
         return {"name": "judge", "defaultVariant": "v", "variants": [variant]}
@@ -109,8 +112,10 @@ def test_a_prompt_of_prompt_management(s3: S3) -> None:
     assert client.asked == [{"promptIdentifier": ARN}, {"promptIdentifier": ARN, "promptVersion": "2"}]
     with pytest.raises(UnknownPrompt, match="no 9"):
         prompt_store.fetch(s3, lambda: client, {"arn": f"{ARN}:9"})
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        prompt_store.fetch(s3, lambda: client, {"arn": f"{ARN}:8"})
     assert prompt_store.fetch(s3, lambda: client, {"text": "Judge"}) is None
-    assert len(client.asked) == 3
+    assert len(client.asked) == 4
 
 
 class Profiles:

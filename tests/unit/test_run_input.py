@@ -1,6 +1,7 @@
 """The run input: the published sample's documents run unchanged, mistakes are named."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -156,3 +157,18 @@ def test_every_key_of_the_schema_is_described() -> None:
         ]
 
     assert undescribed(run_input.schema(), "") == []
+
+
+def test_an_input_that_whoever_stops_the_run_could_not_read_is_refused() -> None:
+    """DescribeExecution answers with the input as a text in JSON, and the cause of the end, of 32,768 characters."""
+
+    def answered(document: dict[str, Any]) -> int:
+        answer = {"Input": json.dumps(document), "Cause": '"' * 32_768, "Status": "FAILED"}
+        return len(json.dumps(answer)) + 2_000  # names, dates and ARNs
+
+    lines = {key: MINIMAL[key] for key in ("s3_uri", "model_id")}
+    largest = lines | {"prompt": {"text": 'Say "{review}".\n' * 7_950}}
+    run_input.validate(largest)
+    assert answered(largest) < 256 * 1024
+    with pytest.raises(InvalidRunInput, match=r"(?s)bytes, .* 192000 are the most. Put a long prompt on S3"):
+        run_input.validate(lines | {"prompt": {"text": 'Say "{review}".\n' * 8_100}})

@@ -14,6 +14,7 @@ _MOST_BYTES = 1 << 20
 """A prompt is repeated in every record; a larger object is surely not one."""
 
 _URI = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
+_REFUSED = ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
 _VERSION = re.compile(r"(?<=prompt/[0-9a-zA-Z]{10}):([0-9]+)$")
 
 
@@ -50,6 +51,8 @@ def _get(client: Any, arn: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = client.get_prompt(**request)
     except ClientError as err:
+        if err.response["Error"]["Code"] not in _REFUSED:
+            raise
         raise UnknownPrompt(
             f"prompt.arn {arn}: {err}. It must be a prompt of the module's own account and Region, and of the version "
             "that the ARN ends with; without one its draft is used."

