@@ -33,15 +33,15 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         return state | {"next": "end"}
     runs = progress.runs(s3, bucket, run_id)
     made = list(_count_up(keys, lambda number: ids.jobs_key(run_id, number)))
-    passes = list(_count_up(keys, lambda number: ids.answers_key(run_id, number)))
-    if not made and len(passes) <= (1 if runs[0].canary else 0):
+    answered = _count_up(keys, lambda number: ids.answers_key(run_id, number))
+    passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
+    canaries = progress.canary_passes(runs, passes)
+    if not made and len(passes) == canaries:
         return state | {"next": "end"}
 
     ended = _ended(s3, bedrock, runs[0], made)
     ends = progress.by_shard(
-        [progress.round_ends(s3, bucket, run_id, number, ended) for number in made],
-        [progress.pass_ends(s3, bucket, run_id, number, ()) for number in passes],
-        canary=runs[0].canary,
+        [progress.round_ends(s3, bucket, run_id, number, ended) for number in made], passes, canaries=canaries
     )
     skipped = {item.key for item in s3.list(bucket, ids.skipped_prefix(run_id))}
     joins_key = f"{prefix}/joins-salvage.jsonl"
