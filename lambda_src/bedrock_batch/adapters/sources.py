@@ -132,8 +132,8 @@ def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None 
     before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row
     for piece in shard.parts():
-        row = at - before[piece.source] - piece.skip + 1
         source = sources[piece.source]
+        row = at - before[piece.source] + 1
         yield from read_piece(s3, hub, source, piece, table=table, schema=schema, columns=names, row=row)
         at += piece.rows
 
@@ -149,7 +149,8 @@ def read_piece(
     columns: Sequence[str],
     row: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a piece's rows; `row` is the source's row (from 1) at its first byte, for messages."""
+    """Yield a piece's rows; `row` is the source's row (from 1) that comes first, for messages."""
+    row -= piece.skip
     if table.format == "parquet":
         fetch = _fetch(s3, hub, source)
         batches = parquet_files.read(fetch, piece, name=source.uri, size=source.size, schema=schema, columns=columns)
