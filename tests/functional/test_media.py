@@ -120,6 +120,16 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     assert (attacher.items, attacher.text_bytes) == (3, 3 * len(base64.b64encode(IMAGES[0]) + b"png"))
 
 
+@pytest.mark.parametrize("uri", ["s3://my bucket/x.png", "s3://x.png", f"s3://{BUCKET}/"])
+def test_a_uri_of_no_object_costs_its_row(s3: S3, uri: str) -> None:
+    run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
+    attacher = media_store.Attacher(s3, run, run.input_key(0), first_row=0)
+    (part,) = attacher.attach([pa.record_batch({"uri": [uri]})])
+    assert part["media.data"].null_count == 1
+    (told,) = attacher.explained([Skipped(0, "NullColumn", "")])
+    assert told.reason.startswith(repr(uri))
+
+
 def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_store, "_MOST_BYTES", len(IMAGES[0]) - 1)
     _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})

@@ -21,7 +21,9 @@ PART_BYTES = 8 << 20
 
 _READ_AHEAD = 2
 _BODY_ATTEMPTS = 4
-_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*)", re.DOTALL)
+_URI = re.compile(r"s3://([A-Za-z0-9._-]{3,255})/(.*)", re.DOTALL)
+"""The names that the client takes for a bucket: old buckets have capitals and underscores."""
+
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
 _OVERTAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 _MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
@@ -66,10 +68,7 @@ class S3:
         return list(found.values())
 
     def _find(self, uri: str) -> list[Object]:
-        match = _URI.fullmatch(uri)
-        if match is None:
-            raise InvalidRunInput(f"s3_uri: {uri!r} is not of the form s3://bucket/key or s3://bucket/prefix/.")
-        bucket, key = match.groups()
+        bucket, key = split_uri(uri)
         if key and not key.endswith("/"):
             return [self.head(bucket, key)]
         items = [item for item in self.list(bucket, key) if _is_data(item, len(key))]
@@ -277,6 +276,14 @@ class Writer:
         # A part still on its way would outlive the abort.
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._client.abort_multipart_upload(**self._upload)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return the bucket and the key, which may be empty. Raises InvalidRunInput."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidRunInput(f"{uri[:200]!r} is not of the form s3://bucket/key.")
+    return match[1], match[2]
 
 
 def _json(value: Any) -> bytes:
