@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bedrock_batch import rules
 from bedrock_batch.answers import Answer, Failure
@@ -112,26 +111,23 @@ class Chooser:
         self.other_input_tokens = 0
         self.other_output_tokens = 0
         """Tokens of the answers that do not count, though they were paid."""
+        self.retried = np.zeros(rows, np.bool_)
+        """Whether a row's record was sent once more, whatever became of it."""
         self._prefix, self._rows = f"{shard:05d}", rows
         self._met = MET_MAX_TOKENS if "truncated" in retry["outcomes"] else frozenset[str]()
         self._reader = reader if "invalid" in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
         self._shown = array("i", [-1]) * rows  # the job whose answer counts
-        self._has_text, self._unsatisfying, self._retried, self._twice = (np.zeros(rows, np.bool_) for _ in range(4))
+        self._has_text, self._unsatisfying, self._twice = (np.zeros(rows, np.bool_) for _ in range(3))
         self._tokens = np.zeros((2, rows), np.int64)
-
-    @property
-    def retried(self) -> npt.NDArray[np.bool_]:
-        """Whether a row's record was sent once more, whatever became of it."""
-        return self._retried
 
     def look(self, leftovers_step: int | None, answers: Iterable[Iterable[Answer | Failure | None]]) -> None:
         """Take in the answers of the next job, in the order of time; `leftovers_step` is that of its end."""
         self._job += 1
         if leftovers_step not in (None, self._step):
             self._step = leftovers_step
-            self._retried |= self._unsatisfying
+            self.retried |= self._unsatisfying
         for some in answers:
             for answer in some:
                 if answer is not None:
@@ -142,11 +138,11 @@ class Chooser:
     def _look(self, row: int, answer: Answer | Failure) -> None:
         """Do as `Joiner.add` for a first answer: a text stays, and until there is one what came last counts."""
         if isinstance(answer, Failure):
-            if not self._retried[row] and not self._has_text[row]:
+            if not self.retried[row] and not self._has_text[row]:
                 self._unsatisfying[row] = False
             return
         tokens = (answer.input_tokens or 0, answer.output_tokens or 0)
-        if not self._retried[row]:
+        if not self.retried[row]:
             if self._has_text[row]:
                 return
         elif self._twice[row]:
@@ -186,4 +182,4 @@ class Chooser:
 
     def _counts(self, job: int, answer: Answer | Failure) -> bool:
         row = row_of(answer.record_id, self._prefix, self._rows)
-        return row is None or not self._retried[row] or self._shown[row] == job
+        return row is None or not self.retried[row] or self._shown[row] == job
