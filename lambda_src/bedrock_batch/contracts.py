@@ -14,6 +14,9 @@ from bedrock_batch import ids
 OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
 """What became of a row. `missing`: no answer and no error came back."""
 
+ANSWERED = ("succeeded", "truncated")
+"""Outcomes of rows with an answer that can be used."""
+
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
 IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 """Bedrock's job statuses, in Bedrock's spelling."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from bedrock_batch.answers import Answer, Answers, Failure, Parsed
 from bedrock_batch.columns import Kind
-from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, JobEnd, Joined
+from bedrock_batch.contracts import ANSWERED, NOT_CREATED, OUTCOMES, JobEnd, Joined
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
 from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge
@@ -28,7 +28,7 @@ TOP_ERRORS = 10
 
 _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
-_ANSWERED = (_INDEX["succeeded"], _INDEX["truncated"])
+_ANSWERED = tuple(_INDEX[name] for name in ANSWERED)
 _OPEN = np.isin(np.arange(256), (_MISSING, _FAILED))
 """Tells of an outcome whether an answer may still take its place."""
 

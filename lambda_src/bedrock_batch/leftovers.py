@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from bedrock_batch.contracts import JobEnd, Joined, Part
+from bedrock_batch.contracts import ANSWERED, JobEnd, Joined, Part
 from bedrock_batch.errors import CanaryFailed
 
 Next = Literal["run_jobs", "answer", "join", "finish"]
@@ -171,7 +171,7 @@ def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> No
     if canary.joined is None or not canary.records:
         return
     joined = canary.joined
-    answered = joined.outcomes.get("succeeded", 0) + joined.outcomes.get("truncated", 0)
+    answered = sum(joined.outcomes.get(outcome, 0) for outcome in ANSWERED)
     failures = canary.records - answered - joined.leftovers
     if answered and failures * 100 <= tolerated_failure_percentage * canary.records:
         return

@@ -1,11 +1,10 @@
 """What a stopped run leaves behind, read from S3 alone: its state was lost with its execution."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from bedrock_batch import ids, rounds
+from bedrock_batch import ids, report, rounds
 from bedrock_batch.adapters import progress
 from bedrock_batch.adapters.bedrock import job_statuses
 from bedrock_batch.adapters.s3 import S3
@@ -58,7 +57,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
             yield event | {"replaces": found.get(part, "")}
 
     shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
-    by_model = {run.label: _statuses(end for end in ended.values() if end["model_id"] == run.model_id) for run in runs}
+    by_model = report.statuses_by_model(ended.values(), runs[0].models)
     return state | {
         "next": "join",
         "joins_key": joins_key,
@@ -67,7 +66,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         "estimate": None,
         "jobs": len(ended),
         "results": {"jobs": [], "answers": [], "joins": []},
-        "job_statuses": _statuses(ended.values()),
+        "job_statuses": report.statuses(ended.values()),
         "replaces": found.get(ids.report_key(run_id), ""),
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
@@ -93,7 +92,3 @@ def _ended(s3: S3, bedrock: Any, run: Run, made: list[int]) -> dict[str, dict[st
         name: {"status": known.get(name, NOT_CREATED), "message": "the run was stopped", "model_id": model_id}
         for name, model_id in progress.models_of_jobs(s3, run.bucket, run.run_id, made).items()
     }
-
-
-def _statuses(ends: Iterable[Mapping[str, str]]) -> dict[str, int]:
-    return dict(sorted(Counter(end["status"] for end in ends).items()))
