@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bedrock_batch import rules
+from bedrock_batch import pointers, rules
 from bedrock_batch.answers import Answer, Failure
 from bedrock_batch.bodies import Composed
 from bedrock_batch.catalogue import Family
@@ -60,7 +60,9 @@ def settle(family: Family, asked: Mapping[str, Any], composed: Composed) -> dict
         raise InvalidRunInput(
             f"retry.max_tokens is {most}: it must be more than max_tokens, which is {composed.max_tokens}."
         )
-    rules.check_body(family, _limited(copy.deepcopy(composed.request), place, most))
+    limited = copy.deepcopy(composed.request)
+    pointers.put(limited, place, most)
+    rules.check_body(family, limited)
     return {"outcomes": wanted["outcomes"], "max_tokens": most, "place": place}
 
 
@@ -69,17 +71,8 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
     if retry["max_tokens"] is None:
         return line
     record = json.loads(line)
-    _limited(record["modelInput"], retry["place"], retry["max_tokens"])
+    pointers.put(record["modelInput"], retry["place"], retry["max_tokens"])
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _limited(body: dict[str, Any], place: str, most: int) -> dict[str, Any]:
-    *steps, last = place.split("/")[1:]
-    part = body
-    for step in steps:
-        part = part[step]
-    part[last] = most
-    return body
 
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> list[int]:
