@@ -250,3 +250,7 @@ class Run(Shape):
     def input_key(self, shard: int) -> str:
         """Return the key of a shard's records."""
         return ids.input_key(self.run_id, self.rendered(shard), own_folder=self.own_folders)
+
+    def output_key(self, shard: int) -> str:
+        """Return the key of a shard's part of the table."""
+        return ids.output_key(self.run_id, shard - self.numbers.start, self.output["format"], self.folder)

@@ -53,8 +53,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
             key = ids.skipped_key(run_id, run.rendered(shard.shard))
             jobs = [end.to_json() for end in ends.get(shard.shard, ())]
             event = rounds.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
-            part = ids.output_key(run_id, shard.shard - run.numbers.start, run.output["format"], run.folder)
-            yield event | {"replaces": found.get(part, "")}
+            yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
 
     shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
     by_model = report.statuses_by_model(ended.values(), runs[0].models)
