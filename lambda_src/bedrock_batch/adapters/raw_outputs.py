@@ -6,7 +6,7 @@ from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.answers import Parsed
 from bedrock_batch.blocks import whole_lines
 from bedrock_batch.contracts import JobEnd, Run
-from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.parse import parser
 
 
 class RawOutputs:
@@ -14,9 +14,7 @@ class RawOutputs:
 
     def __init__(self, s3: S3, run: Run, jobs: Sequence[JobEnd]) -> None:
         self._s3 = s3
-        self._parse = (
-            text_parser(run.response) if run.dimensions is None else embedding_parser(run.response, run.dimensions)
-        )
+        self._parse = parser(run.response, run.dimensions)
         # A folder named by the job's id lies in between, and a manifest beside the output.
         self._files = [
             [item for item in s3.list(run.bucket, job.raw_prefix) if item.key.endswith(".jsonl.out")] for job in jobs
