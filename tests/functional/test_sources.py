@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError, ResponseStreamingError
 
 from bedrock_batch import errors, plan
 from bedrock_batch.adapters import clients, sources
-from bedrock_batch.adapters.s3 import PART_BYTES, S3
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import PART_BYTES
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, put, read_all, shards_of
 from tests.unit.factories import make_run

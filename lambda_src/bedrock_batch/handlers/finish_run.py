@@ -7,7 +7,8 @@ from typing import Any
 from bedrock_batch import ids, report
 from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
-from bedrock_batch.adapters.s3 import S3, Overtaken
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import Joined, Run
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from bedrock_batch import ids, retries
 from bedrock_batch.adapters import clients, output, sources
 from bedrock_batch.adapters.raw_outputs import RawOutputs
-from bedrock_batch.adapters.s3 import S3, Overtaken
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.answers import Parsed
 from bedrock_batch.columns import answer_column, kept_columns, output_schema
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
