@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 
 from bedrock_batch import errors, plan
-from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters import clients, schemas, sources
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.adapters.s3_writer import PART_BYTES
 from tests.conftest import BUCKET
@@ -31,7 +31,7 @@ def test_csv_shards_give_the_hostile_table_back(s3: S3, terminator: str) -> None
     assert found.schema == pa.schema([("id", pa.string()), ("text, of", pa.string()), ("z", pa.string())])
     assert (found.table.rows, found.table.format) == (len(rows), "csv")
     assert [list(row.values()) for row in read_all(s3, found)] == rows
-    assert sources.table_schema(found.table) == found.schema
+    assert schemas.unpacked(found.table.schema) == found.schema
 
 
 def test_csv_columns_are_read_alone_and_in_the_tables_order(s3: S3) -> None:
@@ -183,6 +183,11 @@ def test_limit_reads_no_further(s3: S3) -> None:
         ),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"b,a\n1,2\n"}, errors.SchemaMismatch, r'1\.csv has the column "b"'),
         ({"x/0.csv": b"a,b,a\n1,2,3\n"}, errors.MalformedInput, 'two columns named "a"'),
+        (
+            {"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,b,a\n1,2,3\n"},
+            errors.MalformedInput,
+            r'1\.csv has two columns named "a"',
+        ),
         ({"x/0.csv": b"a,b\n"}, errors.EmptyInput, r"x/0\.csv"),
         ({"x/0.csv": b""}, errors.EmptyInput, r"x/0\.csv"),
         ({"x/0.csv": "a,b\n".encode("utf-16")}, errors.MalformedInput, "UTF-16"),

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from bedrock_batch import ids, retries
-from bedrock_batch.adapters import clients, output, sources
+from bedrock_batch.adapters import clients, output, schemas, sources
 from bedrock_batch.adapters.raw_outputs import RawOutputs
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.answers import Parsed
 from bedrock_batch.columns import answer_column, kept_columns, output_schema
-from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
+from bedrock_batch.contracts import JobEnd, Joined, Run, Shard
 from bedrock_batch.join import Joiner
 from bedrock_batch.structured import Reader
 
@@ -97,7 +97,7 @@ def _write_part(
 ) -> tuple[int, bool]:
     """Write the rows with their answers; return the part's size, and whether a part that knows more was there."""
     form, prefix = run.output["format"], run.output["prefix"]
-    table = kept_columns(sources.table_schema(Table.from_json(run.table)), run.output.get("columns"))
+    table = kept_columns(schemas.unpacked(run.table["schema"]), run.output.get("columns"))
     schema = output_schema(
         table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=run.output.get("schema")
     )
