@@ -20,12 +20,9 @@ from bedrock_batch.contracts import ANSWERED, NOT_CREATED, OUTCOMES, JobEnd, Joi
 from bedrock_batch.counts import Counts
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
-from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge
+from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge, most_frequent
 from bedrock_batch.record_rows import row_of, rows_of
 from bedrock_batch.structured import Reader
-
-TOP_ERRORS = 10
-"""So many error codes are reported by name; a report is for reading."""
 
 _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
@@ -278,7 +275,7 @@ class Joiner:
             leftovers=len(self.leftover_rows()),
             input_tokens=self._input_tokens.total(),
             output_tokens=self._output_tokens.total() if self._output_tokens else 0,
-            errors=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:TOP_ERRORS]),
+            errors=most_frequent(codes),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bedrock_batch.contracts import ANSWERED, JobEnd, Joined, Part
 from bedrock_batch.errors import CanaryFailed
+from bedrock_batch.outcomes import named
 
 Next = Literal["run_jobs", "answer", "join", "finish"]
 
@@ -175,8 +176,7 @@ def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> No
     failures = canary.records - answered - joined.leftovers
     if answered and failures * 100 <= tolerated_failure_percentage * canary.records:
         return
-    codes = ", ".join(f"{code} ({count} rows)" for code, count in joined.errors.items())
     raise CanaryFailed(
         f"Of the first {canary.records} records {answered} were answered, so no batch job was started. "
-        f"Their errors are in {joined.output_key}: {codes}."
+        f"Their errors are in {joined.output_key}: {named(joined.errors)}."
     )

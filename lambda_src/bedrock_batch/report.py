@@ -7,9 +7,10 @@ from typing import Any
 
 from bedrock_batch.contracts import ANSWERED, OUTCOMES, Joined, Shape
 from bedrock_batch.errors import JoinIncomplete, TooManyFailures, naming
+from bedrock_batch.outcomes import most_frequent, named
 
 _NAMED = 10
-"""So many shards or error codes are named in a message or report; the rest is a number."""
+"""So many shards are named in a message; the rest is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
         leftovers=sum(one.leftovers for one in parts),
         input_tokens=sum(one.input_tokens for one in parts),
         output_tokens=sum(one.output_tokens for one in parts),
-        errors=dict(sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]),
+        errors=most_frequent(errors),
         parts=[{"shard": one.shard, "key": one.output_key, "rows": one.rows, "bytes": one.bytes} for one in parts],
     )
 
@@ -119,7 +120,7 @@ def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
     if answered:
         share += f" ({failures / submitted:.1%}, tolerated are {tolerated_failure_percentage:g}%)"
     counts = ", ".join(f"{count} {name}" for name, count in report.outcomes.items() if count)
-    codes = ", ".join(f"{code} ({count} rows)" for code, count in report.errors.items())
+    codes = named(report.errors)
     raise TooManyFailures(f"{share}: {counts}." + (f" Most frequent errors: {codes}." if codes else ""))
 
 
