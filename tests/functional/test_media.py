@@ -20,8 +20,8 @@ from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.render import Skipped
 from local.bedrock import models
 from tests.conftest import BUCKET
-from tests.functional.test_models_and_prompts import HAIKU, plan
-from tests.unit.factories import make_run
+from tests.functional.planned import plan
+from tests.unit.factories import HAIKU, make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES = [PNG + bytes([number]) * 100 for number in range(4)]
