@@ -2,17 +2,17 @@
 
 import base64
 import json
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
+
+from bedrock_batch.catalogue import InvocationType
 
 _TIMED_OUT = 408
 _BAD_REQUEST = 400
 
 
-def answer(
-    client: Any, record: dict[str, Any], *, model_id: str, invocation_type: Literal["InvokeModel", "Converse"]
-) -> dict[str, Any]:
+def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_type: InvocationType) -> dict[str, Any]:
     """Return the record's output line: with `modelOutput`, or with `error` where the model refused it.
 
     `client` tries again what is throttled; what is left of that is an error of the record, so that the others
