@@ -24,7 +24,7 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
             output = client.converse(modelId=model_id, **_with_bytes(body))
             output.pop("ResponseMetadata", None)
         else:
-            text = json.dumps(body, ensure_ascii=False).encode()
+            text = json.dumps(body).encode()
             output = json.loads(client.invoke_model(modelId=model_id, body=text)["body"].read())
     except ClientError as err:
         code = int(err.response["ResponseMetadata"]["HTTPStatusCode"])
@@ -49,7 +49,8 @@ def _with_bytes(value: Any) -> Any:
 
 
 def to_line(line: dict[str, Any]) -> bytes:
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=_as_text).encode() + b"\n"
+    # As ASCII: JSON may hold half a surrogate pair, which has no UTF-8, and the answer is paid for.
+    return json.dumps(line, separators=(",", ":"), default=_as_text).encode() + b"\n"
 
 
 def _as_text(value: object) -> str:
