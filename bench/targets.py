@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Ours against a candidate of a task: `at_least` so many times its speed, or `at_most` that part of its memory."""
+    """Ours against a candidate of a task: at least `value` times its speed, or at most that part of its memory."""
 
     task: str
     against: str

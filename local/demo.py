@@ -16,11 +16,10 @@ import boto3
 import pyarrow.parquet as pq
 
 from local.process import Engine, environment, start_engine
-from local.provision import LOCAL_ROOT, ROOT, Deployment
+from local.provision import ENGINE_PYTHON, LOCAL_ROOT, ROOT, Deployment
 from local.sample import write_reviews
 
 WORK = ROOT / "build" / "local" / "demo"
-ENGINE_PYTHON = ROOT / ".venv-engine" / "bin" / "python"
 NAME = "demo"
 ROWS = 2_500
 ROWS_PER_JOB = 500

@@ -21,9 +21,7 @@ def main() -> None:
     """Check the version of MiniStack, install the repairs and serve until stopped."""
     os.environ.setdefault("BIND_HOST", "127.0.0.1")  # MiniStack's own default is every interface
     _check_version()
-    if "--with-parent" in sys.argv:
-        sys.argv.remove("--with-parent")  # MiniStack reads the same argument list
-        threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    heed_parent()
 
     from ministack import app
 
@@ -37,6 +35,13 @@ def main() -> None:
     quotas.install(app, stand_in)
     faults.install(app)
     app.main()
+
+
+def heed_parent() -> None:
+    """With the argument `--with-parent`, take it away and end this process when its parent does."""
+    if "--with-parent" in sys.argv:
+        sys.argv.remove("--with-parent")  # MiniStack reads the same argument list
+        threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
 
 def _check_version() -> None:

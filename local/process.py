@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -75,17 +76,25 @@ class Engine:
         _call("POST", f"{self.url}/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": factor})
 
 
-def start_engine(*, python: Path, port: int | None = None, auth: bool = False, log: Path) -> Engine:
+def start_engine(
+    *,
+    python: Path,
+    port: int | None = None,
+    auth: bool = False,
+    log: Path,
+    program: Sequence[str] = ("local.engine",),
+) -> Engine:
     """Start the local AWS on 127.0.0.1 and wait until it answers.
 
     `python` is an interpreter that has ministack and boto3. Without `port` a free one is taken. `auth` turns on IAM
-    enforcement on. Raises RuntimeError, with the end of the log, if the engine does not come up.
+    enforcement. `program` is the module that serves, and its arguments. Raises RuntimeError, with the end of the log,
+    if the engine does not come up.
     """
     port = _free_port(port or 0)
     directory = Path(tempfile.mkdtemp(prefix="bedrock-batch-engine-"))
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(python), "-m", "local.engine", "--with-parent"],
+            [str(python), "-m", *program, "--with-parent"],
             cwd=_ROOT,
             env=_engine_environment(port=port, auth=auth, directory=directory),
             stdin=subprocess.PIPE,  # held open: the engine ends when it closes, however this process ends
@@ -180,5 +189,5 @@ def _free_port(wanted: int) -> int:
     return port
 
 
-def _tail(log: Path, lines: int = 20) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])

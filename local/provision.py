@@ -12,6 +12,7 @@ from local.process import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_ROOT = ROOT / "local" / "terraform"
+ENGINE_PYTHON = ROOT / ".venv-engine" / "bin" / "python"
 
 _MIRROR_PLACES = ("opt", "usr/share", "usr/local/share", "var/lib")
 

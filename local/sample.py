@@ -16,9 +16,9 @@ _MIDDLES = (
 _PRODUCTS = ("kettle", "lamp", "tent", "keyboard", "bicycle pump")
 
 
-def write_reviews(path: Path, *, rows: int, seed: int = 7) -> None:
+def write_reviews(path: Path, *, rows: int) -> None:
     """Write a CSV with the columns review_id, zip, product, review; some reviews hold quotes and line breaks."""
-    draw = random.Random(seed)
+    draw = random.Random(7)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["review_id", "zip", "product", "review"])

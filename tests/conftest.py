@@ -1,12 +1,15 @@
 """Fixtures that every test may use: fake credentials and an AWS that lives in memory."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from moto import mock_aws
 
 from bedrock_batch.adapters import clients
+from local.provision import ENGINE_PYTHON
 from tests.e2e.fixtures import batch, engine, module, profile, terraform_points_here  # noqa: F401  # made known to pytest here
 
 # How long an example takes says nothing here: two cores run everything at once.
@@ -14,6 +17,15 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 BUCKET = "test-bucket"
+
+
+@pytest.fixture(scope="session")
+def engine_python() -> Path:
+    """The interpreter that has MiniStack."""
+    python = Path(os.environ.get("BEDROCK_BATCH_ENGINE_PYTHON", ENGINE_PYTHON))
+    if not python.exists():
+        pytest.fail(f"There is no {python}: run make setup, or set BEDROCK_BATCH_ENGINE_PYTHON.", pytrace=False)
+    return python
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ String values are templates with `{column}` places; what is no template is escap
 """
 
 import copy
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bedrock_batch import rules
+from bedrock_batch import pointers, rules
 from bedrock_batch.catalogue import Body, Family
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
 
@@ -156,7 +155,7 @@ def body_template(
                 f"{name!r} is not supported by the model family {family.family!r} through {family.invocation_type}: "
                 "leave it out."
             )
-        _put(body, known.places[name], value)
+        pointers.put(body, known.places[name], value)
     return body
 
 
@@ -178,7 +177,7 @@ def _converse(
     else:
         said = "".join(turns[role].replace("$text", text) for role, text in conversation)
         said = turns["start"] + said + turns["end"]
-    _put(body, turns["at"], said)
+    pointers.put(body, turns["at"], said)
     return system
 
 
@@ -210,7 +209,9 @@ def _ask_for(body: dict[str, Any], family: Family, known: Body, schema: Mapping[
             "schema: leave it out. The schema then goes into the prompt; answers are validated either way."
         )
     text = _escaped(json.dumps(schema, ensure_ascii=False))
-    _put(body, known.schema["at"], _filled(known.schema["value"], {"$schema": _escaped(schema), "$schema_text": text}))
+    pointers.put(
+        body, known.schema["at"], _filled(known.schema["value"], {"$schema": _escaped(schema), "$schema_text": text})
+    )
 
 
 def dimensions(family: Family, embedding: Mapping[str, Any]) -> int:
@@ -232,26 +233,8 @@ def dimensions(family: Family, embedding: Mapping[str, Any]) -> int:
 
 def _max_tokens(family: Family, request: Any) -> int | None:
     pointer = family.body.places.get("max_tokens") if family.body else None
-    for step in pointer.split("/")[1:] if pointer else ():
-        request = request.get(step) if isinstance(request, Mapping) else None
-    return request if pointer and isinstance(request, int) else None
-
-
-def _put(body: Any, pointer: str, value: Any) -> None:
-    """Set the value at a JSON pointer (RFC 6901), making objects and list items on the way."""
-    steps = pointer.removeprefix("/").split("/")
-    for step, following in itertools.pairwise(steps):
-        empty: Any = [] if following.isdigit() else {}
-        if isinstance(body, list):
-            if int(step) == len(body):
-                body.append(empty)
-            body = body[int(step)]
-        else:
-            body = body.setdefault(step, empty)
-    if isinstance(body, list):
-        body.append(value)
-    else:
-        body[steps[-1]] = value
+    values = pointers.found(request, pointer) if pointer else []
+    return next((value for value in values if isinstance(value, int)), None)
 
 
 def _merged(body: Any, own: Any) -> Any:

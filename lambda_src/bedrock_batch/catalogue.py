@@ -135,6 +135,14 @@ def is_custom(model_id: str) -> bool:
     return _CUSTOM in model_id
 
 
+def jobs_quota(model_id: str) -> tuple[str, bool]:
+    """Return what tells whether two models' jobs count against one quota.
+
+    A model and its profiles share one, the custom models made from it another one.
+    """
+    return base_model_id(model_id), is_custom(model_id)
+
+
 def is_profile(model_id: str) -> bool:
     """Tell whether an id or ARN names an inference profile rather than the model itself."""
     return "inference-profile/" in model_id or _GEOGRAPHY.match(model_id) is not None

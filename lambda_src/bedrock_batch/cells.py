@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from bedrock_batch.errors import MalformedInput, MissingColumn, UnsupportedRequest
+from bedrock_batch.plain import is_bytes
 from bedrock_batch.templates import resolve
 
 
@@ -75,14 +76,7 @@ def _has_text(kind: pa.DataType) -> bool:
         return hasattr(kind, "value_type") and _has_text(kind.value_type)
     if pt.is_dictionary(kind):
         return _has_text(kind.value_type)
-    return not (
-        pt.is_binary(kind)
-        or pt.is_large_binary(kind)
-        or pt.is_binary_view(kind)
-        or pt.is_fixed_size_binary(kind)
-        or pt.is_interval(kind)
-        or isinstance(kind, pa.BaseExtensionType)
-    )
+    return not (is_bytes(kind) or pt.is_interval(kind) or isinstance(kind, pa.BaseExtensionType))
 
 
 def _json(value: Any) -> str | None:

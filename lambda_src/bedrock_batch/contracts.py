@@ -14,6 +14,9 @@ from bedrock_batch import ids
 OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
 """What became of a row. `missing`: no answer and no error came back."""
 
+ANSWERED = ("succeeded", "truncated")
+"""Outcomes of rows with an answer that can be used."""
+
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
 IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 """Bedrock's job statuses, in Bedrock's spelling."""
@@ -247,3 +250,7 @@ class Run(Shape):
     def input_key(self, shard: int) -> str:
         """Return the key of a shard's records."""
         return ids.input_key(self.run_id, self.rendered(shard), own_folder=self.own_folders)
+
+    def output_key(self, shard: int) -> str:
+        """Return the key of a shard's part of the table."""
+        return ids.output_key(self.run_id, shard - self.numbers.start, self.output["format"], self.folder)

@@ -16,23 +16,19 @@ import pyarrow as pa
 
 from bedrock_batch.answers import Answer, Answers, Failure, Parsed
 from bedrock_batch.columns import Kind
-from bedrock_batch.contracts import NOT_CREATED, OUTCOMES, JobEnd, Joined
+from bedrock_batch.contracts import ANSWERED, NOT_CREATED, OUTCOMES, JobEnd, Joined
+from bedrock_batch.counts import Counts
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
-from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge
-from bedrock_batch.record_rows import Rows, row_of, rows_of
+from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge, most_frequent
+from bedrock_batch.record_rows import row_of, rows_of
 from bedrock_batch.structured import Reader
-
-TOP_ERRORS = 10
-"""So many error codes are reported by name; a report is for reading."""
 
 _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
-_ANSWERED = (_INDEX["succeeded"], _INDEX["truncated"])
+_ANSWERED = tuple(_INDEX[name] for name in ANSWERED)
 _OPEN = np.isin(np.arange(256), (_MISSING, _FAILED))
 """Tells of an outcome whether an answer may still take its place."""
-
-_NO_COUNT = -1
 
 
 class Joiner:
@@ -60,8 +56,8 @@ class Joiner:
         self._stop_reasons: dict[str | None, int] = {None: 0}
         self._ends = [_end(None)]
         self._stopped: array[int] | None = array("i", [0]) * rows if kind == "text" else None
-        self._input_tokens = array("q", [_NO_COUNT]) * rows
-        self._output_tokens = array("q", [_NO_COUNT]) * rows if kind == "text" else None
+        self._input_tokens = Counts(rows)
+        self._output_tokens = Counts(rows) if kind == "text" else None
         self._failures: dict[int, tuple[str, str]] = {}
         self._known_failures: dict[tuple[str, str], tuple[str, str]] = {}
         self._reader = reader
@@ -121,9 +117,9 @@ class Joiner:
             for row in rows.tolist():
                 self._failures.pop(row, None)
         self._values.put_all(rows, answers.values)
-        _put_counts(self._input_tokens, rows, answers.input_tokens)
+        self._input_tokens.put_all(rows, answers.input_tokens)
         if self._stopped is not None and self._output_tokens is not None:
-            _put_counts(self._output_tokens, rows, answers.output_tokens)
+            self._output_tokens.put_all(rows, answers.output_tokens)
             np.frombuffer(self._stopped, np.int32)[rows] = reasons
         return True
 
@@ -147,9 +143,9 @@ class Joiner:
             self._failures.pop(row, None)
             self._outcomes[row] = self._ends[self._reason(reason)]
             self._values.put(row, answer.value)
-        self._input_tokens[row] = _NO_COUNT if answer.input_tokens is None else answer.input_tokens
+        self._input_tokens.put(row, answer.input_tokens)
         if self._stopped is not None and self._output_tokens is not None:
-            self._output_tokens[row] = _NO_COUNT if answer.output_tokens is None else answer.output_tokens
+            self._output_tokens.put(row, answer.output_tokens)
             self._stopped[row] = self._reason(reason)
 
     def _fail(self, row: int, code: str, message: str) -> None:
@@ -215,9 +211,9 @@ class Joiner:
         if self._stopped is not None:
             stopped = np.frombuffer(self._stopped, np.int32)[start:stop]
             columns.append(pa.array(list(self._stop_reasons), pa.string()).take(pa.array(stopped)))
-        columns.append(_counts(self._input_tokens, start, stop))
+        columns.append(self._input_tokens.column(start, stop))
         if self._output_tokens is not None:
-            columns.append(_counts(self._output_tokens, start, stop))
+            columns.append(self._output_tokens.column(start, stop))
         return [*columns, *failures, *properties]
 
     def _properties(self, start: int, stop: int) -> list[pa.Array]:
@@ -277,28 +273,12 @@ class Joiner:
             bytes=size,
             outcomes={outcome: counts[index] for outcome, index in _INDEX.items() if counts[index]},
             leftovers=len(self.leftover_rows()),
-            input_tokens=_total(self._input_tokens),
-            output_tokens=_total(self._output_tokens),
-            errors=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:TOP_ERRORS]),
+            input_tokens=self._input_tokens.total(),
+            output_tokens=self._output_tokens.total() if self._output_tokens else 0,
+            errors=most_frequent(codes),
         )
 
 
 def _end(stop_reason: str | None) -> int:
     """Return the outcome of an answer that ended so."""
     return _INDEX[judge(stop_reason, has_answer=True)[0]]
-
-
-def _put_counts(counts: "array[int]", rows: Rows, values: Sequence[int | None]) -> None:
-    np.frombuffer(counts, np.int64)[rows] = [_NO_COUNT if value is None else value for value in values]
-
-
-def _counts(counts: "array[int]", start: int, stop: int) -> pa.Array:
-    values = np.frombuffer(counts, np.int64)[start:stop]
-    return pa.array(values, mask=values == _NO_COUNT)
-
-
-def _total(counts: "array[int] | None") -> int:
-    # By halves of a number, made a Python integer each: a nonsensical count must not wrap around.
-    values = np.frombuffer(counts or b"", np.int64)
-    values = values[values != _NO_COUNT]
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())

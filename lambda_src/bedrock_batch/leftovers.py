@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
-from bedrock_batch.contracts import JobEnd, Joined, Part
+from bedrock_batch.contracts import ANSWERED, JobEnd, Joined, Part
 from bedrock_batch.errors import CanaryFailed
+from bedrock_batch.outcomes import named
 
 Next = Literal["run_jobs", "answer", "join", "finish"]
 
@@ -171,12 +172,11 @@ def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> No
     if canary.joined is None or not canary.records:
         return
     joined = canary.joined
-    answered = joined.outcomes.get("succeeded", 0) + joined.outcomes.get("truncated", 0)
+    answered = sum(joined.outcomes.get(outcome, 0) for outcome in ANSWERED)
     failures = canary.records - answered - joined.leftovers
     if answered and failures * 100 <= tolerated_failure_percentage * canary.records:
         return
-    codes = ", ".join(f"{code} ({count} rows)" for code, count in joined.errors.items())
     raise CanaryFailed(
         f"Of the first {canary.records} records {answered} were answered, so no batch job was started. "
-        f"Their errors are in {joined.output_key}: {codes}."
+        f"Their errors are in {joined.output_key}: {named(joined.errors)}."
     )

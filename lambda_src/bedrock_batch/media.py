@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from bedrock_batch.errors import InvalidRunInput, MissingColumn
+from bedrock_batch.plain import is_bytes
 
 Kind = Literal["image", "document", "video"]
 
@@ -44,11 +45,11 @@ def check(media: Mapping[str, Any], schema: pa.Schema, *, nulls: str) -> None:
     if column not in schema.names:
         raise MissingColumn(f"media.column is {column!r}; the table's columns are: {', '.join(schema.names[:50])}.")
     kind = schema.field(column).type
-    if not (_is_bytes(kind) or pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)):
+    if not (is_bytes(kind) or pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)):
         raise InvalidRunInput(f"media.column {column!r} is of type {kind}; it must hold S3 URIs or bytes.")
-    if _is_bytes(kind) and "format" not in media:
+    if is_bytes(kind) and "format" not in media:
         raise InvalidRunInput(f"media.format is needed: bytes, as in {column!r}, do not tell their format.")
-    if _is_bytes(kind) and media["source"] == "s3_location":
+    if is_bytes(kind) and media["source"] == "s3_location":
         raise InvalidRunInput(
             f"media.source s3_location refers to objects by their S3 URI, and {column!r} holds bytes: leave it out."
         )
@@ -72,7 +73,7 @@ def record_bytes(media: Mapping[str, Any], schema: pa.Schema, *, folder: str) ->
     if media["source"] == "s3_location":
         return len(folder) + _NAME_BYTES
     # Bytes within the table are counted as the table's already.
-    return 0 if _is_bytes(schema.field(media["column"]).type) else int(media["average_bytes"] * BASE64)
+    return 0 if is_bytes(schema.field(media["column"]).type) else int(media["average_bytes"] * BASE64)
 
 
 def lowered(quotas: Mapping[str, int], media: Mapping[str, Any]) -> dict[str, int]:
@@ -97,9 +98,3 @@ def _checked(format_: str, kind: str) -> str:
             f"({', '.join(sorted(FORMATS[kind]))}): set media.format if the name misleads."
         )
     return format_
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(
-        pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind) or pt.is_binary_view(kind)
-    )

@@ -1,6 +1,7 @@
 """What became of a row, judged from what the model and Bedrock say about it."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 Ended = Literal["whole", "cut", "withheld"]
@@ -59,6 +60,9 @@ _MAY_STILL_BE_ANSWERED = {
 }
 _SERVER_ERROR = re.compile(r"5[0-9][0-9]")
 
+_TOP_CODES = 10
+"""So many error codes are reported by name."""
+
 
 def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[str, str | None, str | None]:
     """Return the outcome of a row that came back, and the error code and message when it failed.
@@ -83,3 +87,13 @@ def is_leftover(outcome: str, error_code: str) -> bool:
     if outcome != "failed":
         return outcome == "missing"
     return error_code in _MAY_STILL_BE_ANSWERED or _SERVER_ERROR.fullmatch(error_code) is not None
+
+
+def most_frequent(codes: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent error codes, the first ones first: a report is for reading."""
+    return dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:_TOP_CODES])
+
+
+def named(codes: Mapping[str, int]) -> str:
+    """Return error codes for a sentence, each with its number of rows."""
+    return ", ".join(f"{code} ({count} rows)" for code, count in codes.items())

@@ -5,8 +5,6 @@ into the few fields a run asks for; a block with a line that does not fit is rea
 that line is taken apart slowly but exactly, so one odd answer costs time and never the shard.
 """
 
-import contextlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -18,17 +16,26 @@ from bedrock_batch.answers import Answer, Answers, Failure, Parsed
 from bedrock_batch.arrays import ArrayParser, Arrays, Place, take_out
 from bedrock_batch.blocks import lines_of
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.outcomes import EMPTY_ANSWER, EXPIRED, MODEL_ERROR, UNPARSEABLE, WRONG_DIMENSIONS
+from bedrock_batch.exact import MAX_INT64, any_count, any_text, as_text, exactly, failure, no_output
+from bedrock_batch.outcomes import MODEL_ERROR, WRONG_DIMENSIONS
 from bedrock_batch.paths import EVERY, Path, WrongKind, compile_choices, compile_path, find
 
-_MAX_INT64 = 2**63 - 1
-_Count = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT64)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
 
 _ODD = (ValueError, RecursionError, LookupError, TypeError, RuntimeError, FloatingPointError)
 """What a line raises that does not fit: not JSON, absent or of another kind, a number beyond 32 bits."""
 
 
 Parse = Callable[[bytes | memoryview], Parsed]
+
+
+def parser(response: Mapping[str, str], dimensions: int | None) -> Parse:
+    """Return the parser of a run's answers: of vectors where they have `dimensions`, else of texts.
+
+    Raises:
+        InvalidRunInput: a path of `response` cannot be followed.
+    """
+    return text_parser(response) if dimensions is None else embedding_parser(response, dimensions)
 
 
 def text_parser(response: Mapping[str, str]) -> Parse:
@@ -51,9 +58,9 @@ def text_parser(response: Mapping[str, str]) -> Parse:
     def read(line: Any) -> Answer | Failure:
         error, output = line.error, line.modelOutput
         if error is not None:
-            return _failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
+            return failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
         if output is None:
-            return _no_output(line.recordId, line.expired)
+            return no_output(line.recordId, line.expired)
         return Answer(line.recordId, encoded(text(output)), *(read(output) for read in others))
 
     def together(lines: list[Any]) -> Answers:
@@ -64,20 +71,20 @@ def text_parser(response: Mapping[str, str]) -> Parse:
         return Answers([line.recordId for line in lines], values, *(read(outputs) for read in all_others))
 
     def slowly(record_id: str | None, output: Any) -> Answer:
-        found = ("".join(_as_text(value) for value in find(path, output)) for path in paths["text"])
+        found = ("".join(as_text(value) for value in find(path, output)) for path in paths["text"])
         return Answer(
             record_id,
             encoded(next(filter(None, found), None)),
-            _any_text(paths.get("stop_reason", ()), output),
-            _any_count(paths.get("input_tokens", ()), output),
-            _any_count(paths.get("output_tokens", ()), output),
+            any_text(paths.get("stop_reason", ()), output),
+            any_count(paths.get("input_tokens", ()), output),
+            any_count(paths.get("output_tokens", ()), output),
         )
 
     def one(line: bytes) -> Answer | Failure | None:
         try:
             return read(decoder.decode(line))
         except (ValueError, RecursionError):
-            return _exactly(line, slowly)
+            return exactly(line, slowly)
 
     def parse(block: bytes | memoryview) -> Parsed:
         try:
@@ -134,9 +141,9 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
     def one(line: Any, arrays: Arrays) -> Answer | Failure:
         error, output = line.error, line.modelOutput
         if error is not None:
-            return _failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
+            return failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
         if output is None:
-            return _no_output(line.recordId, line.expired)
+            return no_output(line.recordId, line.expired)
         said = message(output)
         if said is not None:
             return Failure(line.recordId, MODEL_ERROR, said)
@@ -145,9 +152,9 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
 
     def slowly(record_id: str | None, output: Any) -> Answer | Failure:
         if isinstance(output, dict) and output.get("message") is not None:
-            return Failure(record_id, MODEL_ERROR, _as_text(output["message"]))
+            return Failure(record_id, MODEL_ERROR, as_text(output["message"]))
         found = next(find(path, output), None)
-        tokens = _any_count([tokens_path] if tokens_path else [], output)
+        tokens = any_count([tokens_path] if tokens_path else [], output)
         if found is None or found == []:
             return Answer(record_id, None, None, tokens)
         if not isinstance(found, list) or not all(type(number) in (int, float) for number in found):
@@ -161,12 +168,12 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
             raise WrongKind("a number does not fit into a 32-bit float")
         return Answer(record_id, value, None, tokens)
 
-    def exactly(line: bytes) -> Answer | Failure | None:
+    def alone(line: bytes) -> Answer | Failure | None:
         try:
             (found,) = read(line)
             return found
         except _ODD:
-            return _exactly(line, slowly)
+            return exactly(line, slowly)
 
     def parse(block: bytes | memoryview) -> Parsed:
         whole = bytes(block)
@@ -174,7 +181,7 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
             try:
                 return read(whole)
             except _ODD:
-                return [exactly(line) for line in lines_of(whole)]
+                return [alone(line) for line in lines_of(whole)]
 
     return parse
 
@@ -208,75 +215,6 @@ def _outputs(lines: list[Any]) -> list[Any]:
     if len(outputs) < len(lines):
         raise TypeError("not only answers")
     return outputs
-
-
-def _exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) -> Answer | Failure | None:
-    """Read one line with the standard library, forgiving what does not change the meaning.
-
-    Invalid UTF-8, raw control characters and lone surrogates are read (as U+FFFD or `?` where they cannot be
-    kept): the answer around them was paid for.
-    """
-    try:
-        value = json.loads(line.decode("utf-8-sig", "replace"), strict=False)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    record_id = value.get("recordId")
-    if not isinstance(record_id, str):
-        record_id = None
-    error, output, expired = value.get("error"), value.get("modelOutput"), value.get("expired") is True
-    if isinstance(error, dict):
-        expired = expired or error.get("expired") is True
-        return _failure(record_id, error.get("errorCode"), error.get("errorMessage"), expired)
-    if error is not None:
-        return _failure(record_id, None, error, expired)
-    if output is None:
-        return _no_output(record_id, expired)
-    try:
-        return read(record_id, output)
-    except WrongKind as problem:
-        return Failure(record_id, UNPARSEABLE, f"modelOutput is not as expected: {problem}")
-
-
-def _failure(record_id: str | None, code: Any, message: Any, expired: bool | None) -> Failure:
-    text = _as_text(message) if message is not None else "Bedrock gave no error message"
-    if expired:
-        return Failure(record_id, EXPIRED, text)
-    return Failure(record_id, _as_text(code) if code is not None else "UnknownError", text)
-
-
-def _no_output(record_id: str | None, expired: bool | None) -> Failure:
-    if expired:
-        return Failure(record_id, EXPIRED, "the job's time was over before the record's turn")
-    return Failure(record_id, EMPTY_ANSWER, "the output line holds neither modelOutput nor error")
-
-
-def _as_text(value: Any) -> str:
-    """Return a text as it is, anything else as JSON: a number where text was expected is still an answer."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8
-
-
-def _any_text(paths: Sequence[Path], output: Any) -> str | None:
-    value = _any_value(paths, output)
-    return None if value is None else _as_text(value)
-
-
-def _any_count(paths: Sequence[Path], output: Any) -> int | None:
-    value = _any_value(paths, output)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value <= _MAX_INT64 else None
-
-
-def _any_value(paths: Sequence[Path], output: Any) -> Any:
-    """Return the first value at one of the paths. It comes beside the answer: an odd one must not cost the answer."""
-    for path in paths:
-        with contextlib.suppress(WrongKind):
-            if (value := next(find(path, output), None)) is not None:
-                return value
-    return None
 
 
 def _text_readers(paths: Mapping[str, Sequence[Path]], kind: Callable[..., Any]) -> list[Callable[[Any], Any]]:

@@ -26,6 +26,13 @@ def check(schema: pa.Schema, form: str) -> None:
             ) from err
 
 
+def is_bytes(kind: pa.DataType) -> bool:
+    """Tell whether a type is one of those that hold bytes."""
+    return bool(
+        pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind) or pt.is_binary_view(kind)
+    )
+
+
 def to_plain(column: pa.Array) -> pa.Array:
     """Return the column in a type that is plain; bytes stay bytes. Raises ArrowException for what has none."""
     return column.cast(_plain(column.type))
@@ -85,7 +92,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.float32()
     if pt.is_duration(kind):
         return pa.int64()
-    if pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind) or pt.is_binary_view(kind):
+    if is_bytes(kind):
         return pa.binary()
     if pt.is_map(kind):
         return pa.map_(_plain(kind.key_type), _plain(kind.item_type))

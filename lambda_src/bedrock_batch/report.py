@@ -1,16 +1,16 @@
 """Add the shards of a run up, and judge the whole."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_batch.contracts import OUTCOMES, Joined, Shape
+from bedrock_batch.contracts import ANSWERED, OUTCOMES, Joined, Shape
 from bedrock_batch.errors import JoinIncomplete, TooManyFailures, naming
+from bedrock_batch.outcomes import most_frequent, named
 
-_ANSWERED = ("succeeded", "truncated")
 _NAMED = 10
-"""So many shards or error codes are named in a message or report; the rest is a number."""
+"""So many shards are named in a message; the rest is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,24 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
         leftovers=sum(one.leftovers for one in parts),
         input_tokens=sum(one.input_tokens for one in parts),
         output_tokens=sum(one.output_tokens for one in parts),
-        errors=dict(sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:_NAMED]),
+        errors=most_frequent(errors),
         parts=[{"shard": one.shard, "key": one.output_key, "rows": one.rows, "bytes": one.bytes} for one in parts],
     )
 
 
+def statuses(ended: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the number of jobs by status, from what their children returned."""
+    return dict(sorted(Counter(result["status"] for result in ended).items()))
+
+
+def statuses_by_model(ended: Collection[Mapping[str, Any]], models: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return the same for each of several models; here each job has its `model_id`."""
+    return {name: statuses(result for result in ended if result["model_id"] == name) for name in models}
+
+
 def round_counts(ended: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a round's jobs by status and the records they had, from what their children returned."""
-    statuses = Counter(result["status"] for result in ended)
-    return {"jobs": dict(sorted(statuses.items())), "records": sum(result["records"] for result in ended)}
+    return {"jobs": statuses(ended), "records": sum(result["records"] for result in ended)}
 
 
 def pass_counts(answered: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -103,7 +112,7 @@ def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
         TooManyFailures: names the numbers and the most frequent error codes.
     """
     submitted = report.rows - report.outcomes["skipped"]
-    answered = sum(report.outcomes[outcome] for outcome in _ANSWERED)
+    answered = sum(report.outcomes[outcome] for outcome in ANSWERED)
     failures = submitted - answered
     if answered and failures * 100 <= tolerated_failure_percentage * submitted:
         return
@@ -111,7 +120,7 @@ def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
     if answered:
         share += f" ({failures / submitted:.1%}, tolerated are {tolerated_failure_percentage:g}%)"
     counts = ", ".join(f"{count} {name}" for name, count in report.outcomes.items() if count)
-    codes = ", ".join(f"{code} ({count} rows)" for code, count in report.errors.items())
+    codes = named(report.errors)
     raise TooManyFailures(f"{share}: {counts}." + (f" Most frequent errors: {codes}." if codes else ""))
 
 

@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bedrock_batch import rules
+from bedrock_batch import pointers, rules
 from bedrock_batch.answers import Answer, Failure
 from bedrock_batch.bodies import Composed
 from bedrock_batch.catalogue import Family
@@ -61,7 +60,9 @@ def settle(family: Family, asked: Mapping[str, Any], composed: Composed) -> dict
         raise InvalidRunInput(
             f"retry.max_tokens is {most}: it must be more than max_tokens, which is {composed.max_tokens}."
         )
-    rules.check_body(family, _limited(copy.deepcopy(composed.request), place, most))
+    limited = copy.deepcopy(composed.request)
+    pointers.put(limited, place, most)
+    rules.check_body(family, limited)
     return {"outcomes": wanted["outcomes"], "max_tokens": most, "place": place}
 
 
@@ -70,17 +71,8 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
     if retry["max_tokens"] is None:
         return line
     record = json.loads(line)
-    _limited(record["modelInput"], retry["place"], retry["max_tokens"])
+    pointers.put(record["modelInput"], retry["place"], retry["max_tokens"])
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _limited(body: dict[str, Any], place: str, most: int) -> dict[str, Any]:
-    *steps, last = place.split("/")[1:]
-    part = body
-    for step in steps:
-        part = part[step]
-    part[last] = most
-    return body
 
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> list[int]:
@@ -112,26 +104,23 @@ class Chooser:
         self.other_input_tokens = 0
         self.other_output_tokens = 0
         """Tokens of the answers that do not count, though they were paid."""
+        self.retried = np.zeros(rows, np.bool_)
+        """Whether a row's record was sent once more, whatever became of it."""
         self._prefix, self._rows = f"{shard:05d}", rows
         self._met = MET_MAX_TOKENS if "truncated" in retry["outcomes"] else frozenset[str]()
         self._reader = reader if "invalid" in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
         self._shown = array("i", [-1]) * rows  # the job whose answer counts
-        self._has_text, self._unsatisfying, self._retried, self._twice = (np.zeros(rows, np.bool_) for _ in range(4))
+        self._has_text, self._unsatisfying, self._twice = (np.zeros(rows, np.bool_) for _ in range(3))
         self._tokens = np.zeros((2, rows), np.int64)
-
-    @property
-    def retried(self) -> npt.NDArray[np.bool_]:
-        """Whether a row's record was sent once more, whatever became of it."""
-        return self._retried
 
     def look(self, leftovers_step: int | None, answers: Iterable[Iterable[Answer | Failure | None]]) -> None:
         """Take in the answers of the next job, in the order of time; `leftovers_step` is that of its end."""
         self._job += 1
         if leftovers_step not in (None, self._step):
             self._step = leftovers_step
-            self._retried |= self._unsatisfying
+            self.retried |= self._unsatisfying
         for some in answers:
             for answer in some:
                 if answer is not None:
@@ -142,11 +131,11 @@ class Chooser:
     def _look(self, row: int, answer: Answer | Failure) -> None:
         """Do as `Joiner.add` for a first answer: a text stays, and until there is one what came last counts."""
         if isinstance(answer, Failure):
-            if not self._retried[row] and not self._has_text[row]:
+            if not self.retried[row] and not self._has_text[row]:
                 self._unsatisfying[row] = False
             return
         tokens = (answer.input_tokens or 0, answer.output_tokens or 0)
-        if not self._retried[row]:
+        if not self.retried[row]:
             if self._has_text[row]:
                 return
         elif self._twice[row]:
@@ -186,4 +175,4 @@ class Chooser:
 
     def _counts(self, job: int, answer: Answer | Failure) -> bool:
         row = row_of(answer.record_id, self._prefix, self._rows)
-        return row is None or not self._retried[row] or self._shown[row] == job
+        return row is None or not self.retried[row] or self._shown[row] == job

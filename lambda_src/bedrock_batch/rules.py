@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from bedrock_batch import pointers
 from bedrock_batch.catalogue import Family, entries, is_profile
 from bedrock_batch.errors import UnsupportedRequest
 
@@ -101,7 +102,7 @@ def _broken(rule: Rule, family: Family, body: Mapping[str, Any]) -> list[str]:
     """Return the members with which a body breaks a rule; none when it does not."""
 
     def found(member: str) -> list[Any]:
-        return list(_find(member, family, body))
+        return _find(member, family, body)
 
     broken = [
         member
@@ -120,19 +121,13 @@ def _broken(rule: Rule, family: Family, body: Mapping[str, Any]) -> list[str]:
     return broken
 
 
-def _find(member: str, family: Family, body: Any) -> Iterator[Any]:
+def _find(member: str, family: Family, body: Any) -> list[Any]:
     if member.startswith("**/"):
-        yield from _anywhere(member.removeprefix("**/"), body)
-        return
+        return list(_anywhere(member.removeprefix("**/"), body))
     pointer = member if member.startswith("/") else (family.body.places if family.body else {}).get(member)
     if pointer is None:
-        return
-    value = body
-    for step in pointer.split("/")[1:]:
-        if not isinstance(value, Mapping) or step not in value:
-            return
-        value = value[step]
-    yield value
+        return []
+    return pointers.found(body, pointer)
 
 
 def _anywhere(key: str, value: Any) -> Iterator[Any]:

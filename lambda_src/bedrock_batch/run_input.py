@@ -82,6 +82,8 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def _check_combinations(run_input: Mapping[str, Any]) -> None:
     _check_source(run_input)
+    if run_input["input"].get("format") == "bedrock_jsonl":
+        _check_ready_made(run_input)
     if run_input.get("prompt_id") is not None and "prompt" in run_input:
         raise InvalidRunInput("Give either prompt_id or prompt, not both.")
     source = [key for key in ("text", "s3_uri", "arn") if key in run_input.get("prompt", {})]
@@ -136,22 +138,23 @@ def _check_source(run_input: Mapping[str, Any]) -> None:
             raise InvalidRunInput(f"{key} is for a dataset of the Hugging Face hub: give dataset_id with it.")
     if "dataset_id" in run_input and run_input["input"].get("format", "parquet") != "parquet":
         raise InvalidRunInput("input.format: a dataset is read from its Parquet files. Leave the format out.")
-    if run_input["input"].get("format") == "bedrock_jsonl":
-        if len(model_ids(run_input)) > 1:
-            raise InvalidRunInput(
-                "model_id is a list: records of input.format bedrock_jsonl are sent as they are, in the shape of one "
-                "model. Start a run for each."
-            )
-        for key in ("prompt_id", "prompt", "request", "inference", "media"):
-            if run_input.get(key):
-                raise InvalidRunInput(
-                    f"{key}: records of input.format bedrock_jsonl are sent as they are. Leave it out."
-                )
-        if "max_tokens" in run_input.get("retry", {}):
-            raise InvalidRunInput(
-                "retry.max_tokens: records of input.format bedrock_jsonl are sent as they are, each with a limit of "
-                "its own. Leave it out: what can be asked for once more is invalid answers."
-            )
+
+
+def _check_ready_made(run_input: Mapping[str, Any]) -> None:
+    """Refuse what would change records that are in Bedrock's shape already."""
+    if len(model_ids(run_input)) > 1:
+        raise InvalidRunInput(
+            "model_id is a list: records of input.format bedrock_jsonl are sent as they are, in the shape of one "
+            "model. Start a run for each."
+        )
+    for key in ("prompt_id", "prompt", "request", "inference", "media"):
+        if run_input.get(key):
+            raise InvalidRunInput(f"{key}: records of input.format bedrock_jsonl are sent as they are. Leave it out.")
+    if "max_tokens" in run_input.get("retry", {}):
+        raise InvalidRunInput(
+            "retry.max_tokens: records of input.format bedrock_jsonl are sent as they are, each with a limit of "
+            "its own. Leave it out: what can be asked for once more is invalid answers."
+        )
 
 
 def _sentence(error: ValidationError) -> str:

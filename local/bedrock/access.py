@@ -17,9 +17,9 @@ from ministack.services import iam
 
 from local.bedrock import storage
 from local.bedrock.documents import InvalidInput
+from local.bedrock.models import GEOGRAPHY
 
 _SERVICE = "bedrock.amazonaws.com"
-_PROFILE = re.compile(r"(us-gov|us|eu|apac|jp|au|ca|global)\.")
 _PROFILE_PATH = re.compile(r"/inference-profiles/(.+)")
 _ON_DEMAND = re.compile(r"/model/(.+)/(invoke|converse|invoke-with-response-stream|converse-stream)")
 
@@ -28,7 +28,7 @@ def model_arn(model_id: str) -> str:
     """Return the full ARN of a model id or a profile id, in the account and Region of the request."""
     if model_id.startswith("arn:"):
         return model_id
-    if _PROFILE.match(model_id):
+    if GEOGRAPHY.match(model_id):
         return f"arn:aws:bedrock:{get_region()}:{get_account_id()}:inference-profile/{model_id}"
     return f"arn:aws:bedrock:{get_region()}::foundation-model/{model_id}"
 

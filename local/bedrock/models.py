@@ -30,7 +30,7 @@ def base_model(model_id: str) -> str:
     _, custom, rest = model_id.partition(_CUSTOM)
     if custom:  # …/amazon.titan-embed-text-v2:0:8k/abc123: the number of tokens is not part of the base model's id
         return re.sub(r":[0-9]+k$", "", rest.split("/")[0])
-    return re.sub(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.", "", model_id.rsplit("/", 1)[-1])
+    return GEOGRAPHY.sub("", model_id.rsplit("/", 1)[-1])
 
 
 def is_custom(model_id: str) -> bool:
@@ -39,6 +39,8 @@ def is_custom(model_id: str) -> bool:
 
 
 _CUSTOM = ":custom-model/"
+GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.")
+"""How the id of a profile across Regions begins; the model's own id follows."""
 
 
 def invoke(model: str, body: dict[str, Any], write: Author = reply) -> Answer:

@@ -1,4 +1,4 @@
-"""The four operations of Bedrock batch inference, and the admin view of what the stand-in did."""
+"""What the stand-in answers to each operation: those of batch inference jobs, and of inference profiles."""
 
 import base64
 import random

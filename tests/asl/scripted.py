@@ -13,9 +13,7 @@ seconds until the wake, null for never. Without an answer left the execution fai
 import asyncio
 import inspect
 import json
-import os
 import sys
-import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +27,11 @@ def main() -> None:
     from ministack.services import stepfunctions as engine
 
     from local import step_functions
+    from local.engine import heed_parent
     from local.step_functions import tasks
 
     folder = Path(sys.argv.pop(1))
-    sys.argv.remove("--with-parent")  # MiniStack reads the same argument list
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    heed_parent()
     step_functions.install(app)
     if list(inspect.signature(tasks._call).parameters) != ["service", "action", "arguments", "scope", "callback"]:
         sys.exit("local.step_functions.tasks._call has changed: adapt tests/asl/scripted.py, which takes its place.")
@@ -91,12 +89,6 @@ def _wake(token: str) -> None:
     from local.step_functions.tokens import send_task_success
 
     send_task_success({"taskToken": token, "output": "{}"})
-
-
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

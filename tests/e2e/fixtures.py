@@ -3,13 +3,14 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
 from local.process import Engine, environment, start_engine
-from local.provision import ROOT, terraform_environment
+from local.provision import terraform_environment
 from tests.e2e.batch import Batch
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
@@ -37,9 +38,8 @@ RESERVED = {
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    python = ROOT / ".venv-engine" / "bin" / "python"
-    with start_engine(python=python, auth=True, log=tmp_path_factory.mktemp("engine") / "engine.log") as running:
+def engine(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with start_engine(python=engine_python, auth=True, log=tmp_path_factory.mktemp("engine") / "engine.log") as running:
         running.configure(seconds_per_status=0.2)
         # Step Functions' pauses and retries, not its time-outs, run 20 times as fast.
         running.wait_scale(0.05)

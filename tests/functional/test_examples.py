@@ -20,7 +20,7 @@ from local.bedrock import models
 from local.bedrock.replies import Reply
 from local.sample import write_products, write_reviews
 from tests.conftest import BUCKET
-from tests.functional.test_models_and_prompts import NoQuotas
+from tests.functional.planned import ServiceQuotas
 from tests.functional.whole import WholeRun
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.json"))
@@ -37,7 +37,7 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows that a run of this input gives."""
     state = plan_run(
         s3,
-        NoQuotas(),
+        ServiceQuotas(),
         bucket=BUCKET,
         settings={
             "name": "n",

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_batch import held, ids
-from bedrock_batch.adapters import parquet, sources
+from bedrock_batch.adapters import sources
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import JobEnd, Joined, Run
 from bedrock_batch.handlers.join_shard import handler
@@ -100,7 +100,7 @@ def answers(bench: Bench, number: int, rows: Iterable[int]) -> list[bytes]:
 
 
 def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
-    """D19: two output files; and a later round answers what the first left over."""
+    """Two output files; and a later round answers what the first left over."""
     rows = bench.shards[1].rows
     bench.raw("j0", "00001.jsonl.out", answers(bench, 1, reversed(range(0, 40))))
     bench.raw("j0", "more.jsonl.out", answers(bench, 1, range(40, 60)))
@@ -245,7 +245,7 @@ def test_a_part_that_was_written_since_stays(bench: Bench, replaced: bool) -> No
 
 
 def test_doing_it_twice_gives_the_same_bytes_and_only_its_own_key(bench: Bench) -> None:
-    """D18: nothing of an earlier run or attempt is left beside the parts."""
+    """Nothing of an earlier run or attempt is left beside the parts."""
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(50)))
     first = bench.part(bench.join(0, jobs=["j0"], status="Stopped"))
     assert bench.part(bench.join(0, jobs=["j0"], status="Stopped")) == first
@@ -313,25 +313,3 @@ def test_the_log_counts_and_shows_no_text(bench: Bench, caplog: pytest.LogCaptur
     assert entry.items() >= {"message": "joined", "run_id": "monday", "shard": 0, "jobs": ["j0"]}.items()
     assert (entry["foreign_lines"], entry["duplicate_lines"], entry["broken_lines"]) == (1, 1, 1)
     assert "secret" not in caplog.text and "answer" not in caplog.text
-
-
-def test_row_groups_stream_and_encodings_fit_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = pa.schema([("label", pa.string()), ("a.b", pa.struct([("c", pa.string())])), ("answer", pa.string())])
-    columns = [pa.array(["x", "y"] * 50), pa.array([{"c": "z"}] * 100), pa.array([f"text {i}" for i in range(100)])]
-    batch = pa.record_batch(columns, schema=schema)
-    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", batch.nbytes + 1)
-    out = io.BytesIO()
-    parquet.write([batch] * 5, schema, out, unique=["answer"])
-    file = pq.ParquetFile(out)
-    assert file.read().equals(pa.Table.from_batches([batch] * 5))
-    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [200, 200, 100]
-    label, nested, answer = (file.metadata.row_group(0).column(index) for index in range(3))
-    assert "RLE_DICTIONARY" in label.encodings and "RLE_DICTIONARY" not in answer.encodings
-    assert {label.compression, nested.compression, answer.compression} == {"ZSTD"}
-    assert label.statistics.has_min_max and answer.statistics is None
-
-
-def test_a_table_without_rows_is_still_a_file() -> None:
-    out = io.BytesIO()
-    parquet.write([], TABLE.schema, out, unique=[])
-    assert pq.read_table(out).equals(TABLE.slice(0, 0))

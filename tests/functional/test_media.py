@@ -20,8 +20,8 @@ from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.render import Skipped
 from local.bedrock import models
 from tests.conftest import BUCKET
-from tests.functional.test_models_and_prompts import HAIKU, plan
-from tests.unit.factories import make_run
+from tests.functional.planned import plan
+from tests.unit.factories import HAIKU, make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES = [PNG + bytes([number]) * 100 for number in range(4)]
@@ -118,6 +118,16 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
     assert (told.code, told.reason) == ("MediaNotUsable", "'nowhere' is not of the form s3://bucket/key.")
     assert (attacher.items, attacher.text_bytes) == (3, 3 * len(base64.b64encode(IMAGES[0]) + b"png"))
+
+
+@pytest.mark.parametrize("uri", ["s3://my bucket/x.png", "s3://x.png", f"s3://{BUCKET}/"])
+def test_a_uri_of_no_object_costs_its_row(s3: S3, uri: str) -> None:
+    run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
+    attacher = media_store.Attacher(s3, run, run.input_key(0), first_row=0)
+    (part,) = attacher.attach([pa.record_batch({"uri": [uri]})])
+    assert part["media.data"].null_count == 1
+    (told,) = attacher.explained([Skipped(0, "NullColumn", "")])
+    assert told.reason.startswith(repr(uri))
 
 
 def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

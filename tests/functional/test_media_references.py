@@ -23,8 +23,9 @@ from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.leftovers import Standing
 from bedrock_batch.rounds import job_lines
 from tests.conftest import BUCKET
+from tests.functional.planned import plan
 from tests.functional.test_media import IMAGES, PROMPT
-from tests.functional.test_models_and_prompts import HAIKU, plan
+from tests.unit.factories import HAIKU
 
 NOVA = "amazon.nova-lite-v1:0"
 LAKE = "lake"

@@ -13,9 +13,9 @@ SMALL, LARGE = 10_000, 40_000
 SCRIPT = """
 import sys
 from bedrock_batch import held
-from bedrock_batch.adapters import parquet, parquet_files, s3
+from bedrock_batch.adapters import parquet, parquet_files, s3, s3_writer
 # Everything of a fixed size small, so that it is full at both sizes and only what grows is seen.
-parquet.ROW_GROUP_BYTES = s3.PART_BYTES = parquet_files._READ_BYTES = 1 << 20
+parquet.ROW_GROUP_BYTES = s3.PART_BYTES = s3_writer.PART_BYTES = parquet_files._READ_BYTES = 1 << 20
 held.HELD_BYTES = int(sys.argv.pop())
 from bench.measure import main
 main(*sys.argv[1:])

@@ -9,29 +9,11 @@ from botocore.exceptions import ClientError
 from bedrock_batch.adapters import clients, prompt_store
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import BedrockBatchError, InputNotFound, InvalidRunInput, UnknownPrompt, UnsupportedRequest
-from bedrock_batch.handlers.plan_run import plan_run
 from tests.conftest import BUCKET
+from tests.functional.planned import PROFILE, plan
+from tests.unit.factories import HAIKU
 
-HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
-PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
-MODELS = [
-    "amazon.nova-lite-v1:0",
-    "amazon.titan-embed-text-v2:0",
-    "amazon.nova-2-multimodal-embeddings-v1:0",
-    "anthropic.claude-opus-5",
-    HAIKU,
-    PROFILE,
-    "cohere.embed-english-v3",
-    "acme.chat",
-]
 ARN = "arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEF1234"
-
-
-class NoQuotas:
-    """Service Quotas without permission: the catalogue's figures count."""
-
-    def get_paginator(self, operation: str) -> Any:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
 
 
 @pytest.fixture
@@ -39,22 +21,6 @@ def s3(aws: None) -> S3:
     s3 = S3(clients.s3())
     s3.put(BUCKET, "in/t.csv", b"review,label\n" + b"fine,good\n" * 120)
     return s3
-
-
-def plan(s3: S3, model_id: str, **given: Any) -> dict[str, Any]:
-    """Return the run.json that planning writes."""
-    settings = {"name": "reviews", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"}
-    state = plan_run(
-        s3,
-        NoQuotas(),
-        bucket=BUCKET,
-        settings=settings,
-        run_id="monday",
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
-        input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
-    )
-    run: dict[str, Any] = s3.get_json(BUCKET, state["run_key"])
-    return run
 
 
 def test_a_prompt_in_an_object(s3: S3) -> None:

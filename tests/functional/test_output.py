@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 
 from bedrock_batch import ids
-from bedrock_batch.adapters import output, text_output
+from bedrock_batch.adapters import output, parquet, text_output
 from bedrock_batch.columns import kept_columns
 from bedrock_batch.errors import InvalidRunInput, MissingColumn
 from tests.functional.test_join_shard import Bench, answers
@@ -94,11 +95,27 @@ def test_csv_keeps_null_and_empty_text_apart() -> None:
     assert read.to_pylist() == BATCH.select(["text, quoted", "int64"]).to_pylist()
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-def test_a_table_without_rows_is_still_a_file(form: str) -> None:
-    data = written(form, [])
-    assert data.count(b"\n") == (1 if form == "csv" else 0) or form == "parquet"
-    assert bool(data) == (form != "jsonl")
+def test_row_groups_stream_and_encodings_fit_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = pa.schema([("label", pa.string()), ("a.b", pa.struct([("c", pa.string())])), ("answer", pa.string())])
+    columns = [pa.array(["x", "y"] * 50), pa.array([{"c": "z"}] * 100), pa.array([f"text {i}" for i in range(100)])]
+    batch = pa.record_batch(columns, schema=schema)
+    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", batch.nbytes + 1)
+    out = io.BytesIO()
+    parquet.write([batch] * 5, schema, out, unique=["answer"])
+    file = pq.ParquetFile(out)
+    assert file.read().equals(pa.Table.from_batches([batch] * 5))
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [200, 200, 100]
+    label, nested, answer = (file.metadata.row_group(0).column(index) for index in range(3))
+    assert "RLE_DICTIONARY" in label.encodings and "RLE_DICTIONARY" not in answer.encodings
+    assert {label.compression, nested.compression, answer.compression} == {"ZSTD"}
+    assert label.statistics.has_min_max and answer.statistics is None
+
+
+def test_a_table_without_rows_is_still_a_file() -> None:
+    assert written("jsonl", []) == b""
+    assert next(csv.reader(io.StringIO(written("csv", []).decode()))) == list(COLUMNS)
+    assert written("csv", []).count(b"\n") == 1
+    assert pq.read_table(io.BytesIO(written("parquet", []))).equals(BATCH.schema.empty_table())
 
 
 def test_text_that_is_no_utf_8_costs_only_itself() -> None:

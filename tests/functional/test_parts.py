@@ -155,6 +155,17 @@ def test_a_refused_record_does_not_hold_up_the_others(bench: Bench) -> None:
     assert codes == [None, 429, 400, 408, 400]
 
 
+@pytest.mark.parametrize("invocation_type", ["Converse", "InvokeModel"])
+def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> None:
+    """JSON may hold one, in a ready-made record or in an answer that was cut; UTF-8 may not."""
+    bench = Bench([0, 0, 1], invocation_type=invocation_type)
+    bench.s3.put(
+        BUCKET, ids.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n'
+    )
+    assert answer_on_demand(bench.s3, Model(), chunk(1)) == {"chunk": 7, "records": 1, "failed": 0}
+    assert bench.lines(chunk()["raw_key"])[0]["modelInput"] == {"messages": ["cut \ud83d"]}
+
+
 def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> None:
     class Slow(Model):
         """A model that is still answering for the stopped run when its redrive answers the same record."""

@@ -10,8 +10,8 @@ from bedrock_batch.adapters import clients
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.handlers.plan_run import plan_run
 from tests.conftest import BUCKET
+from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import csv_bytes, gz, jsonl_bytes, parquet_bytes, put, zst
-from tests.functional.test_models_and_prompts import NoQuotas
 
 MODEL = "amazon.nova-lite-v1:0"
 TEXTS = [f"{index} é\n" for index in range(500)]
@@ -46,7 +46,7 @@ def test_a_plan_is_the_same_bytes_each_time(aws: None, key: str) -> None:
     def plan() -> dict[str, bytes]:
         plan_run(
             s3,
-            NoQuotas(),
+            ServiceQuotas(),
             bucket=BUCKET,
             settings={"name": "n", "models": [MODEL], "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"},
             run_id="monday",

@@ -1,12 +1,12 @@
 """Quotas by name: whatever way AWS writes the names, and whatever the role may read."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bedrock_batch.adapters.quotas import applied
+from tests.functional.planned import ServiceQuotas
 
 CATALOGUE = {
     "min_records": 100,
@@ -16,25 +16,6 @@ CATALOGUE = {
     "concurrent_jobs": 7,
 }
 JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for {}"
-
-
-class ServiceQuotas:
-    """Service Quotas with pages of one quota; an exception in place of a list is raised."""
-
-    def __init__(self, *, applied: Any = (), default: Any = ()) -> None:
-        self._quotas = {"list_service_quotas": applied, "list_aws_default_service_quotas": default}
-
-    def get_paginator(self, operation: str) -> "ServiceQuotas":
-        self._asked = operation
-        return self
-
-    def paginate(self, *, ServiceCode: str) -> Iterator[dict[str, Any]]:
-        assert ServiceCode == "bedrock"
-        found = self._quotas[self._asked]
-        if isinstance(found, Exception):
-            raise found
-        for name, value in found:
-            yield {"Quotas": [{"QuotaName": name, "Value": value}]}
 
 
 def test_applied_goes_before_default_and_default_before_catalogue() -> None:

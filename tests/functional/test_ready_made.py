@@ -13,8 +13,8 @@ from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.handlers import join_shard, prepare_shard
 from bedrock_batch.handlers.plan_run import plan_run
 from tests.conftest import BUCKET
+from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import gz, put
-from tests.functional.test_models_and_prompts import NoQuotas
 
 MODEL = "amazon.nova-lite-v1:0"
 BODIES = [
@@ -36,7 +36,7 @@ def plan(s3: S3, body: bytes, *, key: str = "in/r.jsonl", nulls: str = "skip", *
     """Plan the records and return the shards."""
     state = plan_run(
         s3,
-        NoQuotas(),
+        ServiceQuotas(),
         bucket=BUCKET,
         settings={"name": "n", "models": [MODEL], "prompts": {"p": "{x}"}, "service_role_arn": "arn:aws:iam::1:role/r"},
         run_id="monday",

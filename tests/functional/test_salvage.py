@@ -96,6 +96,12 @@ def test_a_canary_alone_is_not_salvaged(aws: None) -> None:
     assert stopped(bench)["next"] == "end"
 
 
+def test_a_tail_is_not_taken_for_a_canary_that_was_skipped(aws: None) -> None:
+    bench = Bench([0, 50], canary=True)
+    assert bench.review()["next"] == "answer"
+    assert stopped(bench)["next"] == "join"
+
+
 def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedrock_batch.adapters.clients.client", lambda name: bench.bedrock)
     event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "FAILED"}

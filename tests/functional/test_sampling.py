@@ -3,9 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import plan
+from bedrock_batch import boundaries, plan
 from bedrock_batch.adapters import clients, sampling, sources
 from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.errors import MalformedInput
 from bedrock_batch.ready_made import renderer
 from tests.conftest import BUCKET
 from tests.functional.tables import csv_bytes, describe, parquet_bytes, put
@@ -78,3 +79,12 @@ def test_rows_that_make_no_record_tell_nothing(s3: S3) -> None:
     found = describe(s3, put("t.csv", csv_bytes([["text"], *[[" "]] * 9])))
     made = renderer(found.table, REQUEST, found.schema)
     assert sampling.expansion(s3, found, made) == sampling.UNKNOWN
+
+
+def test_a_bad_cell_in_a_sample_is_named_by_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sampled rows begin between two known offsets, so that rows before them are read too."""
+    monkeypatch.setattr(boundaries, "MOST_MARKS", 4)
+    rows = [["text", "n"], *([f"text {n}", "x" if n == 300 else str(n)] for n in range(1, 501))]
+    found = describe(s3, put("t.csv", csv_bytes(rows)), types={"n": "int64"})
+    with pytest.raises(MalformedInput, match='row 300, column "n" is not a int64'):
+        sampling.expansion(s3, found, renderer(found.table, {"text": "{n}"}, found.schema))

@@ -25,6 +25,8 @@ from tests.functional.whole import LITE, MICRO, TITAN, Document, MemoryS3, Verdi
 
 THROTTLED = {"error": {"errorCode": 429, "errorMessage": "slow down"}}
 REFUSED = {"error": {"errorCode": 400, "errorMessage": "not this"}}
+CUT = {"output": {"message": {"content": [{"text": "cut"}]}}, "stopReason": "max_tokens"}
+RETRY = {"outcomes": ["truncated"], "max_tokens": 900}
 
 
 def assert_own_answers(played: WholeRun, rows: list[Document], model_id: str) -> Counter[str]:
@@ -286,18 +288,32 @@ def test_every_row_of_every_model_has_one_outcome(
 def test_a_retry_is_of_the_model_whose_answer_was_cut(s3: S3) -> None:
     """The second model is sent the records of the first, so their ids are none of its own shards."""
     rows = reviews(s3, 12)
-    cut = {"output": {"message": {"content": [{"text": "cut"}]}}, "stopReason": "max_tokens"}
     asked_before: set[str] = set()
 
     def verdict(model_id: str, record_id: str) -> Verdict:
         if model_id == LITE or record_id in asked_before:
             return {}
         asked_before.add(record_id)
-        return {"modelOutput": cut}
+        return {"modelOutput": CUT}
 
     played = WholeRun(s3, verdict)
-    retry = {"outcomes": ["truncated"], "max_tokens": 900}
-    played.run(asked(LITE, MICRO, inference={"max_tokens": 100}, retry=retry))
+    played.run(asked(LITE, MICRO, inference={"max_tokens": 100}, retry=RETRY))
     assert Counter(model_id for model_id, _ in played.sent) == {LITE: 12, MICRO: 24}
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 12}
+
+
+def test_a_retry_is_sent_once_where_the_canary_was_skipped(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pass is then the tail: it comes after the jobs, and its answers are the second ones."""
+    reviews(s3, 24, nulls={0, 1, 2})
+    played = WholeRun(s3, lambda _, record_id: {"modelOutput": CUT} if record_id.endswith("1") else {})
+    again: list[str] = []
+
+    def cut_again(*, modelId: str, **body: Any) -> Document:
+        again.append(modelId)
+        return dict(CUT)
+
+    monkeypatch.setattr(played, "converse", cut_again)
+    played.run(asked(LITE, MICRO, inference={"max_tokens": 100}, retry=RETRY, limits={"canary_records": 3}))
+    assert Counter(again) == {LITE: 3, MICRO: 3}, "one of each shard"
+    assert played.report()["retried"] == {"records": 6, "truncated": 6}

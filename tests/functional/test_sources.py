@@ -1,15 +1,13 @@
 """Reading tables from S3: what describe says, and that the shards of any plan give the table back."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from botocore.exceptions import ClientError, ResponseStreamingError
 
 from bedrock_batch import errors, plan
-from bedrock_batch.adapters import clients, sources
-from bedrock_batch.adapters.s3 import PART_BYTES, S3
+from bedrock_batch.adapters import clients, schemas, sources
+from bedrock_batch.adapters.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, put, read_all, shards_of
 from tests.unit.factories import make_run
@@ -30,7 +28,7 @@ def test_csv_shards_give_the_hostile_table_back(s3: S3, terminator: str) -> None
     assert found.schema == pa.schema([("id", pa.string()), ("text, of", pa.string()), ("z", pa.string())])
     assert (found.table.rows, found.table.format) == (len(rows), "csv")
     assert [list(row.values()) for row in read_all(s3, found)] == rows
-    assert sources.table_schema(found.table) == found.schema
+    assert schemas.unpacked(found.table.schema) == found.schema
 
 
 def test_csv_columns_are_read_alone_and_in_the_tables_order(s3: S3) -> None:
@@ -182,6 +180,11 @@ def test_limit_reads_no_further(s3: S3) -> None:
         ),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"b,a\n1,2\n"}, errors.SchemaMismatch, r'1\.csv has the column "b"'),
         ({"x/0.csv": b"a,b,a\n1,2,3\n"}, errors.MalformedInput, 'two columns named "a"'),
+        (
+            {"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,b,a\n1,2,3\n"},
+            errors.MalformedInput,
+            r'1\.csv has two columns named "a"',
+        ),
         ({"x/0.csv": b"a,b\n"}, errors.EmptyInput, r"x/0\.csv"),
         ({"x/0.csv": b""}, errors.EmptyInput, r"x/0\.csv"),
         ({"x/0.csv": "a,b\n".encode("utf-16")}, errors.MalformedInput, "UTF-16"),
@@ -225,100 +228,3 @@ def test_a_source_that_changes_after_planning_is_refused(s3: S3, name: str) -> N
     put(name, body(2))
     with pytest.raises(errors.InputChanged, match=name):
         read_all(s3, found)
-
-
-def test_find_orders_and_skips(s3: S3) -> None:
-    for key in ("d/b.csv", "d/a.csv", "d/_tmp/c.csv", "d/sub/z.csv", "d/_SUCCESS", "e.csv"):
-        put(key, b"x")
-    put("d/sub/", b"")
-    uris = [f"s3://{BUCKET}/e.csv", f"s3://{BUCKET}/d/"]
-    assert [item.key for item in s3.find(uris)] == ["e.csv", "d/a.csv", "d/b.csv", "d/sub/z.csv"]
-    with pytest.raises(errors.InvalidRunInput, match="twice"):
-        s3.find([*uris, f"s3://{BUCKET}/d/b.csv"])
-    with pytest.raises(errors.InputNotFound, match=r"s3://test-bucket/d does not exist .*slash"):
-        s3.find(f"s3://{BUCKET}/d")
-    with pytest.raises(errors.InputNotFound, match="s3://nowhere-at-all/x/"):
-        s3.find("s3://nowhere-at-all/x/")
-    with pytest.raises(errors.InvalidRunInput, match="https"):
-        s3.find("https://example.com/t.csv")
-
-
-def test_writer_streams_parts_and_leaves_nothing_behind_on_error(s3: S3) -> None:
-    line = b"0123456789abcdef" * 64
-    with s3.writer(BUCKET, "big") as out:
-        for _ in range(2 * PART_BYTES // len(line) + 5):
-            out.write(line)
-    assert out.size == 2 * PART_BYTES + 5 * len(line)
-    assert s3.read(BUCKET, "big") == line * (out.size // len(line))
-    with pytest.raises(KeyError), s3.writer(BUCKET, "broken") as out:
-        out.write(line * (PART_BYTES // len(line) + 1))
-        raise KeyError
-    client = clients.s3()
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=BUCKET)
-    assert [item.key for item in s3.list(BUCKET, "")] == ["big"]
-
-
-def test_lines_survive_line_separators(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = [{"t": "a\u2028b\x85c\r"}, {"t": ""}, {"t": "é"}]
-    assert s3.put_lines(BUCKET, "l.jsonl", values) == 3
-    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 5)
-    assert list(s3.lines(BUCKET, "l.jsonl")) == values
-
-
-class BreakingBody:
-    """A body that breaks off as often as `times` says."""
-
-    def __init__(self, times: int) -> None:
-        self.times = times
-
-    def read(self) -> bytes:
-        self.times -= 1
-        if self.times >= 0:
-            raise ResponseStreamingError(error="connection broken")
-        return b"whole"
-
-
-class FakeClient:
-    """A client that answers every call with one thing."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-
-    def get_object(self, **request: Any) -> Any:
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return {"Body": self.answer}
-
-    head_object = get_object
-
-    def get_paginator(self, name: str) -> "FakeClient":
-        return self
-
-    def paginate(self, **request: Any) -> Iterator[Any]:
-        yield self.get_object(**request)
-
-
-def test_a_body_that_breaks_off_is_read_again() -> None:
-    assert S3(FakeClient(BreakingBody(3))).read("b", "k") == b"whole"
-    with pytest.raises(ResponseStreamingError):
-        S3(FakeClient(BreakingBody(4))).read("b", "k")
-
-
-@pytest.mark.parametrize(
-    ("uri", "code", "message"),
-    [
-        ("s3://bucket/k.csv", "403", r"s3:GetObject on arn:aws:s3:::bucket/k\.csv"),
-        ("s3://bucket/p/", "AccessDenied", r"s3:ListBucket on arn:aws:s3:::bucket, .*S3 says: no kms:Decrypt"),
-        ("s3://bucket/k.csv", "404", "does not exist"),
-    ],
-)
-def test_refusals_of_s3_name_the_permission(uri: str, code: str, message: str) -> None:
-    refusal = ClientError({"Error": {"Code": code, "Message": "no kms:Decrypt"}}, "GetObject")
-    with pytest.raises(errors.InputNotFound, match=message):
-        S3(FakeClient(refusal)).find(uri)
-
-
-def test_other_errors_of_s3_go_on_as_they_are() -> None:
-    refusal = ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
-    with pytest.raises(ClientError, match="SlowDown"):
-        S3(FakeClient(refusal)).read("b", "k")

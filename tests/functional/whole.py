@@ -24,8 +24,8 @@ from bedrock_batch.handlers.review_run import review_run
 from local.bedrock import models
 from local.bedrock.replies import Reply
 from tests.conftest import BUCKET
+from tests.functional.planned import ServiceQuotas
 from tests.functional.played import RUN, Jobs, State, write_results
-from tests.functional.test_quotas import ServiceQuotas
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
 LABELS = ("Nova Lite V1", "Nova Micro V1", "Titan Text Embeddings V2")

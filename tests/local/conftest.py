@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "000000000000"
-
-
-@pytest.fixture(scope="session")
-def engine_python() -> Path:
-    """The interpreter that has MiniStack."""
-    python = Path(os.environ.get("BEDROCK_BATCH_ENGINE_PYTHON", ROOT / ".venv-engine" / "bin" / "python"))
-    if not python.exists():
-        pytest.fail(f"There is no {python}: run make setup, or set BEDROCK_BATCH_ENGINE_PYTHON.", pytrace=False)
-    return python
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,8 @@ ARN = "arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday"
 def matches(shape: str, value: str) -> bool:
     """Tell whether a value fits a string shape of Bedrock's service model."""
     limits = MODEL[shape]
-    return (
-        re.fullmatch(limits["pattern"], value) is not None and limits["min"] <= len(value) <= limits["max"]
-        if "min" in limits
-        else re.fullmatch(limits["pattern"], value) is not None
-    )
+    fits = limits.get("min", 0) <= len(value) <= limits.get("max", len(value))
+    return fits and re.fullmatch(limits["pattern"], value) is not None
 
 
 @given(name=NAMES, label=st.text(max_size=200), round_=st.integers(0, 99), shard=st.integers(0, ids.MAX_SHARDS - 1))

@@ -52,7 +52,7 @@ def join(lines: list[bytes], rows: int, **options: Any) -> list[dict[str, Any]]:
 
 
 def test_a_row_whose_line_is_absent_is_missing_and_told_of_its_job() -> None:
-    """D4: three rows in, two lines out: three rows, one of them missing."""
+    """Three rows in, two lines out: three rows, one of them missing."""
     found = join([line(rid(0), converse("a")), line(rid(2), converse("c"))], 3)
     assert [row["outcome"] for row in found] == ["succeeded", "missing", "succeeded"]
     assert (found[1]["error_code"], found[1]["response"], found[1]["input_tokens"]) == (
@@ -64,7 +64,7 @@ def test_a_row_whose_line_is_absent_is_missing_and_told_of_its_job() -> None:
 
 
 def test_rows_stay_in_the_order_of_the_input() -> None:
-    """D5: the output is shuffled."""
+    """The output is shuffled."""
     found = join([line(rid(row), converse(f"answer {row}")) for row in (4, 0, 3, 1, 2)], 5)
     assert [(row["id"], row["text"], row["response"]) for row in found] == [
         (row, f"t{row}", f"answer {row}") for row in range(5)
@@ -72,14 +72,12 @@ def test_rows_stay_in_the_order_of_the_input() -> None:
 
 
 def test_an_error_line_keeps_code_and_message() -> None:
-    """D6."""
     found = join([line(rid(0), error={"errorCode": 400, "errorMessage": "temperature and top_p"})], 1)
     expected = {"outcome": "failed", "error_code": "400", "error": "temperature and top_p", "response": None}
     assert found[0].items() >= expected.items()
 
 
 def test_one_bad_vector_among_a_thousand_costs_one_row() -> None:
-    """D7."""
     joiner = Joiner(shard=SHARD, rows=1000, kind="embedding", dimensions=2)
     lines = [line(rid(row), {"embedding": [row, 0.5], "inputTextTokenCount": 3}) for row in range(1000)]
     lines[17] = line(rid(17), error={"errorCode": 500, "errorMessage": "oops"})
@@ -94,7 +92,6 @@ def test_one_bad_vector_among_a_thousand_costs_one_row() -> None:
 
 
 def test_empty_tool_and_multi_block_bodies() -> None:
-    """D8."""
     bodies = [[], [block(toolUse={"name": "f"})], [block(text="part1 "), block(text="part2")]]
     lines = [line(rid(row), converse() | {"output": {"message": {"content": body}}}) for row, body in enumerate(bodies)]
     found = join(lines, 3)
@@ -107,7 +104,6 @@ def test_empty_tool_and_multi_block_bodies() -> None:
 
 
 def test_an_answer_cut_short_says_so() -> None:
-    """D9."""
     found = join([line(rid(0), converse("half an ans", stop="max_tokens"))], 1)
     assert (found[0]["outcome"], found[0]["response"], found[0]["stop_reason"]) == (
         "truncated",
@@ -128,7 +124,7 @@ def test_the_table_s_columns_come_first_and_ours_in_their_order() -> None:
 
 @pytest.mark.parametrize("taken", ["response", "Response", "error"])
 def test_a_column_of_ours_never_hides_one_of_the_input(taken: str) -> None:
-    """D10: the input has a column `response`."""
+    """The input has a column `response`."""
     mine = TABLE.append(pa.field(taken, pa.string()))
     with pytest.raises(InvalidRunInput, match=f"column {taken.lower()}: set output.prefix"):
         output_schema(mine, kind="text", prefix="")
@@ -136,7 +132,7 @@ def test_a_column_of_ours_never_hides_one_of_the_input(taken: str) -> None:
 
 
 def test_user_keys_are_data_and_never_join() -> None:
-    """D11, D12: ids of the user's own, doubled, integers or floats, go through untouched."""
+    """Ids of the user's own, doubled, integers or floats, go through untouched."""
     schema = pa.schema([pa.field("record_id", pa.float64()), pa.field("n", pa.int64())])
     batch = pa.record_batch([pa.array([1.5, 1.5]), pa.array([2**53 + 1, 2**53 + 1])], schema=schema)
     joiner = joiner_of([line(rid(1), converse("second")), line(rid(0), converse("first"))], 2)
@@ -150,7 +146,7 @@ def test_user_keys_are_data_and_never_join() -> None:
 
 @pytest.mark.parametrize("status", ["PartiallyCompleted", "Stopped", "Expired", "Failed"])
 def test_partial_output_counts_whatever_the_job_s_status(status: str) -> None:
-    """D17: 600 of 1,000 lines give 600 answers and 400 leftovers."""
+    """600 of 1,000 lines give 600 answers and 400 leftovers."""
     job = JobEnd(job_name="j", status=status, raw_prefix="raw/")
     joiner = joiner_of([line(rid(row), converse("x")) for row in range(600)], 1000, jobs=[job])
     counts = joiner.joined(output_key="k", size=1)

@@ -4,7 +4,7 @@ import pytest
 
 from bedrock_batch import catalogue, media, run_input
 from bedrock_batch.errors import UnsupportedRequest
-from tests.unit.test_catalogue import compose
+from tests.unit.factories import compose
 
 NOVA = "amazon.nova-pro-v1:0"
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"

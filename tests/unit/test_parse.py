@@ -223,7 +223,7 @@ def test_text_comes_through_unharmed(raw: bytes, value: str) -> None:
 
 
 def test_lines_are_split_at_newlines_only_and_blank_ones_passed_over() -> None:
-    """D20: a blank line, CRLF, a trailing newline and U+2028 within a text."""
+    """A blank line, CRLF, a trailing newline and U+2028 within a text."""
     lines = [line(str(number), converse(f"a\u2028{number}")) for number in range(4)]
     raw = lines[0] + b"\n\n" + lines[1] + b"\r\n \r\n" + lines[2] + b"\n" + lines[3] + b"\n\n"
     assert list(text_parser(CONVERSE)(raw)) == [
@@ -307,7 +307,7 @@ def test_vectors_of_each_family(response: dict[str, str], output: dict[str, Any]
     ],
 )
 def test_vectors_that_are_none(output: dict[str, Any], code: str) -> None:
-    """D7: one bad embedding fails its own record, and says how."""
+    """One bad embedding fails its own record, and says how."""
     raw = b"\n".join([line("a", {"embedding": [1, 2, 3]}), line(ID, output), line("b", {"embedding": [4, 5, 6]})])
     before, bad, after = embedding_parser(TITAN, 3)(raw)
     assert isinstance(bad, Failure) and (bad.record_id, bad.code) == (ID, code)

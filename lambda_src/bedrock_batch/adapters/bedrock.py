@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from bedrock_batch.catalogue import base_model_id, is_custom
+from bedrock_batch.catalogue import jobs_quota
 from bedrock_batch.contracts import TERMINAL_STATUSES
 
 _LOG = logging.getLogger(__name__)
@@ -20,16 +20,16 @@ _LONGEST_JOB = timedelta(days=8)
 def active_jobs(client: Any, model_id: str, *, run_digest: str) -> int:
     """Return how many unfinished jobs of the model there are in the account, those of the run aside.
 
-    A model and its profiles share one quota, the custom models made from it another one. Without the permission to
-    list, none are counted: a Create that meets a full quota waits anyway.
+    Those of models that share its quota count too. Without the permission to list, none are counted: a Create that
+    meets a full quota waits anyway.
     """
-    quota = base_model_id(model_id), is_custom(model_id)
+    quota = jobs_quota(model_id)
     try:
         return sum(
             1
             for job in _jobs(client, submitTimeAfter=datetime.now(UTC) - _LONGEST_JOB)
             if job["status"] not in TERMINAL_STATUSES
-            and (base_model_id(job["modelId"]), is_custom(job["modelId"])) == quota
+            and jobs_quota(job["modelId"]) == quota
             and f"-{run_digest}-" not in job["jobName"]
         )
     except ClientError as err:

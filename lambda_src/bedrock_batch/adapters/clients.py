@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 
 _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 8},
@@ -25,7 +26,16 @@ _ON_DEMAND = Config(
 def client(service: str) -> Any:
     """Return the process's one client of an AWS service; every retry setting is in this module."""
     config = _ON_DEMAND if service == "bedrock-runtime" else _CONFIG
-    return boto3.client(service, config=config)  # type: ignore[call-overload]  # the name is not a literal here
+    made: Any = boto3.client(service, config=config)  # type: ignore[call-overload]  # the name is not a literal here
+    if service == "bedrock-runtime":
+        made.meta.events.register_first("needs-retry.bedrock-runtime", _give_up)
+    return made
+
+
+def _give_up(caught_exception: Exception | None = None, **_: Any) -> None:
+    """Raise what would be retried and must not be: the model still thinks about the first call, and each is paid."""
+    if isinstance(caught_exception, ReadTimeoutError):
+        raise caught_exception
 
 
 def s3() -> Any:

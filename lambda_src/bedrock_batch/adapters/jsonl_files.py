@@ -6,7 +6,6 @@ text, as it stands in the file; a missing key is null. Lines end in a line feed;
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from bedrock_batch.adapters.scans import Found
 from bedrock_batch.adapters.text_files import BOM, Terms, Text
 from bedrock_batch.boundaries import Marks
 from bedrock_batch.contracts import Piece, Source
-from bedrock_batch.errors import MalformedInput, MissingColumn
+from bedrock_batch.errors import MalformedInput
 from bedrock_batch.json_types import Kinds
 from bedrock_batch.plan import Layout
 
@@ -66,35 +65,6 @@ def describe(s3: S3, item: Object, limit: int | None, terms: Terms, part: Found 
     return kinds, layout if text.whole else text_files.progress(item, layout, part), text
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of all files together; `as_json` names those that hold JSON text, `typed` the declared ones."""
-
-    schema: pa.Schema
-    as_json: list[str]
-    typed: list[str]
-
-
-def columns(kinds: Kinds, types: Mapping[str, str], *, as_json: Sequence[str] = ()) -> Columns:
-    """Return the columns' types: as declared, else as found. Those `as_json` hold JSON text whatever was found.
-
-    Raises MissingColumn for a declared column that no row has, InvalidRunInput for a type that is none.
-    """
-    fields = []
-    text = []
-    for name, seen in kinds.items():
-        kind = None if name in as_json else json_types.arrow_type(seen)
-        if name in types:
-            kind = declared.arrow_type(name, types[name])
-        elif kind is None:
-            text.append(name)
-        fields.append((name, kind or pa.string()))
-    for name in types:
-        if name not in kinds:
-            raise MissingColumn(f'input.types names a column "{name}", and no row has it. Columns: {", ".join(kinds)}.')
-    return Columns(pa.schema(fields), text, list(types))
-
-
 def read(
     s3: S3,
     source: Source,
@@ -107,7 +77,7 @@ def read(
 ) -> Iterator[pa.RecordBatch]:
     """Yield all rows between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
 
-    `jsonl` holds `as_json` and `typed`, as `Columns` does; `row` is the source's row (from 1) of the first.
+    `jsonl` is `Table.jsonl`; `row` is the source's row (from 1) of the first.
     """
     wanted = pa.schema([schema.field(name) for name in columns])
     readers = [_Cells(field, jsonl) for field in wanted]

@@ -1,7 +1,6 @@
 """Lay the media of rows beside the rows, a few MB at a time: as base64, or as URIs of copies in the job's folder."""
 
 import base64
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from bedrock_batch import media
 from bedrock_batch.adapters.media_folder import COPIES, MediaFolder, name_of
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3 import S3, Object, split_uri
 from bedrock_batch.contracts import Run
 from bedrock_batch.errors import InputError, InvalidRunInput, MalformedInput, TooLarge
 from bedrock_batch.render import Skipped
@@ -25,8 +24,6 @@ _MOST_BYTES = 20 << 20
 
 _MOST_COPIED_BYTES = 5 << 30
 """Of one item beside the records: what S3 copies at once."""
-
-_URI = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,28 +144,24 @@ class Attacher:
             _check_size(len(cell), _MOST_BYTES, "The cell")
             data, format_ = cell, str(self._asked["format"])
         else:
-            bucket, key = _place(cell)
-            format_ = media.format_of(cell, self._asked)
-            item = self._s3.head(bucket, key)
-            _check_size(item.size, _MOST_BYTES, cell)
-            data = self._s3.read(bucket, key, etag=item.etag)
+            item, format_ = self._object(cell, _MOST_BYTES)
+            data = self._s3.read(item.bucket, item.key, etag=item.etag)
         return _Item((base64.b64encode(data).decode("ascii"), format_))
 
     def _copied(self, folder: MediaFolder, cell: str) -> _Item:
-        bucket, key = _place(cell)
-        format_ = media.format_of(cell, self._asked)
-        item = self._s3.head(bucket, key)
-        _check_size(item.size, _MOST_COPIED_BYTES, cell)
-        uri = folder.take(bucket, key, name_of(item, format_), etag=item.etag)
+        item, format_ = self._object(cell, _MOST_COPIED_BYTES)
+        uri = folder.take(item.bucket, item.key, name_of(item, format_), etag=item.etag)
         return _Item((uri, format_, self._owner), size=item.size)
 
-
-def _place(uri: str) -> tuple[str, str]:
-    """Return the bucket and key of a URI."""
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise InvalidRunInput(f"{uri[:200]!r} is not of the form s3://bucket/key.")
-    return match[1], match[2]
+    def _object(self, uri: str, most: int) -> tuple[Object, str]:
+        """Return an object of `most` bytes at the most, and its format."""
+        bucket, key = split_uri(uri)
+        if not key:
+            raise InvalidRunInput(f"{uri!r} names a bucket and no object.")
+        format_ = media.format_of(uri, self._asked)
+        item = self._s3.head(bucket, key)
+        _check_size(item.size, most, uri)
+        return item, format_
 
 
 def _check_size(size: int, most: int, what: str) -> None:

@@ -9,7 +9,7 @@ from bedrock_batch.adapters import clients, profiles, prompt_store
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import UnknownModel, naming
-from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.parse import parser
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,7 @@ def _compose(
         prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
     composed = bodies.compose(family, asked, prompt)
     # Paths that the join could not follow are refused before there is anything to join.
-    if composed.dimensions is None:
-        text_parser(composed.response)
-    else:
-        embedding_parser(composed.response, composed.dimensions)
+    parser(composed.response, composed.dimensions)
     if composed.max_tokens:
         asked["inference"]["max_tokens"] = composed.max_tokens
     return prompt, composed

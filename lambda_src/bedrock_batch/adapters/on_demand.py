@@ -2,17 +2,17 @@
 
 import base64
 import json
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
+
+from bedrock_batch.catalogue import InvocationType
 
 _TIMED_OUT = 408
 _BAD_REQUEST = 400
 
 
-def answer(
-    client: Any, record: dict[str, Any], *, model_id: str, invocation_type: Literal["InvokeModel", "Converse"]
-) -> dict[str, Any]:
+def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_type: InvocationType) -> dict[str, Any]:
     """Return the record's output line: with `modelOutput`, or with `error` where the model refused it.
 
     `client` tries again what is throttled; what is left of that is an error of the record, so that the others
@@ -24,7 +24,7 @@ def answer(
             output = client.converse(modelId=model_id, **_with_bytes(body))
             output.pop("ResponseMetadata", None)
         else:
-            text = json.dumps(body, ensure_ascii=False).encode()
+            text = json.dumps(body).encode()
             output = json.loads(client.invoke_model(modelId=model_id, body=text)["body"].read())
     except ClientError as err:
         code = int(err.response["ResponseMetadata"]["HTTPStatusCode"])
@@ -49,7 +49,8 @@ def _with_bytes(value: Any) -> Any:
 
 
 def to_line(line: dict[str, Any]) -> bytes:
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=_as_text).encode() + b"\n"
+    # As ASCII: JSON may hold half a surrogate pair, which has no UTF-8, and the answer is paid for.
+    return json.dumps(line, separators=(",", ":"), default=_as_text).encode() + b"\n"
 
 
 def _as_text(value: object) -> str:

@@ -14,7 +14,7 @@ from bedrock_batch.leftovers import Standing
 _MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
 """Where `state["results"]` keeps the results of the Map that `state["next"]` led to."""
 
-Ends = Iterable[tuple[int, JobEnd]]
+Ends = Sequence[tuple[int, JobEnd]]
 """Shards, each with the end of a job that had records of it."""
 
 
@@ -66,7 +66,7 @@ def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
         pass_ends(s3, bucket, run_id, number, read_results(s3, map_)) for number, map_ in enumerate(results["answers"])
     ]
     rounds = [round_ends(s3, bucket, run_id, round_, ended) for round_ in range(len(results["jobs"]))]
-    ends = by_shard(rounds, passes, canary=runs[0].canary)
+    ends = by_shard(rounds, passes, canaries=canary_passes(runs, passes))
     standings = [
         Standing(
             shard=shard.shard,
@@ -80,11 +80,19 @@ def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
     return Progress(standings, {shard.shard: shard.skipped_key for shard in prepared})
 
 
-def by_shard(rounds: Sequence[Ends], passes: Sequence[Ends], *, canary: bool) -> dict[int, list[JobEnd]]:
-    """Return the ends of each shard's jobs in the order of time: rows without an answer blame the last."""
+def canary_passes(runs: Sequence[Run], passes: Sequence[Ends]) -> int:
+    """Return how many of the passes answered canaries: one at most, and none where all rows of these were skipped."""
+    canaries = {run.numbers.start for run in runs if run.canary}
+    return int(any(shard in canaries for first in passes[:1] for shard, _ in first))
+
+
+def by_shard(rounds: Sequence[Ends], passes: Sequence[Ends], *, canaries: int) -> dict[int, list[JobEnd]]:
+    """Return the ends of each shard's jobs in the order of time: rows without an answer blame the last.
+
+    The first `canaries` passes went before the rounds.
+    """
     ends: dict[int, list[JobEnd]] = {}
-    first = 1 if canary else 0
-    for shard, end in chain(*passes[:first], *rounds, *passes[first:]):
+    for shard, end in chain(*passes[:canaries], *rounds, *passes[canaries:]):
         ends.setdefault(shard, []).append(end)
     return ends
 
@@ -102,19 +110,21 @@ def latest_joins(s3: S3, results: Mapping[str, Any]) -> dict[int, Joined]:
 
 
 def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str, Mapping[str, Any]]) -> Ends:
-    """Yield each shard that a job of the round had records of, with how the job ended."""
+    """Return each shard that a job of the round had records of, with how the job ended."""
+    ends = []
     for line in s3.lines(bucket, ids.jobs_key(run_id, round_)):
         result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
         end = JobEnd(line["job_name"], result["status"], line["raw_prefix"], result["message"])
         if "pool" in line:
             for part in line["pool"]["parts"]:
-                yield part["shard"], replace(end, leftovers_step=part["step"])
+                ends.append((part["shard"], replace(end, leftovers_step=part["step"])))
         else:
-            yield line["join"]["shard"], end
+            ends.append((line["join"]["shard"], end))
+    return ends
 
 
 def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
-    """Yield each shard that an on-demand pass had records of; chunks that failed make their model's a failed job."""
+    """Return each shard that an on-demand pass had records of; chunks that failed make their model's a failed job."""
     errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
     steps: dict[str, dict[int, int | None]] = {}
     failed: dict[str, list[str]] = {}
@@ -123,12 +133,13 @@ def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[M
         steps.setdefault(folder, {}).update((part["shard"], part["step"]) for part in line["parts"])
         if line["chunk"] in errors:
             failed.setdefault(folder, []).append(errors[line["chunk"]])
+    ends = []
     for folder, of_shards in steps.items():
         messages = sorted(failed.get(folder, ()))
         status = "Failed" if messages else "Completed"
         end = JobEnd(folder.rpartition("/")[2], status, f"{folder}/", messages[0] if messages else "")
-        for shard, step in sorted(of_shards.items()):
-            yield shard, replace(end, leftovers_step=step)
+        ends += [(shard, replace(end, leftovers_step=step)) for shard, step in sorted(of_shards.items())]
+    return ends
 
 
 def models_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, str]:

@@ -7,13 +7,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from bedrock_batch import prompts
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3 import S3, split_uri
 from bedrock_batch.errors import UnknownPrompt
 
 _MOST_BYTES = 1 << 20
 """A prompt is repeated in every record; a larger object is surely not one."""
 
-_URI = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 _REFUSED = ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
 _VERSION = re.compile(r"(?<=prompt/[0-9a-zA-Z]{10}):([0-9]+)$")
 
@@ -34,10 +33,9 @@ def fetch(s3: S3, bedrock_agent: Callable[[], Any], prompt: Mapping[str, Any] | 
 
 
 def _from_s3(s3: S3, uri: str) -> dict[str, Any]:
-    match = _URI.fullmatch(uri)
-    if match is None or uri.endswith("/"):
+    if uri.endswith("/"):
         raise UnknownPrompt(f"prompt.s3_uri {uri!r} must name one object: s3://bucket/key.")
-    item = s3.head(*match.groups())
+    item = s3.head(*split_uri(uri))
     if item.size > _MOST_BYTES:
         raise UnknownPrompt(f"{uri} has {item.size} bytes; a prompt may have {_MOST_BYTES}.")
     return prompts.from_document(uri, s3.read(item.bucket, item.key, etag=item.etag))

@@ -9,21 +9,22 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from bedrock_batch.adapters.s3_writer import Writer
 from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
 
 PART_BYTES = 8 << 20
-"""What one request reads or uploads; S3 takes 10,000 parts an object, so 80 GB."""
+"""What one request reads."""
 
 _READ_AHEAD = 2
 _BODY_ATTEMPTS = 4
-_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*)", re.DOTALL)
+_URI = re.compile(r"s3://([A-Za-z0-9._-]{3,255})/(.*)", re.DOTALL)
+"""The names that the client takes for a bucket: old buckets have capitals and underscores."""
+
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
-_OVERTAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 _MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
 
 
@@ -39,10 +40,6 @@ class Object:
     @property
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
-
-
-class Overtaken(Exception):
-    """Somebody else wrote the object that this write was to replace; theirs stays."""
 
 
 class S3:
@@ -66,10 +63,7 @@ class S3:
         return list(found.values())
 
     def _find(self, uri: str) -> list[Object]:
-        match = _URI.fullmatch(uri)
-        if match is None:
-            raise InvalidRunInput(f"s3_uri: {uri!r} is not of the form s3://bucket/key or s3://bucket/prefix/.")
-        bucket, key = match.groups()
+        bucket, key = split_uri(uri)
         if key and not key.endswith("/"):
             return [self.head(bucket, key)]
         items = [item for item in self.list(bucket, key) if _is_data(item, len(key))]
@@ -120,7 +114,6 @@ class S3:
         self, bucket: str, key: str, *, start: int, end: int, etag: str | None = None
     ) -> Generator[bytes, None, None]:
         """Yield bytes [start, end) in order, in parts of 8 MB of which some are fetched ahead."""
-        starts = iter(range(start, end, PART_BYTES))
 
         def fetch(at: int) -> bytes:
             return self.read(bucket, key, start=at, end=min(at + PART_BYTES, end), etag=etag)
@@ -128,7 +121,7 @@ class S3:
         with ThreadPoolExecutor(_READ_AHEAD) as pool:
             waiting: deque[Future[bytes]] = deque()
             try:
-                for at in starts:
+                for at in range(start, end, PART_BYTES):
                     waiting.append(pool.submit(fetch, at))
                     if len(waiting) > _READ_AHEAD:
                         yield waiting.popleft().result()
@@ -182,7 +175,7 @@ class S3:
                 count += 1
         return count
 
-    def writer(self, bucket: str, key: str, *, empty: bool = True, replaces: str | None = None) -> "Writer":
+    def writer(self, bucket: str, key: str, *, empty: bool = True, replaces: str | None = None) -> Writer:
         """Return a writer of one object of any size: `with s3.writer(b, k) as out: out.write(data)`.
 
         The object appears when the block ends; an error inside the block leaves nothing behind. With
@@ -192,91 +185,12 @@ class S3:
         return Writer(self._client, bucket, key, empty=empty, replaces=replaces)
 
 
-class Writer:
-    """A streaming upload in parts of 8 MB or more, one on its way while the next fills.
-
-    `size` is what was written; `etag`, behind the block, is the object's, if there is one. A body below 8 MB is one
-    PutObject.
-    """
-
-    def __init__(self, client: Any, bucket: str, key: str, *, empty: bool, replaces: str | None) -> None:
-        self.size = 0
-        self.etag = ""
-        self._empty = empty
-        self._condition = {} if replaces is None else {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
-        self._client = client
-        self._target = {"Bucket": bucket, "Key": key}
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._upload: dict[str, str] = {}
-        self._parts: list[Future[dict[str, Any]]] = []
-        self._pool = ThreadPoolExecutor(1)
-
-    def write(self, data: bytes) -> int:
-        # Kept as they are until the part is full: a buffer that grows copies what it has over and over.
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        self.size += len(data)
-        if self._waiting_bytes >= PART_BYTES:
-            self._send(self._take())
-        return len(data)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._pool:
-            if error is None:
-                try:
-                    self._finish()
-                except BaseException as err:
-                    self._abort()
-                    if isinstance(err, ClientError) and err.response["Error"]["Code"] in _OVERTAKEN:
-                        raise Overtaken(f"s3://{self._target['Bucket']}/{self._target['Key']}") from err
-                    raise
-            else:
-                self._abort()
-
-    def _take(self) -> bytes:
-        data, self._waiting, self._waiting_bytes = b"".join(self._waiting), [], 0
-        return data
-
-    def _send(self, part: bytes) -> None:
-        if not self._upload:
-            answer = self._client.create_multipart_upload(**self._target)
-            self._upload = {**self._target, "UploadId": answer["UploadId"]}
-        if self._parts:
-            self._parts[-1].result()
-        self._parts.append(self._pool.submit(self._send_part, len(self._parts) + 1, part))
-
-    def _send_part(self, number: int, part: bytes) -> dict[str, Any]:
-        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=part)
-        # A part's checksum, where the SDK sent one, must be repeated when the upload is completed.
-        sums = {name: answer[name] for name in answer if name.startswith("Checksum")}
-        sums.pop("ChecksumType", None)
-        return {"PartNumber": number, "ETag": answer["ETag"], **sums}
-
-    def _finish(self) -> None:
-        if not self._upload:
-            if self._waiting_bytes or self._empty:
-                self.etag = self._client.put_object(**self._target, **self._condition, Body=self._take())["ETag"]
-            return
-        if self._waiting_bytes:
-            self._send(self._take())
-        parts = [part.result() for part in self._parts]
-        done = self._client.complete_multipart_upload(
-            **self._upload, **self._condition, MultipartUpload={"Parts": parts}
-        )
-        self.etag = done["ETag"]
-
-    def _abort(self) -> None:
-        if not self._upload:
-            return
-        # A part still on its way would outlive the abort.
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._client.abort_multipart_upload(**self._upload)
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return the bucket and the key, which may be empty. Raises InvalidRunInput."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidRunInput(f"{uri[:200]!r} is not of the form s3://bucket/key.")
+    return match[1], match[2]
 
 
 def _json(value: Any) -> bytes:

@@ -1,11 +1,10 @@
 """What a stopped run leaves behind, read from S3 alone: its state was lost with its execution."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from bedrock_batch import ids, rounds
+from bedrock_batch import ids, report, rounds
 from bedrock_batch.adapters import progress
 from bedrock_batch.adapters.bedrock import job_statuses
 from bedrock_batch.adapters.s3 import S3
@@ -33,15 +32,15 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         return state | {"next": "end"}
     runs = progress.runs(s3, bucket, run_id)
     made = list(_count_up(keys, lambda number: ids.jobs_key(run_id, number)))
-    passes = list(_count_up(keys, lambda number: ids.answers_key(run_id, number)))
-    if not made and len(passes) <= (1 if runs[0].canary else 0):
+    answered = _count_up(keys, lambda number: ids.answers_key(run_id, number))
+    passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
+    canaries = progress.canary_passes(runs, passes)
+    if not made and len(passes) == canaries:
         return state | {"next": "end"}
 
     ended = _ended(s3, bedrock, runs[0], made)
     ends = progress.by_shard(
-        [progress.round_ends(s3, bucket, run_id, number, ended) for number in made],
-        [progress.pass_ends(s3, bucket, run_id, number, ()) for number in passes],
-        canary=runs[0].canary,
+        [progress.round_ends(s3, bucket, run_id, number, ended) for number in made], passes, canaries=canaries
     )
     skipped = {item.key for item in s3.list(bucket, ids.skipped_prefix(run_id))}
     joins_key = f"{prefix}/joins-salvage.jsonl"
@@ -54,11 +53,10 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
             key = ids.skipped_key(run_id, run.rendered(shard.shard))
             jobs = [end.to_json() for end in ends.get(shard.shard, ())]
             event = rounds.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
-            part = ids.output_key(run_id, shard.shard - run.numbers.start, run.output["format"], run.folder)
-            yield event | {"replaces": found.get(part, "")}
+            yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
 
     shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
-    by_model = {run.label: _statuses(end for end in ended.values() if end["model_id"] == run.model_id) for run in runs}
+    by_model = report.statuses_by_model(ended.values(), runs[0].models)
     return state | {
         "next": "join",
         "joins_key": joins_key,
@@ -67,7 +65,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         "estimate": None,
         "jobs": len(ended),
         "results": {"jobs": [], "answers": [], "joins": []},
-        "job_statuses": _statuses(ended.values()),
+        "job_statuses": report.statuses(ended.values()),
         "replaces": found.get(ids.report_key(run_id), ""),
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
@@ -93,7 +91,3 @@ def _ended(s3: S3, bedrock: Any, run: Run, made: list[int]) -> dict[str, dict[st
         name: {"status": known.get(name, NOT_CREATED), "message": "the run was stopped", "model_id": model_id}
         for name, model_id in progress.models_of_jobs(s3, run.bucket, run.run_id, made).items()
     }
-
-
-def _statuses(ends: Iterable[Mapping[str, str]]) -> dict[str, int]:
-    return dict(sorted(Counter(end["status"] for end in ends).items()))

@@ -1,6 +1,5 @@
 """What scanning a text file found, kept in the run's folder: planning that ran out of time goes on behind it."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bedrock_batch.adapters import schemas
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Source
 from bedrock_batch.errors import PlanUnfinished, TooLarge
@@ -33,23 +33,21 @@ class Found:
     whole: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        packed = None if self.schema is None else base64.b64encode(self.schema.serialize().to_pybytes()).decode()
         return {
             "file": self.file.to_json(),
             "rows_at": self.layout.rows_at.tolist(),
             "bytes_at": self.layout.bytes_at.tolist(),
-            "schema": packed,
+            "schema": None if self.schema is None else schemas.packed(self.schema),
             "kinds": [[name, sorted(seen)] for name, seen in self.kinds.items()],
             "whole": self.whole,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Found":
-        packed = value["schema"]
         return cls(
             file=Source.from_json(value["file"]),
             layout=Layout(np.array(value["rows_at"], np.int64), np.array(value["bytes_at"], np.int64), "bytes"),
-            schema=packed and pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed))),
+            schema=value["schema"] and schemas.unpacked(value["schema"]),
             kinds={name: set(seen) for name, seen in value["kinds"]},
             whole=value["whole"],
         )

@@ -1,6 +1,5 @@
 """From files to Arrow: what the input table is, and the rows of one shard of it."""
 
-import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from bedrock_batch import json_types
-from bedrock_batch.adapters import csv_files, jsonl_files, parquet_files, text_files
+from bedrock_batch.adapters import csv_files, jsonl_files, parquet_files, schemas, text_files
 from bedrock_batch.adapters.s3 import S3, Object
 from bedrock_batch.adapters.scans import Found, OutOfTime, Scans
 from bedrock_batch.contracts import Column, Piece, Run, Shard, Source, Table
-from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput, SchemaMismatch
+from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput
 from bedrock_batch.plan import Layout
-from bedrock_batch.ready_made import BODY
 
 if TYPE_CHECKING:
     from bedrock_batch.adapters.hub import Hub
@@ -102,20 +99,16 @@ def describe(
         raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in started[:3])}.")
     jsonl: dict[str, Any] = {}
     if form in ("jsonl", "bedrock_jsonl"):
-        schema, jsonl = _json_columns(found, options.get("types") or {}, ready_made=form == "bedrock_jsonl")
+        kinds = [(one.file, one.kinds) for one in found]
+        schema, jsonl = schemas.of_json(kinds, options.get("types") or {}, ready_made=form == "bedrock_jsonl")
     else:
-        schema = _one_schema(found)
+        schema = schemas.common([(one.file, one.schema) for one in found])
     filled = [one for one in found if one.layout.rows]
     columns = [Column(field.name, str(field.type)).to_json() for field in schema]
-    packed = base64.b64encode(schema.serialize().to_pybytes()).decode()
+    packed = schemas.packed(schema)
     table = Table(format=form, rows=rows, schema=packed, columns=columns, csv=dialect, jsonl=jsonl)
     sources = [replace(one.file, rows=one.layout.rows) for one in filled]
     return Description(table, schema, sources, [one.layout for one in filled])
-
-
-def table_schema(table: Table) -> pa.Schema:
-    """Return the Arrow schema that `Table.schema` holds."""
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(table.schema)))
 
 
 def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -126,7 +119,7 @@ def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None 
     row and what was expected) for what cannot be read.
     """
     table = Table.from_json(run.table)
-    schema = table_schema(table)
+    schema = schemas.unpacked(table.schema)
     names = [name for name in schema.names if columns is None or name in columns]
     sources = [Source.from_json(source) for source in run.sources]
     hub = _hub(run.input) if any(source.dataset for source in sources) else None
@@ -134,8 +127,8 @@ def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None 
     before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row
     for piece in shard.parts():
-        row = at - before[piece.source] - piece.skip + 1
         source = sources[piece.source]
+        row = at - before[piece.source] + 1
         yield from read_piece(s3, hub, source, piece, table=table, schema=schema, columns=names, row=row)
         at += piece.rows
 
@@ -151,7 +144,8 @@ def read_piece(
     columns: Sequence[str],
     row: int,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a piece's rows; `row` is the source's row (from 1) at its first byte, for messages."""
+    """Yield a piece's rows; `row` is the source's row (from 1) that comes first, for messages."""
+    row -= piece.skip
     if table.format == "parquet":
         fetch = _fetch(s3, hub, source)
         batches = parquet_files.read(fetch, piece, name=source.uri, size=source.size, schema=schema, columns=columns)
@@ -260,49 +254,3 @@ def _format(files: Sequence[Object | Source], options: Mapping[str, Any]) -> For
     if form != "csv" and options.get("csv"):
         raise InvalidRunInput("input.csv is for CSV, and the input is JSON lines. Remove it.")
     return form
-
-
-def _json_columns(
-    found: Sequence[Found], types: Mapping[str, str], *, ready_made: bool
-) -> tuple[pa.Schema, dict[str, Any]]:
-    """Return the schema of JSON lines, from what all files show together, and how to read its columns."""
-    kinds = json_types.merge(one.kinds for one in found)
-    if ready_made and BODY not in kinds:
-        raise MalformedInput(
-            f'{found[0].file.uri}: no line has a "{BODY}", which every record has in Bedrock\'s shape. '
-            'If it is a table, set input.format to "jsonl".'
-        )
-    if ready_made and BODY in types:
-        raise InvalidRunInput(f'input.types: "{BODY}" goes to the model as it stands. Remove it.')
-    columns = jsonl_files.columns(kinds, types, as_json=[BODY] if ready_made else [])
-    return columns.schema, {"as_json": columns.as_json, "typed": columns.typed}
-
-
-def _one_schema(found: Sequence[Found]) -> pa.Schema:
-    first, *others = found
-    _check_names(first.file, first.schema)
-    for other in others:
-        _compare(first.schema, other.schema, first=first.file, other=other.file)
-    return first.schema
-
-
-def _check_names(item: Source, schema: pa.Schema) -> None:
-    twice = [name for index, name in enumerate(schema.names) if name in schema.names[:index]]
-    if twice:
-        raise MalformedInput(f'{item.uri} has two columns named "{twice[0]}". Rename one of them.')
-
-
-def _compare(schema: pa.Schema, other_schema: pa.Schema, *, first: Source, other: Source) -> None:
-    """Raise SchemaMismatch unless names, order and types are the same."""
-    for name in (*schema.names, *other_schema.names):
-        here, there = (where.uri for where in ((first, other) if name in schema.names else (other, first)))
-        if not (name in schema.names and name in other_schema.names):
-            raise SchemaMismatch(f'{here} has a column "{name}" and {there} does not. All files need the same columns.')
-    for mine, theirs in zip(schema, other_schema, strict=False):
-        if (mine.name, mine.type) != (theirs.name, theirs.type):
-            raise SchemaMismatch(
-                f'{other.uri} has the column "{theirs.name}" ({theirs.type}) where {first.uri} has '
-                f'"{mine.name}" ({mine.type}). All files need the same columns in the same order.'
-            )
-    if len(schema) != len(other_schema):
-        raise MalformedInput(f"{other.uri} has two columns of one name. Rename one of them.")

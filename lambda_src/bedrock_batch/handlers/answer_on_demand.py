@@ -6,7 +6,8 @@ from typing import Any
 
 from bedrock_batch.adapters import clients, on_demand
 from bedrock_batch.adapters.parts import read_parts
-from bedrock_batch.adapters.s3 import S3, Overtaken
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import Part, Run
 from bedrock_batch.errors import ChunkTaken
 

@@ -1,14 +1,14 @@
 """Finish run: reconcile rows in and rows out, write the report, then judge whether too many rows failed."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from bedrock_batch import ids, report
 from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
-from bedrock_batch.adapters.s3 import S3, Overtaken
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import Joined, Run
 
 
@@ -45,7 +45,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         "warnings": list(dict.fromkeys(warning for run in runs for warning in run.warnings)),
         "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
         "output": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
-        "jobs": state["job_statuses"] if salvaged else _statuses(ended),
+        "jobs": state["job_statuses"] if salvaged else report.statuses(ended),
         "failed_jobs": [_failed_job(result) for result in ended if result["status"] != "Completed"],
         "rounds": [report.round_counts(round_) for round_ in rounds],
         "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
@@ -56,8 +56,8 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     }
     if several:
         del document["parts"]  # they are those of the models' own tables
-        jobs = [state["model_job_statuses"][run.model_id] if salvaged else _statuses(ended, run) for run in runs]
-        document["models"] = [_section(*one) for one in zip(runs, reports, jobs, strict=True)]
+        jobs = state["model_job_statuses"] if salvaged else report.statuses_by_model(ended, run.models)
+        document["models"] = [_section(run, one, jobs[run.model_id]) for run, one in zip(runs, reports, strict=True)]
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
         s3.put_json(bucket, report_key, document, replaces=state["replaces"] if salvaged else None)
     if not salvaged:
@@ -89,12 +89,6 @@ def _told(section: Mapping[str, Any]) -> dict[str, Any]:
 def _of_model(run: Run, joined: Mapping[int, Joined], *, rows: int) -> report.Report:
     parts = [joined[shard] for shard in run.numbers if shard in joined]
     return report.reconcile(parts, shards=run.shards, rows=rows, first=run.numbers.start)
-
-
-def _statuses(ended: Iterable[Mapping[str, Any]], run: Run | None = None) -> dict[str, int]:
-    """Return the number of jobs by status, of all models or of one."""
-    wanted = (end["status"] for end in ended if run is None or end["model_id"] == run.model_id)
-    return dict(sorted(Counter(wanted).items()))
 
 
 def _failed_job(result: dict[str, Any]) -> dict[str, str]:

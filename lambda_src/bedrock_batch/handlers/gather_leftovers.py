@@ -8,7 +8,7 @@ from bedrock_batch import ids, leftovers, rounds
 from bedrock_batch.adapters import clients, progress, salvage
 from bedrock_batch.adapters.bedrock import active_jobs
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.catalogue import base_model_id, is_custom
+from bedrock_batch.catalogue import jobs_quota
 from bedrock_batch.contracts import Run
 from bedrock_batch.errors import naming
 from bedrock_batch.leftovers import Standing
@@ -90,8 +90,7 @@ def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progr
 
 def _free_jobs(bedrock: Any, models: Models) -> int:
     """Return how many jobs the models may start; one each at least: in a full account its Create waits."""
-    # A model and its profiles share one quota, the custom models made from it another one.
-    by_quota = {(base_model_id(run.model_id), is_custom(run.model_id)): run for run, _ in models}
+    by_quota = {jobs_quota(run.model_id): run for run, _ in models}
     free = 0
     for run in by_quota.values():
         others = active_jobs(bedrock, run.model_id, run_digest=ids.run_digest(run.execution_arn))

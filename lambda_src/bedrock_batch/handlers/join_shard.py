@@ -2,19 +2,19 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from bedrock_batch import ids, retries
-from bedrock_batch.adapters import clients, output, sources
-from bedrock_batch.adapters.s3 import S3, Object, Overtaken
+from bedrock_batch.adapters import clients, output, schemas, sources
+from bedrock_batch.adapters.raw_outputs import RawOutputs
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.answers import Parsed
-from bedrock_batch.blocks import whole_lines
 from bedrock_batch.columns import answer_column, kept_columns, output_schema
-from bedrock_batch.contracts import JobEnd, Joined, Run, Shard, Table
+from bedrock_batch.contracts import JobEnd, Joined, Run, Shard
 from bedrock_batch.join import Joiner
-from bedrock_batch.parse import embedding_parser, text_parser
 from bedrock_batch.structured import Reader
 
 RECORD_ID = slice(13, 24)
@@ -47,71 +47,69 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     shard = Shard.from_json(event)
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     jobs = [JobEnd.from_json(job) for job in event["jobs"]]
-    prefix, answer_schema = run.output["prefix"], run.output.get("schema")
-    reader = Reader(answer_schema, prefix=prefix) if answer_schema else None
+    answer_schema = run.output.get("schema")
+    reader = Reader(answer_schema, prefix=run.output["prefix"]) if answer_schema else None
     records_of = run.rendered(shard.shard)
     joiner = Joiner(shard=records_of, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):
         joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
     joiner.end(jobs)
-    parse = text_parser(run.response) if run.dimensions is None else embedding_parser(run.response, run.dimensions)
-    raws = [list(_raw_outputs(s3, shard.bucket, job)) for job in jobs]
-
-    def parsed(raws: list[Object]) -> Iterator[Parsed]:
-        for raw in raws:
-            blocks = s3.stream(raw.bucket, raw.key, start=0, end=raw.size, etag=raw.etag)
-            yield from map(parse, whole_lines(blocks))
-
+    raw = RawOutputs(s3, run, jobs)
     chooser = None
     if run.retry and any(job.leftovers_step is not None for job in jobs):
         # Before any answer is held, as the first of two is not the one that counts.
         chooser = retries.Chooser(shard=records_of, rows=shard.rows, retry=run.retry, reader=reader)
-        for job, written in zip(jobs, raws, strict=True):
-            chooser.look(job.leftovers_step, parsed(written))
+        for number, job in enumerate(jobs):
+            chooser.look(job.leftovers_step, raw.of(number))
 
     def answers() -> Iterator[Parsed]:
-        for number, written in enumerate(raws):
-            yield from parsed(written) if chooser is None else chooser.counting(number, parsed(written))
+        for number in range(len(jobs)):
+            yield from raw.of(number) if chooser is None else chooser.counting(number, raw.of(number))
 
     for some in answers():
         joiner.add(some)
-
-    table = kept_columns(sources.table_schema(Table.from_json(run.table)), run.output.get("columns"))
-    schema = output_schema(table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=answer_schema)
-    form = run.output["format"]
-    key = ids.output_key(run.run_id, shard.shard - run.numbers.start, form, run.folder)
-    overtaken = False
-    try:
-        with s3.writer(shard.bucket, key, replaces=event.get("replaces")) as out:
-            rows = sources.read_shard(s3, run, shard, columns=table.names)
-            output.write(
-                joiner.join(rows, schema, answers), schema, out, form=form, answer=answer_column(run.kind, prefix)
-            )
-    except Overtaken:
-        overtaken = True
-    joined = replace(joiner.joined(output_key=key, size=out.size), shard=shard.shard, jobs=len(jobs))
+    size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=event.get("replaces"))
+    joined = joiner.joined(output_key=run.output_key(shard.shard), size=size)
+    joined = replace(joined, shard=shard.shard, jobs=len(jobs))
     again: list[int] = []
     if run.retry:
         again = retries.due(joiner, chooser, run.retry)
         joined = retries.counted(joined, joiner, chooser, due=len(again))
     if event.get("step") is not None:
         joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), again, step=event["step"])
-    _LOG.info(
-        json.dumps(
-            {
-                **joined.to_json(),
-                "message": "joined",
-                "overtaken": overtaken,
-                "run_id": run.run_id,
-                "jobs": [job.job_name for job in jobs],
-                "raw_bytes": sum(raw.size for written in raws for raw in written),
-                "foreign_lines": joiner.foreign,
-                "duplicate_lines": joiner.duplicates,
-                "broken_lines": joiner.broken,
-            }
-        )
-    )
+    told = {
+        **joined.to_json(),
+        "message": "joined",
+        "overtaken": overtaken,
+        "run_id": run.run_id,
+        "jobs": [job.job_name for job in jobs],
+        "raw_bytes": raw.size,
+        "foreign_lines": joiner.foreign,
+        "duplicate_lines": joiner.duplicates,
+        "broken_lines": joiner.broken,
+    }
+    _LOG.info(json.dumps(told))
     return joined
+
+
+def _write_part(
+    s3: S3, run: Run, shard: Shard, joiner: Joiner, answers: Callable[[], Iterator[Parsed]], *, replaces: str | None
+) -> tuple[int, bool]:
+    """Write the rows with their answers; return the part's size, and whether a part that knows more was there."""
+    form, prefix = run.output["format"], run.output["prefix"]
+    table = kept_columns(schemas.unpacked(run.table["schema"]), run.output.get("columns"))
+    schema = output_schema(
+        table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=run.output.get("schema")
+    )
+    rows = sources.read_shard(s3, run, shard, columns=table.names)
+    out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)
+    try:
+        with out:
+            joined = joiner.join(rows, schema, answers)
+            output.write(joined, schema, out, form=form, answer=answer_column(run.kind, prefix))
+    except Overtaken:
+        return out.size, True
+    return out.size, False
 
 
 def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], again: list[int], *, step: int) -> Joined:
@@ -137,10 +135,3 @@ def _records(s3: S3, run: Run, shard: int, rows: list[int]) -> Iterator[bytes]:
     for line in s3.raw_lines(run.bucket, run.input_key(shard)):
         if line[RECORD_ID] in wanted:
             yield line
-
-
-def _raw_outputs(s3: S3, bucket: str, job: JobEnd) -> Iterator[Object]:
-    """Yield what Bedrock wrote, in a fixed order; a folder named by the job's id lies in between."""
-    for item in s3.list(bucket, job.raw_prefix):
-        if item.key.endswith(".jsonl.out"):
-            yield item

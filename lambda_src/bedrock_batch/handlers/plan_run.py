@@ -12,7 +12,7 @@ import pyarrow as pa
 from bedrock_batch import bodies, ids, media, plan, run_input
 from bedrock_batch.adapters import clients, output, sampling, sources
 from bedrock_batch.adapters.models import Model, rendered_as, resolve
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3 import S3, split_uri
 from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
 from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TooLarge, naming
@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     The event holds `run_id`, `execution_arn` and the run's `input`.
     """
     s3 = S3(clients.s3())
-    bucket, _, key = os.environ["SETTINGS_URI"].removeprefix("s3://").partition("/")
+    bucket, key = split_uri(os.environ["SETTINGS_URI"])
     settings = s3.get_json(bucket, key)
     time_left = getattr(context, "get_remaining_time_in_millis", None)
     until = time.monotonic() + time_left() / 1000 - _RESERVED_SECONDS if time_left else math.inf

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from bedrock_batch import ids, media
-from bedrock_batch.adapters import clients, sources
+from bedrock_batch.adapters import clients, schemas, sources
 from bedrock_batch.adapters.media_store import Attacher
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Prepared, Run, Shard, Table
@@ -34,7 +34,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     """
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     table = Table.from_json(run.table)
-    schema = sources.table_schema(table)
+    schema = schemas.unpacked(table.schema)
     input_key = run.input_key(shard.shard)
     attacher = None
     if run.media:

@@ -1,0 +1,59 @@
+"""Plan a run of one model, and a Service Quotas to plan with."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.handlers.plan_run import plan_run
+from tests.conftest import BUCKET
+from tests.unit.factories import HAIKU
+
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
+MODELS = [
+    "amazon.nova-lite-v1:0",
+    "amazon.titan-embed-text-v2:0",
+    "amazon.nova-2-multimodal-embeddings-v1:0",
+    "anthropic.claude-opus-5",
+    HAIKU,
+    PROFILE,
+    "cohere.embed-english-v3",
+    "acme.chat",
+]
+
+
+class ServiceQuotas:
+    """Service Quotas with pages of one quota, or with none, so that the catalogue's figures count.
+
+    An exception in place of a list is raised.
+    """
+
+    def __init__(self, *, applied: Any = (), default: Any = ()) -> None:
+        self._quotas = {"list_service_quotas": applied, "list_aws_default_service_quotas": default}
+
+    def get_paginator(self, operation: str) -> "ServiceQuotas":
+        self._asked = operation
+        return self
+
+    def paginate(self, *, ServiceCode: str) -> Iterator[dict[str, Any]]:
+        assert ServiceCode == "bedrock"
+        found = self._quotas[self._asked]
+        if isinstance(found, Exception):
+            raise found
+        for name, value in found:
+            yield {"Quotas": [{"QuotaName": name, "Value": value}]}
+
+
+def plan(s3: S3, model_id: str, **given: Any) -> dict[str, Any]:
+    """Return the run.json that planning writes."""
+    settings = {"name": "reviews", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"}
+    state = plan_run(
+        s3,
+        ServiceQuotas(),
+        bucket=BUCKET,
+        settings=settings,
+        run_id="monday",
+        execution_arn="arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
+        input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
+    )
+    run: dict[str, Any] = s3.get_json(BUCKET, state["run_key"])
+    return run
