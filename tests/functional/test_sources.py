@@ -1,5 +1,6 @@
 """Reading tables from S3: what describe says, and that the shards of any plan give the table back."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -186,6 +187,12 @@ def test_limit_reads_no_further(s3: S3) -> None:
         ({"x/0.csv": b""}, errors.EmptyInput, r"x/0\.csv"),
         ({"x/0.csv": "a,b\n".encode("utf-16")}, errors.MalformedInput, "UTF-16"),
         ({"x/0.csv": b"a,\xff\n1,2\n"}, errors.MalformedInput, "header row is not UTF-8"),
+        (
+            {"x/0.csv": b"a," + b"x" * 200_000},
+            errors.MalformedInput,
+            "header row cannot be read .*columns",
+        ),
+        ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,b,c\n1,2,3\n"}, errors.SchemaMismatch, r'1\.csv has a column "c"'),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.parquet": b""}, errors.InvalidRunInput, "mixes formats"),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.tsv": b""}, errors.InvalidRunInput, "input.csv.delimiter"),
         ({"x/0.xlsx": b"."}, errors.InvalidRunInput, r"x/0\.xlsx does not tell its format"),
@@ -198,6 +205,15 @@ def test_bad_input_is_named(s3: S3, files: dict[str, bytes], error: type[Excepti
         put(key, body)
     with pytest.raises(error, match=message):
         describe(s3, f"s3://{BUCKET}/x/")
+
+
+def test_files_of_thousands_of_columns_are_compared_in_no_time(s3: S3) -> None:
+    body = csv_bytes([[f"c{index}" for index in range(4_000)], ["x"] * 4_000])
+    put("x/0.csv", body)
+    put("x/1.csv", body)
+    start = time.monotonic()
+    assert describe(s3, f"s3://{BUCKET}/x/").table.rows == 2
+    assert time.monotonic() - start < 4
 
 
 def test_parquet_files_of_other_types_are_refused(s3: S3) -> None:

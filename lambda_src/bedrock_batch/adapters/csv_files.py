@@ -124,7 +124,13 @@ def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> li
     except UnicodeDecodeError as err:
         raise MalformedInput(f"{item.uri}: the header row is not UTF-8. Convert the file.") from err
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=csv_["delimiter"], quotechar=csv_["quote"])
-    return next(rows, [])
+    try:
+        return next(rows, [])
+    except csv.Error as err:
+        raise MalformedInput(
+            f"{item.uri}: the header row cannot be read ({err}). If the file has none, name its columns in "
+            "input.csv.columns."
+        ) from err
 
 
 def _schema(item: Object, names: list[str], types: Mapping[str, str]) -> pa.Schema:

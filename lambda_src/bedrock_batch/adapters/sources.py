@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -284,17 +285,19 @@ def _one_schema(found: Sequence[Found]) -> pa.Schema:
 
 
 def _check_names(item: Source, schema: pa.Schema) -> None:
-    twice = [name for index, name in enumerate(schema.names) if name in schema.names[:index]]
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
     if twice:
         raise MalformedInput(f'{item.uri} has two columns named "{twice[0]}". Rename one of them.')
 
 
 def _compare(schema: pa.Schema, other_schema: pa.Schema, *, first: Source, other: Source) -> None:
     """Raise SchemaMismatch unless names, order and types are the same."""
-    for name in (*schema.names, *other_schema.names):
-        here, there = (where.uri for where in ((first, other) if name in schema.names else (other, first)))
-        if not (name in schema.names and name in other_schema.names):
-            raise SchemaMismatch(f'{here} has a column "{name}" and {there} does not. All files need the same columns.')
+    names, other_names = set(schema.names), set(other_schema.names)
+    for here, there, alone in ((first, other, names - other_names), (other, first, other_names - names)):
+        if alone:
+            raise SchemaMismatch(
+                f'{here.uri} has a column "{min(alone)}" and {there.uri} does not. All files need the same columns.'
+            )
     for mine, theirs in zip(schema, other_schema, strict=False):
         if (mine.name, mine.type) != (theirs.name, theirs.type):
             raise SchemaMismatch(
