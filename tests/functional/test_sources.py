@@ -223,7 +223,9 @@ def test_parquet_files_of_other_types_are_refused(s3: S3) -> None:
         describe(s3, f"s3://{BUCKET}/x/")
 
 
-@pytest.mark.parametrize("types", [{"a": "number"}, {"a": "decimal128(99, 1)"}])
+@pytest.mark.parametrize(
+    "types", [{"a": "number"}, {"a": "decimal128(99, 1)"}, {"a": "decimal128(5, 9)"}, {"a": f"decimal128({10**20}, 1)"}]
+)
 def test_unknown_type_is_refused(s3: S3, types: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidRunInput, match='column "a"'):
         describe(s3, put("t.csv", b"a\n1\n"), types=types)
