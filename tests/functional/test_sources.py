@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -134,6 +135,13 @@ def test_parquet_rows_across_row_groups_and_files(s3: S3, seed: int) -> None:
     assert read_all(s3, found, max_records=5 + seed) == rows
     some = [row for part in shards_of(s3, found, columns=["a.b", "n"]) for row in part]
     assert some == [{"n": row["n"], "a.b": row["a.b"]} for row in rows]
+
+
+def test_parquet_times_of_the_old_type_come_back_in_any_year(s3: S3) -> None:
+    rows = [{"t": time, "s": {"t": time}} for time in (datetime(1, 1, 1), datetime(2026, 1, 2, 3, 4, 5, 678_901), None)]
+    rows.append({"t": datetime(9999, 12, 31), "s": None})
+    old = parquet_bytes(pa.Table.from_pylist(rows), use_deprecated_int96_timestamps=True, store_schema=False)
+    assert read_all(s3, describe(s3, put("t.parquet", old))) == rows
 
 
 def test_parquet_shard_begins_far_into_a_row_group(s3: S3) -> None:
