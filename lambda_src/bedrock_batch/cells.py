@@ -11,6 +11,9 @@ from bedrock_batch.errors import MalformedInput, MissingColumn, UnsupportedReque
 from bedrock_batch.plain import is_utf8, to_plain
 from bedrock_batch.templates import resolve
 
+_NO_DICT = (KeyError, ValueError, TypeError)
+"""What Arrow raises for a map whose keys repeat, such a map within a struct, and one with lists or structs as keys."""
+
 
 class CellReader:
     """Reads one place of a template from record batches: `column` is the top-level column it needs.
@@ -76,7 +79,7 @@ def _has_bytes(kind: pa.DataType) -> bool:
 def _values(cells: pa.Array) -> list[Any]:
     try:
         values: list[Any] = cells.to_pylist(maps_as_pydicts="strict")
-    except (KeyError, TypeError):
+    except _NO_DICT:
         return [_value(cell) for cell in cells]
     return values
 
@@ -84,7 +87,7 @@ def _values(cells: pa.Array) -> list[Any]:
 def _value(cell: pa.Scalar) -> Any:
     try:
         return cell.as_py(maps_as_pydicts="strict")
-    except (KeyError, TypeError):
+    except _NO_DICT:
         return cell.as_py()
 
 

@@ -111,6 +111,10 @@ def test_large_cells() -> None:
         (pa.array([{"a": 1, "d": Decimal("1.0")}]), '{"a":1,"d":"1.0"}'),
         (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), '{"k":1}'),
         (pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), '[["k",1],["k",2]]'),
+        (
+            pa.array([{"m": [("k", 1), ("k", 2)]}], pa.struct([("m", pa.map_(pa.string(), pa.int64()))])),
+            '{"m":[["k",1],["k",2]]}',
+        ),
         (pa.array([[([1], 2)]], pa.map_(pa.list_(pa.int64()), pa.int64())), "[[[1],2]]"),
         (pa.array([[(Decimal("1.0"), 2)]], pa.map_(pa.decimal128(3, 1), pa.int64())), '{"1.0":2}'),
         (pa.array([[1]], pa.list_(pa.timestamp("ns"))), '["1970-01-01 00:00:00.000000001"]'),
