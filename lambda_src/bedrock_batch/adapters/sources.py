@@ -117,6 +117,11 @@ def table_schema(table: Table) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(table.schema)))
 
 
+def declared_columns(table: Table) -> list[str]:
+    """Return the columns whose types the user declared; only reading them tells whether every cell is of its type."""
+    return [*table.csv.get("types", ()), *table.jsonl.get("typed", ())]
+
+
 def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the shard's rows in the run's schema, in order, in batches of some MB.
 
