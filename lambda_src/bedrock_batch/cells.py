@@ -8,15 +8,19 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from bedrock_batch.errors import MalformedInput, MissingColumn, UnsupportedRequest
-from bedrock_batch.plain import is_bytes
+from bedrock_batch.plain import is_utf8, to_plain
 from bedrock_batch.templates import resolve
+
+_NO_DICT = (KeyError, ValueError, TypeError)
+"""What Arrow raises for a map whose keys repeat, such a map within a struct, and one with lists or structs as keys."""
 
 
 class CellReader:
     """Reads one place of a template from record batches: `column` is the top-level column it needs.
 
     Text stays as it is, other values become the text Arrow casts them to (`1.5`, `true`, `2026-11-22`), lists,
-    structs and maps become compact JSON. Raises UnsupportedRequest for binary columns.
+    structs and maps become compact JSON. A map whose keys repeat, or are lists or structs, becomes a list of its
+    [key, value] pairs. Raises UnsupportedRequest for binary columns.
     """
 
     def __init__(self, name: str, schema: pa.Schema) -> None:
@@ -28,11 +32,13 @@ class CellReader:
         kind = schema.field(self.column).type
         for field in self._fields:
             kind = kind.field(field).type
-        self._nested = pt.is_nested(kind)
-        if not _has_text(kind):
-            raise UnsupportedRequest(
-                f'Column "{name}" is of type {kind}, which has no text form. Decode or drop it before the run.'
-            )
+        try:
+            plain = to_plain(pa.array([], kind)).type
+        except (pa.ArrowException, TypeError) as err:
+            raise _no_text(name, kind) from err
+        if _has_bytes(plain):
+            raise _no_text(name, kind)
+        self._nested = pt.is_nested(plain)
 
     def read(self, batch: pa.RecordBatch, row: int) -> pa.Array:
         """Return the cells as a string array; nulls stay null.
@@ -42,44 +48,48 @@ class CellReader:
         cells = batch.column(self.column)
         if self._fields:
             cells = pc.struct_field(cells, self._fields)
-        # Parquet readers take any bytes for text; what is no UTF-8 would make a line that is no JSON.
-        if not _is_valid(cells):
+        # What is no UTF-8 would make a line that is no JSON.
+        if not is_utf8(cells):
             self._refuse(cells, row)
         if self._nested:
-            return pa.array([_json(value) for value in cells.to_pylist(maps_as_pydicts="strict")], pa.string())
+            return pa.array([_json(value) for value in _values(to_plain(cells))], pa.string())
         return cells.cast(pa.string())
 
     def _refuse(self, cells: pa.Array, row: int) -> None:
         # Taken, not sliced: the slice of a struct still validates all of its children.
         for index in range(len(cells)):
-            if not _is_valid(cells.take(pa.array([index]))):
+            if not is_utf8(cells.take(pa.array([index]))):
                 raise MalformedInput(
                     f"Row {row + index + 1} of the table (the first is 1) has text that is not UTF-8 "
                     f'in column "{self.name}".'
                 )
 
 
-def _is_valid(cells: pa.Array) -> bool:
+def _no_text(name: str, kind: pa.DataType) -> UnsupportedRequest:
+    return UnsupportedRequest(
+        f'Column "{name}" is of type {kind}, which has no text form. Decode or drop it before the run.'
+    )
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    """Tell whether there are bytes anywhere in a plain type."""
+    return pt.is_binary(kind) or any(_has_bytes(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _values(cells: pa.Array) -> list[Any]:
     try:
-        cells.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
+        values: list[Any] = cells.to_pylist(maps_as_pydicts="strict")
+    except _NO_DICT:
+        return [_value(cell) for cell in cells]
+    return values
 
 
-def _has_text(kind: pa.DataType) -> bool:
-    if pt.is_map(kind):
-        return _has_text(kind.key_type) and _has_text(kind.item_type)
-    if pt.is_struct(kind):
-        return all(_has_text(kind.field(index).type) for index in range(kind.num_fields))
-    if pt.is_nested(kind):
-        return hasattr(kind, "value_type") and _has_text(kind.value_type)
-    if pt.is_dictionary(kind):
-        return _has_text(kind.value_type)
-    return not (is_bytes(kind) or pt.is_interval(kind) or isinstance(kind, pa.BaseExtensionType))
+def _value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py(maps_as_pydicts="strict")
+    except _NO_DICT:
+        return cell.as_py()
 
 
 def _json(value: Any) -> str | None:
-    if value is None:
-        return None
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return None if value is None else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -45,7 +45,18 @@ def to_text(column: pa.Array) -> pa.Array:
         return pa.array([cell if valid else None for cell, valid in cells], pa.string())
     if pt.is_binary(column.type):
         return pa.array([None if value is None else b64encode(value) for value in column.to_pylist()], pa.string())
+    if pt.is_string(column.type) and not is_utf8(column):
+        return pa.array(_values(column), pa.string())
     return column
+
+
+def is_utf8(column: pa.Array) -> bool:
+    """Tell whether all text in a column is UTF-8; Parquet readers take any bytes for text."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def json_cells(column: pa.Array) -> list[bytes]:
@@ -55,7 +66,7 @@ def json_cells(column: pa.Array) -> list[bytes]:
     if pt.is_fixed_size_list(column.type) and pt.is_floating(column.type.value_type):
         return _vectors(column)
     if pt.is_nested(column.type):
-        return [orjson.dumps(value, default=_base64) for value in column.to_pylist()]
+        return [orjson.dumps(value, default=_base64) for value in _values(column)]
     values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else _values(column)
     # One dump for all cells; indented, as within a value there is no raw line feed to cut at by mistake.
     option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
@@ -76,9 +87,23 @@ def _values(column: pa.Array) -> list[Any]:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
         # A Parquet file may hold any bytes as text. The answers beside them are paid for: they must come out.
-        raw = column.cast(pa.binary()).to_pylist()
-        values = [None if value is None else value.decode("utf-8", "replace") for value in raw]
+        values = [_forgiving(cell) for cell in column]
     return values
+
+
+def _forgiving(cell: pa.Scalar) -> Any:
+    """Return what `as_py` does, with U+FFFD for what is no UTF-8."""
+    if not cell.is_valid:
+        return None
+    if isinstance(cell, pa.StringScalar):
+        return cell.as_buffer().to_pybytes().decode("utf-8", "replace")
+    if isinstance(cell, pa.StructScalar):
+        return {name: _forgiving(member) for name, member in cell.items()}
+    if isinstance(cell, pa.MapScalar):
+        return [list(map(_forgiving, pair.values())) for pair in cell.values]
+    if isinstance(cell, pa.ListScalar):
+        return list(map(_forgiving, cell.values))
+    return cell.as_py()
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -97,6 +122,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pt.is_map(kind):
         return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
     if pt.is_struct(kind):
+        if len({field.name for field in kind}) < kind.num_fields:
+            raise TypeError(f"{kind} has two fields of one name")
         return pa.struct([field.with_type(_plain(field.type)) for field in kind])
     if pt.is_fixed_size_list(kind):
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
@@ -104,6 +131,9 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
     if pt.is_nested(kind):
         raise TypeError(f"{kind} has no plain form")
+    if pt.is_timestamp(kind):
+        # A time zone that is not known shows only where there is a cell, and is wanted before there are any.
+        pa.nulls(1, kind).cast(pa.string())
     return pa.string()
 
 

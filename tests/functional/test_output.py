@@ -125,11 +125,55 @@ def test_text_that_is_no_utf_8_costs_only_itself() -> None:
     batch = pa.record_batch({"bad": bad, "good": ["x", "y"]})
     lines = written("jsonl", [batch], batch.schema).splitlines()
     assert [json.loads(one) for one in lines] == [{"bad": "a\ufffd", "good": "x"}, {"bad": None, "good": "y"}]
+    assert written("csv", [batch], batch.schema).decode() == '"bad","good"\n"a\ufffd","x"\n,"y"\n'
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda bad: pa.ListArray.from_arrays([0, 1, 2], bad), [["a\ufffd"], [None]]),
+        (lambda bad: pa.StructArray.from_arrays([bad], ["t"]), [{"t": "a\ufffd"}, {"t": None}]),
+        (lambda bad: pa.MapArray.from_arrays([0, 1, 2], ["x", "y"], bad), [[["x", "a\ufffd"]], [["y", None]]]),
+    ],
+    ids=["list", "struct", "map"],
+)
+def test_nested_text_that_is_no_utf_8_costs_only_itself(make: Any, expected: list[Any]) -> None:
+    raw = pa.array([b"a\xff", None], pa.binary())
+    bad = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2], raw.buffers()[0], 1)
+    batch = pa.record_batch({"bad": make(bad)})
+    assert [json.loads(one)["bad"] for one in written("jsonl", [batch], batch.schema).splitlines()] == expected
+    (_, *rows) = csv.reader(io.StringIO(written("csv", [batch], batch.schema).decode(), newline=""))
+    assert [json.loads(cell) for (cell,) in rows] == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", "b", None]).dictionary_encode(),
+        pa.nulls(3),
+        pa.array(["a", "b", None], pa.string_view()),
+        pa.array([b"a", b"b", None], pa.binary_view()),
+        pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16), bytes(16), None], pa.binary(16))),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_parquet_takes_columns_whose_values_arrow_cannot_count(column: pa.Array) -> None:
+    batch = pa.record_batch({"odd": column, "vector": ["x", "y", "z"]})
+    assert pa.parquet.read_table(io.BytesIO(written("parquet", [batch], batch.schema))).to_batches() == [batch]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_a_type_without_a_form_is_refused_by_name(form: str) -> None:
-    schema = pa.schema([("ok", pa.int64()), ("odd", pa.month_day_nano_interval())])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.month_day_nano_interval(),
+        pa.struct([("x", pa.int64()), ("x", pa.int64())]),
+        pa.timestamp("us", tz="No/Where"),
+        pa.list_(pa.timestamp("us", tz="No/Where")),
+    ],
+)
+def test_a_type_without_a_form_is_refused_by_name(form: str, kind: pa.DataType) -> None:
+    schema = pa.schema([("ok", pa.int64()), ("odd", kind)])
     with pytest.raises(InvalidRunInput, match=f'{form} has no form for the column "odd" .* Use parquet'):
         output.check(schema, form)
     output.check(schema, "parquet")

@@ -17,11 +17,13 @@ REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}], "inf
 QUOTAS = {"min_records": 2, "max_records": 4, "max_file_bytes": 10**6}
 
 
-def plan_run(body: bytes, *, types: dict[str, str] | None = None, **changes: Any) -> tuple[S3, list[Shard]]:
-    """Put a CSV table, plan it and write run.json."""
-    clients.s3().put_object(Bucket=BUCKET, Key="in/t.csv", Body=body)
+def plan_run(
+    body: bytes, *, key: str = "in/t.csv", types: dict[str, str] | None = None, **changes: Any
+) -> tuple[S3, list[Shard]]:
+    """Put a table, plan it and write run.json."""
+    clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
     s3 = S3(clients.s3())
-    found = sources.describe(s3, s3.find(f"s3://{BUCKET}/in/t.csv"), options={"types": types})
+    found = sources.describe(s3, s3.find(f"s3://{BUCKET}/{key}"), options={"types": types})
     run_key = ids.run_key("monday")
     shards = plan.cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
     values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}
@@ -116,3 +118,25 @@ def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCapture
     (entry,) = [json.loads(record.message) for record in caplog.records if "prepare" in record.name]
     assert entry["run_id"] == "monday" and entry["records"] == 2
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "rows", "message"),
+    [
+        ("t.csv", b"text,n\nx,1\ny,two\n", 'row 2, column "n" is not a int64'),
+        ("t.jsonl", b'{"text":"x","n":1}\n{"text":"y","n":"two"}\n', 'row 2, column "n" is not a int64'),
+        ("t.csv", "text,n\nx,1\ny,é\n".encode("latin-1"), "row 2 has text that is not UTF-8 .*input.csv.encoding"),
+    ],
+)
+def test_what_would_fail_the_join_is_found_before_any_spend(aws: None, key: str, rows: bytes, message: str) -> None:
+    """The request does not use the column, so only the join reads it."""
+    types = {} if "UTF" in message else {"n": "int64"}
+    _, (shard,) = plan_run(rows, key=key, types=types)
+    with pytest.raises(errors.MalformedInput, match=message):
+        prepare_shard.handler(shard.to_json(), None)
+
+
+def test_a_declared_column_that_is_left_out_of_the_output_is_not_read(aws: None) -> None:
+    output = {"format": "parquet", "prefix": "", "columns": ["text"]}
+    _, (shard,) = plan_run(b"text,n\nx,1\ny,two\n", types={"n": "int64"}, output=output)
+    assert prepare_shard.handler(shard.to_json(), None)["records"] == 2

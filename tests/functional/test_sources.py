@@ -1,5 +1,7 @@
 """Reading tables from S3: what describe says, and that the shards of any plan give the table back."""
 
+import timeit
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ import pytest
 from bedrock_batch import errors, plan
 from bedrock_batch.adapters import clients, schemas, sources
 from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.contracts import Source
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, put, read_all, shards_of
 from tests.unit.factories import make_run
@@ -133,6 +136,13 @@ def test_parquet_rows_across_row_groups_and_files(s3: S3, seed: int) -> None:
     assert some == [{"n": row["n"], "a.b": row["a.b"]} for row in rows]
 
 
+def test_parquet_times_of_the_old_type_come_back_in_any_year(s3: S3) -> None:
+    rows = [{"t": time, "s": {"t": time}} for time in (datetime(1, 1, 1), datetime(2026, 1, 2, 3, 4, 5, 678_901), None)]
+    rows.append({"t": datetime(9999, 12, 31), "s": None})
+    old = parquet_bytes(pa.Table.from_pylist(rows), use_deprecated_int96_timestamps=True, store_schema=False)
+    assert read_all(s3, describe(s3, put("t.parquet", old))) == rows
+
+
 def test_parquet_shard_begins_far_into_a_row_group(s3: S3) -> None:
     """Batches of the row group that lie before the shard are passed over."""
     table = pa.table({"n": range(10_000)})
@@ -189,6 +199,12 @@ def test_limit_reads_no_further(s3: S3) -> None:
         ({"x/0.csv": b""}, errors.EmptyInput, r"x/0\.csv"),
         ({"x/0.csv": "a,b\n".encode("utf-16")}, errors.MalformedInput, "UTF-16"),
         ({"x/0.csv": b"a,\xff\n1,2\n"}, errors.MalformedInput, "header row is not UTF-8"),
+        (
+            {"x/0.csv": b"a," + b"x" * 200_000},
+            errors.MalformedInput,
+            "header row cannot be read .*columns",
+        ),
+        ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,b,c\n1,2,3\n"}, errors.SchemaMismatch, r'1\.csv has a column "c"'),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.parquet": b""}, errors.InvalidRunInput, "mixes formats"),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.tsv": b""}, errors.InvalidRunInput, "input.csv.delimiter"),
         ({"x/0.xlsx": b"."}, errors.InvalidRunInput, r"x/0\.xlsx does not tell its format"),
@@ -203,6 +219,16 @@ def test_bad_input_is_named(s3: S3, files: dict[str, bytes], error: type[Excepti
         describe(s3, f"s3://{BUCKET}/x/")
 
 
+def test_comparing_files_takes_time_in_proportion_to_their_columns() -> None:
+    file = Source("b", "k", "", 0, rows=1)
+
+    def seconds(columns: int) -> float:
+        one, other = (pa.schema([(f"c{index}", pa.string()) for index in range(columns)]) for _ in range(2))
+        return min(timeit.repeat(lambda: schemas.common([(file, one), (file, other)]), number=1, repeat=5))
+
+    assert seconds(4_000) < 30 * seconds(500), "eight times the columns; each by each would be 64 times"
+
+
 def test_parquet_files_of_other_types_are_refused(s3: S3) -> None:
     put("x/0.parquet", parquet_bytes(pa.table({"a": [1], "b": ["x"]})))
     put("x/1.parquet", parquet_bytes(pa.table({"a": [1], "b": [2]})))
@@ -210,7 +236,9 @@ def test_parquet_files_of_other_types_are_refused(s3: S3) -> None:
         describe(s3, f"s3://{BUCKET}/x/")
 
 
-@pytest.mark.parametrize("types", [{"a": "number"}, {"a": "decimal128(99, 1)"}])
+@pytest.mark.parametrize(
+    "types", [{"a": "number"}, {"a": "decimal128(99, 1)"}, {"a": "decimal128(5, 9)"}, {"a": f"decimal128({10**20}, 1)"}]
+)
 def test_unknown_type_is_refused(s3: S3, types: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidRunInput, match='column "a"'):
         describe(s3, put("t.csv", b"a\n1\n"), types=types)

@@ -110,6 +110,17 @@ def test_large_cells() -> None:
         (pa.array([["é", '"']]), '["é","\\""]'),
         (pa.array([{"a": 1, "d": Decimal("1.0")}]), '{"a":1,"d":"1.0"}'),
         (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), '{"k":1}'),
+        (pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), '[["k",1],["k",2]]'),
+        (
+            pa.array([{"m": [("k", 1), ("k", 2)]}], pa.struct([("m", pa.map_(pa.string(), pa.int64()))])),
+            '{"m":[["k",1],["k",2]]}',
+        ),
+        (pa.array([[([1], 2)]], pa.map_(pa.list_(pa.int64()), pa.int64())), "[[[1],2]]"),
+        (pa.array([[(Decimal("1.0"), 2)]], pa.map_(pa.decimal128(3, 1), pa.int64())), '{"1.0":2}'),
+        (pa.array([[1]], pa.list_(pa.timestamp("ns"))), '["1970-01-01 00:00:00.000000001"]'),
+        (pa.array([[1]], pa.list_(pa.time64("ns"))), '["00:00:00.000000001"]'),
+        (pa.array([[1]], pa.list_(pa.duration("ns"))), "[1]"),
+        (pa.array([[3_000_000]], pa.list_(pa.date32())), '["10183-09-21"]'),
     ],
     ids=lambda value: str(value.type) if isinstance(value, pa.Array) else None,
 )
@@ -120,9 +131,21 @@ def test_text_of_other_types(array: pa.Array, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.binary(), pa.large_binary(), pa.binary(3), pa.list_(pa.binary()), pa.struct([("x", pa.binary())])]
+    "kind",
+    [
+        pa.binary(),
+        pa.large_binary(),
+        pa.binary(3),
+        pa.list_(pa.binary()),
+        pa.struct([("x", pa.binary())]),
+        pa.map_(pa.string(), pa.dictionary(pa.int8(), pa.binary())),
+        pa.uuid(),
+        pa.list_view(pa.int64()),
+        pa.struct([("x", pa.int64()), ("x", pa.int64())]),
+        pa.timestamp("us", tz="No/Where"),
+    ],
 )
-def test_binary_columns_are_refused_when_used(kind: pa.DataType) -> None:
+def test_columns_without_a_text_form_are_refused_when_used(kind: pa.DataType) -> None:
     schema = pa.schema([("c", kind), ("d", pa.string())])
     assert Renderer({"t": "{d}"}, schema).columns == ["d"]
     with pytest.raises(UnsupportedRequest, match='"c"'):

@@ -22,6 +22,7 @@ from bedrock_batch.adapters.text_files import BOM, Terms, Text, suffixes
 from bedrock_batch.boundaries import CsvScanner
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput, MissingColumn
+from bedrock_batch.plain import is_utf8
 from bedrock_batch.plan import Layout
 
 _BLOCK_BYTES = 2 << 20
@@ -130,9 +131,15 @@ def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> li
     try:
         text = head[:size].decode().lstrip("\r\n")
     except UnicodeDecodeError as err:
-        raise MalformedInput(f"{item.uri}: the header row is not UTF-8. Convert the file.") from err
+        raise MalformedInput(f"{item.uri}: the header row is not UTF-8. Set input.csv.encoding.") from err
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=csv_["delimiter"], quotechar=csv_["quote"])
-    return next(rows, [])
+    try:
+        return next(rows, [])
+    except csv.Error as err:
+        raise MalformedInput(
+            f"{item.uri}: the header row cannot be read ({err}). If the file has none, name its columns in "
+            "input.csv.columns."
+        ) from err
 
 
 def _schema(item: Object, names: list[str], types: Mapping[str, str]) -> pa.Schema:
@@ -190,7 +197,9 @@ def _parse(
             ),
             convert_options=pa.csv.ConvertOptions(
                 column_types={name: pa.string() for name in schema.names},
-                include_columns=list(columns),
+                # The reader checks only what it returns. Text that is not UTF-8 in a column that is not wanted now
+                # must show too: it would fail the join, when all is paid.
+                include_columns=list(columns) if _is_utf8(block) else schema.names,
                 strings_can_be_null=False,
             ),
         )
@@ -202,14 +211,20 @@ def _parse(
             what = f"{bad[0].actual_columns} cells where {bad[0].expected_columns} were expected"
         else:
             what = "text that is not UTF-8" if "UTF8" in str(err) else "something the CSV reader refuses"
-        message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header)."
+        hint = " Set input.csv.encoding." if "UTF-8" in what else ""
+        message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header).{hint}"
         raise MalformedInput(message) from None
     texts = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], wanted)
     cells = [
-        declared.cast(source, _with_nulls(texts.column(index), csv_["null_values"]), field, row)
-        for index, field in enumerate(wanted)
+        declared.cast(source, _with_nulls(texts.column(field.name), csv_["null_values"]), field, row)
+        for field in wanted
     ]
     return pa.RecordBatch.from_arrays(cells, schema=wanted)
+
+
+def _is_utf8(block: bytes) -> bool:
+    ends = pa.array([0, len(block)], pa.int32()).buffers()[1]
+    return is_utf8(pa.StringArray.from_buffers(1, ends, pa.py_buffer(block)))
 
 
 def _with_nulls(texts: pa.Array, null_values: Sequence[str]) -> pa.Array:

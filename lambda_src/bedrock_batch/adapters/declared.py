@@ -18,7 +18,9 @@ def arrow_type(column: str, name: str) -> pa.DataType:
     try:
         kind = pa.decimal128(int(decimal[1]), int(decimal[2])) if decimal else pa.type_for_alias(name)
         pa.array([], pa.string()).cast(kind)
-    except (ValueError, NotImplementedError) as err:
+        if decimal and kind.scale > kind.precision:
+            raise ValueError("Parquet has no such decimals")
+    except (ValueError, NotImplementedError, OverflowError) as err:
         raise InvalidRunInput(
             f'input.types: column "{column}" cannot be read as {name!r}. Types are string, int64, double, bool, '
             "date32, timestamp[us], decimal128(18, 2) and the like, spelled as Arrow does."

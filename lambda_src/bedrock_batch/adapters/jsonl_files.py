@@ -4,6 +4,7 @@ Every key of any row is a column. Its type holds every value exactly (see `json_
 text, as it stands in the file; a missing key is null. Lines end in a line feed; blank lines are no rows.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -144,11 +145,25 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
         elif isinstance(err, RecursionError):
             what = "is nested too deeply"
         hint = "One object a line; NaN and Infinity are no JSON."
+        if _has_half_a_pair(bad):
+            what = r"has half of a surrogate pair, as \ud83d alone is"
+            hint = "It is no character, and comes from a text that was cut in the middle of one: remove it."
         if bad.lstrip()[:1] == b"[":
             hint = "The file looks like one JSON array: write its items one a line."
         message = f"{name}: row {row + len(found)} {what}. {hint} (Rows are counted from 1, without blank lines.)"
         raise MalformedInput(message) from None
     return found
+
+
+def _has_half_a_pair(line: bytes) -> bool:
+    """Tell whether a line would be JSON but for an escape that is half a character. Not every reader minds it."""
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _lines(block: bytes, at: int) -> tuple[list[bytes], npt.NDArray[np.int64]]:

@@ -70,5 +70,8 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     sample = column.slice(0, _SAMPLE_ROWS)
     if pa.types.is_nested(sample.type) or len(sample) == 0:
         return False
-    distinct: int = pc.count_distinct(sample).as_py()
+    try:
+        distinct: int = pc.count_distinct(sample).as_py()
+    except pa.ArrowNotImplementedError:
+        return True  # dictionaries, views and the like: what Parquet does unless told
     return distinct <= len(sample) * _DICTIONARY_PAYS_BELOW

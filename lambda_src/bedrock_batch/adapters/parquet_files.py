@@ -25,7 +25,8 @@ _MOST_BATCH_ROWS = 2_048
 
 def describe(fetch: Fetch, *, name: str, size: int, limit: int | None) -> tuple[pa.Schema, Layout]:
     """Read a file's footer: its schema, and the rows and plain bytes of its row groups up to `limit` rows."""
-    metadata = _open(fetch, name, size).metadata
+    file = _open(fetch, name, size)
+    metadata = file.metadata
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     rows_at = np.cumsum([0, *(group.num_rows for group in groups)], dtype=np.int64)
     bytes_at = np.cumsum([0, *(group.total_byte_size for group in groups)], dtype=np.int64)
@@ -33,7 +34,7 @@ def describe(fetch: Fetch, *, name: str, size: int, limit: int | None) -> tuple[
         end = int(np.interp(limit, rows_at, bytes_at))
         bytes_at = np.append(bytes_at[rows_at < limit], end)
         rows_at = np.append(rows_at[rows_at < limit], limit)
-    return metadata.schema.to_arrow_schema().remove_metadata(), Layout(rows_at, bytes_at, "rows")
+    return file.schema_arrow.remove_metadata(), Layout(rows_at, bytes_at, "rows")
 
 
 def read(
@@ -68,7 +69,8 @@ def read(
 def _open(fetch: Fetch, name: str, size: int) -> pq.ParquetFile:
     file = pa.PythonFile(_RangeFile(fetch, size), mode="r")
     try:
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
+        # In nanoseconds, times of Spark's old type (INT96) beyond the year 2262 would silently become others.
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES, coerce_int96_timestamp_unit="us")
     except (pa.ArrowException, OSError) as err:
         raise MalformedInput(f"{name} is not a readable Parquet file: {err}") from err
 

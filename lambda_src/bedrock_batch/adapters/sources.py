@@ -111,6 +111,11 @@ def describe(
     return Description(table, schema, sources, [one.layout for one in filled])
 
 
+def declared_columns(table: Table) -> list[str]:
+    """Return the columns whose types the user declared; only reading them tells whether every cell is of its type."""
+    return [*table.csv.get("types", ()), *table.jsonl.get("typed", ())]
+
+
 def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the shard's rows in the run's schema, in order, in batches of some MB.
 

@@ -54,6 +54,9 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     rows = records = text_bytes = 0
     with s3.writer(shard.bucket, input_key, empty=False) as out:
         columns = attacher.columns(renderer.columns) if attacher else renderer.columns
+        # What the join will read of them must not fail there, when all is paid.
+        kept = set(run.output.get("columns") or schema.names)
+        columns = [*columns, *kept.intersection(sources.declared_columns(table))]
         batches = sources.read_shard(s3, run, shard, columns=columns)
         for batch in attacher.attach(batches) if attacher else batches:
             rendered = renderer.render(batch, rows)
