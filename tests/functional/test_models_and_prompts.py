@@ -239,7 +239,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
         ),
         (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
         (HAIKU, {"prompt": {"text": "t", "arn": ARN}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
-        (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn is not valid"),
+        (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn must match"),
         (HAIKU, {"output": {"enforce": True}}, InvalidRunInput, "output.enforce needs output.schema"),
         (HAIKU, {"retry": RETRY}, InvalidRunInput, "has no limit to be larger than: give inference.max_tokens"),
         (HAIKU, {"retry": RETRY, "inference": {"max_tokens": 900}}, InvalidRunInput, "must be more than max_tokens"),
