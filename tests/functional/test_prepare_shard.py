@@ -11,6 +11,7 @@ from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Shard
 from bedrock_batch.handlers import prepare_shard
 from tests.conftest import BUCKET
+from tests.functional import whole
 from tests.unit.factories import make_run
 
 REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}], "inferenceConfig": {"maxTokens": 5}}
@@ -116,3 +117,32 @@ def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCapture
     (entry,) = [json.loads(record.message) for record in caplog.records if "prepare" in record.name]
     assert entry["run_id"] == "monday" and entry["records"] == 2
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("format_", "row", "bad", "given", "message"),
+    [
+        ("csv", b"fine,12", b"fine,twelve", {"types": {"stars": "int64"}}, 'row 12, column "stars" is not a int64'),
+        ("csv", b"fine,12", "fine,ä".encode("latin-1"), {}, "row 12 has text that is not UTF-8"),
+        (
+            "jsonl",
+            b'{"review": "fine", "stars": 12}',
+            b'{"review": "fine", "stars": "twelve"}',
+            {"types": {"stars": "int64"}},
+            'row 12, column "stars" is not a int64',
+        ),
+    ],
+)
+def test_a_bad_cell_in_a_column_that_no_prompt_uses_is_met_before_any_spend(
+    aws: None, format_: str, row: bytes, bad: bytes, given: dict[str, Any], message: str
+) -> None:
+    s3 = S3(clients.s3())
+    lines = [row] * 11 + [bad]
+    if format_ == "csv":
+        lines.insert(0, b"review,stars")
+    s3.put(BUCKET, f"in/t.{format_}", b"\n".join(lines) + b"\n")
+    asked = whole.asked(whole.LITE, model_id=whole.LITE, s3_uri=f"s3://{BUCKET}/in/t.{format_}", input=given)
+    with pytest.raises(errors.MalformedInput, match=message):
+        whole.WholeRun(s3).plan(asked, models=[whole.LITE])
+    clients.s3().delete_object(Bucket=BUCKET, Key=f"runs/{whole.RUN}/run.json")
+    whole.WholeRun(s3).plan(asked | {"output": {"columns": ["review"]}}, models=[whole.LITE])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from bedrock_batch import ids, media
@@ -54,7 +55,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     rows = records = text_bytes = 0
     with s3.writer(shard.bucket, input_key, empty=False) as out:
         columns = attacher.columns(renderer.columns) if attacher else renderer.columns
-        batches = sources.read_shard(s3, run, shard, columns=columns)
+        batches = sources.read_shard(s3, run, shard, columns=[*columns, *_doubtful(run, table, schema.names)])
         for batch in attacher.attach(batches) if attacher else batches:
             rendered = renderer.render(batch, rows)
             rows += batch.num_rows
@@ -91,3 +92,12 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     )
     _LOG.info(json.dumps({"message": "prepared", "run_id": run.run_id, **prepared.to_json()}))
     return prepared
+
+
+def _doubtful(run: Run, table: Table, columns: Sequence[str]) -> list[str]:
+    """Return the columns that reach the output and may hold cells that cannot be read.
+
+    They are read here too, where a bad cell costs nothing: the join would meet it after everything is paid.
+    """
+    kept = run.output.get("columns") or columns
+    return [name for name in kept if table.format == "csv" or name in run.input["input"].get("types", {})]
