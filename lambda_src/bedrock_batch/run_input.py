@@ -217,4 +217,6 @@ def _kind(given: Any) -> str:
         return json.dumps(given)
     if isinstance(given, int | float):
         return str(given)
-    return {str: "a text", list: "a list"}.get(type(given), "an object")
+    if isinstance(given, str):
+        return "a text"
+    return "a list" if isinstance(given, list) else "an object"

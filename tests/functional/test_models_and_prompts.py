@@ -8,7 +8,14 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.adapters import clients, prompt_store
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.errors import BedrockBatchError, InputNotFound, InvalidRunInput, UnknownPrompt, UnsupportedRequest
+from bedrock_batch.errors import (
+    BedrockBatchError,
+    InputNotFound,
+    InvalidRunInput,
+    MissingColumn,
+    UnknownPrompt,
+    UnsupportedRequest,
+)
 from bedrock_batch.handlers.plan_run import plan_run
 from tests.conftest import BUCKET
 
@@ -227,6 +234,15 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
     ("model_id", "given", "error", "words"),
     [
         ("anthropic.claude-opus-5", {}, UnsupportedRequest, "profile only"),
+        (
+            "amazon.titan-embed-text-v2:0",
+            {"prompt": None},
+            MissingColumn,
+            "which the table does not have. Its columns are: review, label. Name one of them: "
+            '"prompt": {"text": "{review}"}',
+        ),
+        (HAIKU, {"prompt": {"text": "{{review}}"}}, UnsupportedRequest, "Write {review}, not {{review}}"),
+        (HAIKU, {"prompt": {"text": "a", "system": "{review"}}, UnknownPrompt, "prompt.system: An opening brace"),
         ("cohere.embed-english-v3", {}, UnsupportedRequest, "does not offer this model"),
         (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "together"),
         (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "response path 'a..b'"),

@@ -146,3 +146,10 @@ def test_a_bad_cell_in_a_column_that_no_prompt_uses_is_met_before_any_spend(
         whole.WholeRun(s3).plan(asked, models=[whole.LITE])
     clients.s3().delete_object(Bucket=BUCKET, Key=f"runs/{whole.RUN}/run.json")
     whole.WholeRun(s3).plan(asked | {"output": {"columns": ["review"]}}, models=[whole.LITE])
+
+
+def test_a_run_without_a_valid_row_says_why_the_first_was_skipped(aws: None) -> None:
+    s3 = S3(clients.s3())
+    whole.reviews(s3, 3, nulls=range(3))
+    with pytest.raises(errors.NoValidRows, match='All 3 rows were skipped.* The first: Column "review" is null'):
+        whole.WholeRun(s3).run(whole.asked(whole.LITE, whole.MICRO))

@@ -82,9 +82,9 @@ def test_titan_body() -> None:
 
 
 def test_what_a_family_has_no_place_for_is_refused() -> None:
-    with pytest.raises(UnsupportedRequest, match="'temperature' is not supported by .*titan"):
+    with pytest.raises(UnsupportedRequest, match="inference.temperature is not supported by .*titan"):
         bodies.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
-    with pytest.raises(UnsupportedRequest, match="'dimensions' is not supported by .*nova"):
+    with pytest.raises(UnsupportedRequest, match="embedding.dimensions is not supported by .*nova"):
         bodies.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
     with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300; .* has 256, 512, 1024"):
         bodies.dimensions(TITAN, {"dimensions": 300})
