@@ -253,6 +253,11 @@ variable "notifications" {
     )
     error_message = "notifications.on must hold one or more of SUCCEEDED, FAILED, TIMED_OUT, ABORTED."
   }
+
+  validation {
+    condition     = var.notifications == null ? true : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", var.notifications.topic_arn))
+    error_message = "notifications.topic_arn must be the ARN of an SNS topic (arn:aws:sns:…)."
+  }
 }
 
 # --- House rules of your account
@@ -261,6 +266,11 @@ variable "permissions_boundary_arn" {
   description = "ARN of the permissions boundary put on every role of the module. null means none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of an IAM policy (arn:aws:iam::…:policy/…)."
+  }
 }
 
 variable "role_path" {

@@ -51,6 +51,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
         **({"retried": report.retried_counts(joined.values())} if run.retry else {}),
         "estimate": state["estimate"],
+        "cost_usd": _total(_cost(*one) for one in zip(runs, reports, strict=True)),
         **({"salvaged": True, "status": state["status"]} if salvaged else {}),
         **totals.to_json(),
     }
@@ -79,7 +80,24 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
 def _section(run: Run, counts: report.Report, jobs: dict[str, int]) -> dict[str, Any]:
     """Return what the report says of one of several models."""
     output = f"s3://{run.bucket}/{ids.output_prefix(run.run_id, run.folder)}"
-    return {"model_id": run.model_id, "warnings": run.warnings, "output": output, "jobs": jobs, **counts.to_json()}
+    about = {"model_id": run.model_id, "warnings": run.warnings, "output": output, "jobs": jobs}
+    return about | {"cost_usd": _cost(run, counts)} | counts.to_json()
+
+
+def _cost(run: Run, counts: report.Report) -> float | None:
+    """Return what the tokens come to at the run input's price; None without one, or where tokens are not counted."""
+    price = run.input.get("price")
+    counted = {"input_tokens"} if run.kind == "embedding" else {"input_tokens", "output_tokens"}
+    if not price or not counted <= run.response.keys():
+        return None
+    cost: float = (counts.input_tokens * price["input"] + counts.output_tokens * price["output"]) / 1e6
+    return round(cost, 6)
+
+
+def _total(costs: Iterable[float | None]) -> float | None:
+    """Return the cost of all models; None where one of them is not known."""
+    known = list(costs)
+    return None if None in known else round(sum(cost for cost in known if cost is not None), 6)
 
 
 def _told(section: Mapping[str, Any]) -> dict[str, Any]:
