@@ -1,7 +1,7 @@
 """Finish run: reconcile rows in and rows out, write the report, then judge whether too many rows failed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +10,9 @@ from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3, Overtaken
 from bedrock_batch.contracts import Joined, Run
+from bedrock_batch.errors import TooManyFailures
+
+_MOST_MESSAGE = 500
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -62,10 +65,13 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
         s3.put_json(bucket, report_key, document, replaces=state["replaces"] if salvaged else None)
     if not salvaged:
-        report.gate_each(
-            {run.label: one for run, one in zip(runs, reports, strict=True)},
-            tolerated_failure_percentage=run.limits["tolerated_failure_percentage"],
-        )
+        try:
+            report.gate_each(
+                {run.label: one for run, one in zip(runs, reports, strict=True)},
+                tolerated_failure_percentage=run.limits["tolerated_failure_percentage"],
+            )
+        except TooManyFailures as err:
+            raise TooManyFailures(f"{err}{_first_message(document['failed_jobs'])}") from err
     return {
         "run_id": run.run_id,
         "output_uri": document["output"],
@@ -113,6 +119,12 @@ def _statuses(ended: Iterable[Mapping[str, Any]], run: Run | None = None) -> dic
     """Return the number of jobs by status, of all models or of one."""
     wanted = (end["status"] for end in ended if run is None or end["model_id"] == run.model_id)
     return dict(sorted(Counter(wanted).items()))
+
+
+def _first_message(failed_jobs: Sequence[Mapping[str, str]]) -> str:
+    """Return what Bedrock said of the first failed job that it said something of."""
+    message = next((job["message"] for job in failed_jobs if job.get("message")), "")
+    return f" Of the jobs that failed the first says: {message[:_MOST_MESSAGE]}" if message else ""
 
 
 def _failed_job(result: dict[str, Any]) -> dict[str, str]:
