@@ -293,8 +293,13 @@ variable "force_destroy" {
 }
 
 variable "tags" {
-  description = "Tags put on every resource of the module, objects in the bucket aside."
+  description = "Tags put on every resource of the module, objects in the bucket aside, and on every Bedrock job, for cost allocation. A job also gets bedrock-batch:name and bedrock-batch:run."
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for key, value in var.tags : can(regex("^[a-zA-Z0-9 ._:/=+@-]{1,128}$", key)) && can(regex("^[a-zA-Z0-9 ._:/=+@-]{0,256}$", value))])
+    error_message = "Each of tags must have a key of 1-128 and a value of 0-256 letters (a-z, A-Z), digits, spaces or . _ : / = + @ -: Bedrock refuses jobs with others."
+  }
 }

@@ -290,6 +290,7 @@ run "defaults" {
       prompts          = {}
       service_role_arn = "arn:aws:iam::123456789012:role/mocked"
       kms_key_arn      = null
+      tags             = {}
     }
     error_message = "The settings hold what plan_run reads."
   }

@@ -171,6 +171,11 @@ run "all_switched_on" {
     condition     = aws_sfn_state_machine.run.tags == tomap({ bedrock-batch = "reviews", team = "reviews" })
     error_message = "Tags are the caller's and the module's own."
   }
+
+  assert {
+    condition     = jsondecode(aws_s3_object.settings.content).tags == { team = "reviews" }
+    error_message = "Jobs are told the caller's tags."
+  }
 }
 
 run "longest_name" {

@@ -147,6 +147,8 @@ run "wrong_values_5" {
     notifications = { topic_arn = "reviews-runs" }
     # policy by its name
     permissions_boundary_arn = "developers"
+    # tag that Bedrock refuses
+    tags = { team = "Überprüfung" }
   }
 
   expect_failures = [
@@ -154,6 +156,7 @@ run "wrong_values_5" {
     var.functions,
     var.notifications,
     var.permissions_boundary_arn,
+    var.tags,
   ]
 }
 

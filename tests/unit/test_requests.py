@@ -197,3 +197,13 @@ def test_missing_prompts_are_named() -> None:
         prompts.resolve({"prompt_id": None}, PROMPTS, TEXT)
     with pytest.raises(UnknownPrompt, match="no prompts yet"):
         prompts.resolve({"prompt_id": "other"}, {}, TEXT)
+
+
+def test_a_job_has_the_modules_tags_and_its_own() -> None:
+    run = make_run(tags={"team": "reviews", "bedrock-batch:run": "forged"})
+    request = requests.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
+    assert request["Tags"] == [
+        {"Key": "bedrock-batch:name", "Value": "reviews"},
+        {"Key": "bedrock-batch:run", "Value": "monday"},
+        {"Key": "team", "Value": "reviews"},
+    ]

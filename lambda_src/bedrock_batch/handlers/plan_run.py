@@ -50,8 +50,8 @@ def plan_run(
 ) -> dict[str, Any]:
     """Plan the run and write `run.json` and `plan.jsonl`. Doing it twice writes the same bytes.
 
-    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn. `until` is the time.monotonic()
-    by which all text files must have been read.
+    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags. `until` is the
+    time.monotonic() by which all text files must have been read.
     """
     if not ids.RUN_ID.fullmatch(run_id):
         raise InvalidRunInput(f"The execution name {run_id!r} may hold only letters, digits, `-` and `_`.")
@@ -113,6 +113,7 @@ def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
         "name": settings["name"],
         "service_role_arn": settings["service_role_arn"],
         "kms_key_arn": settings.get("kms_key_arn"),
+        "tags": settings.get("tags", {}),
         "input": model.asked,
         "model_id": model.asked["model_id"],
         "folder": ids.model_folder(model.label),
