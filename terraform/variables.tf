@@ -260,6 +260,20 @@ variable "notifications" {
   }
 }
 
+variable "alarms" {
+  description = <<-EOT
+    CloudWatch alarms on what no run fails of: undelivered events, and failures of the machines job-event and stop-run. null means none.
+    - `topic_arn`: an SNS topic whose policy lets cloudwatch.amazonaws.com publish
+  EOT
+  type        = object({ topic_arn = string })
+  default     = null
+
+  validation {
+    condition     = var.alarms == null ? true : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", var.alarms.topic_arn))
+    error_message = "alarms.topic_arn must be the ARN of an SNS topic (arn:aws:sns:…)."
+  }
+}
+
 # --- House rules of your account
 
 variable "permissions_boundary_arn" {

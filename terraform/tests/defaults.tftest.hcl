@@ -284,6 +284,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = length(aws_cloudwatch_metric_alarm.this) == 0
+    error_message = "Alarms are for those who ask for them."
+  }
+
+  assert {
     condition = jsondecode(aws_s3_object.settings.content) == {
       name             = "reviews"
       models           = ["amazon.nova-lite-v1:0"]

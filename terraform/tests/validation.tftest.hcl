@@ -145,6 +145,7 @@ run "wrong_values_5" {
     functions = { memory_mb = { join = 1024 } }
     # topic by its name
     notifications = { topic_arn = "reviews-runs" }
+    alarms        = { topic_arn = "reviews-runs" }
     # policy by its name
     permissions_boundary_arn = "developers"
     # tag that Bedrock refuses
@@ -155,6 +156,7 @@ run "wrong_values_5" {
     var.name,
     var.functions,
     var.notifications,
+    var.alarms,
     var.permissions_boundary_arn,
     var.tags,
   ]

@@ -28,13 +28,13 @@ resource "aws_sns_topic" "runs" {
 
 data "aws_iam_policy_document" "topic" {
   statement {
-    sid       = "EventRulesOfThisAccount"
+    sid       = "EventRulesAndAlarmsOfThisAccount"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.runs.arn]
 
     principals {
       type        = "Service"
-      identifiers = ["events.amazonaws.com"]
+      identifiers = ["events.amazonaws.com", "cloudwatch.amazonaws.com"]
     }
 
     condition {
