@@ -59,8 +59,9 @@ package-local: setup
 	$(RUN) lambda_src/package.py --out $(BUILD) --local
 
 .PHONY: deploy
-deploy: package ## Apply the module to your AWS account: make deploy VARS=my.tfvars
-	@test -n "$(VARS)" || { echo "make deploy VARS=my.tfvars: see $(EXAMPLE)/README.md for what it holds"; exit 2; }
+deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
+	@test -f "$(VARS)" || { echo "make deploy VARS=my.tfvars: the file is missing; $(EXAMPLE)/README.md shows one"; exit 2; }
+	$(MAKE) package
 	terraform -chdir=$(EXAMPLE) init -input=false
 	terraform -chdir=$(EXAMPLE) apply -var-file=$(abspath $(VARS))
 

@@ -24,6 +24,7 @@ NAME = "demo"
 ROWS = 2_500
 ROWS_PER_JOB = 500
 MODEL = "amazon.nova-lite-v1:0"
+PRICE = {"input": 0.03, "output": 0.12}
 PROMPT = 'Is this review of a {product} positive or negative? Answer as {{"sentiment": "…"}}.\n\n{review}'
 
 
@@ -62,7 +63,7 @@ def demo(rows: int) -> None:
         run_sample(engine, outputs, rows)
         with step("Destroy what Terraform made"):
             deployment.destroy()
-    print(f"\nThe files of this run are in {os.path.relpath(WORK)}/")
+    print(f"\nThe files of this run are in {os.path.relpath(WORK)}/runs/: the table in output/, beside it the report.")
 
 
 def run_sample(engine: Engine, outputs: dict[str, Any], rows: int) -> None:
@@ -83,10 +84,11 @@ def run_sample(engine: Engine, outputs: dict[str, Any], rows: int) -> None:
         "job_name_prefix": "first-look",
         "max_records_per_job": ROWS_PER_JOB,
         "inference": {"max_tokens": 100},
+        "price": PRICE,
     }
     print("\n▸ Start a run, as you would on AWS:\n")
     print(f"    aws stepfunctions start-execution --state-machine-arn {outputs['run_state_machine_arn']} \\")
-    print(f"        --name demo-1 --input '{json.dumps(run_input, indent=2)}'\n".replace("\n", "\n    "))
+    print(f"        --name demo-1 --input '{json.dumps(run_input, indent=2)}'".replace("\n", "\n    "), end="\n\n")
     arn = clients["stepfunctions"].start_execution(
         stateMachineArn=outputs["run_state_machine_arn"], name="demo-1", input=json.dumps(run_input)
     )["executionArn"]
@@ -102,7 +104,7 @@ def follow(clients: dict[str, Any], arn: str, *, records: int) -> dict[str, Any]
         execution = clients["stepfunctions"].describe_execution(executionArn=arn)
         line = f"{current_state(clients['stepfunctions'], arn):<18} {jobs(clients['bedrock'], records)}"
         if line != last:
-            print(f"    {time.monotonic() - started:5.1f} s  {line}", flush=True)
+            print(f"    {time.monotonic() - started:5.1f} s  {line.rstrip()}", flush=True)
             last = line
         if execution["status"] != "RUNNING":
             break

@@ -133,6 +133,7 @@ resource "aws_s3_object" "settings" {
     prompts          = var.prompts
     service_role_arn = aws_iam_role.service.arn
     kms_key_arn      = var.encryption == null ? null : var.encryption.kms_key_arn
+    tags             = var.tags
   })
 
   depends_on = [

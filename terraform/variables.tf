@@ -254,6 +254,25 @@ variable "notifications" {
     )
     error_message = "notifications.on must hold one or more of SUCCEEDED, FAILED, TIMED_OUT, ABORTED."
   }
+
+  validation {
+    condition     = var.notifications == null ? true : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", var.notifications.topic_arn))
+    error_message = "notifications.topic_arn must be the ARN of an SNS topic (arn:aws:sns:…)."
+  }
+}
+
+variable "alarms" {
+  description = <<-EOT
+    CloudWatch alarms on what no run fails of: undelivered events, and failures of the machines job-event and stop-run. null means none.
+    - `topic_arn`: an SNS topic whose policy lets cloudwatch.amazonaws.com publish
+  EOT
+  type        = object({ topic_arn = string })
+  default     = null
+
+  validation {
+    condition     = var.alarms == null ? true : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", var.alarms.topic_arn))
+    error_message = "alarms.topic_arn must be the ARN of an SNS topic (arn:aws:sns:…)."
+  }
 }
 
 # --- House rules of your account
@@ -262,6 +281,11 @@ variable "permissions_boundary_arn" {
   description = "ARN of the permissions boundary put on every role of the module. null means none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of an IAM policy (arn:aws:iam::…:policy/…)."
+  }
 }
 
 variable "role_path" {
@@ -284,8 +308,13 @@ variable "force_destroy" {
 }
 
 variable "tags" {
-  description = "Tags put on every resource of the module, objects in the bucket aside."
+  description = "Tags put on every resource of the module, objects in the bucket aside, and on every Bedrock job, for cost allocation. A job also gets bedrock-batch:name and bedrock-batch:run."
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for key, value in var.tags : can(regex("^[a-zA-Z0-9 ._:/=+@-]{1,128}$", key)) && can(regex("^[a-zA-Z0-9 ._:/=+@-]{0,256}$", value))])
+    error_message = "Each of tags must have a key of 1-128 and a value of 0-256 letters (a-z, A-Z), digits, spaces or . _ : / = + @ -: Bedrock refuses jobs with others."
+  }
 }

@@ -151,9 +151,10 @@ def body_template(
         _ask_for(body, family, known, schema)
     for name, value in wanted.items():
         if name not in known.places:
+            section = "inference" if name in inference else "embedding" if name in embedding else "prompt"
             raise UnsupportedRequest(
-                f"{name!r} is not supported by the model family {family.family!r} through {family.invocation_type}: "
-                "leave it out."
+                f"{section}.{name} is not supported by the model family {family.family!r} through "
+                f"{family.invocation_type}: leave it out."
             )
         pointers.put(body, known.places[name], value)
     return body

@@ -14,6 +14,7 @@
   may be asked for), `media` and `quotas` that differ from the family's and from the general ones; these are the
   defaults of the AWS documentation, and `custom_quotas` those that custom models have.
 - `rules`: what a model refuses; see `rules.py`.
+- `geographies`: with what the names of the Regions begin that a cross-Region profile is called from; not of `global`.
 
 Patterns are those of a shell (`*`), and are held against the bare model id.
 """
@@ -141,6 +142,12 @@ def jobs_quota(model_id: str) -> tuple[str, bool]:
     A model and its profiles share one, the custom models made from it another one.
     """
     return base_model_id(model_id), is_custom(model_id)
+
+
+def geography(model_id: str) -> str | None:
+    """Return the geography of a cross-Region profile, given by its id or its ARN; None of anything else."""
+    found = None if is_custom(model_id) else _GEOGRAPHY.match(model_id.rsplit("/", 1)[-1])
+    return found[1] if found else None
 
 
 def is_profile(model_id: str) -> bool:

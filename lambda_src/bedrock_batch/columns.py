@@ -58,7 +58,7 @@ def output_schema(
         ours += [pa.field(f"{prefix}{side}_tokens", pa.int64()) for side in ("input", "output")]
     else:
         if dimensions is None:
-            raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size")
+            raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size.")
         vector = pa.list_(pa.field("element", pa.float32()), dimensions)
         ours += [pa.field(answer_column(kind, prefix), vector), pa.field(f"{prefix}input_tokens", pa.int64())]
     ours += [pa.field(f"{prefix}error_code", pa.string()), pa.field(f"{prefix}error", pa.string())]
@@ -71,11 +71,11 @@ def output_schema(
     twice = [field.name for index, field in enumerate(ours) if field.name.casefold() in names[:index]]
     if twice:
         raise InvalidRunInput(
-            f"output.schema has a property that would make a second column {', '.join(twice)}: rename the property"
+            f"output.schema has a property that would make a second column {', '.join(twice)}: rename the property."
         )
     if collisions:
         raise InvalidRunInput(
-            f"the input already has a column {', '.join(collisions)}: set output.prefix (now {prefix!r}) to"
-            " something that none of its columns starts with"
+            f"The input already has a column {', '.join(collisions)}: set output.prefix (now {prefix!r}) to"
+            " something that none of its columns starts with."
         )
     return pa.schema([*table, *ours], metadata=table.metadata)

@@ -227,6 +227,8 @@ class Run(Shape):
     """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
     folder: str = ""
     """The folder below `output/` that holds its parts, where there are several models."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """The module's, for its jobs: what they cost can be told apart by them."""
 
     @property
     def numbers(self) -> range:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bedrock_batch import templates
 from bedrock_batch.catalogue import Family
 from bedrock_batch.errors import UnknownPrompt
 
@@ -116,9 +117,18 @@ def _prompt(
             )
     if not text.strip():
         raise UnknownPrompt("The prompt is blank.")
+    _check_templates(f"The module's prompt {prompt_id!r}" if prompt_id else "prompt.text", text, system, messages)
     written = [text, system or "", *(part for message in messages for part in (message["role"], message["text"]))]
     sha256 = hashlib.sha256("\0".join(written).encode(errors="replace")).hexdigest()
     return {"id": prompt_id, "text": text, "system": system, "messages": messages, "sha256": sha256}
+
+
+def _check_templates(where: str, text: str, system: str | None, messages: list[dict[str, str]]) -> None:
+    """Refuse braces that make no sense, with the part of the prompt that has them."""
+    templates.parse_at(where, text)
+    templates.parse_at("prompt.system", system or "")
+    for index, message in enumerate(messages):
+        templates.parse_at(f"prompt.messages.{index}.text", message["text"])
 
 
 def _are_turns(messages: Any) -> bool:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from bedrock_batch.cells import CellReader
 from bedrock_batch.errors import MalformedInput, UnsupportedRequest
-from bedrock_batch.templates import Template, check_columns, parse
+from bedrock_batch.templates import Template, check_columns, literal_columns, parse
 
 _CHUNK_ROWS = 512
 _CHUNK_BYTES = 1 << 20
@@ -91,7 +91,13 @@ class Renderer:
         body = _Body()
         body.add(request)
         if not body.places:
-            raise UnsupportedRequest("The request uses no column, so every row would be the same. Add a {column}.")
+            doubled = literal_columns(request, schema)
+            hint = (
+                f"Write {{{doubled[0]}}}, not {{{{{doubled[0]}}}}}: doubled" if doubled else "Add a {column}. Doubled"
+            )
+            raise UnsupportedRequest(
+                f"The request uses no column, so every row would be the same. {hint} braces are literal ones."
+            )
         self._cells = [CellReader(name, schema) for name in body.names]
         self._slots = [body.names.index(name) for name in body.places]
         self._never_blank = [[body.names.index(name) for name in names] for names in body.texts]

@@ -12,6 +12,7 @@ def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
     Where records refer to objects, Bedrock wants the folder that holds them and the records, in place of the file.
     `ModelInvocationType` is left out where it is Bedrock's default: newer members reach Step Functions late.
     """
+    own_tags = {"bedrock-batch:name": run.name, "bedrock-batch:run": run.run_id}
     source = ids.folder_of(input_key) if run.own_folders else input_key
     output: dict[str, Any] = {"S3Uri": f"s3://{run.bucket}/{ids.raw_prefix(run.run_id, job_name)}"}
     if run.kms_key_arn:
@@ -24,7 +25,7 @@ def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
         "InputDataConfig": {"S3InputDataConfig": {"S3InputFormat": "JSONL", "S3Uri": f"s3://{run.bucket}/{source}"}},
         "OutputDataConfig": {"S3OutputDataConfig": output},
         "TimeoutDurationInHours": run.limits["job_timeout_hours"],
-        "Tags": [{"Key": "bedrock-batch:name", "Value": run.name}, {"Key": "bedrock-batch:run", "Value": run.run_id}],
+        "Tags": [{"Key": key, "Value": value} for key, value in sorted((run.tags | own_tags).items())],
     }
     if run.invocation_type != "InvokeModel":
         request["ModelInvocationType"] = run.invocation_type

@@ -110,15 +110,21 @@ def total(expected: Sequence[Estimate]) -> Estimate:
 
 
 def check_rows(run: Run, expected: Estimate) -> None:
-    """Refuse a model that has nothing to be sent.
+    """Refuse a model that has nothing to be sent, or of which nothing would be sent.
 
     Raises:
-        NoValidRows: with the number of rows.
+        NoValidRows, InvalidRunInput: with the number of rows.
     """
     if expected.records == 0:
         raise NoValidRows(
             f"All {expected.rows} rows were skipped; {ids.run_prefix(run.run_id)}/skipped/ in bucket {run.bucket} "
             "says why for each."
+        )
+    least = run.quotas["min_records"]
+    if expected.records < least and not run.limits["on_demand_tail"] and not run.limits["canary_records"]:
+        raise InvalidRunInput(
+            f"{expected.records} records are fewer than the {least} that a job of {run.model_id} must have, and "
+            "limits.on_demand_tail is false: nothing would be sent. Set it to true, or give more rows."
         )
 
 

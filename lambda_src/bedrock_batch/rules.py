@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from bedrock_batch import pointers
-from bedrock_batch.catalogue import Family, entries, is_profile
+from bedrock_batch.catalogue import Family, entries, geography, is_profile
 from bedrock_batch.errors import UnsupportedRequest
 
 Rule = Mapping[str, Any]
@@ -31,7 +31,8 @@ def check_model(family: Family, model_id: str, region: str) -> list[str]:
     Raises:
         UnsupportedRequest: the model cannot be used, or not under this id.
     """
-    return _apply(family, (rule for rule in _rules(family) if _forbids_model(rule, model_id, region)), model_id)
+    broken = (rule for rule in _rules(family) if _forbids_model(rule, model_id, region))
+    return _apply(family, broken) + _far_away(model_id, region)
 
 
 def check_body(family: Family, body: Mapping[str, Any]) -> list[str]:
@@ -43,7 +44,7 @@ def check_body(family: Family, body: Mapping[str, Any]) -> list[str]:
     warnings = []
     for rule in _rules(family):
         for member in _broken(rule, family, body):
-            warnings += _apply(family, [rule], member)
+            warnings += _apply(family, [rule], f"{member} with ")
     return warnings
 
 
@@ -78,11 +79,23 @@ def _rules(family: Family) -> Iterator[Rule]:
             yield rule
 
 
-def _apply(family: Family, broken: Any, subject: str) -> list[str]:
+def _far_away(model_id: str, region: str) -> list[str]:
+    """Return a warning when a profile is of another geography than the Region it is called from."""
+    own = geography(model_id)
+    near = entries()["geographies"].get(own)
+    if near is None or region.startswith(tuple(near)):
+        return []
+    return [
+        f"{model_id} is a profile for Regions of {own}, and the module is in {region}: if there is no such profile "
+        "there, Bedrock refuses its jobs. Use the profile of the module's own geography, or global."
+    ]
+
+
+def _apply(family: Family, broken: Any, subject: str = "") -> list[str]:
     warnings = []
     for rule in broken:
         regions = ", ".join(rule.get("except_regions", ()))
-        sentence = f"{subject} with {family.model}: {rule['reason'].format(most=family.max_tokens, regions=regions)}."
+        sentence = f"{subject}{family.model}: {rule['reason'].format(most=family.max_tokens, regions=regions)}."
         if not rule.get("warn"):
             raise UnsupportedRequest(sentence)
         warnings.append(sentence)

@@ -173,7 +173,63 @@ def _sentence(error: ValidationError) -> str:
         missing = next(name for name in required if name not in instance)
         return f"Missing key {missing!r} in {key}."
     if error.validator in ("pattern", "anyOf") and key.startswith("s3_uri"):
-        return f"{key} is {instance!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
+        # What follows a question mark may be the signature of a URL.
+        given = str(instance).partition("?")[0][:200]
+        return f"{key} is {given!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
     if key == "model_id" and error.validator in ("minItems", "maxItems"):
         return f"model_id lists {len(instance)} models: expected one as a text, or a list of 2 to 10."
-    return f"{key} is not valid: {error.message}"
+    section = error.schema
+    about = f" {section['description']}" if error.validator in ("type", "pattern") and "description" in section else ""
+    return f"{key} must {_wanted(error)}.{about}"
+
+
+_TYPES = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def _wanted(error: ValidationError) -> str:
+    """Say what the schema wants. Texts that were given are not repeated: they may be prompts or secrets."""
+    wanted: Any = error.validator_value
+    given: Any = error.instance
+    match error.validator:
+        case "type":
+            kinds = " or ".join(_TYPES[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))
+            return f"be {kinds}, not {_kind(given)}"
+        case "enum":
+            return f"be one of {', '.join(wanted)}"
+        case "minimum":
+            return f"be at least {wanted}, not {given}"
+        case "maximum":
+            return f"be at most {wanted}, not {given}"
+        case "exclusiveMinimum":
+            return f"be more than {wanted}, not {given}"
+        case "minLength" | "minProperties":
+            return "not be empty"
+        case "minItems":
+            return f"have {wanted} or more items, not {len(given)}"
+        case "maxItems":
+            return f"have {wanted} items at most, not {len(given)}"
+        case "maxLength":
+            return f"have {wanted} character{'' if wanted == 1 else 's'} at most, not {len(given)}"
+        case "uniqueItems":
+            return "not have the same item twice"
+        case "pattern":
+            return f"match {wanted}"
+    return f"fit the schema's {error.validator}"
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, bool) or given is None:
+        return json.dumps(given)
+    if isinstance(given, int | float):
+        return str(given)
+    if isinstance(given, str):
+        return "a text"
+    return "a list" if isinstance(given, list) else "an object"

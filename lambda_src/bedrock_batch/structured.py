@@ -134,6 +134,13 @@ def _check(schema: Mapping[str, Any]) -> None:
             )
     if _plain(schema, schema).get("type") != "object":
         raise InvalidRunInput('output.schema must be that of an object: {"type": "object", "properties": {…}}.')
+    plain = _plain(schema, schema)
+    unknown = set(plain.get("required", ())) - set(plain.get("properties", ()))
+    if unknown and plain.get("additionalProperties") is False:
+        raise InvalidRunInput(
+            f"output.schema requires {', '.join(map(repr, sorted(unknown)))}, which properties does not have and "
+            "additionalProperties forbids: no answer could be valid."
+        )
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_LITERAL = re.compile(r"\{\s*([^{}]+?)\s*\}")
+_SEPARATOR = re.compile(r"[;|\t,]")
 _DOUBLED = "A place is {column}; write literal braces doubled: {{ and }}."
 
 
@@ -35,11 +37,11 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """Parse a template. Raises UnknownPrompt naming the position of a brace that makes no sense."""
+    """Parse a template. Raises UnknownPrompt naming the position of a brace that makes no sense, and no text of it."""
     try:
         text.encode()
     except UnicodeEncodeError as err:
-        raise UnknownPrompt(f"Half a surrogate pair, which is no character, at {_where(text, err.start)}.") from err
+        raise UnknownPrompt(f"Half a surrogate pair, which is no character, at {_where(text, err.start)}.") from None
     segments: list[str | Place] = []
     literal = ""
     end = 0
@@ -61,16 +63,24 @@ def parse(text: str) -> Template:
     return Template(tuple(segments))
 
 
-def templates_of(request: Any) -> Iterator[Template]:
+def parse_at(where: str, text: str) -> Template:
+    """Parse a template; an error begins with where it stands."""
+    try:
+        return parse(text)
+    except UnknownPrompt as err:
+        raise UnknownPrompt(f"{where}: {err}") from err
+
+
+def templates_of(request: Any, where: str = "request") -> Iterator[Template]:
     """Yield the template of every string value in a request body, depth first; keys are constants."""
     if isinstance(request, str):
-        yield parse(request)
+        yield parse_at(where, request)
     elif isinstance(request, dict):
-        for value in request.values():
-            yield from templates_of(value)
+        for key, value in request.items():
+            yield from templates_of(value, f"{where}.{key}")
     elif isinstance(request, list):
-        for value in request:
-            yield from templates_of(value)
+        for index, value in enumerate(request):
+            yield from templates_of(value, f"{where}.{index}")
 
 
 def columns_of(request: Any) -> list[str]:
@@ -96,11 +106,20 @@ def check_columns(request: Any, schema: "pa.Schema") -> None:
             path for path in paths if path.lower() == name.strip().lower()
         ]
         hint = f" Did you mean {' or '.join(f'{{{path}}}' for path in near)}?" if near else ""
+        if len(schema) == 1 and (separator := _SEPARATOR.search(schema.names[0])):
+            hint = f" It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
         known = ", ".join(schema.names[:50]) + (" …" if len(schema.names) > 50 else "")
         raise MissingColumn(
             f"The request has a place {{{name[:80]}}}, but the table has no such column.{hint} "
             f"Its columns are: {known}. {_DOUBLED}"
         )
+
+
+def literal_columns(request: Any, schema: "pa.Schema") -> list[str]:
+    """Return the columns that stand in doubled braces, as in other template languages, and so are literal text."""
+    texts = (text for template in templates_of(request) for text in template.segments if isinstance(text, str))
+    names = (name for text in texts for name in _LITERAL.findall(text))
+    return list(dict.fromkeys(name for name in names if resolve(name, schema) is not None))
 
 
 def _descend(words: list[str], fields: "list[pa.Field]") -> tuple[str, ...] | None:
@@ -139,5 +158,4 @@ def _problem(token: str) -> str:
 def _where(text: str, position: int) -> str:
     line = text.count("\n", 0, position) + 1
     column = position - text.rfind("\n", 0, position)
-    near = text[max(0, position - 15) : position + 15].replace("\n", " ").encode(errors="replace").decode()
-    return f"position {position} (line {line}, character {column}), near “{near}”"
+    return f"line {line}, character {column}"

@@ -289,12 +289,18 @@ run "defaults" {
   }
 
   assert {
+    condition     = length(aws_cloudwatch_metric_alarm.this) == 0
+    error_message = "Alarms are for those who ask for them."
+  }
+
+  assert {
     condition = jsondecode(aws_s3_object.settings.content) == {
       name             = "reviews"
       models           = ["amazon.nova-lite-v1:0"]
       prompts          = {}
       service_role_arn = "arn:aws:iam::123456789012:role/mocked"
       kms_key_arn      = null
+      tags             = {}
     }
     error_message = "The settings hold what plan_run reads."
   }

@@ -57,6 +57,7 @@ run "all_switched_on" {
     }
     logging                  = { level = "ALL", include_execution_data = true }
     notifications            = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs" }
+    alarms                   = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms" }
     permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
     role_path                = "/bedrock/"
     force_destroy            = true
@@ -170,6 +171,27 @@ run "all_switched_on" {
   assert {
     condition     = aws_sfn_state_machine.run.tags == tomap({ bedrock-batch = "reviews", team = "reviews" })
     error_message = "Tags are the caller's and the module's own."
+  }
+
+  assert {
+    condition = {
+      for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name => one(values(alarm.dimensions))
+      } == {
+      reviews-undelivered-events = aws_sqs_queue.undelivered.name
+      reviews-job-event-failed   = aws_sfn_state_machine.job_event.arn
+      reviews-stop-run-failed    = aws_sfn_state_machine.stop_run.arn
+    }
+    error_message = "Each alarm watches the queue or the machine that it is named after."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:alarms"])])
+    error_message = "Every alarm tells the topic."
+  }
+
+  assert {
+    condition     = jsondecode(aws_s3_object.settings.content).tags == { team = "reviews" }
+    error_message = "Jobs are told the caller's tags."
   }
 }
 

@@ -143,11 +143,22 @@ run "wrong_values_5" {
     name = "my--reviews"
     # memory of no function
     functions = { memory_mb = { join = 1024 } }
+    # topic by its name
+    notifications = { topic_arn = "reviews-runs" }
+    alarms        = { topic_arn = "reviews-runs" }
+    # policy by its name
+    permissions_boundary_arn = "developers"
+    # tag that Bedrock refuses
+    tags = { team = "Überprüfung" }
   }
 
   expect_failures = [
     var.name,
     var.functions,
+    var.notifications,
+    var.alarms,
+    var.permissions_boundary_arn,
+    var.tags,
   ]
 }
 

@@ -223,3 +223,15 @@ def test_a_canary_goes_first_and_stops_a_run_that_would_fail(aws: None) -> None:
     bad["joined"]["outcomes"] = {"succeeded": 17, "failed": 3}
     with pytest.raises(CanaryFailed):
         bench.gather(state, [bad])
+
+
+def test_a_run_whose_jobs_bedrock_refused_says_why(aws: None) -> None:
+    bench = Bench([100], limits=make_run().limits | {"max_rounds": 0})
+    state = bench.review()
+    (only,) = bench.lines(state["jobs_key"])
+    why = "Bedrock.ValidationException: Batch inference is not supported for the requested model"
+    refused = bench.job_result(only, range(100)) | {"status": "NotCreated", "message": why}
+    state = bench.gather(state, [refused])
+    assert state["next"] == "finish"
+    with pytest.raises(TooManyFailures, match=f"Of the jobs that failed the first says: {why}"):
+        finish_run(bench.s3, state)

@@ -8,7 +8,14 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.adapters import clients, prompt_store
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.errors import BedrockBatchError, InputNotFound, InvalidRunInput, UnknownPrompt, UnsupportedRequest
+from bedrock_batch.errors import (
+    BedrockBatchError,
+    InputNotFound,
+    InvalidRunInput,
+    MissingColumn,
+    UnknownPrompt,
+    UnsupportedRequest,
+)
 from tests.conftest import BUCKET
 from tests.functional.planned import PROFILE, plan
 from tests.unit.factories import HAIKU
@@ -198,6 +205,15 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
     ("model_id", "given", "error", "words"),
     [
         ("anthropic.claude-opus-5", {}, UnsupportedRequest, "profile only"),
+        (
+            "amazon.titan-embed-text-v2:0",
+            {"prompt": None},
+            MissingColumn,
+            "which the table does not have. Its columns are: review, label. Name one of them: "
+            '"prompt": {"text": "{review}"}',
+        ),
+        (HAIKU, {"prompt": {"text": "{{review}}"}}, UnsupportedRequest, "Write {review}, not {{review}}"),
+        (HAIKU, {"prompt": {"text": "a", "system": "{review"}}, UnknownPrompt, "prompt.system: An opening brace"),
         ("cohere.embed-english-v3", {}, UnsupportedRequest, "does not offer this model"),
         (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "together"),
         (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "response path 'a..b'"),
@@ -210,7 +226,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
         ),
         (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
         (HAIKU, {"prompt": {"text": "t", "arn": ARN}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
-        (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn is not valid"),
+        (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn must match"),
         (HAIKU, {"output": {"enforce": True}}, InvalidRunInput, "output.enforce needs output.schema"),
         (HAIKU, {"retry": RETRY}, InvalidRunInput, "has no limit to be larger than: give inference.max_tokens"),
         (HAIKU, {"retry": RETRY, "inference": {"max_tokens": 900}}, InvalidRunInput, "must be more than max_tokens"),

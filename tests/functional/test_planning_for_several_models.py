@@ -27,7 +27,7 @@ def s3(aws: None) -> S3:
             [LITE, "amazon.titan-embed-text-v2:0"],
             {"inference": {"max_tokens": 5}},
             UnsupportedRequest,
-            f"^{TITAN}: 'max",
+            f"^{TITAN}: inference.max",
         ),
         ([MICRO, LITE], {"inference": {"max_tokens": 10_001}}, UnsupportedRequest, f"^{MICRO}: "),
         (["acme.chat", LITE], {"models": [LITE]}, UnknownModel, "^acme.chat: model_id 'acme.chat' is not on"),

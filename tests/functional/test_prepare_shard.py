@@ -11,6 +11,7 @@ from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Shard
 from bedrock_batch.handlers import prepare_shard
 from tests.conftest import BUCKET
+from tests.functional import whole
 from tests.unit.factories import make_run
 
 REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}], "inferenceConfig": {"maxTokens": 5}}
@@ -140,3 +141,10 @@ def test_a_declared_column_that_is_left_out_of_the_output_is_not_read(aws: None)
     output = {"format": "parquet", "prefix": "", "columns": ["text"]}
     _, (shard,) = plan_run(b"text,n\nx,1\ny,two\n", types={"n": "int64"}, output=output)
     assert prepare_shard.handler(shard.to_json(), None)["records"] == 2
+
+
+def test_a_run_without_a_valid_row_says_why_the_first_was_skipped(aws: None) -> None:
+    s3 = S3(clients.s3())
+    whole.reviews(s3, 3, nulls=range(3))
+    with pytest.raises(errors.NoValidRows, match='All 3 rows were skipped.* The first: Column "review" is null'):
+        whole.WholeRun(s3).run(whole.asked(whole.LITE, whole.MICRO))

@@ -12,6 +12,7 @@ from bedrock_batch.adapters import clients, salvage
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import (
     CanaryFailed,
+    InvalidRunInput,
     NoValidRows,
     TooManyFailures,
 )
@@ -21,7 +22,19 @@ from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, job
-from tests.functional.whole import LITE, MICRO, TITAN, Document, MemoryS3, Verdict, WholeRun, asked, keys, reviews
+from tests.functional.whole import (
+    LITE,
+    MICRO,
+    MIN_RECORDS,
+    TITAN,
+    Document,
+    MemoryS3,
+    Verdict,
+    WholeRun,
+    asked,
+    keys,
+    reviews,
+)
 
 THROTTLED = {"error": {"errorCode": 429, "errorMessage": "slow down"}}
 REFUSED = {"error": {"errorCode": 400, "errorMessage": "not this"}}
@@ -269,6 +282,12 @@ def test_every_row_of_every_model_has_one_outcome(
     document = asked(*models, limits=limits)
     if len(nulls & set(range(rows))) == rows:
         with pytest.raises(NoValidRows):
+            played.run(document)
+        return
+    if rows - len(nulls & set(range(rows))) < MIN_RECORDS and not (
+        limits["on_demand_tail"] or limits["canary_records"]
+    ):
+        with pytest.raises(InvalidRunInput, match="fewer than the 5 "):
             played.run(document)
         return
     try:

@@ -8,7 +8,7 @@ its id. So many schedules go on at once, and share the account's quotas.
 import hashlib
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 TEXT_MODEL, EMBEDDING_MODEL = "amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"
@@ -149,7 +149,7 @@ class _Draw:
             calls.append(self._break_of_a_map())
         # One fault for each target: together they would outlast the retries.
         calls = list({(rule["service"], rule["contains"][0]): rule for rule in calls}.values())
-        return Schedule(
+        schedule = Schedule(
             seed=self.seed,
             kind=dice.choice(("text", "text", "embedding")),
             rows=rows,
@@ -169,6 +169,9 @@ class _Draw:
             may_break=breaks or blind or any(rule["times"] == GIVEN_UP for rule in calls),
             exact=not stopped and not blind,
         )
+        # A run of which nothing could be sent is refused.
+        records = sum(schedule._text(row) is not None for row in range(rows))
+        return schedule if records >= MIN_RECORDS else replace(schedule, on_demand_tail=True)
 
     def _faults_of_jobs(self, *, later_rounds: bool) -> None:
         dice = self.random

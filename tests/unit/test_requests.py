@@ -82,9 +82,9 @@ def test_titan_body() -> None:
 
 
 def test_what_a_family_has_no_place_for_is_refused() -> None:
-    with pytest.raises(UnsupportedRequest, match="'temperature' is not supported by .*titan"):
+    with pytest.raises(UnsupportedRequest, match="inference.temperature is not supported by .*titan"):
         bodies.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
-    with pytest.raises(UnsupportedRequest, match="'dimensions' is not supported by .*nova"):
+    with pytest.raises(UnsupportedRequest, match="embedding.dimensions is not supported by .*nova"):
         bodies.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
     with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300; .* has 256, 512, 1024"):
         bodies.dimensions(TITAN, {"dimensions": 300})
@@ -197,3 +197,13 @@ def test_missing_prompts_are_named() -> None:
         prompts.resolve({"prompt_id": None}, PROMPTS, TEXT)
     with pytest.raises(UnknownPrompt, match="no prompts yet"):
         prompts.resolve({"prompt_id": "other"}, {}, TEXT)
+
+
+def test_a_job_has_the_modules_tags_and_its_own() -> None:
+    run = make_run(tags={"team": "reviews", "bedrock-batch:run": "forged"})
+    request = requests.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
+    assert request["Tags"] == [
+        {"Key": "bedrock-batch:name", "Value": "reviews"},
+        {"Key": "bedrock-batch:run", "Value": "monday"},
+        {"Key": "team", "Value": "reviews"},
+    ]

@@ -99,6 +99,18 @@ def test_nothing_valid_is_refused() -> None:
         review.check(run, review.estimate(run, [make_prepared(0, records=0, skipped=5)]))
 
 
+def test_too_few_records_are_refused_where_nothing_would_be_sent() -> None:
+    def check(records: int, **limits: Any) -> None:
+        run = run_with(limits=limits)
+        review.check(run, review.estimate(run, [make_prepared(0, records=records)]))
+
+    with pytest.raises(InvalidRunInput, match="99 records are fewer than the 100 .*limits.on_demand_tail is false"):
+        check(99, on_demand_tail=False)
+    check(100, on_demand_tail=False)
+    check(99, on_demand_tail=False, canary_records=5)
+    check(99)
+
+
 def test_budget() -> None:
     keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
     within = run_with(**keys, limits={"budget_usd": 0.014})

@@ -32,7 +32,7 @@ from tests.unit.factories import HAIKU, OPUS, compose
             "mistral.mistral-small-2402-v1:0",
             {"invocation_type": "InvokeModel", "prompt": {"text": "{a}", "system": "s"}},
             UnsupportedRequest,
-            "'system' is not supported by the model family 'mistral-small-2402' through InvokeModel",
+            "prompt.system is not supported by the model family 'mistral-small-2402' through InvokeModel",
         ),
         (
             "amazon.nova-lite-v1:0",
@@ -171,7 +171,7 @@ def test_a_warning_does_not_end_the_run() -> None:
 @pytest.mark.parametrize(
     ("model_id", "words"),
     [
-        ("cohere.embed-english-v3", "cohere.embed-english-v3 with .*AWS does not offer this model for batch"),
+        ("cohere.embed-english-v3", "cohere.embed-english-v3: AWS does not offer this model for batch"),
         ("amazon.titan-embed-text-v1", "AWS does not offer this model for batch"),
         ("us.anthropic.claude-fable-5", "Batch inference is not supported for the requested model"),
         ("anthropic.claude-haiku-4-5-20251001-v1:0", "profile only"),
@@ -197,10 +197,22 @@ def test_models_that_cannot_be_used_are_refused(model_id: str, words: str) -> No
         ("amazon.nova-micro-v1:0", "us-west-2", 1),
         ("us.amazon.nova-micro-v1:0", "us-west-2", 0),
         ("us.anthropic.claude-sonnet-5", "us-east-1", 1),
+        ("us.amazon.nova-micro-v1:0", "eu-west-1", 1),
+        ("us.amazon.nova-micro-v1:0", "ca-central-1", 0),
+        ("arn:aws:bedrock:eu-west-1:123456789012:inference-profile/us.amazon.nova-micro-v1:0", "eu-west-1", 1),
+        ("eu.amazon.nova-micro-v1:0", "eu-west-1", 0),
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", "sa-east-1", 0),
     ],
 )
 def test_models_that_may_be_used(model_id: str, region: str, warnings: int) -> None:
     assert len(rules.check_model(catalogue.resolve(model_id), model_id, region)) == warnings
+
+
+def test_a_profile_of_another_geography_is_a_warning_that_says_what_to_do() -> None:
+    profile = "us.amazon.nova-lite-v1:0"
+    (warning,) = rules.check_model(catalogue.resolve(profile), profile, "eu-west-1")
+    assert "for Regions of us, and the module is in eu-west-1" in warning
+    assert set(catalogue.entries()["geographies"]) == {"us", "us-gov", "eu", "apac", "jp", "au", "ca"}
 
 
 def test_a_rule_of_the_catalogue_has_one_condition_and_known_words() -> None:

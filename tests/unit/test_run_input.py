@@ -63,14 +63,14 @@ def test_the_given_document_is_left_alone() -> None:
         ({"max_records_per_batch": 2}, r"Unknown key 'max_records_per_batch' .*did you mean 'max_records_per_job'\?"),
         ({"colour": "red"}, "Unknown key 'colour' in the run input: known keys: s3_uri, "),
         ({"limits": {"job_timeout": 24}}, "Unknown key 'job_timeout' in limits: did you mean 'job_timeout_hours'"),
-        ({"limits": {"job_timeout_hours": 2}}, "limits.job_timeout_hours is not valid: 2 is less than"),
+        ({"limits": {"job_timeout_hours": 2}}, "limits.job_timeout_hours must be at least 24, not 2."),
         ({"s3_uri": "reviews.csv"}, "s3_uri is 'reviews.csv': expected s3://bucket/key"),
-        ({"s3_uri": []}, "s3_uri is "),
-        ({"model_id": None}, "model_id is not valid"),
+        ({"s3_uri": []}, "s3_uri must have 1 or more items, not 0"),
+        ({"model_id": None}, "model_id must be a text or a list, not null. Model id, inference profile id or ARN"),
         ({"model_id": ["m"]}, "model_id lists 1 models: expected one as a text, or a list of 2 to 10"),
         ({"model_id": list("abcdefghijk")}, "model_id lists 11 models"),
-        ({"model_id": ["m", "m"]}, "model_id is not valid: .* non-unique"),
-        ({"model_id": ["m", ""]}, "model_id.1 is not valid"),
+        ({"model_id": ["m", "m"]}, "model_id must not have the same item twice"),
+        ({"model_id": ["m", ""]}, "model_id.1 must not be empty"),
         ({"model_id": ["m:1", "m-1"]}, "'m:1' and 'm-1', whose outputs would lie in the same folder 'm-1'"),
         (
             {"model_id": ["m", "n"], "prompt_id": None, "input": {"format": "bedrock_jsonl"}},
@@ -78,21 +78,27 @@ def test_the_given_document_is_left_alone() -> None:
         ),
         ({"price": {"input": 1}}, "price has 'input': give {input, output}, or one such object under each model id"),
         ({"model_id": ["m", "n"], "price": {"m": {"input": 1, "output": 1}}}, "price has 'm': .*(m, n)"),
+        ({"inference": {"max_tokens": "9"}}, "inference.max_tokens must be a whole number, not a text. Most tokens"),
+        ({"inference": {"max_tokens": 9.5}}, "inference.max_tokens must be a whole number, not 9.5"),
+        ({"dry_run": 1}, "dry_run must be true or false, not 1"),
+        ({"limits": {"budget_usd": 0}}, "limits.budget_usd must be more than 0, not 0"),
+        ({"input": {"csv": {"delimiter": "||"}}}, "input.csv.delimiter must have 1 character at most, not 2"),
+        ({"prompt": {}}, "prompt must not be empty"),
         ({"price": {"amazon.nova-lite-v1:0": {"input": 1}}}, "Missing key 'output' in price.amazon.nova-lite-v1:0"),
-        ({"inference": {"temperature": 2}}, "inference.temperature is not valid"),
+        ({"inference": {"temperature": 2}}, "inference.temperature must be at most 1, not 2"),
         ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
         ({"dataset_id": "org/data"}, "Give either s3_uri or dataset_id"),
         ({"split": "train"}, "split is for a dataset of the Hugging Face hub"),
-        ({"hf_token_secret_arn": "hf_secret"}, "hf_token_secret_arn is not valid"),
-        ({"input": {"csv": {"encoding": "ebcdic"}}}, "input.csv.encoding is not valid"),
+        ({"hf_token_secret_arn": "hf_secret"}, r"hf_token_secret_arn must match \^arn:.* a secret in Secrets Manager"),
+        ({"input": {"csv": {"encoding": "ebcdic"}}}, "input.csv.encoding must be one of utf-8, utf-16"),
         (
             {"input": {"format": "bedrock_jsonl"}},
             "prompt_id: records of input.format bedrock_jsonl are sent as they are",
         ),
         ({"limits": {"budget_usd": 5}}, "needs price"),
-        ({"output": {"prefix": "my prefix"}}, "output.prefix is not valid"),
+        ({"output": {"prefix": "my prefix"}}, "output.prefix must match"),
         ({"retry": {}}, "Missing key 'outcomes' in retry"),
-        ({"retry": {"outcomes": ["failed"]}}, "retry.outcomes.0 is not valid"),
+        ({"retry": {"outcomes": ["failed"]}}, "retry.outcomes.0 must be one of truncated, invalid"),
         ({"retry": {"outcomes": ["invalid"]}}, "invalid, which needs output.schema"),
         ({"retry": {"outcomes": ["truncated"]}}, "truncated, which needs retry.max_tokens"),
         (
@@ -110,9 +116,27 @@ def test_mistakes_are_named(change: dict[str, Any], sentence: str) -> None:
         run_input.validate({**MINIMAL, **change})
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"prompt": "SECRET {review}"}, "prompt must be an object, not a text. A prompt given here instead"),
+        ({"inference": "SECRET"}, "inference must be an object, not a text"),
+        ({"prompt": {"text": ["SECRET"]}}, "prompt.text must be a text, not a list"),
+        ({"prompt": {"text": "a", "messages": [{"role": "user", "text": "SECRET"}]}}, "have 2 or more items, not 1"),
+        ({"hf_token_secret_arn": "hf_SECRET"}, "hf_token_secret_arn must match"),
+        ({"s3_uri": "https://b.s3.amazonaws.com/t.csv?X-Amz-Signature=SECRET"}, "expected s3://bucket/key"),
+        ({"output": {"schema": "SECRET"}}, "output.schema must be an object, not a text"),
+    ],
+)
+def test_prompts_and_secrets_are_not_repeated(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidRunInput, match=sentence) as raised:
+        run_input.validate({**MINIMAL, **change})
+    assert "SECRET" not in str(raised.value)
+
+
 @pytest.mark.parametrize("document", [[], "s3://bucket/key", None, 3])
 def test_a_document_that_is_no_object_is_refused(document: object) -> None:
-    with pytest.raises(InvalidRunInput, match="the run input is not valid"):
+    with pytest.raises(InvalidRunInput, match="the run input must be an object, not "):
         run_input.validate(document)
 
 

@@ -137,6 +137,15 @@ def test_a_schema_that_refers_to_itself_has_types_to_some_depth() -> None:
         ({"type": "text"}, "is not a JSON Schema"),
         ({"type": "array", "items": {}}, "must be that of an object"),
         ({"type": "object"}, "has no properties"),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {}},
+                "required": ["a", "b"],
+                "additionalProperties": False,
+            },
+            "requires 'b', which properties does not have",
+        ),
         ({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}, "only to parts of itself"),
         ({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}, "'#/$defs/a'"),
     ],

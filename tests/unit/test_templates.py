@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_batch.errors import MissingColumn, UnknownPrompt
-from bedrock_batch.templates import Place, check_columns, columns_of, parse, resolve
+from bedrock_batch.templates import Place, check_columns, columns_of, literal_columns, parse, resolve
 
 SCHEMA = pa.schema(
     [
@@ -38,22 +38,39 @@ def test_parse(text: str, segments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("say {", r"opening brace is never closed at position 4 \(line 1, character 5\)"),
-        ("one\n\ntwo {x {y}", r"opening brace is never closed at position 9 \(line 3, character 5\)"),
-        ("a } b", "closing brace has no opening brace at position 2"),
-        ("{{a}", "closing brace has no opening brace at position 3"),
-        ("a {} b", "place is empty at position 2"),
-        ("{ }", "place is empty at position 0"),
+        ("say {", r"opening brace is never closed at line 1, character 5"),
+        ("one\n\ntwo {x {y}", r"opening brace is never closed at line 3, character 5"),
+        ("a } b", "closing brace has no opening brace at line 1, character 3"),
+        ("{{a}", "closing brace has no opening brace at line 1, character 4"),
+        ("a {} b", "place is empty at line 1, character 3"),
+        ("{ }", "place is empty at line 1, character 1"),
     ],
 )
 def test_a_brace_that_makes_no_sense_is_named_and_explained(text: str, message: str) -> None:
     with pytest.raises(UnknownPrompt, match=message) as caught:
         parse(text)
     assert "{{ and }}" in str(caught.value)
+    assert text not in str(caught.value), "a prompt may be confidential"
+
+
+def test_a_brace_in_a_request_is_named_by_its_member() -> None:
+    with pytest.raises(UnknownPrompt, match=r"request\.a\.1\.b: An opening brace is never closed at line 1"):
+        columns_of({"a": ["{x}", {"b": "{x"}]})
+
+
+def test_columns_in_doubled_braces_are_found() -> None:
+    schema = pa.schema([("a b", pa.string()), ("c", pa.string())])
+    assert literal_columns({"x": ["{{ a b }} {{c}}", "{{c}} {{d}}"]}, schema) == ["a b", "c"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_of_one_column_may_have_another_delimiter(separator: str) -> None:
+    with pytest.raises(MissingColumn, match=r"one column only: if '(;|\\t)' separates cells, set input.csv.delimiter"):
+        check_columns("{review}", pa.schema([(f"review{separator}product", pa.string())]))
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
-    with pytest.raises(UnknownPrompt, match="at position 2 .*near “ab\\?c”"):
+    with pytest.raises(UnknownPrompt, match="at line 1, character 3"):
         parse("ab\ud800c")
 
 

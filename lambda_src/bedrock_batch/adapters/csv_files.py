@@ -132,6 +132,8 @@ def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> li
         text = head[:size].decode().lstrip("\r\n")
     except UnicodeDecodeError as err:
         raise MalformedInput(f"{item.uri}: the header row is not UTF-8. Set input.csv.encoding.") from err
+    if "\0" in text:
+        raise MalformedInput(f'{item.uri}: the header row looks like UTF-16. Set input.csv.encoding to "utf-16".')
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=csv_["delimiter"], quotechar=csv_["quote"])
     try:
         return next(rows, [])
@@ -209,10 +211,12 @@ def _parse(
         where = f"row {row + int(number[1]) - 1}" if number else f"a row after row {row - 1}"
         if bad:
             what = f"{bad[0].actual_columns} cells where {bad[0].expected_columns} were expected"
+            hint = "Put cells that hold the delimiter or a line end in quotes."
+        elif "UTF8" in str(err):
+            what, hint = "text that is not UTF-8", 'Set input.csv.encoding, for example to "cp1252".'
         else:
-            what = "text that is not UTF-8" if "UTF8" in str(err) else "something the CSV reader refuses"
-        hint = " Set input.csv.encoding." if "UTF-8" in what else ""
-        message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header).{hint}"
+            what, hint = "something the CSV reader refuses", "Write the file again."
+        message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header). {hint}"
         raise MalformedInput(message) from None
     texts = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], wanted)
     cells = [

@@ -216,8 +216,8 @@ def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoRetur
         resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
         said = err.response["Error"].get("Message", "")
         raise InputNotFound(
-            f"{uri} may not be read: the function's role needs {permission} on {resource}, and the key's "
-            "kms:Decrypt where it is encrypted with one. List the bucket in the module's input_buckets. To a role "
-            f"without s3:ListBucket a missing object looks the same. S3 says: {said}"
+            f"{uri} may not be read: the function's role needs {permission} on {resource}, and kms:Decrypt on the key "
+            "it is encrypted with, if it is. List the bucket in the module's inputs.buckets and the key in "
+            f"inputs.kms_key_arns. To a role without s3:ListBucket a missing object looks the same. S3 says: {said}"
         ) from err
     raise err

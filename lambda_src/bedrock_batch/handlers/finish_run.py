@@ -1,6 +1,6 @@
 """Finish run: reconcile rows in and rows out, write the report, then judge whether too many rows failed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +10,9 @@ from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import Joined, Run
+from bedrock_batch.errors import TooManyFailures
+
+_MOST_MESSAGE = 500
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -51,6 +54,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         "on_demand": [report.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
         **({"retried": report.retried_counts(joined.values())} if run.retry else {}),
         "estimate": state["estimate"],
+        "cost_usd": _total(_cost(*one) for one in zip(runs, reports, strict=True)),
         **({"salvaged": True, "status": state["status"]} if salvaged else {}),
         **totals.to_json(),
     }
@@ -61,10 +65,13 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
         s3.put_json(bucket, report_key, document, replaces=state["replaces"] if salvaged else None)
     if not salvaged:
-        report.gate_each(
-            {run.label: one for run, one in zip(runs, reports, strict=True)},
-            tolerated_failure_percentage=run.limits["tolerated_failure_percentage"],
-        )
+        try:
+            report.gate_each(
+                {run.label: one for run, one in zip(runs, reports, strict=True)},
+                tolerated_failure_percentage=run.limits["tolerated_failure_percentage"],
+            )
+        except TooManyFailures as err:
+            raise TooManyFailures(f"{err}{_first_message(document['failed_jobs'])}") from err
     return {
         "run_id": run.run_id,
         "output_uri": document["output"],
@@ -79,7 +86,24 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
 def _section(run: Run, counts: report.Report, jobs: dict[str, int]) -> dict[str, Any]:
     """Return what the report says of one of several models."""
     output = f"s3://{run.bucket}/{ids.output_prefix(run.run_id, run.folder)}"
-    return {"model_id": run.model_id, "warnings": run.warnings, "output": output, "jobs": jobs, **counts.to_json()}
+    about = {"model_id": run.model_id, "warnings": run.warnings, "output": output, "jobs": jobs}
+    return about | {"cost_usd": _cost(run, counts)} | counts.to_json()
+
+
+def _cost(run: Run, counts: report.Report) -> float | None:
+    """Return what the tokens come to at the run input's price; None without one, or where tokens are not counted."""
+    price = run.input.get("price")
+    counted = {"input_tokens"} if run.kind == "embedding" else {"input_tokens", "output_tokens"}
+    if not price or not counted <= run.response.keys():
+        return None
+    cost: float = (counts.input_tokens * price["input"] + counts.output_tokens * price["output"]) / 1e6
+    return round(cost, 6)
+
+
+def _total(costs: Iterable[float | None]) -> float | None:
+    """Return the cost of all models; None where one of them is not known."""
+    known = list(costs)
+    return None if None in known else round(sum(cost for cost in known if cost is not None), 6)
 
 
 def _told(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,6 +113,12 @@ def _told(section: Mapping[str, Any]) -> dict[str, Any]:
 def _of_model(run: Run, joined: Mapping[int, Joined], *, rows: int) -> report.Report:
     parts = [joined[shard] for shard in run.numbers if shard in joined]
     return report.reconcile(parts, shards=run.shards, rows=rows, first=run.numbers.start)
+
+
+def _first_message(failed_jobs: Sequence[Mapping[str, str]]) -> str:
+    """Return what Bedrock said of the first failed job that it said something of."""
+    message = next((job["message"] for job in failed_jobs if job.get("message")), "")
+    return f" Of the jobs that failed the first says: {message[:_MOST_MESSAGE]}" if message else ""
 
 
 def _failed_job(result: dict[str, Any]) -> dict[str, str]:

@@ -9,14 +9,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from bedrock_batch import bodies, ids, media, plan, run_input
+from bedrock_batch import bodies, ids, media, plan, prompts, run_input
 from bedrock_batch.adapters import clients, output, sampling, sources
 from bedrock_batch.adapters.models import Model, rendered_as, resolve
 from bedrock_batch.adapters.s3 import S3, split_uri
 from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
-from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TooLarge, naming
+from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, naming
+from bedrock_batch.ready_made import Renders
 from bedrock_batch.ready_made import renderer as renderer_of
+from bedrock_batch.render import Nulls
 
 _RESERVED_SECONDS = 60
 """What is left of the function's time for cutting and writing the plan."""
@@ -48,8 +50,8 @@ def plan_run(
 ) -> dict[str, Any]:
     """Plan the run and write `run.json` and `plan.jsonl`. Doing it twice writes the same bytes.
 
-    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn. `until` is the time.monotonic()
-    by which all text files must have been read.
+    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags. `until` is the
+    time.monotonic() by which all text files must have been read.
     """
     if not ids.RUN_ID.fullmatch(run_id):
         raise InvalidRunInput(f"The execution name {run_id!r} may hold only letters, digits, `-` and `_`.")
@@ -111,6 +113,7 @@ def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
         "name": settings["name"],
         "service_role_arn": settings["service_role_arn"],
         "kms_key_arn": settings.get("kms_key_arn"),
+        "tags": settings.get("tags", {}),
         "input": model.asked,
         "model_id": model.asked["model_id"],
         "folder": ids.model_folder(model.label),
@@ -194,9 +197,7 @@ def _cut(
     for number, model in enumerate(models):
         if rendered_as(models, number) == number:
             with naming(model.label):
-                renderers.append(
-                    renderer_of(table.table, model.composed.request, schema, nulls=asked["input"]["nulls"])
-                )
+                renderers.append(_renderer(model, table, schema, nulls=asked["input"]["nulls"]))
     return plan.cut(
         table.layouts,
         bucket=bucket,
@@ -211,6 +212,18 @@ def _cut(
         record_bytes=max(renderer.structure_bytes for renderer in renderers) + media_bytes,
         canary=asked["limits"]["canary_records"],
     )
+
+
+def _renderer(model: Model, table: sources.Description, schema: pa.Schema, *, nulls: Nulls) -> Renders:
+    try:
+        return renderer_of(table.table, model.composed.request, schema, nulls=nulls)
+    except MissingColumn as err:
+        if model.prompt is None or model.prompt["text"] != prompts.DEFAULT_EMBEDDING_PROMPT:
+            raise
+        raise MissingColumn(
+            f"Without a prompt the column input_text is embedded, which the table does not have. Its columns are: "
+            f'{", ".join(schema.names[:50])}. Name one of them: "prompt": {{"text": "{{{schema.names[0]}}}"}}.'
+        ) from err
 
 
 def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> tuple[pa.Schema, int]:

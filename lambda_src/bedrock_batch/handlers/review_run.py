@@ -8,7 +8,7 @@ from bedrock_batch.adapters import clients, progress
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Prepared, Run
-from bedrock_batch.errors import naming
+from bedrock_batch.errors import NoValidRows, naming
 from bedrock_batch.handlers.gather_leftovers import next_step
 
 NOTHING_YET = {"step": 0, "rounds": 0, "passes": 0, "jobs": 0, "results": {"jobs": [], "answers": [], "joins": []}}
@@ -23,10 +23,19 @@ def review_run(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
     """Review the run; on a dry run the estimate is all, and no list of jobs is written."""
     runs = progress.runs(s3, state["bucket"], state["run_id"])
     prepared = review.prepared_shards(read_results(s3, state["prepared"]))
-    estimate = _estimate(runs, prepared)
+    try:
+        estimate = _estimate(runs, prepared)
+    except NoValidRows as err:
+        raise NoValidRows(f"{err} The first: {_first_reason(s3, state['bucket'], prepared)}") from err
     if runs[0].dry_run:
         return state | NOTHING_YET | {"estimate": estimate, "next": "end"}
     return next_step(s3, bedrock, runs, state | NOTHING_YET | {"estimate": estimate})
+
+
+def _first_reason(s3: S3, bucket: str, prepared: Sequence[Prepared]) -> str:
+    """Return why the first row was skipped, when all were."""
+    key = next(shard.skipped_key for shard in prepared if shard.skipped_key)
+    return str(next(s3.lines(bucket, key))["reason"])
 
 
 def _estimate(runs: Sequence[Run], prepared: Sequence[Prepared]) -> dict[str, Any]:

@@ -58,6 +58,10 @@ module "batch" {
     on        = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
   }
 
+  alarms = {
+    topic_arn = aws_sns_topic.runs.arn
+  }
+
   permissions_boundary_arn = var.permissions_boundary_arn
   role_path                = "/bedrock-batch/"
   force_destroy            = false

@@ -29,13 +29,13 @@ resource "aws_sns_topic" "runs" {
 data "aws_iam_policy_document" "topic" {
   # No condition: EventBridge says nothing of its rule to a topic, so a statement with one would admit nothing.
   statement {
-    sid       = "EventRules"
+    sid       = "EventRulesAndAlarms"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.runs.arn]
 
     principals {
       type        = "Service"
-      identifiers = ["events.amazonaws.com"]
+      identifiers = ["events.amazonaws.com", "cloudwatch.amazonaws.com"]
     }
   }
 }
