@@ -15,11 +15,6 @@ from tests.functional.played import RUN, Jobs
 from tests.functional.whole import LITE, MICRO, TITAN, Document, WholeRun, asked, keys, reviews
 
 
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
-
-
 @pytest.mark.parametrize(
     ("models", "changes", "error", "sentence"),
     [

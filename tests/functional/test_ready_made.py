@@ -23,11 +23,6 @@ BODIES = [
 ]
 
 
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
-
-
 def lines(*values: str) -> bytes:
     return "".join(f"{value}\n" for value in values).encode()
 

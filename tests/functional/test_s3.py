@@ -14,11 +14,6 @@ from tests.conftest import BUCKET
 from tests.functional.tables import put
 
 
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
-
-
 def test_find_orders_and_skips(s3: S3) -> None:
     for key in ("d/b.csv", "d/a.csv", "d/_tmp/c.csv", "d/sub/z.csv", "d/_SUCCESS", "e.csv"):
         put(key, b"x")

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch import boundaries, plan
-from bedrock_batch.adapters import clients, sampling, sources
+from bedrock_batch.adapters import sampling, sources
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.ready_made import renderer
@@ -13,11 +13,6 @@ from tests.functional.tables import csv_bytes, describe, parquet_bytes, put
 
 REQUEST = {"text": "{text}"}
 QUOTAS = {"min_records": 2, "max_records": 10_000, "max_file_bytes": 100_000}
-
-
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
 
 
 def sizes(s3: S3, found: sources.Description) -> list[int]:

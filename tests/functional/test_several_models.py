@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch import ids
-from bedrock_batch.adapters import clients, salvage
+from bedrock_batch.adapters import salvage
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.errors import (
     CanaryFailed,
@@ -51,11 +51,6 @@ def assert_own_answers(played: WholeRun, rows: list[Document], model_id: str) ->
         for row, outcome, text in zip(rows, outcomes, table["bedrock_response"].to_pylist(), strict=True):
             assert text == (f"{model_id} on Judge {row['review']}" if outcome == "succeeded" else None)
     return Counter(outcomes)
-
-
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
 
 
 def test_the_same_body_is_rendered_once(s3: S3) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch import errors, plan
-from bedrock_batch.adapters import clients, schemas, sources
+from bedrock_batch.adapters import schemas, sources
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Source
 from tests.conftest import BUCKET
@@ -16,11 +16,6 @@ from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, 
 from tests.unit.factories import make_run
 
 HOSTILE = ['say "hi",', "two\nlines", "crlf\r\nin", "", " ", "NA", "null", "é日😀", "\ufeffmark", "a,b;c\td", "''", '"']
-
-
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
 
 
 @pytest.mark.parametrize("terminator", ["\n", "\r\n", "\r"])

@@ -1,27 +1,20 @@
 """JSON lines, compressed files and other encodings: every value comes back as it was written."""
 
 import json
-import math
 import random
 import struct
-import time
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import boundaries, errors
-from bedrock_batch.adapters import clients, sources, text_files
+from bedrock_batch import errors
+from bedrock_batch.adapters import clients
 from bedrock_batch.adapters.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, STAGED, csv_bytes, describe, gz, jsonl_bytes, put, read_all, shards_of, zst
 
 TEXTS = ['say "hi"', "two\nlines", "a\u2028b\x85c", "", " ", "NA", "null", "é日😀", "\ufeffmark", "{", "\\", "\x00\x1f"]
-
-
-@pytest.fixture
-def s3(aws: None) -> S3:
-    return S3(clients.s3())
 
 
 def types(found: Any) -> dict[str, str]:
@@ -253,107 +246,6 @@ def test_planning_again_finds_and_writes_the_same_bytes(s3: S3, key: str) -> Non
     assert [json.dumps(layout.bytes_at.tolist()) for layout in first.layouts] == [
         json.dumps(layout.bytes_at.tolist()) for layout in second.layouts
     ]
-
-
-@pytest.mark.parametrize("key", ["t.csv", "t.csv.gz", "t.jsonl"])
-def test_a_text_that_takes_too_long_to_read_ends_the_run(s3: S3, key: str) -> None:
-    body = b"a\n1\n" if "csv" in key else b'{"a":1}\n'
-    uri = put(key, gz(body) if key.endswith("gz") else body)
-    files = s3.find(uri)
-    for until in (time.monotonic() + 60, math.inf):
-        assert sources.describe(s3, files, options={}, staged=STAGED, until=until).table.rows == 1
-    with pytest.raises(errors.TooLarge, match=f"{uri} alone takes longer.*Parquet"):
-        sources.describe(s3, files, options={}, staged=STAGED, until=time.monotonic() - 1)
-
-
-class Clock:
-    """Time that passes by one with every chunk that is read."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def monotonic(self) -> float:
-        self.now += 1
-        return self.now
-
-
-@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl"])
-def test_planning_that_runs_out_of_time_goes_on_behind_the_files_it_has_read(
-    s3: S3, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(5):
-        rows = [{"a": f"é{number}", "b" if number == 3 else "c": "NA"}] * (number + 1)
-        plain = jsonl_bytes(rows) if suffix == "jsonl" else csv_bytes([["a", "c"], *(list(r.values()) for r in rows)])
-        put(f"many/{number}.{suffix}", gz(plain) if suffix.endswith("gz") else plain)
-    files = s3.find(f"s3://{BUCKET}/many/")
-    whole = sources.describe(s3, files, options={}, staged=STAGED)
-    monkeypatch.setattr(text_files, "CONCURRENT_FILES", 1)
-    for read in ("2 of 5", "4 of 5"):
-        monkeypatch.setattr(text_files, "time", Clock())
-        with pytest.raises(errors.PlanUnfinished, match=read):
-            sources.describe(s3, files, options={}, staged=STAGED, until=2)
-    monkeypatch.setattr(text_files, "time", clock := Clock())
-    found = sources.describe(s3, files, options={}, staged=STAGED, until=2)
-    assert clock.now == 1, "one file was left"
-    assert (found.table, found.sources) == (whole.table, whole.sources)
-    assert [[*layout.rows_at, *layout.bytes_at] for layout in found.layouts] == [
-        [*layout.rows_at, *layout.bytes_at] for layout in whole.layouts
-    ]
-
-
-def test_what_was_read_of_a_file_that_changed_since_is_forgotten(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(2):
-        put(f"many/{number}.csv", b"a\n1\n")
-    monkeypatch.setattr(text_files, "CONCURRENT_FILES", 1)
-    monkeypatch.setattr(text_files, "time", Clock())
-    with pytest.raises(errors.PlanUnfinished, match="1 of 2"):
-        sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED, until=1)
-    put("many/0.csv", b"a\n1\n2\n")
-    assert sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED).table.rows == 3
-
-
-_ODD_ROWS = [{"a": f'é{number}\n"{number}"', "b": "x" * (number * 7 % 40)} for number in range(60)]
-_ODD_TABLES = {
-    "lf.csv": b"\xef\xbb\xbf" + csv_bytes([["a", "b"], *(list(row.values()) for row in _ODD_ROWS)]),
-    "crlf.csv": b'a,b\r\n\r\n"1\r\n\r\n2",3\r\n\r\n\r\n"""",4\r\n' * 40 + b"last,one",
-    "cr.csv": b"a,b\r" + b'"1\r2",3\r\r' * 60,
-    "t.jsonl": b"\xef\xbb\xbf" + jsonl_bytes(_ODD_ROWS) + b'\n \n{"c":1}\n\n{"b":"","d":2.5}',
-}
-
-
-@pytest.mark.parametrize("key", _ODD_TABLES)
-@pytest.mark.parametrize("limit", [None, 31])
-def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_would(
-    s3: S3, key: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = s3.find(put(key, _ODD_TABLES[key]))
-    monkeypatch.setattr(boundaries, "MOST_MARKS", 9)
-    whole = sources.describe(s3, files, options={}, limit=limit, staged=STAGED)
-    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 23)
-    turns = 0
-    while True:
-        monkeypatch.setattr(text_files, "time", Clock())
-        try:
-            found = sources.describe(s3, files, options={}, limit=limit, staged=STAGED, until=6)
-        except errors.PlanUnfinished as err:
-            assert "0 of 1 text files" in str(err)
-            turns += 1
-        else:
-            break
-    assert turns > 0
-    assert (found.table, found.sources) == (whole.table, whole.sources)
-    assert [[*layout.rows_at, *layout.bytes_at] for layout in found.layouts] == [
-        [*layout.rows_at, *layout.bytes_at] for layout in whole.layouts
-    ]
-
-
-def test_a_row_that_takes_longer_than_a_turn_ends_the_run(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = s3.find(put("t.csv", b"a\n1\n" + b"x" * 500 + b"\n2\n"))
-    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 8)
-    for expected in (errors.PlanUnfinished, errors.TooLarge):
-        monkeypatch.setattr(text_files, "time", Clock())
-        with pytest.raises(expected):
-            sources.describe(s3, files, options={}, staged=STAGED, until=20)
 
 
 # --- Encodings and nulls of CSV

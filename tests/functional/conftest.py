@@ -1,0 +1,11 @@
+"""What functional tests share."""
+
+import pytest
+
+from bedrock_batch.adapters import clients
+from bedrock_batch.adapters.s3 import S3
+
+
+@pytest.fixture
+def s3(aws: None) -> S3:
+    return S3(clients.s3())
