@@ -46,7 +46,7 @@ def problems(definition: str) -> list[tuple[str, str]]:
     if machine.get("QueryLanguage") != "JSONata":
         return [("/QueryLanguage", 'The local engine runs definitions with "QueryLanguage": "JSONata" only')]
     allowed = {"StartAt", "States", "TimeoutSeconds", "QueryLanguage", "Version"}
-    return [*_unknown(machine, allowed, ""), *_states(machine, "")]
+    return [*_unknown(machine, allowed, ""), *_states(machine, "", outer=frozenset())]
 
 
 def _unknown(part: Any, allowed: set[str] | frozenset[str], path: str) -> Iterator[tuple[str, str]]:
@@ -58,18 +58,22 @@ def _unknown(part: Any, allowed: set[str] | frozenset[str], path: str) -> Iterat
             yield f"{path}/{field}", "Field is not supported"
 
 
-def _states(machine: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+def _states(machine: dict[str, Any], path: str, *, outer: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the problems of a scope's states; `outer` are the variables that the scopes around it assign."""
     states = machine.get("States")
     if not isinstance(states, dict) or not states:
         yield f"{path}/States", "must be an object with at least one state"
         return
     if machine.get("StartAt") not in states:
         yield f"{path}/StartAt", f"names no state: {machine.get('StartAt')}"
+    assigned = {name for state in states.values() for name in _assigned(state)}
+    for name in sorted(assigned & outer):
+        yield f"{path}/States", f"Variable is assigned in an outer scope too: {name}"
     for name, state in states.items():
-        yield from _state(state, states, f"{path}/States/{name}")
+        yield from _state(state, states, f"{path}/States/{name}", outer=outer | assigned)
 
 
-def _state(state: Any, states: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+def _state(state: Any, states: dict[str, Any], path: str, *, outer: frozenset[str]) -> Iterator[tuple[str, str]]:
     kind = state.get("Type") if isinstance(state, dict) else None
     if kind not in _STATE_FIELDS:
         yield path, f"has an unknown Type: {kind}"
@@ -78,7 +82,7 @@ def _state(state: Any, states: dict[str, Any], path: str) -> Iterator[tuple[str,
     if kind == "Map":
         if is_distributed(state):
             allowed |= _DISTRIBUTED_FIELDS
-        yield from _processor(state.get("ItemProcessor"), path)
+        yield from _processor(state.get("ItemProcessor"), path, outer=outer)
     yield from _unknown(state, allowed, path)
     if "Next" in allowed and ("Next" in state) == bool(state.get("End")):
         yield path, 'must have either Next or "End": true'
@@ -88,15 +92,15 @@ def _state(state: Any, states: dict[str, Any], path: str) -> Iterator[tuple[str,
         if target not in states:
             yield path, f"leads to a state that does not exist: {target}"
     for branch in state.get("Branches", []):
-        yield from _states(branch, f"{path}/Branches")
+        yield from _states(branch, f"{path}/Branches", outer=outer)
     yield from _parts(state, path)
 
 
-def _processor(processor: Any, path: str) -> Iterator[tuple[str, str]]:
+def _processor(processor: Any, path: str, *, outer: frozenset[str]) -> Iterator[tuple[str, str]]:
     path = f"{path}/ItemProcessor"
     yield from _unknown(processor, {"ProcessorConfig", "StartAt", "States"}, path)
     if isinstance(processor, dict):
-        yield from _states(processor, path)
+        yield from _states(processor, path, outer=outer)
 
 
 def _parts(state: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
@@ -108,11 +112,22 @@ def _parts(state: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
                 yield from _parts(part, f"{path}/{field}")
 
 
+def _rules(state: Any) -> Iterator[dict[str, Any]]:
+    """Yield what may assign and lead on: the state, its Catches and its Choices."""
+    if isinstance(state, dict):
+        yield state
+        yield from (rule for rule in [*state.get("Catch", []), *state.get("Choices", [])] if isinstance(rule, dict))
+
+
+def _assigned(state: Any) -> Iterator[str]:
+    for rule in _rules(state):
+        yield from rule.get("Assign", {})
+
+
 def _targets(state: dict[str, Any]) -> Iterator[Any]:
-    rules = [state, *state.get("Catch", []), *state.get("Choices", [])]
-    for rule in rules:
+    for rule in _rules(state):
         for field in ("Next", "Default"):
-            if isinstance(rule, dict) and field in rule:
+            if field in rule:
                 yield rule[field]
 
 

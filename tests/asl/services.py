@@ -34,7 +34,7 @@ _UNMODELLED = {
     "Lambda": {"AWSLambdaException", "SdkClientException", "ClientExecutionTimeoutException", "Unknown"},
 }
 # A function's runtime that died or ran out of time.
-_RUNTIME_ERRORS = {"Runtime.ExitError", "Sandbox.Timedout"}
+_RUNTIME_ERRORS = {"Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout"}
 _STATES_ERRORS = {"States.ALL", "States.Timeout", "States.HeartbeatTimeout", "States.TaskFailed"}
 _ATTRIBUTE_TYPES = {"S", "N", "M", "L"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from . import services
 from .jsonata_code import known_functions, reads
-from .machines import FILES, Chain, State, all_chains, all_states, definition, expressions, strings, tasks
+from .machines import FILES, Chain, State, all_chains, all_states, chains, definition, expressions, strings, tasks
 
 TYPES = {"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"}
 FLOW = {"Type", "Comment", "Next", "End", "Output", "Assign"}
@@ -95,6 +95,17 @@ def known_at_entry(chain: Chain) -> dict[str, set[str]]:
                 changed |= there != known[way.target]
                 known[way.target] = there
     return known
+
+
+@each_machine
+def test_no_variable_is_assigned_in_two_nested_scopes(name: str) -> None:
+    """AWS forbids it (Step Functions guide, "Variable scope"), in a Distributed Map's children too for all it says."""
+    outer, *inner = [_assigned(chain) for chain in chains(name)]
+    assert all(not outer & names for names in inner)
+
+
+def _assigned(chain: Chain) -> set[str]:
+    return {name for state in chain.states.values() for way in state.ways() for name in way.rule.get("Assign", {})}
 
 
 @each_state

@@ -78,7 +78,7 @@ def test_dynamodb_throttles_an_item(engine: Engine, account: Account) -> None:
     assert update("job/x-1")["Attributes"]["n"] == {"N": "1"}
 
 
-@pytest.mark.parametrize("error", ["Runtime.ExitError", "Sandbox.Timedout"])
+@pytest.mark.parametrize("error", ["Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout"])
 def test_a_function_dies_before_or_after_its_work(engine: Engine, aws: Aws, error: str) -> None:
     make_function(aws)
     _, first = invoke(aws, {"run": "x"})

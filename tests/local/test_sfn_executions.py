@@ -163,6 +163,7 @@ def test_tracing_is_remembered(account: Account) -> None:
                 {**put("k"), "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]},
                 {**distributed({"A": give(1)}), "MaxConcurrencyPath": "$.n"},
                 distributed({"A": {"Type": "Nope"}}),
+                {**distributed({"A": give(1, Assign={"x": 1})}), "Assign": {"x": 2}},
             )
         ),
     ],

@@ -256,7 +256,13 @@ class _Draw:
     def _function(self) -> Rule:
         name = self.random.choice(_FUNCTIONS)
         error = self.random.choice(
-            ("ServiceException", "TooManyRequestsException", "Runtime.ExitError", "Sandbox.Timedout")
+            (
+                "ServiceException",
+                "TooManyRequestsException",
+                "Runtime.ExitError",
+                "Runtime.OutOfMemory",
+                "Sandbox.Timedout",
+            )
         )
         return self._rule("lambda", "Invoke", name, "<run>", error=error, times=self.random.randint(1, 3))
 
