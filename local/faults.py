@@ -33,6 +33,7 @@ _ERRORS = {
         "ServiceException": 500,
         "TooManyRequestsException": 429,
         "Runtime.ExitError": _OF_A_FUNCTION,
+        "Runtime.OutOfMemory": _OF_A_FUNCTION,
         "Sandbox.Timedout": _OF_A_FUNCTION,
     },
     "states": {"ThrottlingException": 400, "InternalServerError": 500},
