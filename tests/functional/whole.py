@@ -50,7 +50,7 @@ def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
 def asked(*models: str, **changes: Any) -> Document:
     return {
         "s3_uri": f"s3://{BUCKET}/in/t.jsonl",
-        "model_id": list(models),
+        "model_id": list(models) if len(models) > 1 else models[0],
         "prompt": {"text": "Judge {review}"},
         "max_records_per_job": 10,
         **changes,
@@ -152,7 +152,7 @@ class WholeRun:
             bucket=BUCKET,
             settings={
                 "name": "reviews",
-                "models": models or asked["model_id"],
+                "models": models or ([asked["model_id"]] if isinstance(asked["model_id"], str) else asked["model_id"]),
                 "prompts": {},
                 "service_role_arn": "arn:aws:iam::123456789012:role/r",
             },

@@ -9,7 +9,7 @@ PERMISSIONS = [
     "Customer doesn't have permissions to invokeModel",
     "Could not validate ListBucket permissions for S3URI s3://runs/in/",
     "Could not validate GetObject permissions to access Amazon S3 bucket: runs at key in/00000.jsonl",
-    "Amazon S3 perms missing (PutObject): Could not validate PutObject permissions to access S3 bucket: runs at key out",
+    "Amazon S3 perms missing (PutObject): Could not validate PutObject permissions to access S3 bucket: runs",
     "Could not assume provided IAM role. Please verify that the provided role exists and has a trust policy",
     "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: iam:PassRole on resource: r because no policy",
     "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: kms:Decrypt on this resource",
