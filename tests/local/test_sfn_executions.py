@@ -49,38 +49,6 @@ def test_a_stop_reaches_the_children_and_what_they_wait_for(account: Account) ->
     assert (end["status"], end["error"], end["cause"]) == ("ABORTED", "Enough", "said so")
 
 
-def test_a_redrive_runs_only_the_children_that_failed_and_from_where_they_failed(account: Account) -> None:
-    key = "{% 'redrive' & $string($states.input) %}"
-    child = {
-        "Once": put(key, Next="Park", Output="{% $states.input %}"),
-        "Park": park(
-            "{% 'redriven' & $string($states.input) %}",
-            TimeoutSeconds=30,
-            Output="{% $states.context.Execution.RedriveCount %}",
-        ),
-    }
-    states = {
-        "Set": give([1, 2], Assign={"kept": "yes"}, Next="M"),
-        "M": distributed(child, Next="See", ToleratedFailureCount=0),
-        "See": give(["{% $states.input %}", "{% $kept %}", "{% $states.context.Execution.RedriveCount %}"]),
-    }
-    arn = account.start(states)
-    account.sfn.send_task_success(taskToken=account.token("redriven1"), output="{}")
-    until(lambda: account.map_run(arn)["itemCounts"]["succeeded"], lambda count: count == 1)
-    old = account.token("redriven2")
-    account.sfn.send_task_failure(taskToken=old, error="Boom")
-    assert account.ended(arn)["redriveStatus"] == "REDRIVABLE"
-
-    account.sfn.redrive_execution(executionArn=arn)
-    new = until(lambda: account.token("redriven2"), lambda token: token != old)
-    account.sfn.send_task_success(taskToken=new, output="{}")
-    end = account.ended(arn)
-    assert json.loads(end["output"]) == [[0, 1], "yes", 1]
-    assert end["redriveCount"] == 1 and end["redriveStatus"] == "NOT_REDRIVABLE"
-    with pytest.raises(account.sfn.exceptions.ExecutionNotRedrivable):
-        account.sfn.redrive_execution(executionArn=arn)
-
-
 def test_a_start_is_idempotent_while_it_runs(account: Account) -> None:
     machine = account.machine({"P": park("idempotent", TimeoutSeconds=30)})
     start = {"stateMachineArn": machine, "name": "same", "input": '{"a": 1}'}
