@@ -11,6 +11,7 @@ from tests.local.sfn_probe import (
     THROW,
     Account,
     distributed,
+    endless,
     failed,
     give,
     park,
@@ -160,7 +161,7 @@ def test_results_that_were_too_large_start_a_new_map_run(account: Account) -> No
 
 
 def test_a_full_history_cannot_go_on(account: Account) -> None:
-    arn = account.start({"Set": give(None, Assign={"n": 0}, Next="A"), "A": give(None, Next="A")})
+    arn = account.start(endless())
     assert failed(account.ended(arn)) == "States.Runtime"
     assert account.ended(arn)["redriveStatus"] == "NOT_REDRIVABLE"
     with pytest.raises(account.sfn.exceptions.ExecutionNotRedrivable):
