@@ -128,7 +128,7 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
     arn = clients["stepfunctions"].start_execution(
         stateMachineArn=outputs["run_state_machine_arn"], name=RUN, input=json.dumps(run_input)
     )["executionArn"]
-    Run(screen, clients, arn, rows).follow()
+    Run(screen, clients, bucket, arn, rows).follow()
     seconds = time.monotonic() - started
     report = fetch(clients["s3"], bucket)
     show_rows(screen, pq.read_table(WORK / "runs" / RUN / "output"))
@@ -138,8 +138,10 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
 class Run:
     """A run that is followed: what it does now moves, what has happened stays."""
 
-    def __init__(self, screen: Screen, clients: dict[str, Any], arn: str, rows: int) -> None:
+    def __init__(self, screen: Screen, clients: dict[str, Any], bucket: str, arn: str, rows: int) -> None:
         self._screen = screen
+        self._s3 = clients["s3"]
+        self._bucket = bucket
         self._states = clients["stepfunctions"]
         self._bedrock = clients["bedrock"]
         self._arn = arn
@@ -153,7 +155,7 @@ class Run:
                 execution = self._states.describe_execution(executionArn=self._arn)
                 jobs = self._jobs()
                 self._tell(jobs)
-                step.detail = f"{self._state()}{progress_of(jobs, self._rows)}"
+                step.detail = f"{self._state()}{progress_of(jobs, self._rows, self._parts())}"
                 if execution["status"] != "RUNNING":
                     break
                 time.sleep(0.3)
@@ -174,6 +176,11 @@ class Run:
         events = self._states.get_execution_history(executionArn=self._arn, reverseOrder=True, maxResults=20)["events"]
         entered = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
         return next(entered, "starting")
+
+    def _parts(self) -> int:
+        """Return how many parts the output has."""
+        prefix = f"runs/{RUN}/output/"
+        return int(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)["KeyCount"])
 
     def _tell(self, jobs: list[dict[str, Any]]) -> None:
         """Print what has happened since the last time."""
@@ -200,13 +207,14 @@ class Run:
             self._screen.line(f"    {text}")
 
 
-def progress_of(jobs: list[dict[str, Any]], rows: int) -> str:
-    """Say how many Bedrock jobs have which status, and how many records they have done."""
+def progress_of(jobs: list[dict[str, Any]], rows: int, parts: int) -> str:
+    """Say how many records are done, and what is waited for: jobs by their status, then parts of the output."""
     if not jobs:
         return ""
     done = sum(job.get("processedRecordCount", 0) for job in jobs)
-    statuses = ", ".join(f"{n} {status}" for status, n in sorted(Counter(job["status"] for job in jobs).items()))
-    return f" · {done:,} of {rows:,} records · {statuses}"
+    going = Counter(job["status"] for job in jobs if job["status"] not in ("Completed", "Failed"))
+    waiting = ", ".join(f"{count} {status}" for status, count in sorted(going.items()))
+    return f" · {done:,} of {rows:,} records · {waiting or f'{parts} parts joined'}"
 
 
 def fetch(s3: Any, bucket: str) -> dict[str, Any]:
@@ -231,7 +239,8 @@ def show_rows(screen: Screen, rows: pa.Table) -> None:
     cells = [["" if row[name] is None else str(row[name]) for name in names] for row in shown]
     lines = table(heads, cells, width=screen.width - 4, wide=names.index("review"))
     screen.line(f"\nThe same table with the answers: {rows.num_rows:,} rows in their order.")
-    screen.line("The first five, and one that the failed job had left:\n")
+    screen.line("A stand-in for Bedrock has made them up; all else is the product itself.")
+    screen.line("The first five rows, and one that the failed job had left:\n")
     for number, line in enumerate(lines):
         style = {0: ("bold",), 1: ("dim",), 2: ("dim",), len(lines) - 1: ("green",)}.get(number, ())
         screen.line(f"    {screen.style(line, *style) if style else line}")
@@ -246,11 +255,12 @@ def show_end(screen: Screen, report: dict[str, Any], seconds: float) -> None:
         jobs += f", {failed} failed" + ("" if report["outcomes"]["missing"] else " and healed")
     read, written = report["input_tokens"], report["output_tokens"]
     on_demand = (read * ON_DEMAND_PRICE["input"] + written * ON_DEMAND_PRICE["output"]) / 1e6
-    cost = f"would cost ${report['cost_usd']:.4f} (on demand ${on_demand:.4f})"
     folder = os.path.relpath(WORK / "runs" / RUN)
-    screen.line(screen.style(f"{report['rows']:,} rows: {outcomes} · {jobs} · {seconds:.0f} s · {cost}", "bold"))
-    screen.line(f"{read:,} tokens read, {written:,} written, by a stand-in for {MODEL}: only Bedrock is made up.")
-    screen.line(f'Look next at {folder}: output/ and report.json. Then at "Use it" in README.md.')
+    screen.line(screen.style(f"{report['rows']:,} rows: {outcomes} · {jobs} · {seconds:.0f} s", "bold"))
+    screen.line(
+        f"Would cost ${report['cost_usd']:.4f} (on demand ${on_demand:.4f}): {read:,} tokens read, {written:,} written."
+    )
+    screen.line(f'Look next at {folder}, then at "Use it" in README.md.')
 
 
 def in_lines(value: Any, width: int, indent: str = "") -> str:
