@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import shutil
 import signal
@@ -186,14 +187,17 @@ class Run:
         """Print what has happened since the last time."""
         first = [job for job in jobs if "r0-" in job["jobName"]]
         again = [job for job in jobs if job not in first]
-        self._once("jobs", first, f"{len(first)} jobs of up to {ROWS_PER_JOB} records are with Bedrock")
+        all_there = len(first) == math.ceil(self._rows / ROWS_PER_JOB)
+        self._once("jobs", all_there, f"{len(first)} jobs of up to {ROWS_PER_JOB} records are with Bedrock")
         for number, job in enumerate(first, 1):
             done = f"{job['processedRecordCount']} of {job['totalRecordCount']} records"
             if job["status"] == "Failed":
                 told = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
                 self._once(job["jobArn"], [job], told)
         ended = [job for job in first if job["status"] == "Completed"]
-        self._once("most", len(ended) == len(first) - 1 and ended, f"the other {len(ended)} jobs are Completed")
+        self._once(
+            "most", all_there and ended and len(ended) == len(first) - 1, f"the other {len(ended)} jobs are Completed"
+        )
         self._once("again", again, "the records without an answer go into a second round: 1 more job")
         healed = [job for job in again if job["status"] == "Completed"]
         records = sum(job["processedRecordCount"] for job in healed)
@@ -234,7 +238,7 @@ def show_rows(screen: Screen, rows: pa.Table) -> None:
     if screen.width < 110:
         names = [name for name in names if name not in ("product", "ai_outcome")]
     healed = min(ROWS_PER_JOB, rows.num_rows) - 1
-    shown = rows.select(names).take([0, 1, 2, 3, 4, healed]).to_pylist()
+    shown = rows.select(names).take([*range(min(5, healed)), healed]).to_pylist()
     heads = [names, [str(rows.schema.field(name).type) for name in names]]
     cells = [["" if row[name] is None else str(row[name]) for name in names] for row in shown]
     lines = table(heads, cells, width=screen.width - 4, wide=names.index("review"))
@@ -263,15 +267,14 @@ def show_end(screen: Screen, report: dict[str, Any], seconds: float) -> None:
     screen.line(f'Look next at {folder}, then at "Use it" in README.md.')
 
 
-def in_lines(value: Any, width: int, indent: str = "") -> str:
-    """Return JSON in as few lines as fit into the width."""
-    text = json.dumps(value, ensure_ascii=False)
-    fits = len(indent) + len(text) <= width * 0.85 and indent
-    if fits or not isinstance(value, dict):
-        return text
-    inner = indent + "  "
-    members = (f"{inner}{json.dumps(key)}: {in_lines(item, width, inner)}" for key, item in value.items())
-    return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+def in_lines(value: Any, width: int, indent: str = "", key: str = "") -> str:
+    """Return JSON, the outermost object with a line for each member, and others in one line where it fits."""
+    start = f'{indent}"{key}": ' if key else ""
+    line = start + json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict) or (key and len(line) < width):
+        return line
+    members = ",\n".join(in_lines(item, width, indent + "  ", name) for name, item in value.items())
+    return f"{start}{{\n{members}\n{indent}}}"
 
 
 if __name__ == "__main__":
