@@ -56,6 +56,7 @@ ANSWERS = [
     {"prompt_contains": "this verbose 19", "text": "word " * 30},
     {"prompt_contains": "this verbose 1", "text": "word " * 15},
     {"prompt_contains": "this wrong 1", "text": '{"mood": "good"}'},
+    {"prompt_contains": "this wrong", "text": "It is good."},
 ]
 FAULTS = [
     {"job_name_contains": "throttled-", "times": 3, "record_errors": {"every": 2, "code": 429, "message": "slow down"}},
