@@ -11,6 +11,8 @@ from local.bedrock.service import ApiError, Service
 
 def call(service: Service, model_id: str, operation: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """Answer one call to a model. Raises ApiError."""
+    if models.is_custom(model_id):
+        raise ApiError("ValidationException", "The provided model identifier is invalid.")
     model = service.profiles.behind(model_id)
     try:
         answer = _answer(service, model, operation, body)
