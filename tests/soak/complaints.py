@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, fault, foretell
-from tests.soak.play import Played
+from tests.soak.play import Played, Sent
 from tests.soak.schedules import EMBEDDING_MODEL, MAX_TOKENS, MORE_TOKENS
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
@@ -69,8 +69,8 @@ def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
     if told is None:
         open_ = [key for key in keys if not played.wrote(key).is_settled(retry=bool(schedule.cut_every))]
         if open_:
-            why = played.row(open_[0])["bedrock_error"]
-            yield f"{len(open_)} records could have been answered, such as {open_[0]}: {played.outcomes[open_[0]]}, {why}"
+            first = open_[0], played.outcomes[open_[0]], played.row(open_[0])["bedrock_error"]
+            yield f"{len(open_)} records could have been answered, such as {first}"
     else:
         outcomes = told.outcomes
         differ = [key for key in keys if outcomes[key] != played.outcomes[key]]
@@ -131,10 +131,13 @@ def _of_payment(played: Played, told: Foretold | None) -> Iterator[str]:
     more = {call: count for call, count in twice.items() if count > explained[call]}
     if more:
         yield f"paid twice without a reason: {more}"
-    overlaps = Counter(one.source for one in played.sent if "/on-demand-" in one.source and (*one.key, False) in twice)
+    # Each stop may interrupt one call of a chunk.
+    lost = {one.call for one in played.sent if _is_lost(played, one)}
+    overlaps = Counter(
+        one.source for one in played.sent if one.on_demand and one.call in twice and one.call not in lost
+    )
     for source, count in overlaps.items():
-        lost = sum(1 for one in played.sent if one.source == source and _was_lost(played, one.key))
-        if count > lost + len(played.schedule.stops):
+        if count > len(played.schedule.stops):
             yield f"{count} records of {source} were paid twice"
 
 
@@ -144,21 +147,16 @@ def _may_be_paid_twice(played: Played) -> Counter[Call]:
     What Bedrock answered and did not write down is asked again. So is a record of a chunk on demand whose call was
     under way when the run was stopped: it meets the call of the redrive.
     """
-    rules = played.schedule.bedrock_rules(played.arn)
     found: Counter[Call] = Counter()
     for one in played.sent:
-        call = (*one.key, one.body.get("inferenceConfig", {}).get("maxTokens") == MORE_TOKENS)
-        if "/on-demand-" in one.source:
-            found[call] += len(played.schedule.stops)
-        elif one.place <= (fault(rules, one.source, "drop_records") or 0):
-            found[call] += 1
+        found[one.call] += len(played.schedule.stops) if one.on_demand else _is_lost(played, one)
     return found
 
 
-def _was_lost(played: Played, key: tuple[int, str]) -> bool:
-    """Tell whether a job answered a record and Bedrock did not write it down."""
+def _is_lost(played: Played, sent: Sent) -> bool:
+    """Tell whether Bedrock does not write down what a job answers to a record."""
     rules = played.schedule.bedrock_rules(played.arn)
-    return any(one.place <= (fault(rules, one.source, "drop_records") or 0) for one in played.sent if one.key == key)
+    return not sent.on_demand and sent.place <= (fault(rules, sent.source, "drop_records") or 0)
 
 
 def _of_inventory(played: Played) -> Iterator[str]:

@@ -33,6 +33,14 @@ class Sent:
     """The job's name, or the key of the chunk's file."""
     place: int
 
+    @property
+    def call(self) -> Call:
+        return (*self.key, self.body.get("inferenceConfig", {}).get("maxTokens") == MORE_TOKENS)
+
+    @property
+    def on_demand(self) -> bool:
+        return self.source.startswith("runs/")
+
 
 @dataclass(frozen=True)
 class Played:
@@ -148,10 +156,7 @@ class Played:
 
     def paid_twice(self) -> Counter[Call]:
         """Return how often Bedrock answered a request more than once, as the stand-in has counted it."""
-        calls = {
-            self._digest_of(one): (*one.key, one.body.get("inferenceConfig", {}).get("maxTokens") == MORE_TOKENS)
-            for one in self.sent
-        }
+        calls = {self._digest_of(one): one.call for one in self.sent}
         counts = self.batch.engine.bedrock(job_name_contains=self.digest)["paid_twice"]
         return Counter({calls[digest]: count - 1 for digest, count in counts.items() if digest in calls})
 
