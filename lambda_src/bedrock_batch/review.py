@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import ids
+from bedrock_batch.catalogue import is_custom
 from bedrock_batch.contracts import Prepared, Run, Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
 
@@ -122,9 +123,12 @@ def check_rows(run: Run, expected: Estimate) -> None:
         )
     least = run.quotas["min_records"]
     if expected.records < least and not run.limits["on_demand_tail"] and not run.limits["canary_records"]:
+        reason, advice = "limits.on_demand_tail is false", "Set it to true, or give more rows."
+        if is_custom(run.model_id):
+            reason, advice = "a custom model cannot be called on demand", "Give more rows."
         raise InvalidRunInput(
             f"{expected.records} records are fewer than the {least} that a job of {run.model_id} must have, and "
-            "limits.on_demand_tail is false: nothing would be sent. Set it to true, or give more rows."
+            f"{reason}: nothing would be sent. {advice}"
         )
 
 

@@ -140,7 +140,7 @@ def good_script(run: str, shards: int) -> Script:
         each[f"Prepare shard/{n}"] = [payload(make_prepared(n).to_json())]
         each[f"Create job/{n}"] = [ok({"JobArn": job_arn(n)})]
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
-        each[f"Answer on demand/{n}"] = [payload(answered(n))]
+        each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]
     return each | {
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],

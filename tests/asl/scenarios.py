@@ -269,6 +269,26 @@ RUNS = [
          "Gather leftovers": turns("chunk-is-not-answered", "join"),
          "Answer on demand": [error("Sandbox.Timedout", times=7)]},
         [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    # Access, a role, an SDK: what no record is to blame for ends the run, and a redrive asks.
+    Run("access-comes-in-time",
+        {"Review run": [payload(gathered("access-comes-in-time", 1, "answer"))],
+         "Gather leftovers": turns("access-comes-in-time", "join"),
+         "Answer on demand": [error("OnDemandRefused")]},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    *(
+        Run(f"chunk-is-refused-with-{name}",
+            {"Review run": [payload(gathered(f"chunk-is-refused-with-{name}", 1, "answer"))],
+             "Answer on demand": [error(name, times=times)], "Answer remaining on demand": [error(name, times=times)]},
+            [*REVIEWED, "Answer leftovers"], "States.ExceedToleratedFailureThreshold")
+        for name, times in (("OnDemandRefused", 1), ("EndpointConnectionError", 7), ("ConnectTimeoutError", 7),
+                            ("SSLError", 7))
+    ),
+    Run("asking-the-remaining-is-retried",
+        {"Review run": [payload(gathered("asking-the-remaining-is-retried", 1, "answer"))],
+         "Gather leftovers": turns("asking-the-remaining-is-retried", "join"),
+         "Answer on demand": [error("OnDemandRefused")],
+         "Answer remaining on demand": trouble_then(payload(answered(0)), "Answer remaining on demand")},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
     Run("canary-fails",
         {"Review run": [payload(gathered("canary-fails", 1, "answer"))],
          "Gather leftovers": [payload(gathered("canary-fails", 1, "join")), error("CanaryFailed")]},

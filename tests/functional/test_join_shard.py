@@ -213,7 +213,7 @@ def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.Monke
     """Also when not all answers can be held at once, and the raw outputs are read again."""
     monkeypatch.setattr(held, "HELD_BYTES", most)
     bench = Bench(retry=RETRY)
-    limited(bench, 1)
+    records = limited(bench, 1)
     rows = bench.shards[1].rows
     bench.raw("j0", "a.jsonl.out", [*answers(bench, 1, range(40, rows)), *cut_short(1, range(40))])
     refused = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(20, 30)]
@@ -224,8 +224,11 @@ def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.Monke
     said = [f"answer {row}\u2028" for row in range(10)] + [f"cut {row}" for row in range(10, 40)]
     assert table["bedrock_response"].to_pylist()[:40] == said
     assert set(table["bedrock_error_code"].to_pylist()) == {None}
-    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (0, 0, None)
-    assert joined.retried == {"succeeded": 10, "truncated": 30}
+    # The model was not asked for the throttled ones and those of which nothing came: they are leftovers now.
+    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (20, 0, 2)
+    written = bench.s3.read(BUCKET, "runs/monday/leftovers/2/00001.jsonl")
+    assert written == b"".join(one.replace(b'"maxTokens":300', b'"maxTokens":900') for one in records[20:40])
+    assert joined.retried == {"succeeded": 10, "truncated": 10}
     assert joined.input_tokens == 7 * (rows + 20), "both answers were paid"
     assert table["bedrock_input_tokens"].to_pylist() == [7] * rows
 
