@@ -88,7 +88,7 @@ def test_the_given_document_is_left_alone() -> None:
         ({"inference": {"temperature": 2}}, "inference.temperature must be at most 1, not 2"),
         ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
         ({"dataset_id": "org/data"}, "Give either s3_uri or dataset_id"),
-        ({"split": "train"}, "split is for a dataset of the Hugging Face hub"),
+        ({"revision": "main"}, "revision is for a dataset of the Hugging Face hub"),
         ({"hf_token_secret_arn": "hf_secret"}, r"hf_token_secret_arn must match \^arn:.* a secret in Secrets Manager"),
         ({"input": {"csv": {"encoding": "ebcdic"}}}, "input.csv.encoding must be one of utf-8, utf-16"),
         (

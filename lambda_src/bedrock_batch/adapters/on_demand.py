@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 
 from bedrock_batch.catalogue import InvocationType
+from bedrock_batch.outcomes import UNPARSEABLE
 
 _TIMED_OUT = 408
 _BAD_REQUEST = 400
@@ -25,7 +26,7 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
             output.pop("ResponseMetadata", None)
         else:
             text = json.dumps(body).encode()
-            output = json.loads(client.invoke_model(modelId=model_id, body=text)["body"].read())
+            output = _loaded(client.invoke_model(modelId=model_id, body=text)["body"].read())
     except ClientError as err:
         code = int(err.response["ResponseMetadata"]["HTTPStatusCode"])
         return record | {"error": {"errorCode": code, "errorMessage": str(err)}}
@@ -33,7 +34,23 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
         return record | {"error": {"errorCode": _BAD_REQUEST, "errorMessage": str(err)}}
     except ReadTimeoutError as err:
         return record | {"error": {"errorCode": _TIMED_OUT, "errorMessage": str(err)}}
+    except _Unreadable as err:
+        return record | {"error": {"errorCode": UNPARSEABLE, "errorMessage": str(err)}}
     return record | {"modelOutput": output}
+
+
+class _Unreadable(Exception):
+    """The model's answer, which is paid for, cannot be read."""
+
+
+def _loaded(body: bytes) -> Any:
+    """Decode an answer so that it can be written again."""
+    try:
+        output = json.loads(body)
+        json.dumps(output)
+    except (ValueError, RecursionError) as err:
+        raise _Unreadable(f"the model's answer is no JSON that can be read: {err}") from err
+    return output
 
 
 def _with_bytes(value: Any) -> Any:
