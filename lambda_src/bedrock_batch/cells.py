@@ -35,7 +35,7 @@ class CellReader:
         for field in self._fields:
             kind = kind.field(field).type
         try:
-            plain = to_plain(pa.array([], kind)).type
+            plain = to_plain(pa.nulls(0, kind)).type
         except (pa.ArrowException, TypeError) as err:
             raise _no_text(name, kind) from err
         if _has_bytes(plain):

@@ -72,7 +72,9 @@ def _outcome(
 
 def _loaded(text: str) -> Any:
     """Decode JSON; an integer that Python refuses is the text of its digits."""
-    return json.loads(text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits)
+    return json.loads(
+        text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits
+    )
 
 
 def _members(text: str) -> dict[str, Any]:

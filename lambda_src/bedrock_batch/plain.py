@@ -19,7 +19,7 @@ def check(schema: pa.Schema, form: str) -> None:
     """Raise InvalidRunInput, naming the column, where a type has no form in CSV or JSON."""
     for field in schema:
         try:
-            to_plain(pa.array([], field.type))
+            to_plain(pa.nulls(0, field.type))
         except (pa.ArrowException, TypeError) as err:
             raise InvalidRunInput(
                 f'output.format {form} has no form for the column "{field.name}" of type {field.type}. Use parquet, '

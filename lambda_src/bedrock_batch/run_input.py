@@ -32,7 +32,7 @@ _EXACT = 1 << 53
 
 _INT64 = 1 << 63
 
-_Validator = extend(
+_Validator = extend(  # type: ignore[no-untyped-call]  # jsonschema has no types for it
     Draft202012Validator,
     # The class takes 1e300 for an integer.
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
@@ -128,8 +128,8 @@ def _plain(value: Any, schema: Mapping[str, Any], key: str) -> Any:
 def _check_text(text: str, key: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidRunInput(
-            rf"{key or 'The run input'} has half of a surrogate pair, as \ud83d alone is. It is no character, and comes "
-            "from a text that was cut in the middle of one: remove it."
+            rf"{key or 'The run input'} has half of a surrogate pair, as \ud83d alone is. It is no character, and "
+            "comes from a text that was cut in the middle of one: remove it."
         )
 
 

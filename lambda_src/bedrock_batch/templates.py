@@ -105,7 +105,8 @@ def check_columns(request: Any, schema: "pa.Schema") -> None:
         if len(schema) == 1 and (separator := _SEPARATOR.search(schema.names[0])):
             hint = f"It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
             raise MissingColumn(f"{said}, but the table has no such column. {hint} {columns_are(schema.names)}")
-        found = missing_column(said, name, list(_paths(list(schema))), write=lambda path: f"{{{path}}}")
+        paths = list(_paths(list(schema)))
+        found = missing_column(said, name, schema.names, paths=paths, write=lambda path: f"{{{path}}}")
         raise MissingColumn(f"{found} {_DOUBLED}")
 
 

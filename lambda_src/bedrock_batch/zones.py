@@ -8,10 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-_OTHER_NAMES = frozenset(
-    ["Etc/UTC", "UCT", "Etc/UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal", "GMT", "Etc/GMT"]
-    + ["Greenwich", "Etc/Greenwich", "GMT0", "Etc/GMT0", "GMT+0", "Etc/GMT+0", "GMT-0", "Etc/GMT-0"]
-)
+_NAMES = ("UTC", "UCT", "Zulu", "Universal", "GMT", "Greenwich", "GMT0", "GMT+0", "GMT-0")
+_OTHER_NAMES = frozenset([*_NAMES[1:], *(f"Etc/{name}" for name in _NAMES)])
 
 
 def is_utc(kind: pa.DataType) -> bool:

@@ -148,7 +148,7 @@ def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> li
 def _schema(item: Object, names: list[str], types: Mapping[str, str]) -> pa.Schema:
     for name in types:
         if name not in names:
-            raise missing_column(f"input.types has {name[:80]!r}", name, names, owner=item.uri)
+            raise missing_column(f'input.types has "{name[:80]}"', name, names, owner=item.uri)
     return pa.schema(
         [(name, declared.arrow_type(name, types[name]) if name in types else pa.string()) for name in names]
     )

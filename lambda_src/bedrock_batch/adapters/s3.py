@@ -86,19 +86,18 @@ class S3:
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as err:
-            if err.response["Error"]["Code"] == "404" and not self._has_bucket(bucket):
-                # The answer to a HEAD has no words that would tell one from the other.
-                err.response["Error"]["Code"] = _NO_BUCKET
+            if err.response["Error"]["Code"] == "404":
+                self._check_bucket(bucket, key)
             _refuse(err, bucket, key, "s3:GetObject")
         return Object(bucket, key, answer["ETag"], answer["ContentLength"])
 
-    def _has_bucket(self, bucket: str) -> bool:
-        """Tell whether a bucket exists; one that may not be looked at does."""
+    def _check_bucket(self, bucket: str, key: str) -> None:
+        """Raise InputNotFound where there is no such bucket: the answer to a HEAD does not say what is missing."""
         try:
-            self._client.head_bucket(Bucket=bucket)
-        except ClientError as err:
-            return err.response["Error"]["Code"] not in _MISSING
-        return True
+            next(self.list(bucket, key), None)
+        except InputNotFound as err:
+            if isinstance(err.__cause__, ClientError) and err.__cause__.response["Error"]["Code"] == _NO_BUCKET:
+                raise
 
     def read(self, bucket: str, key: str, *, start: int = 0, end: int | None = None, etag: str | None = None) -> bytes:
         """Return bytes [start, end) of an object. Raises InputChanged when it no longer has that ETag."""

@@ -34,14 +34,12 @@ def longest_text(s3: S3, found: sources.Description, *, hub: "Hub | None" = None
     layout, source = found.layouts[0], found.sources[0]
     texts = [field.name for field in found.schema if pt.is_string(field.type) or pt.is_large_string(field.type)]
     piece = layout.piece(0, 0, min(_ROWS, layout.rows))
-    batches = sources.read_piece(
-        s3, hub, source, piece, table=found.table, schema=found.schema, columns=texts, row=1
-    )
-    size = dict.fromkeys(texts or found.schema.names[:1], 0)
+    batches = sources.read_piece(s3, hub, source, piece, table=found.table, schema=found.schema, columns=texts, row=1)
+    size: dict[str, int] = dict.fromkeys(texts or found.schema.names[:1], 0)
     for batch in batches if texts else ():
         for name in texts:
             size[name] += pc.sum(pc.binary_length(batch.column(name))).as_py() or 0
-    return max(size, key=lambda name: size[name])
+    return max(size, key=size.__getitem__)
 
 
 def expansion(s3: S3, found: sources.Description, renderer: Renders, *, hub: "Hub | None" = None) -> float:

@@ -53,7 +53,7 @@ def of_json(
         fields.append((name, kind or pa.string()))
     for name in types:
         if name not in kinds:
-            raise missing_column(f"input.types has {name[:80]!r}", name, list(kinds))
+            raise missing_column(f'input.types has "{name[:80]}"', name, list(kinds))
     return pa.schema(fields), {"as_json": as_json, "typed": list(types)}
 
 
