@@ -104,6 +104,8 @@ class Prepared(Shape):
     bytes: int
     input_tokens_estimate: int
     skipped_key: str | None = None
+    blank: int = 0
+    """How many of the records have a place with a blank text; see `render.Rendered`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,9 +158,15 @@ def test_records_without_an_answer_are_written_as_they_were_prepared(bench: Benc
     assert joined.leftover_bytes == len(written)
 
 
+def _skipped(bench: Bench, number: int) -> bytes:
+    """Return the skipped file of a shard whose first row was refused: it has the number of the table's row, from 1."""
+    row = bench.shards[number].first_row + 1
+    return json.dumps({"row": row, "code": "NullColumn", "reason": "column text is null"}).encode() + b"\n"
+
+
 def test_input_file_stands_for_a_shard_of_which_nothing_was_answered(bench: Bench) -> None:
     prepared(bench, 1, skipped=frozenset({0}))
-    bench.put("runs/monday/skipped/00001.jsonl", b'{"row": 0, "code": "NullColumn", "reason": "r"}\n')
+    bench.put("runs/monday/skipped/00001.jsonl", _skipped(bench, 1))
     joined = bench.join(1, jobs=["j0"], status="Expired", step=3, skipped_key="runs/monday/skipped/00001.jsonl")
     assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 1, None)
     assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
@@ -261,8 +267,7 @@ def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) ->
     """One shard answered, one half answered with a broken end and skipped rows, one whose job never was."""
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
     bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(2, 40)), answers(bench, 1, [40])[0][:-9]])
-    skipped = {"row": 0, "code": "NullColumn", "reason": "column text is null"}
-    bench.put("runs/monday/skipped/00001.jsonl", json.dumps(skipped).encode() + b"\n")
+    bench.put("runs/monday/skipped/00001.jsonl", _skipped(bench, 1))
     joined = [
         bench.join(0, jobs=["j0"]),
         bench.join(1, jobs=["j1"], status="Expired", skipped_key="runs/monday/skipped/00001.jsonl"),

@@ -52,7 +52,7 @@ def resolve(
         )
         if "media" in asked:
             quotas = media.lowered(quotas, asked["media"])
-        warnings += composed.warnings
+        warnings += prompts.warnings(own, settings["prompts"], family) + composed.warnings
         models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
     return models
 

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 
 from bedrock_batch.catalogue import InvocationType
 from bedrock_batch.errors import OnDemandRefused
-from bedrock_batch.outcomes import is_leftover
+from bedrock_batch.outcomes import UNPARSEABLE, is_leftover
 
 _TIMED_OUT = 408
 _BAD_REQUEST = 400
@@ -68,7 +68,7 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
             output.pop("ResponseMetadata", None)
         else:
             text = json.dumps(body).encode()
-            output = json.loads(client.invoke_model(modelId=model_id, body=text)["body"].read())
+            output = _loaded(client.invoke_model(modelId=model_id, body=text)["body"].read())
     except ClientError as err:
         if not _is_of_the_record(err):
             raise _refused(record, model_id, err, _ACCESS) from err
@@ -77,10 +77,12 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
         if _is_of_the_sdk(err):
             raise _refused(record, model_id, err, _SDK) from err
         return _failed(record, _BAD_REQUEST, err)
-    except ValueError as err:  # media that are no base64, or an answer that is no JSON
+    except ValueError as err:  # media that are not base64
         return _failed(record, _BAD_REQUEST, err)
     except ReadTimeoutError as err:
         return _failed(record, _TIMED_OUT, err)
+    except _Unreadable as err:
+        return _failed(record, UNPARSEABLE, err)
     except _NETWORK:
         raise
     except BotoCoreError as err:  # no credentials, no Region, no endpoint
@@ -88,7 +90,7 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
     return record | {"modelOutput": output}
 
 
-def _failed(record: dict[str, Any], code: int, err: Exception) -> dict[str, Any]:
+def _failed(record: dict[str, Any], code: int | str, err: Exception) -> dict[str, Any]:
     return record | {"error": {"errorCode": code, "errorMessage": str(err)}}
 
 
@@ -118,6 +120,20 @@ def _is_of_the_sdk(err: ParamValidationError) -> bool:
     """Tell whether the SDK misses nothing but knowledge of a parameter; a wrong type or value is the record's own."""
     lines = [line for line in str(err.kwargs["report"]).split("\n") if line]
     return all(line.startswith("Unknown parameter in ") for line in lines)
+
+
+class _Unreadable(Exception):
+    """The model's answer, which is paid for, cannot be read."""
+
+
+def _loaded(body: bytes) -> Any:
+    """Decode an answer so that it can be written again."""
+    try:
+        output = json.loads(body)
+        json.dumps(output)
+    except (ValueError, RecursionError) as err:
+        raise _Unreadable(f"the model's answer is no JSON that can be read: {err}") from err
+    return output
 
 
 def _with_bytes(value: Any) -> Any:

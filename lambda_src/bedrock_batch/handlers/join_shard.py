@@ -56,7 +56,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     records_of = run.rendered(shard.shard)
     joiner = Joiner(shard=records_of, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):
-        joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
+        joiner.skip(s3.lines(shard.bucket, event["skipped_key"]), first_row=shard.first_row)
     joiner.end(jobs)
     raw = RawOutputs(s3, run, jobs)
     chooser = None
