@@ -71,6 +71,12 @@ class Shell:
         assert (ended.returncode, ended.stderr) == (0, ""), f"{block}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout
 
+    def look_at(self, run: str) -> None:
+        """Set the variables of the operations page for another run than its example."""
+        (block,) = OPERATIONS.blocks["Operations"]
+        assert "RUN=monday" in block
+        self.run(block.replace("RUN=monday", f"RUN={run}"))
+
     def of_another(self, environ: dict[str, str]) -> "Shell":
         """Return a shell for another person, who shares no variables, the credentials among them."""
         folder = self.folder / "another"
@@ -182,6 +188,19 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     assert batch.report("monday")["outcomes"]["succeeded"] == 120
     on_demand_is_twice_as_dear = 2 * batch.report("first-look")["cost_usd"] + batch.report("monday")["cost_usd"]
     assert on_demand_is_twice_as_dear < 0.001, "a tenth of a cent, says the README"
+
+
+def test_the_queries_work_for_a_run_that_failed_at_its_plan(batch: Batch, shell: Shell) -> None:
+    uri = batch.upload("typo.csv", b"product,reviw\nkettle,good\n")
+    batch.run("typo", {"s3_uri": uri, "model_id": NOVA, "prompt_id": "sentiment"})
+    shell.look_at("typo")
+    execution, item, progress, _, jobs, _ = OPERATIONS.blocks["A run at a glance"]
+    status, _, _, error, cause = shell.run(execution).rstrip().split("\t")
+    assert (status, error) == ("FAILED", "MissingColumn")
+    assert "{review}" in json.loads(cause)["errorMessage"]
+    assert json.loads(shell.run(item))["rows"] is None
+    assert records_done(shell.run(progress)) == 0
+    assert shell.run(jobs).strip() in ("", "None")
 
 
 def test_the_queue_of_undelivered_events_is_readable(shell: Shell) -> None:
