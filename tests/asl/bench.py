@@ -82,6 +82,7 @@ def planned(run: str, shards: int) -> Json:
         "prefix": ids.run_prefix(run),
         "run_key": ids.run_key(run),
         "plan_key": ids.plan_key(run),
+        "job_names": ids.job_names(name="reviews", label="", execution_arn=execution_arn(run)),
         "rows": shards * ROWS,
         "shards": shards,
         "dry_run": False,
@@ -144,6 +145,7 @@ def good_script(run: str, shards: int) -> Script:
     return each | {
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],
+        "Record plan": [ok()],
         "Review run": [payload(reviewed(run, shards))],
         "Record intent": [ok({"Attributes": {"pk": {"S": "job/…"}, "status": {"S": "Submitting"}}})],
         "Pool leftovers": [payload({"records": ROWS, "bytes": 1})],

@@ -19,6 +19,7 @@ from .bench import (
     joined,
     ok,
     payload,
+    planned,
     reviewed,
     troubles,
     turns,
@@ -210,7 +211,7 @@ JOBS = [
 
 # --- A run, seen from its parent ---
 
-PLANNED = ["Record run", "Plan run", "Prepare shards"]
+PLANNED = ["Record run", "Plan run", "Record plan", "Prepare shards"]
 REVIEWED = [*PLANNED, "Review run", "Next step?"]
 GATHERED = ["Gather leftovers", "Next step?"]
 RAN = [*REVIEWED, "Run jobs", *GATHERED]
@@ -293,7 +294,7 @@ RUNS = [
         {"Review run": [payload(gathered("canary-fails", 1, "answer"))],
          "Gather leftovers": [payload(gathered("canary-fails", 1, "join")), error("CanaryFailed")]},
         [*REVIEWED, "Answer leftovers", *GATHERED, "Join shards", "Gather leftovers"], "CanaryFailed"),
-    Run("plan-was-not-written", {"Plan run": [payload({"bucket": "runs-bucket", "plan_key": "none", "prefix": "p"})]},
+    Run("plan-was-not-written", {"Plan run": [payload(planned("none", 1))]},
         PLANNED, "States.ItemReaderFailed"),
     # Not to know what a job does fails the run, which stops its jobs; to send its records again could pay them twice.
     *(
@@ -317,6 +318,7 @@ RUNS = [
     failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=201),
     failing("Plan run", "Sandbox.Timedout", ["Record run", "Plan run"], times=7),
     failing("Plan run", "States.Timeout", ["Record run", "Plan run"]),
+    failing("Record plan", "DynamoDB.ThrottlingException", PLANNED[:-1], times=13),
     failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
     failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
     failing("Gather leftovers", "ClientError", RAN[:-1], times=7),
@@ -328,7 +330,7 @@ RUNS = [
     Run("everything-is-retried",
         {state: trouble_then(answer, state) for state, answer in {
             "Record run": ok(), "Plan run": payload(gathered("everything-is-retried", 1)),
-            "Prepare shard": payload({"shard": 0}),
+            "Record plan": ok(), "Prepare shard": payload({"shard": 0}),
             "Review run": payload(gathered("everything-is-retried", 1, "answer")),
             "Answer on demand": payload(answered(0)),
             "Join remaining shard": payload(joined("everything-is-retried", 0)),

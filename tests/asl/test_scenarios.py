@@ -231,6 +231,14 @@ def test_a_repeated_create_is_the_same_job(ended: dict[str, Ended]) -> None:
     assert requests[0]["ClientRequestToken"] == ids.client_request_token(requests[0]["JobName"])
 
 
+def test_the_inventory_says_how_far_a_run_can_get(ended: dict[str, Ended]) -> None:
+    (recorded,) = [arguments for state, arguments in ended["three-shards"].calls() if state == "Record plan"]
+    values = recorded["ExpressionAttributeValues"]
+    assert values[":rows"] == {"N": str(3 * ROWS)}
+    for n in range(3):
+        assert job_name("three-shards", n).startswith(values[":job_names"]["S"] + "-")
+
+
 # --- The whole table ---
 
 

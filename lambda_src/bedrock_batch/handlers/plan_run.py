@@ -104,6 +104,9 @@ def plan_run(
         "prefix": ids.run_prefix(run_id),
         "run_key": ids.run_key(run_id),
         "plan_key": ids.plan_key(run_id),
+        "job_names": ids.job_names(
+            name=settings["name"], label=asked.get("job_name_prefix", ""), execution_arn=execution_arn
+        ),
         "rows": sum(shard.rows for shard in shards),
         "shards": len(shards) * len(models),
         "dry_run": asked["dry_run"],

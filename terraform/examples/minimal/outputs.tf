@@ -12,3 +12,13 @@ output "inventory_table_name" {
   description = "The state of every run and job."
   value       = module.batch.inventory_table_name
 }
+
+output "stop_run_state_machine_arn" {
+  description = "Stops the jobs of runs that were stopped or failed; docs/operations.md uses it."
+  value       = module.batch.stop_run_state_machine_arn
+}
+
+output "undelivered_events_queue_url" {
+  description = "Events that could not be delivered; docs/operations.md reads it."
+  value       = module.batch.undelivered_events_queue_url
+}
