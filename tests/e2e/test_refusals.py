@@ -17,12 +17,14 @@ DENIED = {
     "times": 1000,
 }
 LATE = {"error": "AccessDeniedException", "message": "Model access is denied.", "times": 1}
-RUNS = {"denied": (130, 0), "deniedcanary": (220, 15)}
+THROTTLED = {"every": 5, "code": 429, "message": "slow down"}
+RUNS = {"denied": (150, 0), "deniedcanary": (220, 15)}
 
 
 @pytest.fixture
 def denied(engine: Engine, no_faults: None) -> None:
-    engine.configure(faults=[{"fail_invoke": DENIED}])
+    throttled = {"job_name_contains": "-denied-", "record_errors": THROTTLED}
+    engine.configure(faults=[throttled, {"fail_invoke": DENIED}])
 
 
 def refusals(batch: Batch, arn: str) -> list[str]:
@@ -51,8 +53,8 @@ def test_a_refused_model_is_asked_by_the_redrive(batch: Batch, denied: None, nam
         assert batch.engine.bedrock(job_name_contains=f"-{name}-")["jobs"] == {}, "nothing was spent"
     else:
         report = wait_until(lambda: batch.keys(f"runs/{name}/report.json") and batch.report(name))
-        assert (report["salvaged"], report["outcomes"]["failed"]) == (True, 0)
-        assert outcomes(batch, name) == {"succeeded": 100, "missing": 30}
+        assert (report["salvaged"], report["leftovers"]) == (True, 30)
+        assert outcomes(batch, name) == {"succeeded": 120, "failed": 30}
 
     batch.sfn.redrive_execution(executionArn=arn)
     assert batch.wait(arn).status == "FAILED", "access does not come by itself"

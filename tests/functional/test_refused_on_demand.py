@@ -156,6 +156,11 @@ def test_a_body_that_is_wrong_is_its_records_end(sdk: Any, body: dict[str, Any])
     assert sent(sdk, body)["error"]["errorCode"] == 400
 
 
+def test_a_message_does_not_repeat_an_image(sdk: Any) -> None:
+    content = [{"image": {"format": "png", "source": {"bytes": ["x" * 10_000]}}}]
+    assert len(sent(sdk, {"messages": [{"role": "user", "content": content}]})["error"]["errorMessage"]) <= 2_000
+
+
 def test_a_record_cannot_name_another_model(aws: None) -> None:
     bench = Bench([0, 0, 1])
     bench.s3.put(BUCKET, ids.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"modelId":"other"}}\n')

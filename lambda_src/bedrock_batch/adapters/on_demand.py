@@ -23,6 +23,9 @@ from bedrock_batch.catalogue import InvocationType
 from bedrock_batch.errors import OnDemandRefused
 from bedrock_batch.outcomes import UNPARSEABLE, is_leftover
 
+_MOST_MESSAGE = 2_000
+"""The SDK repeats a value that has the wrong type, which may be a whole image."""
+
 _TIMED_OUT = 408
 _BAD_REQUEST = 400
 _TOO_LARGE = 413
@@ -91,7 +94,7 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
 
 
 def _failed(record: dict[str, Any], code: int | str, err: Exception) -> dict[str, Any]:
-    return record | {"error": {"errorCode": code, "errorMessage": str(err)}}
+    return record | {"error": {"errorCode": code, "errorMessage": str(err)[:_MOST_MESSAGE]}}
 
 
 def _refused(record: dict[str, Any], model_id: str, err: Exception, advice: str) -> OnDemandRefused:
