@@ -195,9 +195,7 @@ class Run:
                 told = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
                 self._once(job["jobArn"], [job], told)
         ended = [job for job in first if job["status"] == "Completed"]
-        self._once(
-            "most", all_there and ended and len(ended) == len(first) - 1, f"the other {len(ended)} jobs are Completed"
-        )
+        self._once("most", all_there and ended and len(ended) == len(first) - 1, "all other jobs are Completed")
         self._once("again", again, "the records without an answer go into a second round: 1 more job")
         healed = [job for job in again if job["status"] == "Completed"]
         records = sum(job["processedRecordCount"] for job in healed)
