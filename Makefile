@@ -67,6 +67,7 @@ lock: ## Write the lock files anew
 
 .PHONY: package
 package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
+	@local/needs.sh $(PYTHON)
 	$(PYTHON) lambda_src/package.py --out $(BUILD)
 
 .PHONY: package-local
