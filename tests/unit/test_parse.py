@@ -404,7 +404,7 @@ def test_a_hostile_echo_does_not_cost_the_answer(echo: str) -> None:
 
 
 def test_what_is_nested_too_deeply_is_a_failure_of_its_record() -> None:
-    raw = f'{{"recordId": "{ID}", "modelOutput": {{"content": [{{"text": {DEEP}}}]}}}}'.encode()
+    raw = f'{{"recordId": "{ID}", "modelOutput": {{"content": [{{"text": {ABYSS}}}]}}}}'.encode()
     assert text(raw, CLAUDE) == Failure(ID, "Unparseable", "the output line is nested too deeply")
     for broken in (
         DEEP.encode(),
