@@ -15,7 +15,7 @@ OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
 """What became of a row. `missing`: no answer and no error came back."""
 
 ANSWERED = ("succeeded", "truncated")
-"""Outcomes of rows with an answer that can be used."""
+"""Outcomes of rows with an answer that can be used: what `invalid` rows have is none of the schema's."""
 
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
 IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
@@ -142,6 +142,21 @@ class Joined(Shape):
     """How many records are to be sent once more for their answer's sake: the first lines of that file."""
     retried: dict[str, int] = field(default_factory=dict)
     """The outcomes of the rows that were."""
+    messages: dict[str, str] = field(default_factory=dict)
+    """What the first failed or missing row of each of `errors` says."""
+    met_max_tokens: int = 0
+    """How many of its truncated answers met their limit."""
+    came: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What the raw output of each of its jobs holds, as `JobCounts`, records of other shards included."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts(Shape):
+    """Records of a job that came back, as answers or errors, and the tokens that they name."""
+
+    records: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
