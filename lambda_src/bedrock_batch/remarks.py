@@ -22,11 +22,7 @@ def of_answers(run: Run, counts: Report) -> Iterator[str]:
     ):
         if count and count >= _LEAST_SHARE * counts.answered:
             what = what.replace("bedrock_", run.output["prefix"])
-            yield f"{_label(run)}{count} of {counts.answered} answers {what}"
-
-
-def _label(run: Run) -> str:
-    return f"{run.label}: " if run.label else ""
+            yield f"{count} of {counts.answered} answers {what}"
 
 
 def of_on_demand(estimate: Mapping[str, Any] | None, passes: Sequence[Mapping[str, int]]) -> Iterator[str]:
@@ -79,24 +75,24 @@ def by_bedrock(joined: Iterable[Joined], manifests: Mapping[str, JobCounts]) -> 
     return {"jobs": len(compared), **sums.to_json(), "found": found.to_json(), "differing_jobs": differing}
 
 
-def of_manifests(counted: Mapping[str, Any] | None, label: str = "") -> Iterator[str]:
+def of_manifests(counted: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield a warning for each difference between what Bedrock counted and what its output holds."""
     if counted is None:
         return
-    differing, start = counted["differing_jobs"], f"{label}: " if label else ""
+    differing = counted["differing_jobs"]
     if differing:
         name, first = next(iter(differing.items()))
         lost = sum(one["counted"] - one["found"] for one in differing.values() if one["counted"] > one["found"])
         paid = f": {lost} were paid and lost, and are asked again, which is paid too" if lost else ""
         yield (
-            f"{start}Bedrock's manifests of {len(differing)} jobs count other records than their output has "
+            f"Bedrock's manifests of {len(differing)} jobs count other records than their output has "
             f"(the first: {name}, counted {first['counted']}, found {first['found']}){paid}"
         )
     for kind in ("input_tokens", "output_tokens"):
         by_manifest, in_rows = counted[kind], counted["found"][kind]
         # Embeddings of some models name none; figures of records may differ a little.
         if in_rows and abs(by_manifest - in_rows) > _LEAST_SHARE * max(by_manifest, in_rows):
-            yield f"{start}Bedrock's manifests count {by_manifest} {kind}, the answers in its output have {in_rows}"
+            yield f"Bedrock's manifests count {by_manifest} {kind}, the answers in its output have {in_rows}"
 
 
 def _sum(counts: Iterable[JobCounts]) -> JobCounts:

@@ -40,10 +40,16 @@ def warnings(found: Found) -> list[str]:
     estimate = found.state["estimate"]
     warnings += (estimate or {}).get("warnings", ())
     warnings += remarks.of_on_demand(estimate, found.passes)
-    for run, one, counted in zip(found.runs, found.reports, found.counted, strict=True):
-        warnings += remarks.of_answers(run, one)
-        warnings += remarks.of_manifests(counted, run.label)
+    for number, run in enumerate(found.runs):
+        start = f"{run.label}: " if run.label else ""
+        warnings += [f"{start}{warning}" for warning in _own_warnings(found, number)]
     return list(dict.fromkeys(warnings))
+
+
+def _own_warnings(found: Found, number: int) -> list[str]:
+    """Return what is to be known of a model's answers."""
+    told = remarks.of_answers(found.runs[number], found.reports[number])
+    return [*told, *remarks.of_manifests(found.counted[number])]
 
 
 def document(found: Found, *, ended: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def _section(found: Found, number: int, jobs: dict[str, int]) -> dict[str, Any]:
         **{key: counts.pop(key) for key in ("rows", "outcomes")},
         **_told_cost([_cost(run, found.reports[number])], [""]),
         "output": f"s3://{run.bucket}/{ids.output_prefix(run.run_id, run.folder)}",
-        "warnings": run.warnings,
+        "warnings": [*run.warnings, *_own_warnings(found, number)],
         "jobs": jobs,
         **counts,
         "by_bedrock": found.counted[number],

@@ -126,6 +126,10 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
         input_tokens=7 * rows,
         output_tokens=3 * rows,
         jobs=2,
+        came={
+            "j0": {"records": 83, "input_tokens": 420, "output_tokens": 180},
+            "j1": {"records": 123, "input_tokens": 861, "output_tokens": 369},
+        },
     )
 
 

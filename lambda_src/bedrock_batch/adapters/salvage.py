@@ -33,7 +33,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     bucket, run_id = event["bucket"], event["run_id"]
     prefix = ids.run_prefix(run_id)
     ended = _how_it_ended(s3, event)
-    state = {key: event[key] for key in ("bucket", "run_id", "salvage")}
+    state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
     state |= {"prefix": prefix, "run_key": ids.run_key(run_id), "ended": ended, "message": ended["message"]}
     # Before the jobs are looked at, so that whoever wrote a part by now knew no more of them.
     found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
