@@ -18,7 +18,7 @@ def of_answers(run: Run, counts: Report) -> Iterator[str]:
     for count, what in (
         (counts.met_max_tokens, f"met max_tokens{f' ({limit})' if limit else ''}: raise it, or use retry"),
         (withheld, "were cut or withheld by the model: bedrock_stop_reason says why"),
-        (invalid, "are not of output.schema: bedrock_error_message says why"),
+        (invalid, "are not of output.schema: bedrock_error says why"),
     ):
         if count and count >= _LEAST_SHARE * counts.answered:
             what = what.replace("bedrock_", run.output["prefix"])

@@ -138,6 +138,6 @@ def what_now(runs: Sequence[Run]) -> str:
     prefix = run.output["prefix"]
     output = f"s3://{run.bucket}/{ids.output_prefix(run.run_id)}"
     return (
-        f"The table in {output} and the report are complete: {prefix}error_code and {prefix}error_message say why for "
+        f"The table in {output} and the report are complete: {prefix}error_code and {prefix}error say why for "
         "each row. Use them, or start a new run over the failed rows. A redrive asks nothing again."
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
-from bedrock_batch import ids
+from bedrock_batch import ids, run_input
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.catalogue import base_model_id
 from bedrock_batch.contracts import Shard
@@ -49,7 +49,7 @@ def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
 def asked(*models: str, **changes: Any) -> Document:
     return {
         "s3_uri": f"s3://{BUCKET}/in/t.jsonl",
-        "model_id": list(models),
+        "model_id": list(models) if len(models) > 1 else models[0],
         "prompt": {"text": "Judge {review}"},
         "max_records_per_job": 10,
         **changes,
@@ -136,7 +136,7 @@ class WholeRun:
             bucket=BUCKET,
             settings={
                 "name": "reviews",
-                "models": models or asked["model_id"],
+                "models": models or run_input.model_ids(asked),
                 "prompts": {},
                 "service_role_arn": "arn:aws:iam::123456789012:role/r",
             },

@@ -68,6 +68,7 @@ class Schedule:
                 "max_concurrent_jobs": self.concurrency,
                 "max_rounds": self.max_rounds,
                 "on_demand_tail": self.on_demand_tail,
+                "tolerated_failure_percentage": 100,  # how many rows fail is drawn, and foretold
             },
             **model,
         }

@@ -25,13 +25,14 @@ def read_results(s3: S3, details: Mapping[str, str] | None) -> list[Any]:
     ]
 
 
-def failed_children(s3: S3, bucket: str, prefix: str) -> list[dict[str, Any]]:
-    """Return the first distinct errors of the children of the Map below a prefix that failed last.
+def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[str, Any]]:
+    """Return the first distinct errors of the children of the Map below a prefix, `but` one, that failed last.
 
     Of a Map that fails the state machine tells only that a threshold was passed. A child's input is not repeated, but
     for its name: which job, shard or chunk it was.
     """
-    manifests = [item.key for item in s3.list(bucket, prefix) if item.key.endswith("/manifest.json")]
+    keys = [item.key for item in s3.list(bucket, prefix) if not item.key.startswith(but)]
+    manifests = [key for key in keys if key.endswith("/manifest.json")]
     failed = [children for key in manifests if (children := _failed(s3, bucket, key))]
     if not failed:
         return []

@@ -95,10 +95,9 @@ def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
     error, message = event.get("error", ""), causes.said_by(event.get("cause", ""))
     ended: dict[str, Any] = {"status": event["status"]}
     if error == _MAP_FAILED:
-        # What a salvage left there, if it failed itself, is none of the run's.
         folder = f"{ids.run_prefix(event['run_id'])}/results/"
-        kinds = ("prepare", "jobs", "answers", "joins")
-        children = [one for kind in kinds for one in failed_children(s3, event["bucket"], f"{folder}{kind}/")]
+        # What a salvage left there, if it failed itself, is none of the run's.
+        children = failed_children(s3, event["bucket"], folder, but=f"{folder}salvage/")
         if children:
             first = children[0]
             where = f" ({first['first']})" if first["first"] else ""
