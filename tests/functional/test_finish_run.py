@@ -8,9 +8,12 @@ import pytest
 
 from bedrock_batch import ids
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.errors import TooManyFailures
+from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
+from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.finish_run import handler as finish_handler
+from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
+from bedrock_batch.handlers.pool_leftovers import handler as pool_handler
 from bedrock_batch.handlers.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs
@@ -231,3 +234,34 @@ def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest
     assert type(caught.value).__name__ == "InputNotFound"
     assert f"The table and all answers are kept in s3://{BUCKET}/runs/{RUN}/; a redrive counts again" in told
     assert "A prefix must end" not in told
+
+
+def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench([150])
+    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    monkeypatch.setattr("bedrock_batch.adapters.clients.client", lambda name: bench.bedrock)
+    part = {"shard": 0, "start": 0, "stop": 150, "step": None}
+    folder = f"runs/{RUN}"
+    event = {"bucket": BUCKET, "run_key": ids.run_key(RUN), "parts": [part]}
+    bench.client.delete_object(Bucket=BUCKET, Key=ids.input_key(RUN, 0))
+    for call, more, kept in (
+        (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
+        (answer_handler, {"raw_key": f"{folder}/raw/on-demand-0/00000.jsonl.out", "chunk": 0}, "a new run over"),
+    ):
+        with pytest.raises(
+            InputNotFound, match=r"input/00000.jsonl does not exist \(404\)\. Make it readable"
+        ) as caught:
+            call(event | more, None)
+        assert kept in str(caught.value)
+    gone = bench.planned() | {"results": {"jobs": [{"Bucket": BUCKET, "Key": "gone"}], "answers": [], "joins": []}}
+    with pytest.raises(InputNotFound, match=f"gone does not exist .*kept in s3://{BUCKET}/{folder}/raw/; a redrive"):
+        gather_handler(gone | {"step": 0, "rounds": 1, "passes": 0, "jobs": 1, "next": "run_jobs"}, None)
+
+
+def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench([150], quotas={"min_records": 100, "max_records": 1000, "max_file_bytes": 99, "concurrent_jobs": 1})
+    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    parts = [{"shard": 0, "start": 0, "stop": 150, "step": None}]
+    event = {"bucket": BUCKET, "run_key": ids.run_key(RUN), "parts": parts, "input_key": f"runs/{RUN}/input/r1.jsonl"}
+    with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
+        pool_handler(event, None)
