@@ -83,7 +83,7 @@ def of_manifests(counted: Mapping[str, Any] | None) -> Iterator[str]:
     if differing:
         name, first = next(iter(differing.items()))
         lost = sum(one["counted"] - one["found"] for one in differing.values() if one["counted"] > one["found"])
-        paid = f": {lost} were paid and lost, and are asked again, which is paid too" if lost else ""
+        paid = f": {lost} were paid and lost, and are asked and paid again while rounds are left" if lost else ""
         yield (
             f"Bedrock's manifests of {len(differing)} jobs count other records than their output has "
             f"(the first: {name}, counted {first['counted']}, found {first['found']}){paid}"

@@ -117,7 +117,7 @@ def test_records_that_bedrock_counted_and_lost_are_told(s3: S3) -> None:
     assert counted["differing_jobs"] == {name: {"counted": 10, "found": 6} for name in (first, second)}
     (told,) = [warning for warning in ended["warnings"] if "count other records" in warning]
     assert f"manifests of 2 jobs count other records than their output has (the first: {first}, counted 10" in told
-    assert "8 were paid and lost, and are asked again" in told
+    assert "8 were paid and lost, and are asked and paid again" in told
     assert told in report["warnings"]
 
 

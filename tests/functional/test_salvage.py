@@ -97,6 +97,19 @@ def test_a_run_that_failed_before_its_jobs_has_a_report(bench: Bench) -> None:
     assert report_of(bench)["status"] == "ABORTED", "one of an earlier salvage is replaced"
 
 
+def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
+    """A new run may meet what an earlier one of its name left, when the state machine was made anew."""
+    own = {"run_id": RUN, "status": "FAILED", "error": "TooManyFailures", "message": "at length"}
+    bench.s3.put_json(BUCKET, ids.report_key(RUN), own)
+    assert stopped(bench, status="FAILED", error="TooManyFailures", cause="short")["next"] == "end"
+    for error in ("RunNameTaken", "InputNotFound"):
+        assert stopped(bench, status="FAILED", error=error, cause="taken")["next"] == "end"
+    assert report_of(bench) == own
+    bench.review()
+    bench.client.delete_object(Bucket=BUCKET, Key=ids.report_key(RUN))
+    assert stopped(bench, status="FAILED", error="RunNameTaken", cause="taken")["next"] == "end", "another's jobs"
+
+
 def test_a_plan_that_failed_leaves_no_report(bench: Bench) -> None:
     bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
     found = stopped(bench, status="FAILED", error="MissingColumn", cause='{"errorMessage": "no {reviw}"}')

@@ -12,6 +12,7 @@ from bedrock_batch.adapters.results import failed_children
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import NOT_CREATED, Run
+from bedrock_batch.errors import BY_NAME, InputError, RunNameTaken
 
 _MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 _WITHOUT_ERROR = {"ABORTED": "the execution was stopped", "TIMED_OUT": "the execution ran out of time"}
@@ -38,13 +39,14 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     # Before the jobs are looked at, so that whoever wrote a part by now knew no more of them.
     found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
     keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
-    if ids.run_key(run_id) not in keys:
-        return state | {"next": "end"}
+    if ids.run_key(run_id) not in keys or event.get("error") == RunNameTaken.__name__:
+        return state | {"next": "end"}  # it failed in its plan, or what is here is another run's
     report_etag = found.get(ids.report_key(run_id), "")
     own = s3.get_json(bucket, ids.report_key(run_id)) if report_etag else {"salvaged": True}
     runs = progress.runs(s3, bucket, run_id)
     if not own.get("salvaged"):
-        _write_report(s3, bucket, run_id, own, ended, replaces=report_etag)
+        if not _knows(own, ended):
+            _write_report(s3, bucket, run_id, own, ended, replaces=report_etag)
         return state | {"next": "end"}
     made = list(_count_up(keys, lambda number: ids.jobs_key(run_id, number)))
     answered = _count_up(keys, lambda number: ids.answers_key(run_id, number))
@@ -54,9 +56,9 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         _write_report(s3, bucket, run_id, _nothing_sent(runs), ended, replaces=report_etag)
         return state | {"next": "end"}
 
-    ended = _ended(s3, bedrock, runs[0], made)
+    jobs_ended = _ended(s3, bedrock, runs[0], made)
     ends = progress.by_shard(
-        [progress.round_ends(s3, bucket, run_id, number, ended) for number in made], passes, canaries=canaries
+        [progress.round_ends(s3, bucket, run_id, number, jobs_ended) for number in made], passes, canaries=canaries
     )
     skipped = {item.key for item in s3.list(bucket, ids.skipped_prefix(run_id))}
     joins_key = f"{prefix}/joins-salvage.jsonl"
@@ -72,16 +74,16 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
             yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
 
     shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
-    by_model = report.statuses_by_model(ended.values(), runs[0].models)
+    by_model = report.statuses_by_model(jobs_ended.values(), runs[0].models)
     return state | {
         "next": "join",
         "joins_key": joins_key,
         "shards": shards,
         "rows": rows // len(runs),
         "estimate": None,
-        "jobs": len(ended),
+        "jobs": len(jobs_ended),
         "results": {"jobs": [], "answers": [], "joins": []},
-        "job_statuses": report.statuses(ended.values()),
+        "job_statuses": report.statuses(jobs_ended.values()),
         "replaces": report_etag,
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
@@ -128,9 +130,18 @@ def _write_report(
 ) -> None:
     """Write a report with how the run ended, unless somebody else has written one meanwhile."""
     told = {"run_id": run_id, **ended, **{key: value for key, value in report_.items() if key not in _ENDS}}
-    if told != report_:
-        with suppress(Overtaken):  # the run was redriven
-            s3.put_json(bucket, ids.report_key(run_id), told, replaces=replaces, indent=2)
+    with suppress(Overtaken):  # the run was redriven
+        s3.put_json(bucket, ids.report_key(run_id), told, replaces=replaces, indent=2)
+
+
+def _knows(own: Mapping[str, Any], ended: Mapping[str, Any]) -> bool:
+    """Tell whether a run's own report has its end already, or is that of an earlier run of the same name.
+
+    An error of the input comes before any report of its own run.
+    """
+    if issubclass(BY_NAME.get(ended.get("error", ""), object), InputError):
+        return True
+    return (own.get("status"), own.get("error")) == (ended["status"], ended.get("error"))
 
 
 def _count_up(keys: set[str], key: Any) -> Iterator[int]:
