@@ -116,6 +116,11 @@ class JobEnd(Shape):
     message: str = ""
     leftovers_step: int | None = None
     """Which leftovers of the shard it was sent, `leftovers/<step>/`; None: lines of the input file."""
+    start: int = 0
+    stop: int | None = None
+    """Which lines of that file it was sent, [start, stop); None: all from `start` on."""
+    processed: int | None = None
+    """How many records it processed, as Bedrock counts; None: that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

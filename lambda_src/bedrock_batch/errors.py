@@ -22,6 +22,7 @@ BedrockBatchError
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
     ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
+    ├── PermissionMissing      jobs were refused because a role, bucket, key or model may not be used; redrive
     ├── PoolIncomplete         a leftovers file is not the one a pooled job was planned with
     ├── JoinIncomplete         a shard has no output part
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
@@ -124,6 +125,10 @@ class PrepareFailed(RunError):
 
 class CanaryFailed(RunError):
     """The first rows, answered on demand, failed, so no job was made."""
+
+
+class PermissionMissing(RunError):
+    """Bedrock refused jobs because a role, bucket, key or model may not be used; their records wait for a redrive."""
 
 
 class PoolIncomplete(RunError):

@@ -21,7 +21,15 @@ from bedrock_batch.contracts import ANSWERED, NOT_CREATED, OUTCOMES, JobEnd, Joi
 from bedrock_batch.counts import Counts
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
-from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge, most_frequent
+from bedrock_batch.outcomes import (
+    EMPTY_ANSWER,
+    INVALID_ANSWER,
+    MET_MAX_TOKENS,
+    REFUSED_TWICE,
+    is_leftover,
+    judge,
+    most_frequent,
+)
 from bedrock_batch.record_rows import row_of, rows_of
 from bedrock_batch.structured import Reader
 
@@ -75,9 +83,7 @@ class Joiner:
     def end(self, jobs: Sequence[JobEnd]) -> None:
         """Note how the shard's jobs ended, in the order of time; rows without a line blame the last."""
         if jobs:
-            job = jobs[-1]
-            message = f": {job.message}" if job.message else ""
-            self._missing = (job.status, f"job {job.job_name} ended {job.status}{message}")
+            self._missing = (jobs[-1].status, _told(jobs[-1]))
 
     def add(self, answers: Parsed) -> None:
         """Scatter answers to their rows.
@@ -232,6 +238,12 @@ class Joiner:
                 self._failures[start + place] = (INVALID_ANSWER, problem)
         return arrays
 
+    def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
+        """Fail the rows among these that have no answer: this job was the last that refused their records."""
+        left = set(rows).intersection(self.leftover_rows())
+        for row in left:
+            self._fail(row, REFUSED_TWICE, _told(job))
+
     def leftover_rows(self) -> list[int]:
         """Return the rows that may still get an answer, in order."""
         outcomes = np.frombuffer(self._outcomes, np.uint8)
@@ -292,6 +304,12 @@ class Joiner:
         met = [number for reason, number in self._stop_reasons.items() if reason in MET_MAX_TOKENS]
         cut = np.frombuffer(self._outcomes, np.uint8) == _INDEX["truncated"]
         return int((cut & np.isin(np.frombuffer(self._stopped, np.int32), met)).sum())
+
+
+def _told(job: JobEnd) -> str:
+    """Return for the rows of a job how it ended."""
+    message = f": {job.message}" if job.message else ""
+    return f"job {job.job_name} ended {job.status}{message}"
 
 
 def _end(stop_reason: str | None) -> int:

@@ -80,6 +80,8 @@ def _evaluate(text: str, bound: dict[str, Any], field: str) -> Any:
         program = _compile(expression)
         # The time limit counts from here: a compiled expression is used many times.
         program.environment.set_runtime_bounds(_TIME_LIMIT_MS, None)
+        # $now, $millis and calls of functions read the program from here, where only compiling would put it.
+        jsonata.Jsonata.CURRENT.jsonata = program
         value = program.evaluate(None, bound)
         if value is None:
             raise _failed(

@@ -154,6 +154,22 @@ def test_redrive_joins_only_what_was_not_joined(bench: Bench) -> None:
     assert len(run.of("RunJobs")) == 2, "the jobs are not run again"
 
 
+def test_redrive_tells_gather_leftovers_how_often_there_was_one(bench: Bench) -> None:
+    """It comes back to the state that failed, with the same input."""
+    again = turns("permitted", "run_jobs", "join")
+    bench.start_run("permitted", {"Gather leftovers": [error("PermissionMissing"), error("PermissionMissing"), *again]})
+    for redrives in range(3):
+        run = bench.ended("run", "permitted")
+        sent = [arguments["Payload"] for state, arguments in run.calls() if state == "Gather leftovers"]
+        assert sent[redrives]["redrives"] == redrives
+        assert sent[redrives] | {"redrives": 0} == sent[0]
+        if redrives < 2:
+            assert (run.status, run.description["error"]) == ("FAILED", "PermissionMissing")
+            bench.redrive("permitted")
+    assert run.status == "SUCCEEDED"
+    assert len(run.of("RunJobs")) == 2, "the jobs of the first round are not run again"
+
+
 # --- What is sent ---
 
 

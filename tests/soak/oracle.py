@@ -8,11 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.soak.schedules import MIN_RECORDS, Rule, Schedule
+from tests.soak.schedules import FORBIDDEN, MIN_RECORDS, Rule, Schedule
 
 LEFTOVER_CODES = {"408", "429", "500", "503"}
 FINAL_CODES = {"400", "403"}
 MISSING, SUCCEEDED, SKIPPED = ("missing", None), ("succeeded", None), ("skipped", None)
+REFUSED_TWICE = ("failed", "RefusedTwice")
 
 Outcome = tuple[str, str | None]
 """An outcome, with its code where a record failed."""
@@ -27,6 +28,10 @@ class Foretold:
     on_demand: int = 0
     dropped: int = 0
     """Answers that Bedrock made and lost: these alone may be paid again."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """How many jobs refused a record."""
+    forbidden: set[int] = field(default_factory=set)
+    """Rounds that lacked a permission: they do not count, and each costs a redrive."""
 
     @property
     def left(self) -> int:
@@ -46,7 +51,7 @@ def foretell(schedule: Schedule, rules: list[Rule], digest: str, shards: list[li
     while told.left:
         unsent = {number for number, shard in enumerate(shards) if shard and number not in sent}
         if told.left >= MIN_RECORDS:
-            if len(told.rounds) > schedule.max_rounds and not unsent:
+            if len(told.rounds) - len(told.forbidden) > schedule.max_rounds and not unsent:
                 break
             _round(told, schedule, rules, digest, shards, unsent)
             sent |= {number for number in unsent if len(shards[number]) >= MIN_RECORDS or _pooled(shards, unsent)}
@@ -95,12 +100,17 @@ def _job(told: Foretold, rules: list[Rule], name: str, records: list[str]) -> st
         return next(fitting, None)
 
     if fault("refuse_create"):
+        _refuse(told, records)
         return "NotCreated"
     share, message, expired = fault("partial"), fault("fail_job"), fault("expire")
     status = "Failed" if message else "Expired" if expired else "Completed" if share is None else "PartiallyCompleted"
     processed = len(records) if share is None else int(len(records) * share)
     if share is None and status != "Completed":
         processed = 0
+    if message == FORBIDDEN:
+        told.forbidden.add(len(told.rounds))
+    elif message and not processed:
+        _refuse(told, records)
     errors = fault("record_errors")
     for number, record in enumerate(records[:processed], 1):
         failed = errors is not None and number % errors["every"] == 0
@@ -111,6 +121,12 @@ def _job(told: Foretold, rules: list[Rule], name: str, records: list[str]) -> st
         else:
             told.outcomes[record] = SUCCEEDED
     return status
+
+
+def _refuse(told: Foretold, records: list[str]) -> None:
+    """Let a job do nothing with its records: those that two jobs refused have their end."""
+    told.refusals.update(records)
+    told.outcomes |= {record: REFUSED_TWICE for record in records if told.refusals[record] == 2}
 
 
 # --- From what Bedrock wrote ---
@@ -127,6 +143,8 @@ class Evidence:
         """Tell whether that is what a row's outcome must be: an answer if there is one, else an error, else missing."""
         if self.answers:
             return outcome == SUCCEEDED
+        if outcome == REFUSED_TWICE:  # of which Bedrock writes nothing
+            return True
         if self.codes:
             last = max(round_ for round_, _ in self.codes)
             return outcome in {("failed", code) for round_, code in self.codes if round_ == last}

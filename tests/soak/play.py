@@ -15,7 +15,17 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.e2e.batch import Batch, Ended
-from tests.soak.oracle import FINAL_CODES, MISSING, SKIPPED, SUCCEEDED, Evidence, Outcome, foretell, read_evidence
+from tests.soak.oracle import (
+    FINAL_CODES,
+    MISSING,
+    REFUSED_TWICE,
+    SKIPPED,
+    SUCCEEDED,
+    Evidence,
+    Outcome,
+    foretell,
+    read_evidence,
+)
 from tests.soak.schedules import EMBEDDING_MODEL, TEXT_MODEL, Schedule, run_digest
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
@@ -136,8 +146,12 @@ def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
         if batch.sfn.describe_execution(executionArn=arn)["status"] == "ABORTED":  # else the stop came too late
             batch.sfn.redrive_execution(executionArn=arn)
     ended = batch.wait(arn)
-    while schedule.may_break and ended.error.startswith("States."):  # every fault comes so many times and no more
-        time.sleep(schedule.seed % 4 / 2)
+    # Every fault comes so many times and no more.
+    while ended.error == "PermissionMissing" or (schedule.may_break and ended.error.startswith("States.")):
+        if ended.error == "PermissionMissing":
+            _wait_for_salvage(batch, run_id)
+        else:
+            time.sleep(schedule.seed % 4 / 2)
         batch.sfn.redrive_execution(executionArn=arn)
         ended = batch.wait(arn)
     seconds = time.monotonic() - started
@@ -156,6 +170,14 @@ def _wait_for_stop_machine(batch: Batch, arn: str) -> None:
             return
         time.sleep(0.2)
     raise AssertionError(f"the stop machine of {arn} does not end")
+
+
+def _wait_for_salvage(batch: Batch, run_id: str) -> None:
+    """Wait until the stop machine is done with a failed run, as its error asks for before a redrive."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    while not batch.keys(f"runs/{run_id}/report.json"):
+        assert time.monotonic() < deadline, f"{run_id} is not salvaged"
+        time.sleep(0.2)
 
 
 def complaints(played: Played) -> list[str]:
@@ -193,7 +215,7 @@ def _of_outcomes(played: Played) -> Iterator[str]:
     for record in wrong[:3]:
         yield f"{record} is {played.outcomes[record]}, and Bedrock wrote {played.wrote(record)} ({len(wrong)} so)"
     if not schedule.exact:
-        final = {SUCCEEDED, *(("failed", code) for code in FINAL_CODES)}
+        final = {SUCCEEDED, REFUSED_TWICE, *(("failed", code) for code in FINAL_CODES)}
         left = [record for record in records if played.outcomes[record] not in final]
         if left:
             why = played.output[played.rows[left[0]]]["bedrock_error"]

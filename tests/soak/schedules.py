@@ -18,6 +18,9 @@ MIN_RECORDS = 100
 GIVEN_UP = 7
 """So often must a function fail that a child gives up its join, and leaves it to Gather leftovers."""
 
+FORBIDDEN = "the role may not read it"
+"""What a job says that lacks a permission."""
+
 Rule = dict[str, Any]
 
 
@@ -196,7 +199,7 @@ class _Draw:
         return self.random.choice(
             (
                 share,
-                {"fail_job": "the role may not read it"},
+                {"fail_job": FORBIDDEN},
                 {"expire": True},
                 share | {"fail_job": "the model went away"},
                 share | {"expire": True},

@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from bedrock_batch import ids, retries
@@ -16,6 +18,8 @@ from bedrock_batch.columns import answer_column, kept_columns, output_schema
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard
 from bedrock_batch.errors import after_spend
 from bedrock_batch.join import Joiner
+from bedrock_batch.record_rows import row_of
+from bedrock_batch.refusals import MOST_JOBS, is_refusal
 from bedrock_batch.structured import Reader
 
 RECORD_ID = slice(13, 24)
@@ -78,6 +82,8 @@ def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
 
     for some in answers():
         joiner.add(some)
+    for job, rows in _refused(s3, run, shard, jobs, raw):
+        joiner.refuse(rows, job)
     size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=event.get("replaces"))
     joined = joiner.joined(output_key=run.output_key(shard.shard), size=size)
     came = {name: counts.to_json() for name, counts in raw.came.items()}
@@ -101,6 +107,35 @@ def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
     }
     _LOG.info(json.dumps(told))
     return joined
+
+
+def _refused(s3: S3, run: Run, shard: Shard, jobs: list[JobEnd], raw: RawOutputs) -> Iterator[tuple[JobEnd, list[int]]]:
+    """Yield each job that refused records for the last time, with their rows.
+
+    A job may have had some of a shard's records only, so the rows are read from the file that it was sent.
+    """
+    refusals = [job for number, job in enumerate(jobs) if is_refusal(job) and not raw.wrote(number)]
+    if len(refusals) < MOST_JOBS:
+        return
+    times = Counter[int]()
+    for job in refusals:
+        rows = list(_rows_sent(s3, run, shard, job))
+        times.update(rows)
+        yield job, [row for row in rows if times[row] == MOST_JOBS]
+
+
+def _rows_sent(s3: S3, run: Run, shard: Shard, job: JobEnd) -> Iterator[int]:
+    """Yield the rows of a shard whose records a job was sent; with them skipped ones, where it was sent all others."""
+    step = job.leftovers_step
+    if step is None and job.start == 0 and job.stop is None:
+        yield from range(shard.rows)
+        return
+    key = run.input_key(shard.shard) if step is None else ids.leftovers_key(run.run_id, step, shard.shard)
+    prefix = f"{run.rendered(shard.shard):05d}"
+    for line in islice(s3.raw_lines(run.bucket, key), job.start, job.stop):
+        row = row_of(line[RECORD_ID].decode(), prefix, shard.rows)
+        if row is not None:
+            yield row
 
 
 def _write_part(
