@@ -79,6 +79,7 @@ data "aws_iam_policy_document" "maps" {
     resources = ["${local.bucket_arn}/runs/*"]
   }
 
+  # The Maps need it to read their items; stop_run looks for a run's lists of jobs with it.
   statement {
     sid       = "ListRuns"
     actions   = ["s3:ListBucket"]

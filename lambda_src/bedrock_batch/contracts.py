@@ -15,7 +15,7 @@ OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
 """What became of a row. `missing`: no answer and no error came back."""
 
 ANSWERED = ("succeeded", "truncated")
-"""Outcomes of rows with an answer that can be used."""
+"""Outcomes of rows with an answer that can be used: what `invalid` rows have is none of the schema's."""
 
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
 IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
@@ -150,6 +150,21 @@ class Joined(Shape):
     file. Those that were sent so before, and not answered, are among the leftovers."""
     retried: dict[str, int] = field(default_factory=dict)
     """The outcomes of the rows that a model answered for the second time."""
+    messages: dict[str, str] = field(default_factory=dict)
+    """What the first failed or missing row of each of `errors` says."""
+    met_max_tokens: int = 0
+    """How many of its truncated answers met their limit."""
+    came: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What the raw output of each of its jobs holds, as `JobCounts`, records of other shards included."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts(Shape):
+    """Records of a job that came back, as answers or errors, and the tokens that they name."""
+
+    records: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

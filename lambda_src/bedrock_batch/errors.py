@@ -1,7 +1,7 @@
 """The errors a run can end with. The class name is the `Error` that Step Functions shows.
 
 BedrockBatchError
-├── InputError                 never retried; nothing was spent
+├── InputError                 never retried; before the first job nothing was spent
 │   ├── InvalidRunInput        a key of the run input is unknown, missing or has a wrong value
 │   ├── RunNameTaken           the execution name was used before with another input
 │   ├── UnknownModel           the model is not on the module's allow-list
@@ -34,7 +34,14 @@ from contextlib import contextmanager
 
 
 class BedrockBatchError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of everything this package raises on purpose.
+
+    `fact` is the message without `advice`. Advice is for the time before the spend: see `after_spend`.
+    """
+
+    def __init__(self, message: str = "", *, advice: str = "") -> None:
+        super().__init__(f"{message} {advice}" if advice else message)
+        self.fact = message
 
 
 class InputError(BedrockBatchError):
@@ -160,3 +167,23 @@ def naming(model_id: str) -> Iterator[None]:
         if not model_id:
             raise
         raise type(err)(f"{model_id}: {err}") from err
+
+
+_REPAIR = " Make it readable, and what it was when the run was planned."
+
+
+@contextmanager
+def after_spend(kept: str) -> Iterator[None]:
+    """End the sentence of an error with what is kept and what a redrive costs; advice for the plan goes.
+
+    A RunError stays as it is: its sentence says so itself. The class stays in any case, as retries go by it.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as err:
+        fact = getattr(err, "fact", err)
+        repair = _REPAIR if isinstance(err, InputNotFound | InputChanged | MalformedInput) else ""
+        err.args = (f"{fact}{repair} {kept}",)
+        raise

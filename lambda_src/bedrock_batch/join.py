@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bedrock_batch.answers import Answer, Answers, Failure, Parsed
+from bedrock_batch.causes import without_data
 from bedrock_batch.columns import Kind
 from bedrock_batch.contracts import ANSWERED, NOT_CREATED, OUTCOMES, JobEnd, Joined
 from bedrock_batch.counts import Counts
@@ -35,6 +36,7 @@ from bedrock_batch.structured import Reader
 _INDEX = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 _INVALID, _FAILED, _SKIPPED, _MISSING = (_INDEX[name] for name in ("invalid", "failed", "skipped", "missing"))
 _ANSWERED = tuple(_INDEX[name] for name in ANSWERED)
+_MOST_MESSAGE = 300
 _OPEN = np.isin(np.arange(256), (_MISSING, _FAILED))
 """Tells of an outcome whether an answer may still take its place."""
 
@@ -192,8 +194,8 @@ class Joiner:
         if stop != self._rows:
             found = f"more than {self._rows}" if stop > self._rows else f"only {stop} of {self._rows}"
             raise InputChanged(
-                f"Shard {self._shard} now has {found} rows: an input object changed after the run was"
-                " planned. Start a new run."
+                f"Shard {self._shard} now has {found} rows: an input object changed after the run was planned.",
+                advice="Start a new run.",
             )
 
     def _hold(self, start: int, again: Iterable[Parsed]) -> None:
@@ -279,8 +281,11 @@ class Joiner:
         """Return the shard's counts; `size` is the part's in bytes."""
         counts = np.bincount(np.frombuffer(self._outcomes, np.uint8), minlength=len(OUTCOMES)).tolist()
         codes = Counter(code for code, _ in self._failures.values())
+        said = {code: message for row, (code, message) in self._failures.items() if self._outcomes[row] == _FAILED}
         if counts[_MISSING]:
             codes[self._missing[0]] += counts[_MISSING]
+            said.setdefault(*self._missing)
+        errors = most_frequent(codes)
         return Joined(
             shard=self._shard,
             rows=self._rows,
@@ -290,8 +295,18 @@ class Joiner:
             leftovers=len(self.leftover_rows()),
             input_tokens=self._input_tokens.total(),
             output_tokens=self._output_tokens.total() if self._output_tokens else 0,
-            errors=most_frequent(codes),
+            errors=errors,
+            messages={code: without_data(said[code], _MOST_MESSAGE) for code in errors if code in said},
+            met_max_tokens=self._met_max_tokens(),
         )
+
+    def _met_max_tokens(self) -> int:
+        """Return how many answers were cut because they met their limit."""
+        if self._stopped is None:
+            return 0
+        met = [number for reason, number in self._stop_reasons.items() if reason in MET_MAX_TOKENS]
+        cut = np.frombuffer(self._outcomes, np.uint8) == _INDEX["truncated"]
+        return int((cut & np.isin(np.frombuffer(self._stopped, np.int32), met)).sum())
 
 
 def _told(job: JobEnd) -> str:

@@ -190,8 +190,10 @@ def check_permissions(models: Mapping[str, tuple[Sequence[Standing], Mapping[int
         )
 
 
-def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> None:
+def check_canary(canary: Standing, *, canary_failure_percentage: float) -> None:
     """Refuse to go on when the first rows show that the rest would fail. Leftovers may still be answered.
+
+    Stricter than the end of a run, as nothing of the rest is paid yet: an answer of no use counts as none.
 
     Raises:
         CanaryFailed: with the numbers and the most frequent errors.
@@ -201,9 +203,10 @@ def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> No
     joined = canary.joined
     answered = sum(joined.outcomes.get(outcome, 0) for outcome in ANSWERED)
     failures = canary.records - answered - joined.leftovers
-    if answered and failures * 100 <= tolerated_failure_percentage * canary.records:
+    if answered and failures * 100 <= canary_failure_percentage * canary.records:
         return
     raise CanaryFailed(
         f"Of the first {canary.records} records {answered} were answered, so no batch job was started. "
-        f"Their errors are in {joined.output_key}: {named(joined.errors)}."
+        f"Their errors are in {joined.output_key}: {named(joined.errors, joined.messages)}. Only these records were "
+        "paid. Mend the request and start a new run: a redrive asks nothing."
     )

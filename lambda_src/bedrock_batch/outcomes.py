@@ -95,6 +95,9 @@ def most_frequent(codes: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:_TOP_CODES])
 
 
-def named(codes: Mapping[str, int]) -> str:
-    """Return error codes for a sentence, each with its number of rows."""
-    return ", ".join(f"{code} ({count} rows)" for code, count in codes.items())
+def named(codes: Mapping[str, int], messages: Mapping[str, str]) -> str:
+    """Return error codes for a sentence, each with its number of rows and what the first of them says."""
+    return ", ".join(
+        f"{code} ({count} rows)" + (f': "{messages[code]}"' if code in messages else "")
+        for code, count in codes.items()
+    )

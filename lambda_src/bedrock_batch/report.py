@@ -5,12 +5,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_batch.contracts import ANSWERED, OUTCOMES, Joined, Shape
+from bedrock_batch.contracts import OUTCOMES, Joined, Shape
 from bedrock_batch.errors import JoinIncomplete, TooManyFailures, naming
 from bedrock_batch.outcomes import most_frequent, named
 
 _NAMED = 10
 """So many shards are named in a message; the rest is a number."""
+
+FEW_ROWS = 50
+"""Below so many rows sent a percentage says little: a run fails only when none of them has an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,19 @@ class Report(Shape):
     input_tokens: int
     output_tokens: int
     errors: dict[str, int]
+    error_messages: dict[str, str]
+    met_max_tokens: int
     parts: list[dict[str, Any]]
+
+    @property
+    def sent(self) -> int:
+        """The rows that were sent: skipped ones were refused on purpose, and count neither way."""
+        return self.rows - self.outcomes["skipped"]
+
+    @property
+    def answered(self) -> int:
+        """The rows with an answer, be it cut or not of the schema."""
+        return self.sent - self.outcomes["failed"] - self.outcomes["missing"]
 
 
 def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 0) -> Report:
@@ -49,13 +64,19 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
     if not found and total != rows:
         found = [f"the parts have {total} rows together, the input has {rows}"]
     if found:
-        raise JoinIncomplete(f"{'; '.join(found)}: redrive the execution to join again, no job is run anew")
+        raise JoinIncomplete(
+            f"{'; '.join(found)}. All answers are kept in the run's folder raw/. The machine that stops runs now joins "
+            "every shard again, and writes table and report. A redrive only counts again, and costs nothing."
+        )
 
     parts = [by_shard[shard] for shard in sorted(by_shard)]
     outcomes, errors = Counter[str](), Counter[str]()
+    messages: dict[str, str] = {}
     for one in parts:
         outcomes.update(one.outcomes)
         errors.update(one.errors)
+        messages = one.messages | messages
+    frequent = most_frequent(errors)
     return Report(
         rows=rows,
         shards=shards,
@@ -64,7 +85,9 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
         leftovers=sum(one.leftovers for one in parts),
         input_tokens=sum(one.input_tokens for one in parts),
         output_tokens=sum(one.output_tokens for one in parts),
-        errors=most_frequent(errors),
+        errors=frequent,
+        error_messages={code: messages[code] for code in frequent if code in messages},
+        met_max_tokens=sum(one.met_max_tokens for one in parts),
         parts=[{"shard": one.shard, "key": one.output_key, "rows": one.rows, "bytes": one.bytes} for one in parts],
     )
 
@@ -105,30 +128,31 @@ def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:
 def gate(report: Report, *, tolerated_failure_percentage: float) -> None:
     """Fail a run of which too little came back. Everything is written by then; nothing is lost.
 
-    The percentage is of the submitted rows: skipped rows were refused on purpose and count neither way. A run
-    without one answer fails whatever it tolerates.
+    The percentage is of the rows sent, from `FEW_ROWS` on. A run without one answer fails whatever it tolerates.
 
     Raises:
-        TooManyFailures: names the numbers and the most frequent error codes.
+        TooManyFailures: names the numbers and the most frequent errors.
     """
-    submitted = report.rows - report.outcomes["skipped"]
-    answered = sum(report.outcomes[outcome] for outcome in ANSWERED)
-    failures = submitted - answered
-    if answered and failures * 100 <= tolerated_failure_percentage * submitted:
+    sent, answered = report.sent, report.answered
+    failures = sent - answered
+    few = sent < FEW_ROWS
+    if answered and (few or failures * 100 <= tolerated_failure_percentage * sent):
         return
-    share = f"{failures} of {submitted} submitted rows have no usable answer"
+    share = f"{failures} of {sent} rows sent have no answer"
     if answered:
-        share += f" ({failures / submitted:.1%}, tolerated are {tolerated_failure_percentage:g}%)"
+        share += f" ({failures / sent:.1%}, tolerated are {tolerated_failure_percentage:g}%)"
     counts = ", ".join(f"{count} {name}" for name, count in report.outcomes.items() if count)
-    codes = named(report.errors)
+    codes = named(report.errors, report.error_messages)
     raise TooManyFailures(f"{share}: {counts}." + (f" Most frequent errors: {codes}." if codes else ""))
 
 
-def gate_each(reports: Mapping[str, Report], *, tolerated_failure_percentage: float) -> None:
+def gate_each(reports: Mapping[str, Report], *, tolerated_failure_percentage: float) -> list[str]:
     """Judge each model of a run by itself; `reports` are by the model's name, which is empty where it is the only one.
 
+    Returns a warning for each model that failed where others did not.
+
     Raises:
-        TooManyFailures: names every model of which too little came back.
+        TooManyFailures: too little came back of every model; names all.
     """
     problems = []
     for model_id, report in reports.items():
@@ -137,8 +161,9 @@ def gate_each(reports: Mapping[str, Report], *, tolerated_failure_percentage: fl
                 gate(report, tolerated_failure_percentage=tolerated_failure_percentage)
         except TooManyFailures as err:
             problems.append(str(err))
-    if problems:
+    if len(problems) == len(reports):
         raise TooManyFailures(" ".join(problems))
+    return problems
 
 
 def _name_shards(numbers: list[int]) -> str:

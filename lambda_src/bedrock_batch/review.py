@@ -1,41 +1,46 @@
 """Add up the prepared shards before any money is spent: errors, estimate, budget."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import ids
 from bedrock_batch.catalogue import is_custom
+from bedrock_batch.causes import lambda_message
 from bedrock_batch.contracts import Prepared, Run, Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
+from bedrock_batch.leftovers import Standing, whole_shards
+from bedrock_batch.rounds import pooled
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Shape):
     """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back.
 
-    `jobs` are those of whole shards: smaller ones are pooled, or answered on demand. All of it is for one answer a
-    record; `cost_with_retries_usd` is the cost if `retry` had every record sent twice, and None without `retry`.
+    `jobs` are those of the first round; `on_demand_records` are in none of them: the canary, and what is too few for
+    a job. All of it is for one answer a record; `cost_with_retries_usd` is the cost if `retry` had every record sent
+    twice, and None without `retry`. `cost_unknown` says why there is no cost.
     """
 
     rows: int
     records: int
     skipped: int
     jobs: int
+    on_demand_records: int
     input_bytes: int
     input_tokens: int
     output_tokens: int | None
     cost_usd: float | None
     cost_with_retries_usd: float | None = None
+    cost_unknown: str = ""
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Leave out what only `retry` has, and warnings where there are none."""
+        """Leave out what only `retry` has, and what there is no need to say."""
         values = asdict(self) | {"warnings": list(self.warnings)}
         if self.cost_with_retries_usd is None:
             del values["cost_with_retries_usd"]
-        return {key: value for key, value in values.items() if value or key != "warnings"}
+        return {key: value for key, value in values.items() if value or key not in ("cost_unknown", "warnings")}
 
 
 def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
@@ -48,7 +53,7 @@ def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
     failed = sorted((result for result in results if "error" in result), key=lambda result: int(result["shard"]))
     # Errors of the input go first: they say what the user can do.
     for result in sorted(failed, key=lambda result: not _is_input_error(result["error"])):
-        sentence = _error_message(result["cause"])
+        sentence = lambda_message(result["cause"]) or result["cause"]
         if _is_input_error(result["error"]):
             raise BY_NAME[result["error"]](sentence)
         raise PrepareFailed(f"Shard {result['shard']:05d} could not be prepared: {result['error']}: {sentence}")
@@ -58,15 +63,6 @@ def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
 
 def _is_input_error(name: str) -> bool:
     return issubclass(BY_NAME.get(name, object), InputError)
-
-
-def _error_message(cause: str) -> str:
-    """Return the sentence in a Lambda error's cause, which is JSON where Lambda wrote it."""
-    try:
-        parsed = json.loads(cause)
-    except ValueError:
-        return cause
-    return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
 
 
 def of_model(run: Run, prepared: Iterable[Prepared]) -> list[Prepared]:
@@ -84,22 +80,33 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
     price = run.input.get("price")
     cost = cost_with_retries = None
     if price and output_tokens is not None:
-        cost = round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+        cost = in_usd(price, input_tokens, output_tokens)
         if run.retry:
             second = records * (run.retry["max_tokens"] or max_tokens)
-            cost_with_retries = round(cost + (input_tokens * price["input"] + second * price["output"]) / 1e6, 6)
+            cost_with_retries = round(cost + in_usd(price, input_tokens, second), 6)
+    unknown = "the run input has no price" if not price else ""
+    if price and output_tokens is None:
+        unknown = "the run input has no inference.max_tokens, which bounds the answers"
+    jobs, tail, canary = _ways(run, prepared)
     return Estimate(
         rows=sum(shard.rows for shard in prepared),
         records=records,
         skipped=sum(shard.skipped for shard in prepared),
-        jobs=sum(1 for shard in prepared if shard.records >= run.quotas["min_records"]),
+        jobs=jobs,
+        on_demand_records=tail + canary,
         input_bytes=sum(shard.bytes for shard in prepared),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cost_usd=cost,
         cost_with_retries_usd=cost_with_retries,
-        warnings=blanks(run, prepared),
+        cost_unknown=unknown,
+        warnings=(*on_demand(run, tail, records), *blanks(run, prepared)),
     )
+
+
+def on_demand(run: Run, tail: int, records: int) -> tuple[str, ...]:
+    """Return the warning about records that are too few for a job."""
+    return (f"{_few(tail, records, run)}: answered on demand, about twice the batch price",) if tail else ()
 
 
 def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
@@ -116,17 +123,48 @@ def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
     )
 
 
-def total(expected: Sequence[Estimate]) -> Estimate:
-    """Return what all models of a run would cost together; None where one of them is not bounded."""
+def in_usd(price: Mapping[str, float], input_tokens: int, output_tokens: int) -> float:
+    """Return what tokens come to at a price by the million."""
+    return round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+
+
+def _ways(run: Run, prepared: Sequence[Prepared]) -> tuple[int, int, int]:
+    """Return the jobs of the first round, the records that are too few for one, and those of the canary."""
+    least = run.quotas["min_records"]
+    fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in prepared]
+    canary, fresh = (fresh[:1], fresh[1:]) if run.canary else ([], fresh)
+    whole = set(whole_shards(fresh, min_records=least))
+    rest = [standing for standing in fresh if standing.shard not in whole]
+    jobs = len(pooled(run, rest))
+    tail = 0 if jobs or not run.limits["on_demand_tail"] else sum(standing.records for standing in rest)
+    return len(whole) + jobs, tail, sum(standing.records for standing in canary)
+
+
+def _few(tail: int, records: int, run: Run) -> str:
+    some = f"{tail} records" if tail == records else f"{tail} of {records} records"
+    return f"{some} are fewer than {run.quotas['min_records']}"
+
+
+def total(expected: Mapping[str, Estimate]) -> Estimate:
+    """Return what all models of a run, here by name, would cost together; None where one of them is not bounded.
+
+    `rows` are the table's, which is the same for all; the rest is the sum.
+    """
 
     def known(values: Sequence[Any]) -> Any:
         return None if None in values else sum(values)
 
-    numbers = [f.name for f in fields(Estimate) if f.name != "warnings"]
-    sums = {name: known([getattr(one, name) for one in expected]) for name in numbers}
-    # Models with the same body have the same records.
-    warnings = tuple(dict.fromkeys(warning for one in expected for warning in one.warnings))
-    return Estimate(**sums | {"cost_usd": sums["cost_usd"] and round(sums["cost_usd"], 6)}, warnings=warnings)
+    every = list(expected.values())
+    numbers = [f.name for f in fields(Estimate) if f.name not in ("rows", "cost_unknown", "warnings")]
+    sums = {name: known([getattr(one, name) for one in every]) for name in numbers}
+    costs = {name: sums[name] and round(sums[name], 6) for name in ("cost_usd", "cost_with_retries_usd")}
+    unknown = [f"{name}: {one.cost_unknown}" for name, one in expected.items() if one.cost_unknown]
+    warnings = dict.fromkeys(
+        warning if all(warning in other.warnings for other in every) else f"{name}: {warning}"
+        for name, one in expected.items()
+        for warning in one.warnings
+    )
+    return Estimate(**sums | costs, rows=every[0].rows, cost_unknown="; ".join(unknown), warnings=tuple(warnings))
 
 
 def check_rows(run: Run, expected: Estimate) -> None:

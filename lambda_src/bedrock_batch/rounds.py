@@ -45,7 +45,7 @@ def job_lines(
     # Behind the numbers of shards, and apart from those of other models, so that no name of the round is taken twice.
     several = len(run.models)
     numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
-    for number, parts in zip(numbers, _pooled(run, rest), strict=False):
+    for number, parts in zip(numbers, pooled(run, rest), strict=False):
         records = sum(part.stop - part.start for part in parts)
         input_key = ids.pooled_key(run.run_id, round_, number, own_folder=run.own_folders)
         event = {
@@ -63,7 +63,8 @@ def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any
         yield from (line for line in turn if line is not None)
 
 
-def _pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
+def pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
+    """Return the parts of the jobs that answer these shards' leftovers; none where they are too few for one."""
     asked = run.input.get("max_records_per_job") or run.quotas["max_records"]
     return pool(
         standings,

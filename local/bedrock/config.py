@@ -62,7 +62,7 @@ FAULTS = {
     # how the job ends
     "fail_job", "expire", "partial", "stuck",
     # single records and the output file
-    "record_errors", "drop_records", "duplicate_records", "foreign_records",
+    "record_errors", "drop_records", "duplicate_records", "foreign_records", "no_manifest",
     # events
     "drop_events", "duplicate_events", "early_event", "delay_event_seconds",
     # on demand

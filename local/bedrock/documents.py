@@ -119,12 +119,14 @@ def digest(model: str, body: dict[str, Any]) -> str:
 
 
 def write_output(output: Output, folder: str, *, total: int, kms_key: str | None, find: Callable[[str], Any]) -> None:
-    """Write the shuffled output files and the manifest into a folder, given as an S3 URI."""
+    """Write the shuffled output files and the manifest, which counts lost lines too, into a folder (an S3 URI)."""
     bucket, prefix = storage.split(folder)
     for index, (name, lines) in enumerate(sorted(output.lines.items())):
         kept = _spoil(lines, find) if index == 0 else lines
         random.Random(folder).shuffle(kept)
         storage.write(bucket, f"{prefix}/{name}.out", b"\n".join([*kept, b""]), kms_key=kms_key)
+    if find("no_manifest"):
+        return
     manifest = {
         "totalRecordCount": total,
         "processedRecordCount": output.succeeded + output.failed,

@@ -206,6 +206,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = one([for s in data.aws_iam_policy_document.maps["stop_run"].statement : s if contains(s.actions, "s3:ListBucket")]).resources == toset([local.bucket_arn])
+    error_message = "The machine that stops runs looks for a run's lists of jobs, in this bucket alone."
+  }
+
+  assert {
     condition = { for s in data.aws_iam_policy_document.stop_run.statement : s.sid => s.resources if contains(["StopJobs", "SeeHowRunsEnded", "FindJobsOfRun"], s.sid) } == {
       StopJobs        = toset(["arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/*"])
       SeeHowRunsEnded = toset(["arn:aws:states:us-east-1:123456789012:execution:reviews-run:*"])

@@ -241,11 +241,13 @@ def failing(state: str, name: str, path: list[str], *, times: int = 1) -> Run:
     return Run(run, {state: [error(name, times=times)]}, path, name)
 
 
-DRY = reviewed("dry-run", 1, jobs=0, dry_run=True, next="end")
+DRY = reviewed("dry-run", 1, jobs=0, dry_run=True, next="finish")
 RUNS = [
     Run("one-shard", {}, RAN + FINISHED),
     Run("three-shards", {}, RAN + FINISHED, shards=3),
-    Run("dry-run", {"Review run": [payload(DRY)]}, [*REVIEWED, "Record run end", "Run succeeded"], output=DRY),
+    Run("dry-run", {"Review run": [payload(DRY)]}, [*REVIEWED, *FINISHED]),
+    Run("decision-nobody-knows", {"Review run": [payload(gathered("decision-nobody-knows", 1, "wait"))]}, REVIEWED,
+        "States.NoChoiceMatched"),
     Run("nothing-to-run", {"Review run": [payload(gathered("nothing-to-run", 1, "join"))]},
         [*REVIEWED, *REJOINED, *FINISHED]),
     Run("shard-left-to-join", {"Gather leftovers": turns("shard-left-to-join", "join")},

@@ -14,6 +14,7 @@ _SDK = {
     "bedrock": ("bedrock", "Bedrock"),
     "dynamodb": ("dynamodb", "DynamoDb"),
     "eventbridge": ("events", "EventBridge"),
+    "s3": ("s3", "S3"),
     "sfn": ("stepfunctions", "Sfn"),
 }
 _OPTIMIZED = {
@@ -28,6 +29,7 @@ _UNMODELLED = {
     "Bedrock": {"BedrockException", "SdkClientException"},
     "DynamoDb": {"DynamoDbException", "SdkClientException"},
     "DynamoDB": {"AmazonDynamoDBException", "SdkClientException"},
+    "S3": {"S3Exception", "SdkClientException"},
     # Throttling is common to all services, and its name is not in the model of this one.
     "Sfn": {"SfnException", "SdkClientException", "ThrottlingException"},
     # A function's error without a type; a client that gave up.

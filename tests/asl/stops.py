@@ -8,9 +8,11 @@ from .machines import Json
 from .scenarios import listed
 
 ASKED = ["Describe run", "Run over?"]
-SCANNED = [*ASKED, "Record stop", "Find unfinished jobs", "All found?"]
+LOOKED = [*ASKED, "Look for lists of jobs", "Any jobs?"]
+SCANNED = [*LOOKED, "Record stop", "Find unfinished jobs", "All found?"]
 QUIET = [*SCANNED, "Wait for stragglers"]
-SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, "Record run end", "Gather leftovers", "Anything to join?"]
+NOTED = ["Record run end", "Gather leftovers", "Record message", "Anything to join?"]
+SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, *NOTED]
 SALVAGED = ["Join shards", "Finish run", "Run stopped"]
 WITH_JOB = ["Note run", *SCANNED, "Stop jobs", *SETTLED[1:], "Run stopped"]
 STOPPED = ["Stop job", "Get job", "Job over?", "Record end", "Job stopped"]
@@ -31,13 +33,15 @@ class Stop:
         scans = [unfinished(self.name)] if self.child else []
         return {
             "Describe run": [aborted(times=3 + len(scans))],
+            "Look for lists of jobs": [lists(1, times=2 + len(scans))],
             "Record stop": [ok(times=2 + len(scans))],
             "Find unfinished jobs": [*scans, unfinished(times=2)],
             "Stop job": [ok()],
             "Get job": [got("Stopped", ProcessedRecordCount=7)],
             "Record end": [ok()],
             "Record run end": [ok()],
-            "Gather leftovers": [payload({"next": "end", "run_id": self.name})],
+            "Gather leftovers": [payload({"next": "end", "run_id": self.name, "message": "stopped"})],
+            "Record message": [ok()],
         } | self.script
 
 
@@ -50,14 +54,25 @@ def unfinished(*runs: str, times: int = 1, arn: bool = True, **more: Any) -> Jso
     return ok({"Items": items, "Count": len(items), "ScannedCount": len(items)} | more, times=times)
 
 
+def lists(count: int, *, times: int = 1) -> Json:
+    return ok({"KeyCount": count}, times=times)
+
+
 def salvage(name: str) -> Json:
-    return {"bucket": BUCKET, "prefix": f"runs/{name}", "next": "join", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
+    keys = {"prefix": f"runs/{name}", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
+    return {"bucket": BUCKET, "next": "join", "message": "stopped", **keys}
 
 
 UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]
 LATE = [unfinished("created-late", arn=False), unfinished(times=2)]
 STOPS = [
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
+    Stop("failed-before-any-job",
+         {"Describe run": [ok({"Status": "FAILED", "Error": "MissingColumn", "Cause": "no {reviw}"})],
+          "Look for lists of jobs": [lists(0)], "Record stop": [], "Find unfinished jobs": []},
+         ["Note run", *LOOKED, *NOTED, "Run stopped"]),
+    Stop("redriven-after-its-end-was-noted", {"Record message": [error("DynamoDB.ConditionalCheckFailedException")]},
+         [*SETTLED, "Run stopped"]),
     Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")], "Record stop": []},
          ["Note run", *ASKED, "Run goes on"]),
     Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")],
@@ -65,7 +80,7 @@ STOPS = [
          ["Note run", *QUIET, *ASKED, "Run goes on"]),
     Stop("redriven-and-done",
          {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
-         [*SETTLED[:-2], "Run goes on"]),
+         [*SETTLED[:-3], "Run goes on"]),
     *(
         Stop(f"stop-is-not-recorded-{error_name.rpartition('.')[2]}",
              {"Record stop": [error(error_name, times=times), ok()]}, [*SETTLED, "Run stopped"])
@@ -74,7 +89,7 @@ STOPS = [
     ),
     Stop("one-job", {}, WITH_JOB, ["Created?", "Note job", *STOPPED]),
     Stop("many-pages",
-         {"Find unfinished jobs": [
+         {"Look for lists of jobs": [lists(1, times=3)], "Find unfinished jobs": [
              unfinished(LastEvaluatedKey={"run_id": {"S": "many-pages"}, "pk": {"S": "job/a"}}),
              unfinished("many-pages"), unfinished(times=2)]},
          ["Note run", *SCANNED, "Find unfinished jobs", "All found?", "Stop jobs", *SETTLED[1:], "Run stopped"],
@@ -120,12 +135,14 @@ STOPS = [
           "Finish run": [payload(finished("salvaged", 1))]}, [*SETTLED, *SALVAGED]),
     Stop("all-of-a-stop-is-retried",
          {state: [*troubles("stop-run", state), answer] for state, answer in {
-             "Record run end": ok(), "Gather leftovers": payload(salvage("all-of-a-stop-is-retried")),
+             "Record run end": ok(), "Record message": ok(),
+             "Gather leftovers": payload(salvage("all-of-a-stop-is-retried")),
              "Join remaining shard": payload(joined("all-of-a-stop-is-retried", 0)),
              "Finish run": payload(finished("all-of-a-stop-is-retried", 1)),
              "Find job": ok({"InvocationJobSummaries": [listed("all-of-a-stop-is-retried")]}),
              "Stop job": ok(), "Get job": got("Stopped"), "Record end": ok()}.items()}
          | {"Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
+            "Look for lists of jobs": [*troubles("stop-run", "Look for lists of jobs"), lists(1, times=3)],
             "Record stop": [*troubles("stop-run", "Record stop"), ok(times=3)],
             "Find unfinished jobs": [*troubles("stop-run", "Find unfinished jobs"),
                                      unfinished("all-of-a-stop-is-retried", arn=False), unfinished(times=2)]},

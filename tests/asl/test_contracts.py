@@ -137,7 +137,7 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
 
 
 def test_every_decision_of_gather_leftovers_has_a_way() -> None:
-    """A decision without a choice would end the run as a dry run."""
+    """A decision without a choice would fail the run."""
     choices = chains("run")[0].states["Next step?"].body["Choices"]
     known = {re.findall(r"next = '(\w+)'", choice["Condition"])[0] for choice in choices}
     assert known == set(get_args(leftovers.Next))

@@ -292,3 +292,14 @@ def test_end_of_a_job_is_written_down_once(ended: dict[str, Ended]) -> None:
             assert arguments["ConditionExpression"] == "attribute_not_exists(ended_at)"
         if state.endswith(": Wait for job"):
             assert "attribute_not_exists(ended_at)" in arguments["ConditionExpression"]
+
+
+def test_why_a_run_failed_is_handed_on_and_noted(ended: dict[str, Ended]) -> None:
+    calls_of = dict(ended["failed-before-any-job"].calls())
+    event = calls_of["Gather leftovers"]["Payload"]
+    assert (event["status"], event["error"], event["cause"]) == ("FAILED", "MissingColumn", "no {reviw}")
+    values = calls_of["Record message"]["ExpressionAttributeValues"]
+    assert (values[":message"], values[":status"]) == ({"S": "stopped"}, {"S": "FAILED"})
+    assert calls_of["Look for lists of jobs"]["Prefix"] == "runs/failed-before-any-job/jobs-"
+    without_error = dict(ended["nothing-in-flight"].calls())["Gather leftovers"]["Payload"]
+    assert (without_error["error"], without_error["cause"]) == ("", "")

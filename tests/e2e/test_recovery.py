@@ -33,7 +33,13 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "refused": (200, {"limits": {"max_rounds": 5}}),
     "canary": (220, {"limits": {"canary_records": 15}}),
     "deadcanary": (220, {"limits": {"canary_records": 15}, "model_id": CLAUDE}),
-    "norounds": (200, {"limits": {"max_rounds": 0, "on_demand_tail": False}}),
+    "norounds": (
+        200,
+        {"limits": {"max_rounds": 0, "on_demand_tail": False, "tolerated_failure_percentage": 25}},
+    ),
+    "mostly": (200, {}),
+    "lossy": (400, {"max_records_per_job": 400}),
+    "unseen": (200, {}),
     "verbose": (
         200,
         {
@@ -63,6 +69,9 @@ FAULTS = [
     {"job_name_contains": "expired-", "times": 1, "expire": True},
     {"job_name_contains": "tail-", "record_errors": {"every": 10, "code": 429, "message": "slow down"}},
     {"job_name_contains": "hopeless-", "record_errors": {"every": 1, "code": 400, "message": "no such parameter"}},
+    {"job_name_contains": "mostly-", "record_errors": {"every": 2, "code": 400, "message": "no such parameter"}},
+    {"job_name_contains": "lossy-", "times": 1, "drop_records": 150},
+    {"job_name_contains": "unseen-", "refuse_get": {"error": "AccessDeniedException", "message": "not yours"}},
     {"job_name_contains": "unanswered-", "lose_create_response": True},
     {"job_name_contains": "-refused-", "refuse_create": {"error": "ValidationException", "message": "no such model"}},
     {"job_name_contains": "norounds-", "times": 1, "partial": 0.5},
@@ -138,7 +147,8 @@ def test_every_row_is_answered_in_the_end(batch: Batch, runs: dict[str, Ended], 
 
 
 def test_no_row_is_paid_twice(batch: Batch, runs: dict[str, Ended]) -> None:
-    assert paid_twice(batch, *runs) == {}
+    assert paid_twice(batch, *(name for name in runs if name != "lossy")) == {}
+    assert set(paid_twice(batch, "lossy").values()) == {2}, "what Bedrock lost had been paid"
 
 
 def test_throttled_records_make_a_second_round(batch: Batch, runs: dict[str, Ended]) -> None:
@@ -237,13 +247,61 @@ def test_records_that_two_jobs_refused_are_not_sent_a_third_time(batch: Batch, r
 def test_a_hopeless_run_fails_after_everything_is_written(batch: Batch, runs: dict[str, Ended]) -> None:
     ended = runs["hopeless"]
     assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
-    assert "400 (200 rows)" in json.loads(ended.cause)["errorMessage"]
+    assert '400 (200 rows): "no such parameter"' in json.loads(ended.cause)["errorMessage"]
     assert_rows_are_all_there(batch, "hopeless")
     assert outcomes(batch, "hopeless") == {"failed": 200}
     report = batch.report("hopeless")
     assert len(report["rounds"]) == 1, "what is wrong with a record does not go away"
     assert "salvaged" not in report
     wait_until(lambda: batch.inventory("hopeless")["run/hopeless"]["status"] == "FAILED")
+
+
+def ended_item(batch: Batch, name: str) -> dict[str, Any]:
+    """Return the run's item in the inventory when the machine that stops runs has said why the run failed."""
+    key = f"run/{name}"
+    item: dict[str, Any] = wait_until(
+        lambda: batch.inventory(name)[key] if "message" in batch.inventory(name)[key] else 0
+    )
+    return item
+
+
+def test_a_run_of_which_half_failed_is_no_success(batch: Batch, runs: dict[str, Ended]) -> None:
+    ended = runs["mostly"]
+    assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
+    message = json.loads(ended.cause)["errorMessage"]
+    assert message.startswith("100 of 200 rows sent have no answer (50.0%, tolerated are 20%)")
+    assert_rows_are_all_there(batch, "mostly")
+    report = batch.report("mostly")
+    assert (report["status"], report["error"], report["message"]) == ("FAILED", "TooManyFailures", message)
+    item = ended_item(batch, "mostly")
+    assert (item["status"], item["message"]) == ("FAILED", message[:999] + "…" if len(message) > 1000 else message)
+
+
+def test_what_bedrock_counted_and_lost_is_asked_again_and_told(batch: Batch, runs: dict[str, Ended]) -> None:
+    assert (runs["lossy"].status, runs["lossy"].cause) == ("SUCCEEDED", "")
+    assert outcomes(batch, "lossy") == {"succeeded": 400}
+    report = batch.report("lossy")
+    assert [round_["records"] for round_ in report["rounds"]] == [400, 150]
+    counted = report["by_bedrock"]
+    assert (counted["jobs"], counted["records"], counted["found"]["records"]) == (2, 550, 400)
+    assert list(counted["differing_jobs"].values()) == [{"counted": 400, "found": 250}]
+    assert counted["input_tokens"] > counted["found"]["input_tokens"] == report["input_tokens"]
+    assert any("150 were paid and lost" in warning for warning in report["warnings"])
+    assert runs["lossy"].output["warnings"] == report["warnings"]
+
+
+def test_a_map_that_failed_is_told_by_its_children(batch: Batch, runs: dict[str, Ended]) -> None:
+    """The execution itself says no more than that too many of them failed."""
+    ended = runs["unseen"]
+    assert (ended.status, ended.error) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+    item = ended_item(batch, "unseen")
+    assert item["status"] == "FAILED"
+    assert item["message"].startswith("Bedrock.AccessDeniedException: not yours (job e2e-unseen-")
+    report = wait_until(lambda: batch.keys("runs/unseen/report.json") and batch.report("unseen"))
+    assert (report["salvaged"], report["status"], report["error"]) == (True, "FAILED", ended.error)
+    assert report["message"] == item["message"]
+    (child, *_) = report["failed_children"]
+    assert (child["error"], child["message"]) == ("Bedrock.AccessDeniedException", "not yours")
 
 
 def test_a_canary_goes_before_the_jobs(batch: Batch, runs: dict[str, Ended]) -> None:
@@ -257,6 +315,9 @@ def test_a_dead_canary_ends_the_run_before_any_job(batch: Batch, runs: dict[str,
     assert (ended.status, ended.error) == ("FAILED", "CanaryFailed")
     assert "Of the first 15 records 0 were answered" in json.loads(ended.cause)["errorMessage"]
     assert batch.engine.bedrock(job_name_contains="-deadcanary-")["jobs"] == {}
+    assert ended_item(batch, "deadcanary")["message"].startswith("Of the first 15 records 0 were answered")
+    report = batch.report("deadcanary")
+    assert (report["status"], report["error"], report["jobs"]) == ("FAILED", "CanaryFailed", {})
     wait_until(lambda: batch.inventory("deadcanary")["run/deadcanary"]["status"] == "FAILED")
 
 
@@ -299,9 +360,12 @@ def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) ->
     assert paid_twice(batch, "stopped") == {}
     report = batch.report("stopped")
     assert "salvaged" not in report
-    assert report["jobs"] == {"Completed": 2, "Stopped": 1}
+    assert (report["status"], report["jobs"]) == ("SUCCEEDED", {"Completed": 2, "Stopped": 1})
+    (stopped,) = report["failed_jobs"]
+    assert (stopped["status"], stopped["now"]) == ("Stopped", f"all {stopped['records']} records have an answer")
     inventory = batch.inventory("stopped")
     assert inventory["run/stopped"]["status"] == "SUCCEEDED"
+    assert "message" not in inventory["run/stopped"], "why it was stopped is over"
     statuses = Counter(item["status"] for key, item in inventory.items() if key.startswith("job/"))
     assert statuses == {"Stopped": 1, "Completed": 2}, "an end that was written down stays"
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.sample import write_reviews
-from tests.e2e.batch import Batch
+from tests.e2e.batch import PATIENCE_SECONDS, Batch
 from tests.e2e.fixtures import PROMPT
 
 pytestmark = pytest.mark.e2e
@@ -83,7 +83,12 @@ def test_a_failed_job_a_half_completed_one_and_a_lost_event(
         "prompt_id": "sentiment",
         "max_records_per_job": 120,
         # What became of each job shows, because nothing is sent again.
-        "limits": {"check_seconds": 5, "max_rounds": 0, "on_demand_tail": False},
+        "limits": {
+            "check_seconds": 5,
+            "max_rounds": 0,
+            "on_demand_tail": False,
+            "tolerated_failure_percentage": 40,
+        },
     }
     ended = batch.run("faults", run_input)
     assert ended.status == "SUCCEEDED", ended
@@ -198,6 +203,10 @@ def test_a_dry_run_spends_nothing(batch: Batch, reviews: tuple[str, list[dict[st
     assert ended.output["estimate"]["records"] == 600
     assert ended.output["estimate"]["output_tokens"] == 6_000
     assert ended.output["estimate"]["cost_usd"] > 0
+    report = batch.report("dry")
+    assert (report["dry_run"], report["estimate"]) == (True, ended.output["estimate"])
+    assert reviews[1][0]["review"] in json.dumps(report["first_record"], ensure_ascii=False)
+    assert "modelInput" not in json.dumps(ended.output)
     assert batch.keys("runs/dry/raw/") == []
     assert [key for key in batch.inventory("dry") if key.startswith("job/")] == []
 
@@ -215,6 +224,23 @@ BAD_INPUTS = {
     "stray-quote": ({"s3_uri": "stray.csv"}, "MalformedInput", "stray.csv"),
     "all-null": ({"s3_uri": "null.parquet"}, "NoValidRows", "rows were skipped"),
 }
+
+
+def states_of_stop(batch: Batch, run_id: str) -> list[str]:
+    """Return the states that the machine that stops runs went through for a run, when it is over."""
+    machine = batch.outputs["stop_run_state_machine_arn"]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for execution in batch.sfn.list_executions(stateMachineArn=machine, maxResults=1000)["executions"]:
+            arn = execution["executionArn"]
+            if execution["status"] == "RUNNING":
+                continue
+            described = batch.sfn.describe_execution(executionArn=arn)
+            if json.loads(described["input"])["detail"]["name"] == run_id:
+                events = batch.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+                return [one["stateEnteredEventDetails"]["name"] for one in events if "stateEnteredEventDetails" in one]
+        time.sleep(0.5)
+    raise AssertionError(f"nothing stops {run_id}")
 
 
 def test_bad_input_ends_the_run_before_any_job(batch: Batch) -> None:
@@ -237,6 +263,11 @@ def test_bad_input_ends_the_run_before_any_job(batch: Batch) -> None:
         assert (ended.status, ended.error) == ("FAILED", error), (run_id, ended)
         assert sentence in json.loads(ended.cause)["errorMessage"], (run_id, ended.cause)
         assert [key for key in batch.inventory(ended.run_id) if key.startswith("job/")] == []
+    for run_id in BAD_INPUTS:
+        path = states_of_stop(batch, f"bad-{run_id}")
+        assert "Wait for stragglers" not in path, "no job can exist, so there is nothing to wait for"
+        item = batch.inventory(f"bad-{run_id}")[f"run/bad-{run_id}"]
+        assert (item["status"], BAD_INPUTS[run_id][2] in item["message"]) == ("FAILED", True), item
     names = [
         job["jobName"] for job in batch.bedrock.list_model_invocation_jobs(maxResults=1000)["invocationJobSummaries"]
     ]

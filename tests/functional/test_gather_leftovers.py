@@ -208,7 +208,7 @@ def test_a_join_that_failed_in_its_child_is_done_again(bench: Bench) -> None:
 
 
 def test_a_canary_goes_first_and_stops_a_run_that_would_fail(aws: None) -> None:
-    limits = make_run().limits | {"canary_records": 20, "tolerated_failure_percentage": 10}
+    limits = make_run().limits | {"canary_records": 20, "canary_failure_percentage": 10}
     bench = Bench([20, 150], canary=True, limits=limits)
     state = bench.review()
     assert (state["next"], state["passes"], state["rounds"]) == ("answer", 1, 0)

@@ -16,6 +16,7 @@ from bedrock_batch import held, ids
 from bedrock_batch.adapters import sources
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import JobEnd, Joined, Run
+from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
 from bedrock_batch.plan import cut
 from tests.conftest import BUCKET
@@ -126,6 +127,10 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
         input_tokens=7 * rows,
         output_tokens=3 * rows,
         jobs=2,
+        came={
+            "j0": {"records": 83, "input_tokens": 420, "output_tokens": 180},
+            "j1": {"records": 123, "input_tokens": 861, "output_tokens": 369},
+        },
     )
 
 
@@ -321,3 +326,36 @@ def test_the_log_counts_and_shows_no_text(bench: Bench, caplog: pytest.LogCaptur
     assert entry.items() >= {"message": "joined", "run_id": "monday", "shard": 0, "jobs": ["j0"]}.items()
     assert (entry["foreign_lines"], entry["duplicate_lines"], entry["broken_lines"]) == (1, 1, 1)
     assert "secret" not in caplog.text and "answer" not in caplog.text
+
+
+def test_a_source_that_changed_behind_the_spend_is_told_with_what_is_kept(bench: Bench) -> None:
+    for change, error in ((b"other", "InputChanged"), (None, "InputNotFound")):
+        if change:
+            bench.put("in/table.parquet", change)
+        else:
+            bench.client.delete_object(Bucket=BUCKET, Key="in/table.parquet")
+        with pytest.raises(InputError) as caught:
+            bench.join(1, jobs=["j0"])
+        told = str(caught.value)
+        assert type(caught.value).__name__ == error
+        assert told.startswith(f"s3://{BUCKET}/in/table.parquet ")
+        assert "Make it readable, and what it was when the run was planned." in told
+        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/runs/monday/raw/; a redrive joins" in told
+        assert "Start a new run" not in told and "prefix must end" not in told
+
+
+def test_what_s3_refuses_behind_the_spend_names_the_object(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as an input that was archived while the jobs ran: S3 itself does not say which."""
+
+    def archived(**request: Any) -> Any:
+        if request["Key"] == "in/table.parquet":
+            answer = {"Error": {"Code": "InvalidObjectState", "Message": "archived"}}
+            raise bench.client.exceptions.InvalidObjectState(answer, "GetObject")
+        return get(**request)
+
+    get = bench.client.get_object
+    monkeypatch.setattr(bench.client, "get_object", archived)
+    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    with pytest.raises(bench.client.exceptions.InvalidObjectState) as caught:
+        bench.join(1, jobs=["j0"])
+    assert f"archived (s3://{BUCKET}/in/table.parquet) All answers of shard 00001 are kept" in str(caught.value)

@@ -1,6 +1,7 @@
 """What Gather leftovers and Finish run make of a run that was stopped."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,11 @@ def bench(aws: None) -> Bench:
     return Bench([150, 150, 40])
 
 
-def stopped(bench: Bench) -> State:
-    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED"}
+MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+
+
+def stopped(bench: Bench, **how: str) -> State:
+    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED", **how}
     return salvage.gather(bench.s3, bench.bedrock, event)
 
 
@@ -67,10 +71,95 @@ def test_nothing_is_salvaged_where_nothing_was_sent(bench: Bench) -> None:
     assert stopped(bench)["next"] == "end", "a run that failed in its plan"
 
 
-def test_a_run_that_wrote_its_report_is_left_alone(bench: Bench) -> None:
+def report_of(bench: Bench) -> dict[str, Any]:
+    found: dict[str, Any] = bench.s3.get_json(BUCKET, ids.report_key(RUN))
+    return found
+
+
+def test_a_report_of_the_run_itself_says_how_it_ended(bench: Bench) -> None:
+    """Its last step may have failed after the report was written."""
     bench.review()
-    bench.s3.put_json(BUCKET, ids.report_key(RUN), {"rows": 340})
-    assert stopped(bench)["next"] == "end"
+    bench.s3.put_json(BUCKET, ids.report_key(RUN), {"run_id": RUN, "status": "SUCCEEDED", "rows": 340})
+    found = stopped(bench, status="FAILED", error="DynamoDB.AmazonDynamoDBException", cause="slow down")
+    assert (found["next"], found["message"]) == ("end", "slow down")
+    ended = {"status": "FAILED", "error": "DynamoDB.AmazonDynamoDBException", "message": "slow down"}
+    assert report_of(bench) == {"run_id": RUN, "rows": 340, **ended}
+
+
+def test_a_run_that_failed_before_its_jobs_has_a_report(bench: Bench) -> None:
+    cause = json.dumps({"errorMessage": "The estimate is 3 USD", "errorType": "BudgetExceeded", "stackTrace": []})
+    found = stopped(bench, status="FAILED", error="BudgetExceeded", cause=cause)
+    assert (found["next"], found["message"]) == ("end", "The estimate is 3 USD")
+    report = report_of(bench)
+    assert report["error"] == "BudgetExceeded"
+    assert (report["status"], report["message"], report["jobs"]) == ("FAILED", "The estimate is 3 USD", {})
+    assert stopped(bench)["message"] == "the execution was stopped"
+    assert report_of(bench)["status"] == "ABORTED", "one of an earlier salvage is replaced"
+
+
+def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
+    """A new run may meet what an earlier one of its name left, when the state machine was made anew."""
+    own = {"run_id": RUN, "status": "FAILED", "error": "TooManyFailures", "message": "at length"}
+    bench.s3.put_json(BUCKET, ids.report_key(RUN), own)
+    assert stopped(bench, status="FAILED", error="TooManyFailures", cause="short")["next"] == "end"
+    for error in ("RunNameTaken", "InputNotFound"):
+        assert stopped(bench, status="FAILED", error=error, cause="taken")["next"] == "end"
+    assert report_of(bench) == own
+    bench.review()
+    bench.client.delete_object(Bucket=BUCKET, Key=ids.report_key(RUN))
+    assert stopped(bench, status="FAILED", error="RunNameTaken", cause="taken")["next"] == "end", "another's jobs"
+
+
+def test_a_plan_that_failed_leaves_no_report(bench: Bench) -> None:
+    bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
+    found = stopped(bench, status="FAILED", error="MissingColumn", cause='{"errorMessage": "no {reviw}"}')
+    assert (found["next"], found["message"]) == ("end", "no {reviw}")
+    assert not list(bench.s3.list(BUCKET, ids.report_key(RUN)))
+
+
+def fail_children(bench: Bench, folder: str, *children: dict[str, Any]) -> None:
+    """Write what the ResultWriter of a Map that fails does: the children's executions."""
+    key = f"runs/{RUN}/results/{folder}"
+    bench.s3.put_lines(BUCKET, f"{key}/FAILED_0.jsonl", children)
+    files = {"SUCCEEDED": [], "PENDING": [], "FAILED": [{"Key": f"{key}/FAILED_0.jsonl", "Size": 1}]}
+    bench.s3.put_json(BUCKET, f"{key}/manifest.json", {"ResultFiles": files})
+
+
+def child(number: int, error: str | None, cause: str = "", **given: Any) -> dict[str, Any]:
+    entry = {"Status": "FAILED", "StopDate": f"2026-11-28T10:00:{number:02d}.000Z", "Input": json.dumps(given)}
+    return entry | ({"Error": error, "Cause": cause} if error else {"Status": "ABORTED"})
+
+
+def test_a_map_that_failed_is_told_by_its_children(bench: Bench) -> None:
+    bench.review()
+    denied = "not authorized to perform bedrock:GetModelInvocationJob"
+    fail_children(bench, "jobs/1", child(1, "Bedrock.OldException", "of an earlier round"))
+    fail_children(
+        bench,
+        "jobs/2",
+        child(9, None, job_name="j-9", prompt="SECRET"),
+        child(8, "Bedrock.AccessDeniedException", denied, job_name="j-8", prompt="SECRET"),
+        child(7, "Bedrock.AccessDeniedException", denied, job_name="j-7"),
+        child(6, "States.Runtime", 'cannot apply $x to {"prompt": "SECRET"}', job_name="j-6"),
+    )
+    fail_children(bench, "salvage/1", child(59, "Salvage", "of the machine that stops runs"))
+    found = stopped(bench, status="FAILED", error=MAP_FAILED, cause="The threshold was exceeded")
+    assert found["message"] == "States.Runtime: cannot apply $x to … (job j-6)"
+    assert found["ended"]["failed_children"] == [
+        {"error": "States.Runtime", "message": "cannot apply $x to …", "children": 1, "first": "job j-6"},
+        {"error": "Bedrock.AccessDeniedException", "message": denied, "children": 2, "first": "job j-7"},
+    ]
+    results = [bench.joined(event | {"step": 99}, ()) for event in bench.lines(found["joins_key"])]
+    finish_run(bench.s3, found | {"result": bench.map(results)})
+    report = report_of(bench)
+    assert (report["status"], report["error"], report["message"]) == ("FAILED", MAP_FAILED, found["message"])
+    assert report["failed_children"] == found["ended"]["failed_children"]
+    assert "SECRET" not in json.dumps(report)
+
+
+def test_a_map_whose_children_say_nothing_is_told_by_its_own_cause(bench: Bench) -> None:
+    bench.review()
+    assert stopped(bench, status="FAILED", error=MAP_FAILED, cause="exceeded")["message"] == "exceeded"
 
 
 def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
-from bedrock_batch import ids
+from bedrock_batch import ids, run_input
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.catalogue import base_model_id
 from bedrock_batch.contracts import Shard
@@ -152,7 +152,7 @@ class WholeRun:
             bucket=BUCKET,
             settings={
                 "name": "reviews",
-                "models": models or ([asked["model_id"]] if isinstance(asked["model_id"], str) else asked["model_id"]),
+                "models": models or run_input.model_ids(asked),
                 "prompts": {},
                 "service_role_arn": "arn:aws:iam::123456789012:role/r",
             },

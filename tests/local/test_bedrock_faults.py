@@ -85,8 +85,18 @@ def test_record_errors_and_output_anomalies(bench: Bench) -> None:
     assert len(ids) == 100 - 3 + 2 + 1
     assert len(set(ids)) == 100 - 3 + 1
     assert sum(record_id.startswith("FOREIGN") for record_id in ids) == 1
+    (manifest,) = bench.lines(job, "manifest.json.out")
+    counts = (manifest["processedRecordCount"], manifest["successRecordCount"], manifest["errorRecordCount"])
+    assert counts == (100, 90, 10), "the manifest knows nothing of what was lost"
     errors = [line["error"] for line in lines if "error" in line]
     assert errors == [{"errorCode": 429, "errorMessage": "Too busy"}] * 10
+
+
+def test_a_manifest_may_be_missing(bench: Bench) -> None:
+    bench.engine.configure(faults=[{"no_manifest": True}])
+    job, lines = bench.run(prompts())
+    assert (job["successRecordCount"], len(lines)) == (100, 100)
+    assert list(bench.lines(job, "manifest.json.out")) == []
 
 
 @pytest.mark.parametrize(

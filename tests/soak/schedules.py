@@ -110,6 +110,7 @@ class Schedule:
                 "max_rounds": self.max_rounds,
                 "on_demand_tail": self.on_demand_tail,
                 "canary_records": self.canary,
+                "tolerated_failure_percentage": 100,  # how many rows fail is drawn, and foretold
             },
             **asked,
         }

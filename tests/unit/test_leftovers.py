@@ -308,14 +308,14 @@ def canary(*, succeeded: int, failed: int, leftovers: int = 0) -> Standing:
 
 @pytest.mark.parametrize(("tolerated", "failed"), [(100, 9), (10, 1), (0, 0)])
 def test_a_canary_within_the_limit_lets_the_run_go_on(tolerated: float, failed: int) -> None:
-    check_canary(canary(succeeded=10 - failed, failed=failed), tolerated_failure_percentage=tolerated)
+    check_canary(canary(succeeded=10 - failed, failed=failed), canary_failure_percentage=tolerated)
 
 
 def test_throttled_canaries_may_still_be_answered() -> None:
-    check_canary(canary(succeeded=9, failed=0, leftovers=1), tolerated_failure_percentage=0)
+    check_canary(canary(succeeded=9, failed=0, leftovers=1), canary_failure_percentage=0)
 
 
 @pytest.mark.parametrize(("tolerated", "failed"), [(100, 10), (10, 2), (0, 1)])
 def test_a_failing_canary_ends_the_run(tolerated: float, failed: int) -> None:
     with pytest.raises(CanaryFailed, match=rf"{10 - failed} were answered.*400 \({failed} rows\)"):
-        check_canary(canary(succeeded=10 - failed, failed=failed), tolerated_failure_percentage=tolerated)
+        check_canary(canary(succeeded=10 - failed, failed=failed), canary_failure_percentage=tolerated)

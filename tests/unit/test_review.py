@@ -89,12 +89,14 @@ def test_estimates_of_models_add_up() -> None:
     one = review.estimate(run_with(price=price, inference={"max_tokens": 1}), [make_prepared(0, skipped=2)])
     dearer = price | {"output": 1950.0}
     two = review.estimate(run_with(price=dearer, inference={"max_tokens": 1}), [make_prepared(0)])
-    both = review.total([one, two])
-    assert (both.rows, both.records, both.skipped, both.jobs) == (202, 200, 2, 2)
+    both = review.total({"a": one, "b": two})
+    assert (both.rows, both.records, both.skipped, both.jobs) == (102, 200, 2, 2), "rows are the table's"
     assert (one.cost_usd, two.cost_usd, both.output_tokens) == (0.1, 0.2, 200)
     assert both.cost_usd == 0.3, "rounded, as binary fractions are not"
     unbounded = review.estimate(run_with(price=price), [make_prepared(0)])
-    both = review.total([one, unbounded])
+    assert unbounded.cost_unknown == "the run input has no inference.max_tokens, which bounds the answers"
+    both = review.total({"a": one, "b": unbounded})
+    assert both.cost_unknown == f"b: {unbounded.cost_unknown}"
     assert (both.input_tokens, both.output_tokens, both.cost_usd) == (10_000, None, None)
 
 
@@ -134,3 +136,35 @@ def test_budget() -> None:
     unbounded = run_with(price={"input": 1, "output": 1}, limits={"budget_usd": 1})
     with pytest.raises(InvalidRunInput, match="needs inference.max_tokens"):
         review.check(unbounded, review.estimate(unbounded, [make_prepared(0)]))
+
+
+def test_sums_of_money_are_rounded() -> None:
+    retry = {"outcomes": ["truncated"], "max_tokens": None, "place": None}
+    keys: dict[str, Any] = {"inference": {"max_tokens": 1}}
+    estimates = {}
+    for name, output in (("a", 500.0), ("b", 1000.0)):
+        run = replace(run_with(**keys, price={"input": 0.0, "output": output}), retry=retry)
+        estimates[name] = review.estimate(run, [make_prepared(0)])
+    assert [one.cost_with_retries_usd for one in estimates.values()] == [0.1, 0.2]
+    assert review.total(estimates).cost_with_retries_usd == 0.3, "not 0.30000000000000004"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits", "jobs", "on_demand", "warning"),
+    [
+        ([20], {}, 0, 20, "20 records are fewer than 100: answered on demand, about twice the batch price"),
+        ([150, 20], {}, 1, 20, "20 of 170 records are fewer than 100: answered on demand, about twice the batch price"),
+        ([150, 60, 60], {}, 2, 0, ""),
+        ([150, 20], {"on_demand_tail": False}, 1, 0, ""),
+        ([120, 150], {"canary_records": 120}, 1, 120, ""),
+        ([10, 20], {"canary_records": 10}, 0, 30, "20 of 30 records are fewer than 100"),
+    ],
+)
+def test_what_goes_on_demand_is_foretold(
+    sizes: list[int], limits: dict[str, Any], jobs: int, on_demand: int, warning: str
+) -> None:
+    run = replace(run_with(limits=limits), canary="canary_records" in limits)
+    estimate = review.estimate(run, [make_prepared(number, records=count) for number, count in enumerate(sizes)])
+    assert (estimate.jobs, estimate.on_demand_records) == (jobs, on_demand)
+    assert [told[: len(warning)] for told in estimate.warnings] == ([warning] if warning else [])
+    assert estimate.cost_unknown == "the run input has no price"

@@ -215,7 +215,8 @@ def _parse(
             what, hint = "text that is not UTF-8", 'Set input.csv.encoding, for example to "cp1252".'
         else:
             what, hint = "something the CSV reader refuses", "Write the file again."
-        raise MalformedInput(f"{source.uri}: {where} has {what} {ROWS_COUNT}. {hint}") from None
+        message = f"{source.uri}: {where} has {what} {ROWS_COUNT}."
+        raise MalformedInput(message, advice=hint) from None
     texts = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], wanted)
     cells = [
         declared.cast(source, _with_nulls(texts.column(field.name), csv_["null_values"]), field, row)

@@ -83,7 +83,7 @@ class Hub:
                 answer = http_backoff("GET", url, headers=headers, timeout=_TIMEOUT_SECONDS)
                 hf_raise_for_status(answer)
         except InputNotFound as err:
-            raise InputChanged(f"{file.uri} was there when the run was planned. Now: {err}") from err
+            raise InputChanged(f"{file.uri} was there when the run was planned. Now: {err.fact}") from err
         data: bytes = answer.content
         if len(data) != end - start:
             raise HubUnavailable(f"{file.uri}: {end - start} bytes were asked for and {len(data)} came.")
@@ -192,12 +192,13 @@ def _refusals(dataset: str, revision: str | None) -> Iterator[None]:
         yield
     except GatedRepoError as err:
         raise InputNotFound(
-            f"The dataset {dataset} is gated: accept its terms on the hub, and set hf_token_secret_arn to a secret "
-            "that holds a token of that account."
+            f"The dataset {dataset} is gated: accept its terms on the hub.",
+            advice="Then set hf_token_secret_arn to a secret that holds a token of that account.",
         ) from err
     except RepositoryNotFoundError as err:
         raise InputNotFound(
-            f"There is no dataset {dataset} on the hub that may be read. If it is private, set hf_token_secret_arn."
+            f"There is no dataset {dataset} on the hub that may be read.",
+            advice="If it is private, set hf_token_secret_arn.",
         ) from err
     except RevisionNotFoundError as err:
         raise InputNotFound(f"The dataset {dataset} has no revision {revision!r}.") from err

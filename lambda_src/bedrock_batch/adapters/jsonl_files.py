@@ -153,7 +153,8 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
             hint = "It is no character, and comes from a text that was cut in the middle of one: remove it."
         if bad.lstrip()[:1] == b"[":
             hint = "The file looks like one JSON array: write its items one a line."
-        raise MalformedInput(f"{name}: row {row + len(found)} {what} {ROWS_COUNT}. {hint}") from None
+        message = f"{name}: row {row + len(found)} {what} {ROWS_COUNT}."
+        raise MalformedInput(message, advice=hint) from None
     return found
 
 

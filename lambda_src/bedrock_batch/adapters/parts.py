@@ -25,6 +25,8 @@ def read_parts(s3: S3, run: Run, parts: Iterable[Part]) -> Iterator[bytes]:
             yield line
         if count != part.stop - part.start:
             raise PoolIncomplete(
-                f"s3://{run.bucket}/{key} ends before line {part.stop}, with which this job was planned. It was "
-                "changed or deleted meanwhile."
+                f"s3://{run.bucket}/{key} ends before line {part.stop}, with which these records were to be sent. It "
+                f"was changed or deleted meanwhile. Nothing of it was paid again, and all answers so far are kept in "
+                f"s3://{run.bucket}/{ids.run_prefix(run.run_id)}/raw/. The records stay without an answer: start a new "
+                "run over their rows."
             )

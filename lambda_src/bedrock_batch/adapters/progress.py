@@ -158,6 +158,16 @@ def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[M
     return ends
 
 
+def shards_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, set[int]]:
+    """Return the shards that each job of these rounds has records of, by the job's name."""
+    shards: dict[str, set[int]] = {}
+    for round_ in rounds:
+        for line in s3.lines(bucket, ids.jobs_key(run_id, round_)):
+            parts = line["pool"]["parts"] if "pool" in line else [line["join"]]
+            shards[line["job_name"]] = {part["shard"] for part in parts}
+    return shards
+
+
 def models_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, str]:
     """Return the model of each job of these rounds, by the job's name."""
     lines = (line for round_ in rounds for line in s3.lines(bucket, ids.jobs_key(run_id, round_)))

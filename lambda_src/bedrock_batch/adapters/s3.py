@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
-from bedrock_batch.adapters.s3_writer import Writer
+from bedrock_batch.adapters.s3_writer import Writer, naming_object
 from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
 
 PART_BYTES = 8 << 20
@@ -145,13 +145,18 @@ class S3:
     def get_json(self, bucket: str, key: str) -> Any:
         return json.loads(self.read(bucket, key))
 
-    def put_json(self, bucket: str, key: str, value: Any, *, replaces: str | None = None) -> None:
-        """Write a value as JSON; `replaces` as in `writer`."""
+    def put_json(
+        self, bucket: str, key: str, value: Any, *, replaces: str | None = None, indent: int | None = None
+    ) -> None:
+        """Write a value as JSON, for people with an `indent`; `replaces` as in `writer`."""
         with self.writer(bucket, key, replaces=replaces) as out:
-            out.write(_json(value))
+            out.write(_json(value, indent))
 
     def put(self, bucket: str, key: str, body: bytes) -> None:
-        self._client.put_object(Bucket=bucket, Key=key, Body=body)
+        try:
+            self._client.put_object(Bucket=bucket, Key=key, Body=body)
+        except ClientError as err:
+            raise naming_object(err, bucket, key) from None
 
     def copy(self, bucket: str, key: str, *, to: tuple[str, str], etag: str | None = None) -> None:
         """Copy an object of up to 5 GB to the bucket and key `to`, within S3. Raises as `read` does."""
@@ -204,8 +209,10 @@ def split_uri(uri: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def _json(value: Any, indent: int | None = None) -> bytes:
+    separators = (",", ":") if indent is None else None
+    # Half a surrogate pair, which a row's error may repeat, has no UTF-8.
+    return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode(errors="replace")
 
 
 def _is_data(item: Object, below: int) -> bool:
@@ -220,11 +227,11 @@ def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoRetur
     code = err.response["Error"]["Code"]
     uri = f"s3://{bucket}/{key}"
     if code in ("PreconditionFailed", "412"):
-        raise InputChanged(f"{uri} changed after the run was planned. Start a new run.") from err
+        raise InputChanged(f"{uri} changed after the run was planned.", advice="Start a new run.") from err
     if code == _NO_BUCKET:
-        raise InputNotFound(f"The bucket of {uri} does not exist: correct its name.") from err
+        raise InputNotFound(f"The bucket of {uri} does not exist.", advice="Correct its name.") from err
     if code in _MISSING:
-        raise InputNotFound(f"{uri} does not exist ({code}). A prefix must end in a slash.") from err
+        raise InputNotFound(f"{uri} does not exist ({code}).", advice="A prefix must end in a slash.") from err
     if code in _DENIED:
         resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
         said = err.response["Error"].get("Message", "")
@@ -233,4 +240,4 @@ def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoRetur
             "it is encrypted with, if it is. List the bucket in the module's inputs.buckets and the key in "
             f"inputs.kms_key_arns. To a role without s3:ListBucket a missing object looks the same. S3 says: {said}"
         ) from err
-    raise err
+    raise naming_object(err, bucket, key)

@@ -16,6 +16,12 @@ class Overtaken(Exception):
     """Somebody else wrote the object that this write was to replace; theirs stays."""
 
 
+def naming_object(err: ClientError, bucket: str, key: str) -> ClientError:
+    """Return S3's error, of the same class, with the object in its sentence: S3 itself does not name it."""
+    err.args = (f"{err} (s3://{bucket}/{key})",)
+    return err
+
+
 class Writer:
     """A streaming upload in parts of 8 MB or more, one on its way while the next fills.
 
@@ -59,6 +65,8 @@ class Writer:
                     self._abort()
                     if isinstance(err, ClientError) and err.response["Error"]["Code"] in _OVERTAKEN:
                         raise Overtaken(f"s3://{self._target['Bucket']}/{self._target['Key']}") from err
+                    if isinstance(err, ClientError):
+                        raise naming_object(err, self._target["Bucket"], self._target["Key"]) from None
                     raise
             else:
                 self._abort()

@@ -1,14 +1,22 @@
 """What a stopped run leaves behind, read from S3 alone: its state was lost with its execution."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from bedrock_batch import ids, report, rounds
+from bedrock_batch import causes, ids, report, rounds
 from bedrock_batch.adapters import progress
 from bedrock_batch.adapters.bedrock import job_statuses
+from bedrock_batch.adapters.results import failed_children
 from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import NOT_CREATED, Run
+from bedrock_batch.errors import BY_NAME, InputError, RunNameTaken
+
+_MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+_WITHOUT_ERROR = {"ABORTED": "the execution was stopped", "TIMED_OUT": "the execution ran out of time"}
+_ENDS = ("status", "error", "message", "failed_children")
 
 
 def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,29 +26,39 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     shard is joined, as nobody knows which were. No leftovers are written: those of the run stay as it planned
     with them, for its redrive.
 
+    `message` says how the run ended, and so does its report, if it came further than its plan.
+
     That redrive may come at any moment. So parts and report are written over what is there now alone: what the run
     writes from here on knows more.
     """
     bucket, run_id = event["bucket"], event["run_id"]
-    state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
     prefix = ids.run_prefix(run_id)
-    state |= {"prefix": prefix, "run_key": ids.run_key(run_id)}
+    ended = _how_it_ended(s3, event)
+    state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
+    state |= {"prefix": prefix, "run_key": ids.run_key(run_id), "ended": ended, "message": ended["message"]}
     # Before the jobs are looked at, so that whoever wrote a part by now knew no more of them.
     found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
     keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
-    if ids.run_key(run_id) not in keys or _finished(s3, bucket, run_id, keys):
-        return state | {"next": "end"}
+    if ids.run_key(run_id) not in keys or event.get("error") == RunNameTaken.__name__:
+        return state | {"next": "end"}  # it failed in its plan, or what is here is another run's
+    report_etag = found.get(ids.report_key(run_id), "")
+    own = s3.get_json(bucket, ids.report_key(run_id)) if report_etag else {"salvaged": True}
     runs = progress.runs(s3, bucket, run_id)
+    if not own.get("salvaged"):
+        if not _knows(own, ended):
+            _write_report(s3, bucket, run_id, own, ended, replaces=report_etag)
+        return state | {"next": "end"}
     made = list(_count_up(keys, lambda number: ids.jobs_key(run_id, number)))
     answered = _count_up(keys, lambda number: ids.answers_key(run_id, number))
     passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
     canaries = progress.canary_passes(runs, passes)
     if not made and len(passes) == canaries:
+        _write_report(s3, bucket, run_id, _nothing_sent(runs), ended, replaces=report_etag)
         return state | {"next": "end"}
 
-    ended = _ended(s3, bedrock, runs[0], made)
+    jobs_ended = _ended(s3, bedrock, runs[0], made)
     ends = progress.by_shard(
-        [progress.round_ends(s3, bucket, run_id, number, ended) for number in made], passes, canaries=canaries
+        [progress.round_ends(s3, bucket, run_id, number, jobs_ended) for number in made], passes, canaries=canaries
     )
     skipped = {item.key for item in s3.list(bucket, ids.skipped_prefix(run_id))}
     joins_key = f"{prefix}/joins-salvage.jsonl"
@@ -56,25 +74,74 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
             yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
 
     shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
-    by_model = report.statuses_by_model(ended.values(), runs[0].models)
+    by_model = report.statuses_by_model(jobs_ended.values(), runs[0].models)
     return state | {
         "next": "join",
         "joins_key": joins_key,
         "shards": shards,
         "rows": rows // len(runs),
         "estimate": None,
-        "jobs": len(ended),
+        "jobs": len(jobs_ended),
         "results": {"jobs": [], "answers": [], "joins": []},
-        "job_statuses": report.statuses(ended.values()),
-        "replaces": found.get(ids.report_key(run_id), ""),
+        "job_statuses": report.statuses(jobs_ended.values()),
+        "replaces": report_etag,
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
 
 
-def _finished(s3: S3, bucket: str, run_id: str, keys: set[str]) -> bool:
-    """Tell whether the run itself wrote its report; one of an earlier salvage does not count."""
-    key = ids.report_key(run_id)
-    return key in keys and not s3.get_json(bucket, key).get("salvaged", False)
+def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says of the end: the execution's own error, and those of the children of a Map that failed.
+
+    The Map itself says no more than that too many of them failed.
+    """
+    error, message = event.get("error", ""), causes.said_by(event.get("cause", ""))
+    ended: dict[str, Any] = {"status": event["status"]}
+    if error == _MAP_FAILED:
+        folder = f"{ids.run_prefix(event['run_id'])}/results/"
+        # What a salvage left there, if it failed itself, is none of the run's.
+        children = failed_children(s3, event["bucket"], folder, but=f"{folder}salvage/")
+        if children:
+            first = children[0]
+            where = f" ({first['first']})" if first["first"] else ""
+            message = f"{causes.sentence(first['error'], first['message'])}{where}"
+            ended["failed_children"] = children
+    if error:
+        ended["error"] = error
+    elif not message:
+        message = _WITHOUT_ERROR.get(event["status"], "")
+    return ended | {"message": message}
+
+
+def _nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the report of a run that made no job: what it was planned to be."""
+    run = runs[0]
+    return {
+        "run_id": run.run_id,
+        "salvaged": True,
+        "warnings": list(dict.fromkeys(warning for one in runs for warning in one.warnings)),
+        "model_id": run.models or run.model_id,
+        "jobs": {},
+        "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
+    }
+
+
+def _write_report(
+    s3: S3, bucket: str, run_id: str, report_: Mapping[str, Any], ended: Mapping[str, Any], *, replaces: str
+) -> None:
+    """Write a report with how the run ended, unless somebody else has written one meanwhile."""
+    told = {"run_id": run_id, **ended, **{key: value for key, value in report_.items() if key not in _ENDS}}
+    with suppress(Overtaken):  # the run was redriven
+        s3.put_json(bucket, ids.report_key(run_id), told, replaces=replaces, indent=2)
+
+
+def _knows(own: Mapping[str, Any], ended: Mapping[str, Any]) -> bool:
+    """Tell whether a run's own report has its end already, or is that of an earlier run of the same name.
+
+    An error of the input comes before any report of its own run.
+    """
+    if issubclass(BY_NAME.get(ended.get("error", ""), object), InputError):
+        return True
+    return (own.get("status"), own.get("error")) == (ended["status"], ended.get("error"))
 
 
 def _count_up(keys: set[str], key: Any) -> Iterator[int]:

@@ -167,8 +167,8 @@ def read_piece(
             yield batch.slice(low, high - low)
     if at != planned:
         raise MalformedInput(
-            f"{source.uri}: {planned} rows from row {row} were planned and {at} were read. "
-            "Its quotes are ambiguous, or the file is damaged: write it again with every text field quoted."
+            f"{source.uri}: {planned} rows from row {row} were planned and {at} were read.",
+            advice="Its quotes are ambiguous, or the file is damaged: write it again with every text field quoted.",
         )
 
 

@@ -9,7 +9,7 @@ from bedrock_batch.adapters.parts import read_parts
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import Part, Run
-from bedrock_batch.errors import ChunkTaken, OnDemandRefused
+from bedrock_batch.errors import ChunkTaken, OnDemandRefused, after_spend
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -17,7 +17,11 @@ _LOG.setLevel(logging.INFO)
 
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
     """Return the chunk's counts; the event is a line of `answers-*.jsonl`."""
-    return answer_on_demand(S3(clients.s3()), clients.client("bedrock-runtime"), event)
+    with after_spend(
+        f"The chunk's answers so far are kept in s3://{event['bucket']}/{event['raw_key']}. Its other records stay "
+        "without an answer: a new run over their rows pays for no others."
+    ):
+        return answer_on_demand(S3(clients.s3()), clients.client("bedrock-runtime"), event)
 
 
 def answer_on_demand(s3: S3, runtime: Any, event: dict[str, Any]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from bedrock_batch.adapters.bedrock import active_jobs
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.catalogue import jobs_quota
 from bedrock_batch.contracts import Run
-from bedrock_batch.errors import naming
+from bedrock_batch.errors import after_spend, naming
 from bedrock_batch.leftovers import Standing
 
 Models = Sequence[tuple[Run, Sequence[Standing]]]
@@ -20,12 +20,16 @@ Models = Sequence[tuple[Run, Sequence[Standing]]]
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's state with `next`: run_jobs, answer, join or finish, and the key of the Map's items.
 
-    With `salvage` the event tells `run_id` and `bucket` of a run that was stopped, and `next` is join or end.
+    With `salvage` the event has `run_id` and `bucket` of a run that was stopped, its `status`, and its `error` and
+    `cause` if it has some; `next` is join or end.
     """
     s3, bedrock = S3(clients.s3()), clients.client("bedrock")
-    if event.get("salvage"):
-        return salvage.gather(s3, bedrock, event)
-    return gather_leftovers(s3, bedrock, event)
+    raw = f"s3://{event['bucket']}/{ids.run_prefix(event['run_id'])}/raw/"
+    with after_spend(
+        f"All answers so far are kept in {raw}; a redrive goes on from here, and pays only for records without an "
+        "answer."
+    ):
+        return salvage.gather(s3, bedrock, event) if event.get("salvage") else gather_leftovers(s3, bedrock, event)
 
 
 def gather_leftovers(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -66,9 +70,9 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
     due = [(run, left) for run, (want, left) in zip(runs, wants, strict=True) if want == decision]
     if decision == "run_jobs" and not state["rounds"]:
         for run, (canary,) in canaries:
-            tolerated = run.limits["tolerated_failure_percentage"]
+            tolerated = run.limits.get("canary_failure_percentage", 50)  # a run of an earlier version has none
             with naming(run.label):
-                leftovers.check_canary(canary, tolerated_failure_percentage=tolerated)
+                leftovers.check_canary(canary, canary_failure_percentage=tolerated)
     if decision == "run_jobs":
         return _run_jobs(s3, bedrock, state, found, due)
     if decision == "answer":

@@ -16,6 +16,7 @@ from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.answers import Parsed
 from bedrock_batch.columns import answer_column, kept_columns, output_schema
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard
+from bedrock_batch.errors import after_spend
 from bedrock_batch.join import Joiner
 from bedrock_batch.record_rows import row_of
 from bedrock_batch.refusals import MOST_JOBS, is_refusal
@@ -49,6 +50,15 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
         InputChanged: a source object is no longer the planned one.
     """
     shard = Shard.from_json(event)
+    raw = f"s3://{shard.bucket}/{ids.folder_of(shard.run_key)}raw/"
+    with after_spend(
+        f"All answers of shard {shard.shard:05d} are kept in {raw}; a redrive joins the shard again, asks the model "
+        "nothing and costs nothing."
+    ):
+        return _join(s3, shard, event)
+
+
+def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     jobs = [JobEnd.from_json(job) for job in event["jobs"]]
     answer_schema = run.output.get("schema")
@@ -76,7 +86,8 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
         joiner.refuse(rows, job)
     size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=event.get("replaces"))
     joined = joiner.joined(output_key=run.output_key(shard.shard), size=size)
-    joined = replace(joined, shard=shard.shard, jobs=len(jobs))
+    came = {name: counts.to_json() for name, counts in raw.came.items()}
+    joined = replace(joined, shard=shard.shard, jobs=len(jobs), came=came)
     due = retries.Due([], [])
     if run.retry:
         due = retries.due(joiner, chooser, run.retry)
@@ -84,7 +95,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     if event.get("step") is not None:
         joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), due, step=event["step"])
     told = {
-        **joined.to_json(),
+        **{key: value for key, value in joined.to_json().items() if key not in ("messages", "came")},
         "message": "joined",
         "overtaken": overtaken,
         "run_id": run.run_id,

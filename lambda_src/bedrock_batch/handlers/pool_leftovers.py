@@ -10,7 +10,7 @@ from bedrock_batch.adapters.media_folder import Mover
 from bedrock_batch.adapters.parts import read_parts
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.contracts import Part, Run
-from bedrock_batch.errors import TooLarge
+from bedrock_batch.errors import TooLarge, after_spend
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -18,7 +18,11 @@ _LOG.setLevel(logging.INFO)
 
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
     """Return the number of records and bytes written; the event is the `pool` of a line of `jobs-*.jsonl`."""
-    return pool_leftovers(S3(clients.s3()), event)
+    with after_spend(
+        "No job was made of these records, and none of them was paid again. They stay without an answer: the next "
+        "round sends them, or a new run over the rows without an answer."
+    ):
+        return pool_leftovers(S3(clients.s3()), event)
 
 
 def pool_leftovers(s3: S3, event: dict[str, Any]) -> dict[str, int]:

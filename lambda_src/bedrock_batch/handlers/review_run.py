@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def review_run(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
-    """Review the run; on a dry run the estimate is all, and no list of jobs is written."""
+    """Review the run; a dry run finishes with its estimate, and no list of jobs is written."""
     runs = progress.runs(s3, state["bucket"], state["run_id"])
     prepared = review.prepared_shards(read_results(s3, state["prepared"]))
     try:
@@ -28,7 +28,7 @@ def review_run(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
     except NoValidRows as err:
         raise NoValidRows(f"{err} The first: {_first_reason(s3, state['bucket'], prepared)}") from err
     if runs[0].dry_run:
-        return state | NOTHING_YET | {"estimate": estimate, "next": "end"}
+        return state | NOTHING_YET | {"estimate": estimate, "next": "finish"}
     return next_step(s3, bedrock, runs, state | NOTHING_YET | {"estimate": estimate})
 
 
@@ -47,7 +47,7 @@ def _estimate(runs: Sequence[Run], prepared: Sequence[Prepared]) -> dict[str, An
     for run, estimate in zip(runs, estimates, strict=True):
         with naming(run.label):
             review.check_rows(run, estimate)
-    total = review.total(estimates)
+    total = review.total({run.label: estimate for run, estimate in zip(runs, estimates, strict=True)})
     review.check(runs[0], total)
     models = [{"model_id": run.model_id, **one.to_json()} for run, one in zip(runs, estimates, strict=True)]
     return total.to_json() | {"models": models}

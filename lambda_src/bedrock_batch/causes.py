@@ -1,0 +1,43 @@
+"""What an error says, in a sentence for people: short, and without what prompts, rows and tokens it may repeat."""
+
+import json
+import re
+
+_MOST = 1_000
+_REPEATED = (
+    re.compile(r"(?<=value: ).*?(?=, type: )", re.DOTALL),  # botocore repeats a parameter that it refuses
+    re.compile(r"[{\[]\s*[\"{\[].*", re.DOTALL),  # a document, such as a state's input
+    re.compile(r"\S{300,}"),  # a task token, or media
+)
+
+
+def sentence(error: str, cause: str) -> str:
+    """Return an error's name with what its cause says."""
+    said = said_by(cause)
+    return f"{error}: {said}" if error and said else error or said
+
+
+def said_by(cause: str) -> str:
+    """Return the sentence of a cause: of a function's error its own, which holds nothing that it must not."""
+    own = lambda_message(cause)
+    return cut(own, _MOST) if own is not None else without_data(cause)
+
+
+def lambda_message(cause: str) -> str | None:
+    """Return the sentence in a Lambda error's cause, which is JSON where Lambda wrote it; None where it did not."""
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return None
+    return str(parsed["errorMessage"]) if isinstance(parsed, dict) and "errorMessage" in parsed else None
+
+
+def without_data(text: str, most: int = _MOST) -> str:
+    """Return a service's sentence without the data that it repeats."""
+    for pattern in _REPEATED:
+        text = pattern.sub("…", text)
+    return cut(text.strip(), most)
+
+
+def cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

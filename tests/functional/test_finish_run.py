@@ -1,0 +1,267 @@
+"""How a run ends and what its report says."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bedrock_batch import ids
+from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
+from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
+from bedrock_batch.handlers.finish_run import finish_run
+from bedrock_batch.handlers.finish_run import handler as finish_handler
+from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
+from bedrock_batch.handlers.pool_leftovers import handler as pool_handler
+from bedrock_batch.handlers.review_run import review_run
+from tests.conftest import BUCKET
+from tests.functional.played import RUN, Bench, Jobs
+from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
+
+REFUSED: Verdict = {"error": {"errorCode": 400, "errorMessage": "no such parameter"}}
+
+
+@pytest.fixture
+def s3() -> S3:
+    return S3(MemoryS3())
+
+
+class CountedRun(WholeRun):
+    """A run whose Bedrock counts as it does, also what it loses: records of the first job below `lost`."""
+
+    lost = 0
+    uncounted = False
+
+    def _job(self, line: dict[str, Any]) -> dict[str, Any]:
+        tokens = {"inputTokenCount": 0, "outputTokenCount": 0}
+        verdict = self.verdict
+
+        def lose(model_id: str, record_id: str) -> Verdict:
+            row = int(record_id[5:])
+            return None if line["round"] == 0 and row < self.lost else verdict(model_id, record_id)
+
+        self.verdict = lose
+        # The manifest is there before the child of the job joins its shard.
+        count = line["records"]
+        manifest = {"totalRecordCount": count, "processedRecordCount": count, "successRecordCount": count}
+        manifest |= {"errorRecordCount": 0, **tokens}
+        if not self.uncounted:
+            self.s3.put_json(BUCKET, f"{line['raw_prefix']}abc123/manifest.json.out", manifest)
+        try:
+            return super()._job(line)
+        finally:
+            self.verdict = verdict
+
+
+def test_a_report_is_for_reading(s3: S3) -> None:
+    reviews(s3, 60)
+    played = WholeRun(s3)
+    played.run(asked(LITE, price={"input": 1.0, "output": 1.0}))
+    text = s3.read(BUCKET, ids.report_key(RUN)).decode()
+    assert text.startswith('{\n  "run_id": "monday",\n  "status": "SUCCEEDED",\n  "rows": 60,\n')
+    names = list(json.loads(text))
+    assert names[:7] == ["run_id", "status", "rows", "outcomes", "cost_usd", "output", "warnings"]
+    assert names[-1] == "parts"
+
+
+def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
+    """Nine jobs of ten were refused record by record: that must not end green."""
+    reviews(s3, 100)
+    played = WholeRun(s3, lambda model_id, record_id: {} if record_id.startswith("00000") else REFUSED)
+    with pytest.raises(TooManyFailures) as caught:
+        played.run(asked(LITE))
+    told = str(caught.value)
+    assert told.startswith("90 of 100 rows sent have no answer (90.0%, tolerated are 20%): 10 succeeded, 90 failed.")
+    assert '400 (90 rows): "no such parameter"' in told
+    assert f"The table in s3://{BUCKET}/runs/{RUN}/output/ and the report are complete" in told
+    assert "bedrock_error" in told
+    assert "start a new run over the failed rows. A redrive asks nothing again." in told
+    assert played.table().num_rows == 100
+    report = played.report()
+    assert (report["status"], report["error"], report["message"]) == ("FAILED", "TooManyFailures", told)
+    assert report["error_messages"] == {"400": "no such parameter"}
+
+
+def test_few_rows_fail_only_when_all_do(s3: S3) -> None:
+    reviews(s3, 40)
+    played = WholeRun(s3, lambda model_id, record_id: {} if record_id.endswith("0") else REFUSED)
+    played.run(asked(LITE))
+    assert played.report()["outcomes"]["failed"] == 36
+
+
+def test_answers_that_met_their_limit_are_a_warning(s3: S3) -> None:
+    reviews(s3, 60)
+
+    def verdict(model_id: str, record_id: str) -> Verdict:
+        content = [{"text": "cut"}]
+        stopped = "max_tokens" if record_id.endswith("0") else "guardrail" if record_id.endswith("1") else "end_turn"
+        return {"modelOutput": {"output": {"message": {"content": content}}, "stopReason": stopped, "usage": {}}}
+
+    played = WholeRun(s3, verdict)
+    ended = played.run(asked(LITE, inference={"max_tokens": 3}))
+    assert ended["warnings"] == ["6 of 60 answers met max_tokens (3): raise it, or use retry"]
+    assert played.report()["warnings"] == ended["warnings"]
+
+
+def test_records_that_bedrock_counted_and_lost_are_told(s3: S3) -> None:
+    reviews(s3, 20)
+    played = CountedRun(s3)
+    played.lost = 4
+    ended = played.run(asked(LITE))
+    report = played.report()
+    assert report["outcomes"]["succeeded"] == 20, "they were asked again"
+    counted = report["by_bedrock"]
+    assert (counted["jobs"], counted["records"], counted["found"]["records"]) == (3, 28, 20)
+    first, second, _ = (line["job_name"] for line in played.jobs)
+    assert counted["differing_jobs"] == {name: {"counted": 10, "found": 6} for name in (first, second)}
+    (told,) = [warning for warning in ended["warnings"] if "count other records" in warning]
+    assert f"manifests of 2 jobs count other records than their output has (the first: {first}, counted 10" in told
+    assert "8 were paid and lost, and are asked and paid again" in told
+    assert told in report["warnings"]
+
+
+def test_manifests_that_agree_say_nothing_and_may_be_missing(s3: S3) -> None:
+    reviews(s3, 20)
+    played = CountedRun(s3)
+    ended = played.run(asked(LITE, MICRO))
+    assert not [told for told in ended["warnings"] if "records" in told]
+    assert [section["by_bedrock"]["records"] for section in played.report()["models"]] == [20, 20]
+    other = S3(MemoryS3())
+    reviews(other, 20)
+    without = CountedRun(other)
+    without.uncounted = True
+    without.run(asked(LITE))
+    assert without.report()["by_bedrock"] is None
+
+
+def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:
+    reviews(s3, 20)
+    ended = CountedRun(s3).run(asked(LITE))
+    assert [told.split(" (")[0] for told in ended["warnings"]] == [
+        f"Bedrock's manifests count 0 {kind}, the answers in its output have {count}" for kind, count in tokens_of(s3)
+    ]
+
+
+def tokens_of(s3: S3) -> Iterator[tuple[str, int]]:
+    report = s3.get_json(BUCKET, ids.report_key(RUN))
+    yield from ((kind, report[kind]) for kind in ("input_tokens", "output_tokens"))
+
+
+def test_more_that_went_on_demand_than_was_foretold_is_a_warning(s3: S3) -> None:
+    reviews(s3, 20)
+    seen: set[str] = set()
+
+    def verdict(model_id: str, record_id: str) -> Verdict:
+        again = record_id in seen
+        seen.add(record_id)
+        return None if record_id.endswith("0") and not again else {}
+
+    ended = WholeRun(s3, verdict).run(asked(LITE))
+    assert ended["warnings"] == ["2 more records were left over: answered on demand, about twice the batch price"]
+
+
+# --- Dry runs ---
+
+
+def dry_run(s3: S3, *models: str, **given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the result and the report of a dry run."""
+    state = review_run(s3, Jobs(), WholeRun(s3).plan(asked(*models, dry_run=True, **given)))
+    assert state["next"] == "finish"
+    result = finish_run(s3, state)
+    return result, s3.get_json(BUCKET, ids.report_key(RUN))
+
+
+def test_a_dry_run_writes_what_it_found_out(s3: S3) -> None:
+    reviews(s3, 4, nulls={0})
+    result, report = dry_run(s3, LITE, price={"input": 1.0, "output": 1.0})
+    assert (report["dry_run"], report["status"], report["rows"]) == (True, "SUCCEEDED", 4)
+    assert report["estimate"]["cost_unknown"] == "the run input has no inference.max_tokens, which bounds the answers"
+    assert report["warnings"] == ["3 records are fewer than 5: answered on demand, about twice the batch price"]
+    assert report["first_record"]["modelInput"]["messages"][0]["content"][0]["text"] == "Judge review 1"
+    assert (result["estimate"], result["warnings"]) == (report["estimate"], report["warnings"])
+    assert "Judge" not in json.dumps(result), "a state machine's output may be logged"
+
+
+def test_a_dry_run_shows_a_record_of_every_model(s3: S3) -> None:
+    reviews(s3, 12)
+    _, report = dry_run(s3, LITE, MICRO)
+    assert list(report["first_record"]) == [LITE, MICRO]
+    assert report["rows"] == 12
+
+
+def test_media_and_very_long_cells_are_cut_in_the_shown_record(s3: S3) -> None:
+    s3.put(BUCKET, "in/t.jsonl", json.dumps({"id": 0, "review": "x" * 30_000}).encode())
+    _, report = dry_run(s3, LITE)
+    assert report["first_record"]["modelInput"]["messages"][0]["content"][0]["text"].endswith("… (30006 characters)")
+
+
+# --- What became of jobs that failed ---
+
+
+def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
+    bench = Bench([150, 150])
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    results = [bench.job_result(first, range(120), status="Stopped"), bench.job_result(second, (), status="Failed")]
+    state = bench.gather(state, results)
+    (pooled,) = bench.lines(state["jobs_key"])
+    state = bench.gather(state, [bench.job_result(pooled)])
+    (event,) = bench.lines(state["joins_key"])
+    done = bench.gather(state, [bench.joined(event, ())])
+    finish_run(bench.s3, done)
+    assert bench.s3.get_json(BUCKET, ids.report_key(RUN))["failed_jobs"] == [
+        {"job_name": one["job_name"], "status": status, "records": 150, "now": "all 150 records have an answer"}
+        for one, status in ((first, "Stopped"), (second, "Failed"))
+    ]
+    event_again = event | {"step": 99}
+    done = bench.gather(state, [bench.joined(event_again, range(30))])
+    finish_run(bench.s3, done | {"next": "finish"})
+    stopped, failed = bench.s3.get_json(BUCKET, ids.report_key(RUN))["failed_jobs"]
+    assert (stopped["now"], failed["now"]) == ("30 of 150 records have no answer", "all 150 records have an answer")
+
+
+# --- Errors behind the spend ---
+
+
+def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench([150])
+    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
+    with pytest.raises(Exception, match="run.json does not exist") as caught:
+        finish_handler(bench.planned(), None)
+    told = str(caught.value)
+    assert type(caught.value).__name__ == "InputNotFound"
+    assert f"The table and all answers are kept in s3://{BUCKET}/runs/{RUN}/; a redrive counts again" in told
+    assert "A prefix must end" not in told
+
+
+def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench([150])
+    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    monkeypatch.setattr("bedrock_batch.adapters.clients.client", lambda name: bench.bedrock)
+    part = {"shard": 0, "start": 0, "stop": 150, "step": None}
+    folder = f"runs/{RUN}"
+    event = {"bucket": BUCKET, "run_key": ids.run_key(RUN), "parts": [part]}
+    bench.client.delete_object(Bucket=BUCKET, Key=ids.input_key(RUN, 0))
+    for call, more, kept in (
+        (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
+        (answer_handler, {"raw_key": f"{folder}/raw/on-demand-0/00000.jsonl.out", "chunk": 0}, "a new run over"),
+    ):
+        with pytest.raises(
+            InputNotFound, match=r"input/00000.jsonl does not exist \(404\)\. Make it readable"
+        ) as caught:
+            call(event | more, None)
+        assert kept in str(caught.value)
+    gone = bench.planned() | {"results": {"jobs": [{"Bucket": BUCKET, "Key": "gone"}], "answers": [], "joins": []}}
+    with pytest.raises(InputNotFound, match=f"gone does not exist .*kept in s3://{BUCKET}/{folder}/raw/; a redrive"):
+        gather_handler(gone | {"step": 0, "rounds": 1, "passes": 0, "jobs": 1, "next": "run_jobs"}, None)
+
+
+def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench([150], quotas={"min_records": 100, "max_records": 1000, "max_file_bytes": 99, "concurrent_jobs": 1})
+    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    parts = [{"shard": 0, "start": 0, "stop": 150, "step": None}]
+    event = {"bucket": BUCKET, "run_key": ids.run_key(RUN), "parts": parts, "input_key": f"runs/{RUN}/input/r1.jsonl"}
+    with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
+        pool_handler(event, None)

@@ -1,0 +1,31 @@
+"""Errors say what to do: before the spend what to mend, after it what is kept."""
+
+import pytest
+
+from bedrock_batch import errors
+from bedrock_batch.errors import after_spend
+
+KEPT = "All answers are kept; a redrive costs nothing."
+
+
+def said(error: Exception) -> str:
+    """Return what an error says when it leaves a block behind the spend; its class stays."""
+    with pytest.raises(type(error)) as caught, after_spend(KEPT):
+        raise error
+    return str(caught.value)
+
+
+def test_advice_for_the_plan_goes() -> None:
+    changed = errors.InputChanged("s3://b/k changed after the run was planned.", advice="Start a new run.")
+    assert str(changed) == "s3://b/k changed after the run was planned. Start a new run."
+    repair = "Make it readable, and what it was when the run was planned."
+    assert said(changed) == f"s3://b/k changed after the run was planned. {repair} {KEPT}"
+
+
+def test_other_errors_keep_their_sentence() -> None:
+    assert said(errors.TooLarge("too large.")) == f"too large. {KEPT}"
+    assert said(OSError("gone")) == f"gone {KEPT}"
+
+
+def test_what_says_so_itself_stays() -> None:
+    assert said(errors.CanaryFailed("no job was started.")) == "no job was started."
