@@ -26,10 +26,13 @@ class Deployment:
     url: str
     variables: Mapping[str, Any]
 
-    def apply(self) -> dict[str, Any]:
-        """Init and apply; return the outputs."""
+    def init(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         self._terraform("init", "-input=false")
+
+    def apply(self) -> dict[str, Any]:
+        """Init and apply; return the outputs."""
+        self.init()
         self._terraform("apply", "-input=false", "-auto-approve", self._state(), *self._variables())
         outputs = json.loads(self._terraform("output", "-json", self._state()))
         return {name: output["value"] for name, output in outputs.items()}
@@ -46,7 +49,11 @@ class Deployment:
         ]
 
     def destroy(self) -> None:
-        self._terraform("destroy", "-input=false", "-auto-approve", self._state(), *self._variables())
+        self.call("destroy", "-input=false", "-auto-approve")
+
+    def call(self, command: str, *arguments: str) -> str:
+        """Run another command on the root as it was initialised; return what it printed."""
+        return self._terraform(command, self._state(), *self._variables(), *arguments)
 
     def _state(self) -> str:
         return f"-state={self.work / 'terraform.tfstate'}"

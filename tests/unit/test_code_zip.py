@@ -21,7 +21,9 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the zip is unpacked to."""
     digest = package.digest_of(package.SDK_REQUIREMENTS, local=False)
     if not package.is_built(BUILD / "sdk.zip", digest) or not (BUILD / "code.zip").is_file():
-        pytest.fail("build/code.zip is not there, or older than what it is made from: run make package-local", pytrace=False)
+        pytest.fail(
+            "build/code.zip is not there, or older than what it is made from: run make package-local", pytrace=False
+        )
     folder = tmp_path_factory.mktemp("code")
     with zipfile.ZipFile(BUILD / "code.zip") as archive:
         archive.extractall(folder)
