@@ -17,23 +17,38 @@ help: ## Print this list
 
 # --- Environments ---
 
+# One line for each thing that is set up; what pip and npm say is shown only when they fail.
+QUIETLY := local/quietly.sh
+make_venv = sh -c '$(PYTHON) -m venv $(1) && \
+	$(1)/bin/python -m pip install --disable-pip-version-check --require-hashes -r $(2)'
+
+# A missing program is a sentence at the start, not a failure in the middle.
+NEEDS_PYTHON = $(if $(wildcard $(VENV)/.ready),,$(PYTHON))
+.PHONY: needs-terraform needs-all
+needs-terraform:
+	@local/needs.sh $(NEEDS_PYTHON) terraform
+
+needs-all:
+	@local/needs.sh $(NEEDS_PYTHON) terraform node
+
 $(VENV)/.ready: requirements/dev.lock
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install the tools and libraries" $(call make_venv,$(VENV),requirements/dev.lock)
 	@touch $@
 
 $(ENGINE_VENV)/.ready: requirements/engine.lock
-	$(PYTHON) -m venv $(ENGINE_VENV)
-	$(ENGINE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/engine.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install the local AWS" $(call make_venv,$(ENGINE_VENV),requirements/engine.lock)
 	@touch $@
 
 $(BENCH_VENV)/.ready: requirements/bench.lock
-	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install what the benchmark compares with" $(call make_venv,$(BENCH_VENV),requirements/bench.lock)
 	@touch $@
 
 node_modules/.ready: package-lock.json
-	npm ci --silent --no-fund --no-audit
+	@local/needs.sh node
+	@$(QUIETLY) "Install the validator of state machines" npm ci --no-fund --no-audit
 	@touch $@
 
 .PHONY: setup
@@ -56,7 +71,7 @@ package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
 
 .PHONY: package-local
 package-local: setup
-	$(RUN) lambda_src/package.py --out $(BUILD) --local
+	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
 
 define AFTER_DEPLOY
 
@@ -82,13 +97,13 @@ deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 # --- The local AWS ---
 
 .PHONY: demo
-demo: setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
+demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
 	@$(RUN) -m local.demo
 
 # --- Checks ---
 
 .PHONY: test
-test: setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
+test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
@@ -98,7 +113,7 @@ test: setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything
 	$(RUN) -m pytest tests/e2e tests/soak # one process, so one engine and one apply
 
 .PHONY: soak
-soak: setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
+soak: needs-terraform setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
@@ -106,7 +121,7 @@ docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
 	$(RUN) docs/run_input_table.py
 
 .PHONY: scale
-scale: setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
+scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
 	$(RUN) -m pytest -m scale tests/asl/test_scale.py tests/e2e/test_scale.py -s
 
 # --- Speed ---

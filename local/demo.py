@@ -2,30 +2,56 @@
 
 import argparse
 import json
+import math
 import os
 import shutil
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from local.process import Engine, environment, start_engine
 from local.provision import ENGINE_PYTHON, LOCAL_ROOT, ROOT, Deployment
 from local.sample import write_reviews
+from local.screen import Screen, table
 
 WORK = ROOT / "build" / "local" / "demo"
-NAME = "demo"
+RUN = "first-look"
 ROWS = 2_500
 ROWS_PER_JOB = 500
 MODEL = "amazon.nova-lite-v1:0"
 PRICE = {"input": 0.03, "output": 0.12}
-PROMPT = 'Is this review of a {product} positive or negative? Answer as {{"sentiment": "…"}}.\n\n{review}'
+ON_DEMAND_PRICE = {"input": 0.06, "output": 0.24}
+"""USD per million tokens of Amazon Nova Lite in November 2026; yours are on the AWS price list."""
+
+PROMPT = "What does this customer say about the {product}?\n\n{review}"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "sentiment": {"enum": ["positive", "mixed", "negative"]},
+        "topic": {"type": "string"},
+        "urgency": {"type": "integer"},
+    },
+    "required": ["sentiment", "topic", "urgency"],
+}
+_SAID = {  # what the stand-in for the model finds in a review, and what it makes of it
+    "I would buy it again": ("positive", "quality", 0),
+    "it works, mostly": ("positive", "quality", 1),
+    "after two weeks it broke": ("mixed", "durability", 2),
+    "the manual is in": ("negative", "manual", 2),
+    "it was thrown": ("negative", "delivery", 3),
+    "burnt": ("negative", "smell", 4),
+}
+ANSWERS = [
+    {"prompt_contains": words, "text": json.dumps(dict(zip(SCHEMA["properties"], answer, strict=True)))}
+    for words, answer in _SAID.items()
+]
+FAULT = {"job_name_contains": "r0-00000", "times": 1, "partial": 0.6, "fail_job": "Internal error, please try again."}
 
 
 def main() -> None:
@@ -37,131 +63,218 @@ def main() -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     try:
-        demo(rows)
+        demo(Screen(), rows)
     except KeyboardInterrupt:
         sys.exit("\nStopped. The local AWS and everything in it is gone.")
+    except RuntimeError as error:
+        sys.exit(f"\n{error}")
 
 
-def demo(rows: int) -> None:
-    with step("Start a local AWS on this machine (no account, no cost)"):
+def demo(screen: Screen, rows: int) -> None:
+    screen.line()
+    with screen.step("Start a local AWS on this machine: no account, no cost"):
         engine = start_engine(python=ENGINE_PYTHON, log=WORK / "engine.log")
     with engine:
-        engine.configure(seconds_per_status=1.0, records_per_second=250.0)
+        engine.wait_scale(0.2)  # the pauses between two tries of a call
         deployment = Deployment(
             root=LOCAL_ROOT,
             work=WORK / "terraform",
             url=engine.url,
             variables={
-                "name": NAME,
+                "name": "demo",
                 "models": [MODEL],
-                "prompts": {"sentiment": PROMPT},
+                "prompts": {"review": PROMPT},
                 "functions": {"reserved_concurrency": {"plan_run": 2, "prepare_shard": 2, "join_shard": 2}},
             },
         )
-        with step("Apply the Terraform module to it (takes a minute)"):
-            outputs = deployment.apply()
-        run_sample(engine, outputs, rows)
-        with step("Destroy what Terraform made"):
-            deployment.destroy()
-    print(f"\nThe files of this run are in {os.path.relpath(WORK)}/runs/: the table in output/, beside it the report.")
+        with screen.step("Apply the Terraform module to it") as step:
+
+            def progress(made: int, planned: int) -> None:
+                step.detail = f"{made} of {planned} resources" if planned else "Terraform reads it and plans"
+
+            outputs = deployment.apply(progress)
+        run_sample(screen, engine, outputs, rows)
 
 
-def run_sample(engine: Engine, outputs: dict[str, Any], rows: int) -> None:
+def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: int) -> None:
     """Upload the sample, start a run, follow it, fetch and show what came out."""
     session = boto3.Session(
         aws_access_key_id="test", aws_secret_access_key="test", region_name=environment(engine.url)["AWS_REGION"]
     )
+    engine.configure(seconds_per_status=0.7, records_per_second=250.0, answers=ANSWERS, faults=[FAULT])
     clients = {name: session.client(name, endpoint_url=engine.url) for name in ("s3", "stepfunctions", "bedrock")}
     bucket = outputs["runs_bucket_name"]
     sample = WORK / "reviews.csv"
-    with step(f"Upload a sample table of {rows:,} product reviews"):
+    with screen.step(f"Upload a table of {rows:,} product reviews"):
         write_reviews(sample, rows=rows)
         clients["s3"].upload_file(str(sample), bucket, "datasets/reviews.csv")
     run_input = {
         "s3_uri": f"s3://{bucket}/datasets/reviews.csv",
         "model_id": MODEL,
-        "prompt_id": "sentiment",
-        "job_name_prefix": "first-look",
+        "prompt_id": "review",
+        "job_name_prefix": RUN,
         "max_records_per_job": ROWS_PER_JOB,
         "inference": {"max_tokens": 100},
+        "output": {"prefix": "ai_", "schema": SCHEMA},
         "price": PRICE,
     }
-    print("\n▸ Start a run, as you would on AWS:\n")
-    print(f"    aws stepfunctions start-execution --state-machine-arn {outputs['run_state_machine_arn']} \\")
-    print(f"        --name demo-1 --input '{json.dumps(run_input, indent=2)}'".replace("\n", "\n    "), end="\n\n")
+    command = [
+        "aws stepfunctions start-execution \\",
+        f"    --state-machine-arn {outputs['run_state_machine_arn']} \\",
+        f"    --name {RUN} --input '{in_lines(run_input, screen.width - 8)}'",
+    ]
+    screen.line("\nStart a run, as you would on AWS:\n")
+    screen.line(screen.style("    " + "\n".join(command).replace("\n", "\n    "), "dim") + "\n")
+    started = time.monotonic()
     arn = clients["stepfunctions"].start_execution(
-        stateMachineArn=outputs["run_state_machine_arn"], name="demo-1", input=json.dumps(run_input)
+        stateMachineArn=outputs["run_state_machine_arn"], name=RUN, input=json.dumps(run_input)
     )["executionArn"]
-    result = follow(clients, arn, records=rows)
-    show(clients["s3"], result, bucket)
+    Run(screen, clients, bucket, arn, rows).follow()
+    seconds = time.monotonic() - started
+    report = fetch(clients["s3"], bucket)
+    show_rows(screen, pq.read_table(WORK / "runs" / RUN / "output"))
+    show_end(screen, report, seconds)
 
 
-def follow(clients: dict[str, Any], arn: str, *, records: int) -> dict[str, Any]:
-    """Print where the run is, whenever that changes, until it ends; return its result."""
-    last = ""
-    started = time.monotonic()
-    while True:
-        execution = clients["stepfunctions"].describe_execution(executionArn=arn)
-        line = f"{current_state(clients['stepfunctions'], arn):<18} {jobs(clients['bedrock'], records)}"
-        if line != last:
-            print(f"    {time.monotonic() - started:5.1f} s  {line.rstrip()}", flush=True)
-            last = line
-        if execution["status"] != "RUNNING":
-            break
-        time.sleep(0.5)
-    if execution["status"] != "SUCCEEDED":
-        raise SystemExit(f"The run ended {execution['status']}: {execution.get('error')}: {execution.get('cause')}")
-    output: dict[str, Any] = json.loads(execution["output"])
-    return output
+class Run:
+    """A run that is followed: what it does now moves, what has happened stays."""
+
+    def __init__(self, screen: Screen, clients: dict[str, Any], bucket: str, arn: str, rows: int) -> None:
+        self._screen = screen
+        self._s3 = clients["s3"]
+        self._bucket = bucket
+        self._states = clients["stepfunctions"]
+        self._bedrock = clients["bedrock"]
+        self._arn = arn
+        self._rows = rows
+        self._seen: set[str] = set()
+
+    def follow(self) -> None:
+        """Show the run until it ends. Ends the program if it fails."""
+        with self._screen.step("Run") as step:
+            while True:
+                execution = self._states.describe_execution(executionArn=self._arn)
+                jobs = self._jobs()
+                self._tell(jobs)
+                step.detail = f"{self._state()}{progress_of(jobs, self._rows, self._parts())}"
+                if execution["status"] != "RUNNING":
+                    break
+                time.sleep(0.3)
+            step.detail = "done"
+            if execution["status"] != "SUCCEEDED":
+                raise SystemExit(
+                    f"The run ended {execution['status']}: {execution.get('error')}: {execution.get('cause')}"
+                )
+
+    def _jobs(self) -> list[dict[str, Any]]:
+        """Return the jobs of the run, in order."""
+        found = self._bedrock.list_model_invocation_jobs(nameContains=RUN, maxResults=100)["invocationJobSummaries"]
+        jobs = [self._bedrock.get_model_invocation_job(jobIdentifier=job["jobArn"]) for job in found]
+        return sorted(jobs, key=lambda job: str(job["jobName"]))
+
+    def _state(self) -> str:
+        """Return the name of the state that the run entered last."""
+        events = self._states.get_execution_history(executionArn=self._arn, reverseOrder=True, maxResults=20)["events"]
+        entered = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
+        return next(entered, "starting")
+
+    def _parts(self) -> int:
+        """Return how many parts the output has."""
+        prefix = f"runs/{RUN}/output/"
+        return int(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)["KeyCount"])
+
+    def _tell(self, jobs: list[dict[str, Any]]) -> None:
+        """Print what has happened since the last time."""
+        first = [job for job in jobs if "r0-" in job["jobName"]]
+        again = [job for job in jobs if job not in first]
+        all_there = len(first) == math.ceil(self._rows / ROWS_PER_JOB)
+        self._once("jobs", all_there, f"{len(first)} jobs of up to {ROWS_PER_JOB} records are with Bedrock")
+        for number, job in enumerate(first, 1):
+            done = f"{job['processedRecordCount']} of {job['totalRecordCount']} records"
+            if job["status"] == "Failed":
+                told = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
+                self._once(job["jobArn"], [job], told)
+        ended = [job for job in first if job["status"] == "Completed"]
+        self._once(
+            "most", all_there and ended and len(ended) == len(first) - 1, f"the other {len(ended)} jobs are Completed"
+        )
+        self._once("again", again, "the records without an answer go into a second round: 1 more job")
+        healed = [job for job in again if job["status"] == "Completed"]
+        records = sum(job["processedRecordCount"] for job in healed)
+        self._once(
+            "healed", healed, self._screen.style(f"healed: it has answered the other {records} records", "green")
+        )
+
+    def _once(self, what: str, condition: Any, text: str) -> None:
+        if condition and what not in self._seen:
+            self._seen.add(what)
+            self._screen.line(f"    {text}")
 
 
-def current_state(stepfunctions: Any, arn: str) -> str:
-    """Return the name of the state that the run entered last."""
-    events = stepfunctions.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=20)["events"]
-    entered = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
-    return next(entered, "starting")
-
-
-def jobs(bedrock: Any, records: int) -> str:
-    """Say how many Bedrock jobs have which status, and how many records they have done."""
-    found = bedrock.list_model_invocation_jobs(nameContains=f"{NAME}-", maxResults=100)["invocationJobSummaries"]
-    if not found:
+def progress_of(jobs: list[dict[str, Any]], rows: int, parts: int) -> str:
+    """Say how many records are done, and what is waited for: jobs by their status, then parts of the output."""
+    if not jobs:
         return ""
-    details = [bedrock.get_model_invocation_job(jobIdentifier=job["jobArn"]) for job in found]
-    statuses = Counter(job["status"] for job in details)
-    done = sum(job.get("processedRecordCount", 0) for job in details)
-    listed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    return f"jobs: {listed:<30} records done: {done:,} of {records:,}"
+    done = sum(job.get("processedRecordCount", 0) for job in jobs)
+    going = Counter(job["status"] for job in jobs if job["status"] not in ("Completed", "Failed"))
+    waiting = ", ".join(f"{count} {status}" for status, count in sorted(going.items()))
+    return f" · {done:,} of {rows:,} records · {waiting or f'{parts} parts joined'}"
 
 
-def show(s3: Any, result: dict[str, Any], bucket: str) -> None:
-    """Fetch the run's files and print the first rows and the report."""
-    prefix = f"runs/{result['run_id']}/"
-    with step("Fetch the joined table and the report"):
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for item in page["Contents"]:
-                path = WORK / item["Key"]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                s3.download_file(bucket, item["Key"], str(path))
-    table = pq.read_table(WORK / prefix / "output")
-    print(f"\n▸ The joined table: {table.num_rows:,} rows, {table.num_columns} columns. Its first rows:\n")
-    for row in table.slice(0, 3).to_pylist():
-        for name, value in row.items():
-            print(f"    {name:<22} {json.dumps(value, ensure_ascii=False)}")
-        print()
-    print("  (The answers come from a stand-in for Bedrock: they show which row they belong to, not a sentiment.)")
-    report = json.loads((WORK / prefix / "report.json").read_text("utf-8"))
-    print("\n▸ The report:\n")
-    print("    " + json.dumps(report, indent=2).replace("\n", "\n    "))
+def fetch(s3: Any, bucket: str) -> dict[str, Any]:
+    """Fetch the files of the run and return its report."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"runs/{RUN}/"):
+        for item in page["Contents"]:
+            path = WORK / item["Key"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file(bucket, item["Key"], str(path))
+    report: dict[str, Any] = json.loads((WORK / "runs" / RUN / "report.json").read_text("utf-8"))
+    return report
 
 
-@contextmanager
-def step(text: str) -> Iterator[None]:
-    """Say what is being done, then how long it took."""
-    print(f"▸ {text} …", end=" ", flush=True)
-    started = time.monotonic()
-    yield
-    print(f"done ({time.monotonic() - started:.1f} s)")
+def show_rows(screen: Screen, rows: pa.Table) -> None:
+    """Print the first rows, and the last one of the job that failed."""
+    names = ["review_id", "product", "review", "ai_outcome", *(f"ai_{name}" for name in SCHEMA["properties"])]
+    if screen.width < 110:
+        names = [name for name in names if name not in ("product", "ai_outcome")]
+    healed = min(ROWS_PER_JOB, rows.num_rows) - 1
+    shown = rows.select(names).take([*range(min(5, healed)), healed]).to_pylist()
+    heads = [names, [str(rows.schema.field(name).type) for name in names]]
+    cells = [["" if row[name] is None else str(row[name]) for name in names] for row in shown]
+    lines = table(heads, cells, width=screen.width - 4, wide=names.index("review"))
+    screen.line(f"\nThe same table with the answers: {rows.num_rows:,} rows in their order.")
+    screen.line("A stand-in for Bedrock has made them up; all else is the product itself.")
+    screen.line("The first five rows, and one that the failed job had left:\n")
+    for number, line in enumerate(lines):
+        style = {0: ("bold",), 1: ("dim",), 2: ("dim",), len(lines) - 1: ("green",)}.get(number, ())
+        screen.line(f"    {screen.style(line, *style) if style else line}")
+    screen.line()
+
+
+def show_end(screen: Screen, report: dict[str, Any], seconds: float) -> None:
+    """Print in three lines what happened, what it would have cost, and what to look at next."""
+    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in report["outcomes"].items() if count)
+    jobs = f"{sum(report['jobs'].values())} jobs"
+    if failed := report["jobs"].get("Failed"):
+        jobs += f", {failed} failed" + ("" if report["outcomes"]["missing"] else " and healed")
+    read, written = report["input_tokens"], report["output_tokens"]
+    on_demand = (read * ON_DEMAND_PRICE["input"] + written * ON_DEMAND_PRICE["output"]) / 1e6
+    folder = os.path.relpath(WORK / "runs" / RUN)
+    screen.line(screen.style(f"{report['rows']:,} rows: {outcomes} · {jobs} · {seconds:.0f} s", "bold"))
+    screen.line(
+        f"Would cost ${report['cost_usd']:.4f} (on demand ${on_demand:.4f}): {read:,} tokens read, {written:,} written."
+    )
+    screen.line(f'Look next at {folder}, then at "Use it" in README.md.')
+
+
+def in_lines(value: Any, width: int, indent: str = "", key: str = "") -> str:
+    """Return JSON, the outermost object with a line for each member, and others in one line where it fits."""
+    start = f'{indent}"{key}": ' if key else ""
+    line = start + json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict) or (key and len(line) < width):
+        return line
+    members = ",\n".join(in_lines(item, width, indent + "  ", name) for name, item in value.items())
+    return f"{start}{{\n{members}\n{indent}}}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,16 @@ class Deployment:
         self.work.mkdir(parents=True, exist_ok=True)
         self._terraform("init", "-input=false")
 
-    def apply(self) -> dict[str, Any]:
-        """Init and apply; return the outputs."""
+    def apply(self, progress: Callable[[int, int], None] = lambda made, planned: None) -> dict[str, Any]:
+        """Init and apply; return the outputs. `progress` is called with the numbers of resources made and planned."""
+        made = planned = 0
+        progress(made, planned)
         self.init()
-        self._terraform("apply", "-input=false", "-auto-approve", self._state(), *self._variables())
+        for event in self._events("apply", "-input=false", "-auto-approve", self._state(), *self._variables()):
+            if event["type"] == "change_summary" and event["changes"]["operation"] == "plan":
+                planned = event["changes"]["add"]
+            made += event["type"] == "apply_complete" and event["hook"]["action"] == "create"
+            progress(made, planned)
         outputs = json.loads(self._terraform("output", "-json", self._state()))
         return {name: output["value"] for name, output in outputs.items()}
 
@@ -65,18 +71,38 @@ class Deployment:
 
     def _terraform(self, *arguments: str) -> str:
         """Run Terraform and return what it printed; an error carries all of it."""
-        done = subprocess.run(
-            ["terraform", f"-chdir={self.root}", *arguments],
-            env={"TF_CLI_ARGS": "-no-color"}
-            | terraform_environment()
-            | environment(self.url)
-            | {"TF_DATA_DIR": str(self.work / "data")},
-            capture_output=True,
-            text=True,
-        )
+        command = ["terraform", f"-chdir={self.root}", *arguments]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"terraform {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
         return done.stdout
+
+    def _events(self, action: str, *arguments: str) -> Iterator[dict[str, Any]]:
+        """Run Terraform and yield what it does as it does it; an error carries what it complained of."""
+        command = ["terraform", f"-chdir={self.root}", action, "-json", *arguments]
+        complaints = []
+        with subprocess.Popen(
+            command, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            for line in process.stdout or ():
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    complaints.append(line)
+                    continue
+                if event["type"] == "diagnostic":
+                    complaints.append(f"{event['@message']}\n{event['diagnostic'].get('detail', '')}\n")
+                yield event
+        if process.returncode:
+            raise RuntimeError(f"terraform {action} failed:\n{''.join(complaints)[-8000:]}")
+
+    def _environment(self) -> dict[str, str]:
+        return (
+            {"TF_CLI_ARGS": "-no-color"}
+            | terraform_environment()
+            | environment(self.url)
+            | {"TF_DATA_DIR": str(self.work / "data")}
+        )
 
 
 def terraform_environment() -> dict[str, str]:

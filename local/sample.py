@@ -5,14 +5,14 @@ import random
 from pathlib import Path
 
 _OPENINGS = ("I bought this", "My sister got this", "We ordered the thing", "Für den Preis", "他说", "Honestly")
-_MIDDLES = (
-    "and it works, mostly",
-    'and the box said "fragile", yet it was thrown',
-    "and after two weeks it broke,\nthen the support fixed it",
-    "and I would buy it again 👍",
-    "but the manual is in Español only",
-    "and it smells of {burnt} toast",
-)
+_MIDDLES = {  # what a customer says, and how many stars go with it
+    "and it works, mostly": (4, 4),
+    'and the box said "fragile", yet it was thrown': (1, 2),
+    "and after two weeks it broke,\nthen the support fixed it": (3, 3),
+    "and I would buy it again 👍": (5, 5),
+    "but the manual is in Español only": (2, 3),
+    "and it smells of {burnt} toast": (1, 2),
+}
 _PRODUCTS = ("kettle", "lamp", "tent", "keyboard", "bicycle pump")
 
 
@@ -23,7 +23,8 @@ def write_reviews(path: Path, *, rows: int) -> None:
         writer = csv.writer(file)
         writer.writerow(["review_id", "zip", "product", "review"])
         for number in range(rows):
-            text = f"{draw.choice(_OPENINGS)} {draw.choice(_MIDDLES)} ({draw.randint(1, 5)} of 5 stars)."
+            said = draw.choice(list(_MIDDLES))
+            text = f"{draw.choice(_OPENINGS)} {said} ({draw.randint(*_MIDDLES[said])} of 5 stars)."
             writer.writerow([f"r-{number:06d}", f"{draw.randint(0, 99999):05d}", draw.choice(_PRODUCTS), text])
 
 

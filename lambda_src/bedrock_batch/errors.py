@@ -19,9 +19,11 @@ BedrockBatchError
 ├── HubUnavailable             the Hugging Face hub does not answer; retried
 ├── PlanUnfinished             not all text files were read in the function's time; called again, it goes on
 ├── ChunkTaken                 two calls answer the same records on demand; one of them stops and is retried
+├── OnDemandRefused            a call on demand was refused, and no record is to blame; a redrive asks again
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
     ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
+    ├── PermissionMissing      jobs were refused because a role, bucket, key or model may not be used; redrive
     ├── PoolIncomplete         a leftovers file is not the one a pooled job was planned with
     ├── JoinIncomplete         a shard has no output part
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
@@ -107,6 +109,10 @@ class ChunkTaken(BedrockBatchError):
     """Another call, started before a redrive, answers the same records; what it has answered is kept."""
 
 
+class OnDemandRefused(BedrockBatchError):
+    """A call on demand was refused for a reason that lies outside of the record: its record keeps its chance."""
+
+
 class RunError(BedrockBatchError):
     """The work was done, but the result is not what it should be."""
 
@@ -117,6 +123,10 @@ class PrepareFailed(RunError):
 
 class CanaryFailed(RunError):
     """The first rows, answered on demand, failed, so no job was made."""
+
+
+class PermissionMissing(RunError):
+    """Bedrock refused jobs because a role, bucket, key or model may not be used; their records wait for a redrive."""
 
 
 class PoolIncomplete(RunError):

@@ -20,7 +20,15 @@ from bedrock_batch.contracts import ANSWERED, NOT_CREATED, OUTCOMES, JobEnd, Joi
 from bedrock_batch.counts import Counts
 from bedrock_batch.errors import InputChanged
 from bedrock_batch.held import Texts, Vectors
-from bedrock_batch.outcomes import EMPTY_ANSWER, INVALID_ANSWER, MET_MAX_TOKENS, is_leftover, judge, most_frequent
+from bedrock_batch.outcomes import (
+    EMPTY_ANSWER,
+    INVALID_ANSWER,
+    MET_MAX_TOKENS,
+    REFUSED_TWICE,
+    is_leftover,
+    judge,
+    most_frequent,
+)
 from bedrock_batch.record_rows import row_of, rows_of
 from bedrock_batch.structured import Reader
 
@@ -63,19 +71,20 @@ class Joiner:
         self._reader = reader
         self._missing = (NOT_CREATED, "no job was created for this row")
 
-    def skip(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Note the rows that were refused before submission, from the lines of the skipped file."""
+    def skip(self, lines: Iterable[Mapping[str, Any]], *, first_row: int) -> None:
+        """Note the rows that were refused before submission, from the lines of the skipped file.
+
+        These name the table's rows, from 1; `first_row` is the number of the shard's first row, from 0.
+        """
         for line in lines:
-            row = int(line["row"])
+            row = int(line["row"]) - 1 - first_row
             self._outcomes[row] = _SKIPPED
             self._failures[row] = (str(line["code"]), str(line["reason"]))
 
     def end(self, jobs: Sequence[JobEnd]) -> None:
         """Note how the shard's jobs ended, in the order of time; rows without a line blame the last."""
         if jobs:
-            job = jobs[-1]
-            message = f": {job.message}" if job.message else ""
-            self._missing = (job.status, f"job {job.job_name} ended {job.status}{message}")
+            self._missing = (jobs[-1].status, _told(jobs[-1]))
 
     def add(self, answers: Parsed) -> None:
         """Scatter answers to their rows.
@@ -230,6 +239,12 @@ class Joiner:
                 self._failures[start + place] = (INVALID_ANSWER, problem)
         return arrays
 
+    def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
+        """Fail the rows among these that have no answer: this job was the last that refused their records."""
+        left = set(rows).intersection(self.leftover_rows())
+        for row in left:
+            self._fail(row, REFUSED_TWICE, _told(job))
+
     def leftover_rows(self) -> list[int]:
         """Return the rows that may still get an answer, in order."""
         outcomes = np.frombuffer(self._outcomes, np.uint8)
@@ -277,6 +292,12 @@ class Joiner:
             output_tokens=self._output_tokens.total() if self._output_tokens else 0,
             errors=most_frequent(codes),
         )
+
+
+def _told(job: JobEnd) -> str:
+    """Return for the rows of a job how it ended."""
+    message = f": {job.message}" if job.message else ""
+    return f"job {job.job_name} ended {job.status}{message}"
 
 
 def _end(stop_reason: str | None) -> int:

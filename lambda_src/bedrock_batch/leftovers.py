@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 from bedrock_batch.contracts import ANSWERED, JobEnd, Joined, Part
-from bedrock_batch.errors import CanaryFailed
+from bedrock_batch.errors import CanaryFailed, PermissionMissing
 from bedrock_batch.outcomes import named
 
 Next = Literal["run_jobs", "answer", "join", "finish"]
@@ -76,8 +76,11 @@ def decide(
 ) -> tuple[Next, Sequence[Standing]]:
     """Return what a run does next, and with whose leftovers; `rounds` have been started so far, the first one counted.
 
+    `rounds` has none of those that lacked a permission: whoever redrives the run asks for them again.
+
     A record that no job has had yet gets its round whatever `max_rounds` says: that limits repetitions. So do
-    records whose answer is asked for once more, alone if need be: a join lists a record for that once at most.
+    records whose answer is asked for once more, alone if need be: a join counts a record among its retries once at
+    most. If nothing answers it then, it is a leftover like others, which `max_rounds` limits.
     """
     if any(standing.stale for standing in standings):
         return "join", standings
@@ -102,7 +105,8 @@ def first_of(wants: Collection[Next], *, stale: bool) -> Next:
 
     No model overtakes another: rounds first, then every tail at once. As leftovers only become fewer, a model that
     wants a round has had records in all before it, and one that waits still wants the same: so what is counted for
-    the run, rounds and passes, is right for each model. Records to ask once more may come up late, but go by no count.
+    the run, rounds and passes, is right for each model. Records to ask once more may come up late, but the first time
+    they go by no count.
     """
     if stale:
         return "join"
@@ -161,6 +165,29 @@ def slices(standings: Sequence[Standing], edges: Sequence[int]) -> list[list[Par
             low = stop
         found.append(parts)
     return found
+
+
+def check_permissions(models: Mapping[str, tuple[Sequence[Standing], Mapping[int, str]]]) -> None:
+    """Refuse to go on while records wait for a permission that their jobs lacked: sent again, they would meet the same.
+
+    `models` has each model's standings, and the shards whose job of the last round lacked one, with Bedrock's message.
+
+    Raises:
+        PermissionMissing: with what Bedrock said, and what to do.
+    """
+    told = []
+    for label, (standings, messages) in models.items():
+        waiting = [one for one in standings if one.shard in messages and one.joined and one.joined.leftovers]
+        if waiting:
+            about = f"{label}: " if label else ""
+            left = sum(one.joined.leftovers for one in waiting if one.joined)
+            told.append(f"{about}{messages[waiting[0].shard]} ({left} records have no answer)")
+    if told:
+        raise PermissionMissing(
+            "A permission is missing: a job was refused because a role, bucket, key or model may not be used. Bedrock "
+            f"says: {'; '.join(told)}. No answer is lost. Repair the permission, wait until the stop-run machine has "
+            "ended, then redrive the execution: it asks again for the records without an answer, and for no others."
+        )
 
 
 def check_canary(canary: Standing, *, tolerated_failure_percentage: float) -> None:

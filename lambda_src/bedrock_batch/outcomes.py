@@ -45,6 +45,7 @@ WRONG_DIMENSIONS = "WrongDimensions"
 INVALID_ANSWER = "InvalidAnswer"
 MODEL_ERROR = "ModelError"
 EXPIRED = "expired"
+REFUSED_TWICE = "RefusedTwice"
 """Error codes of our own, beside those Bedrock sends."""
 
 _MAY_STILL_BE_ANSWERED = {

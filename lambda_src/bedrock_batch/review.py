@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import ids
+from bedrock_batch.catalogue import is_custom
 from bedrock_batch.contracts import Prepared, Run, Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
 
@@ -27,13 +28,14 @@ class Estimate(Shape):
     output_tokens: int | None
     cost_usd: float | None
     cost_with_retries_usd: float | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Leave out what only `retry` has."""
-        values = asdict(self)
+        """Leave out what only `retry` has, and warnings where there are none."""
+        values = asdict(self) | {"warnings": list(self.warnings)}
         if self.cost_with_retries_usd is None:
             del values["cost_with_retries_usd"]
-        return values
+        return {key: value for key, value in values.items() if value or key != "warnings"}
 
 
 def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
@@ -96,6 +98,21 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
         output_tokens=output_tokens,
         cost_usd=cost,
         cost_with_retries_usd=cost_with_retries,
+        warnings=blanks(run, prepared),
+    )
+
+
+def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
+    """Return the warning about records that have a blank text in a place of the request."""
+    blank = sum(shard.blank for shard in prepared)
+    if not blank:
+        return ()
+    hint = "Remove these rows, or make the cells null"
+    if run.table["format"] == "csv":
+        hint = 'input.csv.null_values [""] makes such cells null'
+    return (
+        f"In {blank} of {sum(shard.records for shard in prepared)} records a place of the request is blank: they are "
+        f"sent, and paid. {hint}: input.nulls says what becomes of nulls, and skips their rows unless told otherwise.",
     )
 
 
@@ -105,8 +122,11 @@ def total(expected: Sequence[Estimate]) -> Estimate:
     def known(values: Sequence[Any]) -> Any:
         return None if None in values else sum(values)
 
-    sums = {f.name: known([getattr(one, f.name) for one in expected]) for f in fields(Estimate)}
-    return Estimate(**sums | {"cost_usd": sums["cost_usd"] and round(sums["cost_usd"], 6)})
+    numbers = [f.name for f in fields(Estimate) if f.name != "warnings"]
+    sums = {name: known([getattr(one, name) for one in expected]) for name in numbers}
+    # Models with the same body have the same records.
+    warnings = tuple(dict.fromkeys(warning for one in expected for warning in one.warnings))
+    return Estimate(**sums | {"cost_usd": sums["cost_usd"] and round(sums["cost_usd"], 6)}, warnings=warnings)
 
 
 def check_rows(run: Run, expected: Estimate) -> None:
@@ -122,9 +142,12 @@ def check_rows(run: Run, expected: Estimate) -> None:
         )
     least = run.quotas["min_records"]
     if expected.records < least and not run.limits["on_demand_tail"] and not run.limits["canary_records"]:
+        reason, advice = "limits.on_demand_tail is false", "Set it to true, or give more rows."
+        if is_custom(run.model_id):
+            reason, advice = "a custom model cannot be called on demand", "Give more rows."
         raise InvalidRunInput(
             f"{expected.records} records are fewer than the {least} that a job of {run.model_id} must have, and "
-            "limits.on_demand_tail is false: nothing would be sent. Set it to true, or give more rows."
+            f"{reason}: nothing would be sent. {advice}"
         )
 
 

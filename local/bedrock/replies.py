@@ -1,9 +1,15 @@
-"""What a text model says: made from the prompt alone, so that a test can tell whose answer it is."""
+"""What a text model says: made from the prompt alone, so that a test can tell whose answer it is.
+
+A prompt that asks for JSON by a schema gets an object of that schema, as a model would answer.
+"""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from local.bedrock.fitting import fitting, schema_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +25,26 @@ Author = Callable[[str, str], Reply]
 
 
 def reply(prompt: str, model: str = "") -> Reply:
-    """Return `answer`, 8 hex digits of the prompt's SHA-256 and the prompt's last five words."""
+    """Return `answer`, 8 hex digits of the prompt's SHA-256 and the prompt's last five words; or JSON, if asked for."""
     digest = hashlib.sha256(prompt.encode()).hexdigest()[:8]
+    schema = schema_in(prompt)
+    if schema is not None:
+        return Reply(json.dumps(fitting(schema, schema, digest), ensure_ascii=False))
     return Reply(" ".join(["answer", digest, *prompt.split()[-5:]]))
 
 
 def author(rules: Sequence[Mapping[str, Any]]) -> Author:
     """Return an author that follows the `answers` setting and falls back to `reply`.
 
-    `text` may be a list, from which the prompt's digest picks one. In it `{hash}` becomes the digest and
-    `{tail}` the last five words.
+    `prompt_contains` may be a list, of which one text must be there. `text` may be a list, from which the prompt's
+    digest picks one. In it `{hash}` becomes the digest and `{tail}` the last five words.
     """
 
     def write(prompt: str, model: str) -> Reply:
         for rule in rules:
-            if rule.get("prompt_contains", "") in prompt and rule.get("model_id_contains", "") in model:
+            wanted = rule.get("prompt_contains", "")
+            said = any(text in prompt for text in ([wanted] if isinstance(wanted, str) else wanted))
+            if said and rule.get("model_id_contains", "") in model:
                 digest = hashlib.sha256(prompt.encode()).hexdigest()[:8]
                 texts = rule.get("text", "")
                 text = texts if isinstance(texts, str) else texts[int(digest, 16) % len(texts)]

@@ -14,7 +14,7 @@ from ministack.services import stepfunctions as engine
 
 from .asl import problems
 from .errors import ApiError
-from .executions import REDRIVABLE, Execution, Machine, begin, find_execution
+from .executions import MAX_EVENTS, REDRIVABLE, Execution, Machine, begin, find_execution
 from .map_run import find_map_run
 from .tokens import MAX_PAYLOAD_BYTES, send_task_failure, send_task_heartbeat, send_task_success
 
@@ -105,6 +105,8 @@ def _redrive_status(execution: Execution) -> tuple[str, str]:
     status = execution.record["status"]
     if "mapRunArn" in execution.record:
         return "REDRIVABLE_BY_MAP_RUN", "Execution is redriven together with its Map Run"
+    if status in REDRIVABLE and len(execution.record["events"]) >= MAX_EVENTS - 1:
+        return "NOT_REDRIVABLE", "Execution event history limit exceeded"
     if status in REDRIVABLE and not execution.machine.express:
         return "REDRIVABLE", ""
     return "NOT_REDRIVABLE", f"Execution is {status} and cannot be redriven"

@@ -2,11 +2,14 @@
 
 MiniStack accepts any text as a definition and ignores what it does not know, so a misspelt field passes the local
 run. Here every field that the interpreter does not carry out is an error, and so is a transition that leads nowhere.
+`asl_rules.py` has what AWS forbids inside a state.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
+
+from .asl_rules import MAX_DEFINITION_BYTES, flow_problems, state_problems
 
 _FLOW = frozenset({"Next", "End", "Output", "Assign"})
 _GUARD = frozenset({"Retry", "Catch"})
@@ -37,6 +40,8 @@ _PARTS = {  # field -> what its object, or each object of its list, may hold
 
 def problems(definition: str) -> list[tuple[str, str]]:
     """Return what is wrong with a definition as pairs of location and message; empty when it can run."""
+    if len(definition.encode()) > MAX_DEFINITION_BYTES:
+        return [("/", f"The definition has more than {MAX_DEFINITION_BYTES} bytes")]
     try:
         machine = json.loads(definition)
     except ValueError as error:
@@ -69,6 +74,8 @@ def _states(machine: dict[str, Any], path: str, *, outer: frozenset[str]) -> Ite
     assigned = {name for state in states.values() for name in _assigned(state)}
     for name in sorted(assigned & outer):
         yield f"{path}/States", f"Variable is assigned in an outer scope too: {name}"
+    leads = {name: list(_targets(state)) for name, state in states.items() if isinstance(state, dict)}
+    yield from flow_problems(machine.get("StartAt"), leads, f"{path}/States")
     for name, state in states.items():
         yield from _state(state, states, f"{path}/States/{name}", outer=outer | assigned)
 
@@ -84,6 +91,7 @@ def _state(state: Any, states: dict[str, Any], path: str, *, outer: frozenset[st
             allowed |= _DISTRIBUTED_FIELDS
         yield from _processor(state.get("ItemProcessor"), path, outer=outer)
     yield from _unknown(state, allowed, path)
+    yield from state_problems(state, path)
     if "Next" in allowed and ("Next" in state) == bool(state.get("End")):
         yield path, 'must have either Next or "End": true'
     if kind == "Choice" and not state.get("Choices"):

@@ -6,7 +6,7 @@ execution whatever a Retry or Catch says, and `States.TaskFailed` does not cover
 
 from collections.abc import Iterable
 
-_FINAL = frozenset({"States.Runtime", "States.DataLimitExceeded"})
+FINAL_ERRORS = frozenset({"States.Runtime", "States.DataLimitExceeded"})
 _TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 
 
@@ -34,7 +34,7 @@ class ApiError(Exception):
 
 def error_matches(names: Iterable[str], error: str | None) -> bool:
     """Tell whether the `ErrorEquals` of a Retry or Catch rule covers an error."""
-    if error in _FINAL:
+    if error in FINAL_ERRORS:
         return False
     covering = {"States.ALL", error}
     if error not in _TIMEOUTS:

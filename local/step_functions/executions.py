@@ -18,7 +18,7 @@ from ministack import app
 from ministack.core.responses import get_account_id, get_region, now_iso
 from ministack.services import stepfunctions as engine
 
-from .errors import StateError
+from .errors import FINAL_ERRORS, StateError
 from .interpreter import run_states
 from .logs import deliver
 from .scope import Scope
@@ -168,13 +168,14 @@ class Execution:
     def redrive(self) -> None:
         """Run on from the state that did not end well; the history goes on, and counts start anew."""
         record = self.record
+        # A Map Run that ended so would end so again: AWS starts a new one.
+        self.interrupted = None if record.get("error") in FINAL_ERRORS else self.map_run
         for name in ("error", "cause"):
             record.pop(name, None)
         record.update(
             status="RUNNING", stopDate=None, output=None, redriveDate=now_iso(), redriveCount=record["redriveCount"] + 1
         )
         self.add_event("ExecutionRedriven", {"redriveCount": record["redriveCount"]}, len(record["events"]))
-        self.interrupted = self.map_run
         self._ended.clear()
         self.start()
 

@@ -80,6 +80,8 @@ def _evaluate(text: str, bound: dict[str, Any], field: str) -> Any:
         program = _compile(expression)
         # The time limit counts from here: a compiled expression is used many times.
         program.environment.set_runtime_bounds(_TIME_LIMIT_MS, None)
+        # $now, $millis and calls of functions read the program from here, where only compiling would put it.
+        jsonata.Jsonata.CURRENT.jsonata = program
         value = program.evaluate(None, bound)
         if value is None:
             raise _failed(
@@ -116,7 +118,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"D1001: Number out of range: {value}")
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+        return value  # 2.0 that was sent stays 2.0; what the library computes is whole by itself
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

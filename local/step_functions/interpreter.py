@@ -57,7 +57,9 @@ def _finish(rule: dict[str, Any], scope: Scope, states: dict[str, Any], default:
     """Evaluate Output and Assign together: neither sees what the other makes."""
     bound = scope.bindings(states)
     output = render(rule["Output"], bound, "Output") if "Output" in rule else default
-    return _Outcome(output, render(rule.get("Assign", {}), bound, "Assign"), target)
+    assign = render(rule.get("Assign", {}), bound, "Assign")
+    scope.payload(assign, "set of variables")
+    return _Outcome(output, assign, target)
 
 
 async def _run_pass(state: dict[str, Any], value: Any, scope: Scope) -> _Outcome:

@@ -65,7 +65,8 @@ async def run_task(state: dict[str, Any], value: Any, scope: Scope) -> Any:
         )
         service, _, action = resource.removeprefix("arn:aws:states:::").rpartition(":")
         details = {"resourceType": service, "resource": f"{action}{_CALLBACK if callback else ''}"}
-        scope.event("TaskScheduled", {**details, "region": scope.execution.region, "parameters": dump(arguments)})
+        parameters = scope.payload(arguments, "task input")
+        scope.event("TaskScheduled", {**details, "region": scope.execution.region, "parameters": parameters})
         scope.event("TaskStarted", details)
         try:
             async with asyncio.timeout(limit):

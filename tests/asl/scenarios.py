@@ -19,6 +19,7 @@ from .bench import (
     joined,
     ok,
     payload,
+    planned,
     reviewed,
     troubles,
     turns,
@@ -32,7 +33,10 @@ CREATED = ["Record intent", "Created before?", "Create job"]
 WAITED = ["Wait for job", "Get job", "Job over?"]
 GIVEN_UP = ["Shard of its own?", "Join shard", "Shard joined"]
 ENDED = ["Record end", *GIVEN_UP]
-LOOKED = ["Find job", "Job found?", "Wait before looking again", "Find job", "Job found?", "Job not found"]
+REFUSED = [*CREATED, "Name in use?"]
+FOUND = ["Find job", "Job found?"]
+LOOKED_AGAIN = ["Wait before looking again", *FOUND]
+LOOKED = [*FOUND, *LOOKED_AGAIN, "Job not found"]
 EARLY_EVENT = "DynamoDb.ConditionalCheckFailedException"
 
 
@@ -55,8 +59,16 @@ class Job:
 
     def output(self) -> Json:
         returned: Json = {"job_name": job_name(self.name), "records": ROWS}
-        returned |= {"status": self.status, "message": self.message}
+        returned |= {"status": self.status, "message": self.message, "processed": self.processed()}
         return returned | ({"joined": joined(self.name, 0)} if self.joined else {})
+
+    def processed(self) -> int:
+        """Return what the last Get job says, nothing where there was none."""
+        if "Get job" not in self.path:
+            return 0
+        last = self.script.get("Get job", [got("Completed", ProcessedRecordCount=ROWS)])[-1]
+        count: int = last["result"].get("ProcessedRecordCount", 0)
+        return count
 
 
 def taken_name(*found: Json, times: int = 1) -> Script:
@@ -68,13 +80,32 @@ def listed(run: str, **changes: Any) -> Json:
     return {"JobName": job_name(run), "JobArn": job_arn(0), "Status": "InProgress"} | changes
 
 
+PERHAPS_CREATED = {
+    "Bedrock.ThrottlingException": 31,
+    "Bedrock.ServiceQuotaExceededException": 1001,
+    "Bedrock.InternalServerException": 31,
+    "Bedrock.ServiceUnavailableException": 31,
+    "Bedrock.SdkClientException": 31,
+    "Bedrock.BedrockException": 31,
+    "Bedrock.ConflictException": 1,
+    "Bedrock.SomethingNewException": 1,
+    "States.TaskFailed": 1,
+}
+"""Errors of a Create that leave open whether there is a job, each as often as it ends the retries."""
+
+NO_ARN = (
+    "States.QueryEvaluationError: The JSONata expression '$states.result.JobArn' specified for the field "
+    "'Assign/job_arn' returned nothing (undefined)."
+)
+"""What a Create says whose answer has no ARN."""
+
 # The tables are laid out by hand: formatted, a scenario would be as long as a screen.
 JOBS = [
     Job("good", {}, CREATED + WAITED + ENDED),
     *(
-        Job(f"ends-{status}", {"Get job": [got(status, Message="as it is")]}, CREATED + WAITED + ENDED, status,
-            "as it is")
-        for status in TERMINAL_STATUSES
+        Job(f"ends-{status}", {"Get job": [got(status, Message="as it is", ProcessedRecordCount=number)]},
+            CREATED + WAITED + ENDED, status, "as it is")
+        for number, status in enumerate(TERMINAL_STATUSES)
     ),
     *(
         Job(f"still-{status}", {"Wait for job": [wake(), wake()], "Get job": [got(status), got("Completed")]},
@@ -102,39 +133,56 @@ JOBS = [
         ["Record intent", "Created before?", "Get job", "Job over?", *WAITED, *ENDED], "Failed", "no"),
     Job("quota-full-for-hours", {"Create job": [error("Bedrock.ServiceQuotaExceededException", times=50),
                                                 ok({"JobArn": job_arn(0)})]}, CREATED + WAITED + ENDED),
-    Job("quota-full-for-ever", {"Create job": [error("Bedrock.ServiceQuotaExceededException", "none", times=1001)]},
-        CREATED + ENDED, NOT_CREATED, "Bedrock.ServiceQuotaExceededException: none"),
-    Job("refused", {"Create job": [error("Bedrock.ValidationException", "no such model")]},
-        CREATED + ENDED, NOT_CREATED, "Bedrock.ValidationException: no such model"),
-    Job("forbidden", {"Create job": [error("Bedrock.AccessDeniedException", None)]},
-        CREATED + ENDED, NOT_CREATED, "Bedrock.AccessDeniedException: null"),
-    Job("throttled-for-ever", {"Create job": [error("Bedrock.ThrottlingException", "slow", times=31)]},
-        CREATED + ENDED, NOT_CREATED, "Bedrock.ThrottlingException: slow"),
+    # Three errors prove that there is no job.
+    *(
+        Job(f"refused-with-{code}", {"Create job": [error(f"Bedrock.{code}", "no such model")]},
+            REFUSED + ENDED, NOT_CREATED, f"Bedrock.{code}: no such model")
+        for code in ("ValidationException", "AccessDeniedException", "ResourceNotFoundException")
+    ),
+    Job("refused-without-a-word", {"Create job": [error("Bedrock.AccessDeniedException", None)]},
+        REFUSED + ENDED, NOT_CREATED, "Bedrock.AccessDeniedException: null"),
+    Job("refused-as-our-own-job-has-the-name",
+        {"Create job": [error("Bedrock.ValidationException", "The provided job name is currently in use.")],
+         "Find job": [ok({"InvocationJobSummaries": [listed("refused-as-our-own-job-has-the-name")]})]},
+        [*REFUSED, *FOUND, *WAITED, *ENDED]),
+    Job("refused-as-a-name-is-in-use-that-nobody-lists",
+        {"Create job": [error("Bedrock.ValidationException", "the name is in use")], "Find job": [ok(times=2)]},
+        [*REFUSED, *LOOKED, *ENDED], NOT_CREATED,
+        "Bedrock.ValidationException: the name is in use (and Bedrock lists no job of this name)"),
+    # After every other error there may be a job, whether the error is one to wait for or nobody knows it.
+    *(
+        Job(f"{name.replace('.', '-')}-for-ever-and-no-job",
+            {"Create job": [error(name, "why", times=times)], "Find job": [ok(times=2)]},
+            [*CREATED, *LOOKED, *ENDED], NOT_CREATED, f"{name}: why (and Bedrock lists no job of this name)")
+        for name, times in PERHAPS_CREATED.items()
+    ),
+    *(
+        Job(f"{name.replace('.', '-')}-for-ever-and-a-job",
+            {"Create job": [error(name, "why", times=times)],
+             "Find job": [ok({"InvocationJobSummaries": [
+                 listed(f"{name.replace('.', '-')}-for-ever-and-a-job")]})]},
+            [*CREATED, *FOUND, *WAITED, *ENDED])
+        for name, times in PERHAPS_CREATED.items()
+    ),
+    Job("create-answers-without-an-arn-and-a-job-is-listed",
+        {"Create job": [ok()], "Find job": [ok({"InvocationJobSummaries": [
+            listed("create-answers-without-an-arn-and-a-job-is-listed")]})]},
+        [*CREATED, *FOUND, *WAITED, *ENDED]),
+    Job("create-answers-without-an-arn-and-no-job-is-listed", {"Create job": [ok()], "Find job": [ok(times=2)]},
+        [*CREATED, *LOOKED, *ENDED], NOT_CREATED, f"{NO_ARN} (and Bedrock lists no job of this name)"),
     Job("name-taken-by-our-own-lost-create",
         taken_name(listed("name-taken-by-our-own-lost-create")),
-        [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
+        [*CREATED, *FOUND, *WAITED, *ENDED]),
     Job("found-among-others",
         taken_name(listed("other", JobArn=job_arn(8)), listed("found-among-others")),
-        [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
+        [*CREATED, *FOUND, *WAITED, *ENDED]),
     Job("listed-late",
         taken_name() | {"Find job": [ok(), ok({"InvocationJobSummaries": [listed("listed-late")]})]},
-        [*CREATED, "Find job", "Job found?", "Wait before looking again", "Find job", "Job found?", *WAITED, *ENDED]),
+        [*CREATED, *FOUND, *LOOKED_AGAIN, *WAITED, *ENDED]),
     Job("name-taken-but-nobody-listed", taken_name(times=2), [*CREATED, *LOOKED, *ENDED], NOT_CREATED,
         "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
     Job("name-taken-but-only-others-listed", taken_name(listed("other"), times=2), [*CREATED, *LOOKED, *ENDED],
         NOT_CREATED, "Bedrock.ConflictException: taken (and Bedrock lists no job of this name)"),
-    *(
-        Job(f"create-has-no-answer-but-a-job-{name.replace('.', '-')}",
-            {"Create job": [error(name, "lost", times=31)],
-             "Find job": [ok({"InvocationJobSummaries": [
-                 listed(f"create-has-no-answer-but-a-job-{name.replace('.', '-')}")]})]},
-            [*CREATED, "Find job", "Job found?", *WAITED, *ENDED])
-        for name in ("States.Timeout", "Bedrock.InternalServerException", "Bedrock.SdkClientException")
-    ),
-    Job("create-has-no-answer-and-no-job",
-        {"Create job": [error("Bedrock.ServiceUnavailableException", "down", times=31)], "Find job": [ok(times=2)]},
-        [*CREATED, *LOOKED, *ENDED], NOT_CREATED,
-        "Bedrock.ServiceUnavailableException: down (and Bedrock lists no job of this name)"),
     Job("park-fails-for-ever", {"Wait for job": [error("DynamoDb.ThrottlingException", "slow", times=13)]},
         [*CREATED, "Wait for job", "Pause", "Get job", "Job over?", *ENDED]),
     Job("intent-not-recorded", {"Record intent": [error("DynamoDB.ThrottlingException", "slow", times=13)]},
@@ -157,13 +205,13 @@ JOBS = [
     Job("all-that-can-be-retried-of-find-job",
         taken_name() | {"Find job": [*troubles("run", "Find job"), ok({"InvocationJobSummaries": [
             listed("all-that-can-be-retried-of-find-job")]})]},
-        [*CREATED, "Find job", "Job found?", *WAITED, *ENDED]),
+        [*CREATED, *FOUND, *WAITED, *ENDED]),
 ]  # fmt: skip
 
 
 # --- A run, seen from its parent ---
 
-PLANNED = ["Record run", "Plan run", "Prepare shards"]
+PLANNED = ["Record run", "Plan run", "Record plan", "Prepare shards"]
 REVIEWED = [*PLANNED, "Review run", "Next step?"]
 GATHERED = ["Gather leftovers", "Next step?"]
 RAN = [*REVIEWED, "Run jobs", *GATHERED]
@@ -222,11 +270,31 @@ RUNS = [
          "Gather leftovers": turns("chunk-is-not-answered", "join"),
          "Answer on demand": [error("Sandbox.Timedout", times=7)]},
         [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    # Access, a role, an SDK: what no record is to blame for ends the run, and a redrive asks.
+    Run("access-comes-in-time",
+        {"Review run": [payload(gathered("access-comes-in-time", 1, "answer"))],
+         "Gather leftovers": turns("access-comes-in-time", "join"),
+         "Answer on demand": [error("OnDemandRefused")]},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    *(
+        Run(f"chunk-is-refused-with-{name}",
+            {"Review run": [payload(gathered(f"chunk-is-refused-with-{name}", 1, "answer"))],
+             "Answer on demand": [error(name, times=times)], "Answer remaining on demand": [error(name, times=times)]},
+            [*REVIEWED, "Answer leftovers"], "States.ExceedToleratedFailureThreshold")
+        for name, times in (("OnDemandRefused", 1), ("EndpointConnectionError", 7), ("ConnectTimeoutError", 7),
+                            ("SSLError", 7))
+    ),
+    Run("asking-the-remaining-is-retried",
+        {"Review run": [payload(gathered("asking-the-remaining-is-retried", 1, "answer"))],
+         "Gather leftovers": turns("asking-the-remaining-is-retried", "join"),
+         "Answer on demand": [error("OnDemandRefused")],
+         "Answer remaining on demand": trouble_then(payload(answered(0)), "Answer remaining on demand")},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
     Run("canary-fails",
         {"Review run": [payload(gathered("canary-fails", 1, "answer"))],
          "Gather leftovers": [payload(gathered("canary-fails", 1, "join")), error("CanaryFailed")]},
         [*REVIEWED, "Answer leftovers", *GATHERED, "Join shards", "Gather leftovers"], "CanaryFailed"),
-    Run("plan-was-not-written", {"Plan run": [payload({"bucket": "runs-bucket", "plan_key": "none", "prefix": "p"})]},
+    Run("plan-was-not-written", {"Plan run": [payload(planned("none", 1))]},
         PLANNED, "States.ItemReaderFailed"),
     # Not to know what a job does fails the run, which stops its jobs; to send its records again could pay them twice.
     *(
@@ -250,17 +318,19 @@ RUNS = [
     failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=201),
     failing("Plan run", "Sandbox.Timedout", ["Record run", "Plan run"], times=7),
     failing("Plan run", "States.Timeout", ["Record run", "Plan run"]),
+    failing("Record plan", "DynamoDB.ThrottlingException", PLANNED[:-1], times=13),
     failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
     failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
     failing("Gather leftovers", "ClientError", RAN[:-1], times=7),
     failing("Gather leftovers", "ThrottlingException", RAN[:-1], times=7),
+    failing("Gather leftovers", "PermissionMissing", RAN[:-1]),
     failing("Finish run", "TooManyFailures", [*RAN, "Finish run"]),
     failing("Finish run", "JoinIncomplete", [*RAN, "Finish run"]),
     failing("Record run end", "DynamoDB.AmazonDynamoDBException", [*RAN, "Finish run", "Record run end"], times=13),
     Run("everything-is-retried",
         {state: trouble_then(answer, state) for state, answer in {
             "Record run": ok(), "Plan run": payload(gathered("everything-is-retried", 1)),
-            "Prepare shard": payload({"shard": 0}),
+            "Record plan": ok(), "Prepare shard": payload({"shard": 0}),
             "Review run": payload(gathered("everything-is-retried", 1, "answer")),
             "Answer on demand": payload(answered(0)),
             "Join remaining shard": payload(joined("everything-is-retried", 0)),

@@ -8,7 +8,7 @@ from .machines import Json
 from .scenarios import listed
 
 ASKED = ["Describe run", "Run over?"]
-SCANNED = [*ASKED, "Find unfinished jobs", "All found?"]
+SCANNED = [*ASKED, "Record stop", "Find unfinished jobs", "All found?"]
 QUIET = [*SCANNED, "Wait for stragglers"]
 SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, "Record run end", "Gather leftovers", "Anything to join?"]
 SALVAGED = ["Join shards", "Finish run", "Run stopped"]
@@ -31,6 +31,7 @@ class Stop:
         scans = [unfinished(self.name)] if self.child else []
         return {
             "Describe run": [aborted(times=3 + len(scans))],
+            "Record stop": [ok(times=2 + len(scans))],
             "Find unfinished jobs": [*scans, unfinished(times=2)],
             "Stop job": [ok()],
             "Get job": [got("Stopped", ProcessedRecordCount=7)],
@@ -57,13 +58,20 @@ UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]
 LATE = [unfinished("created-late", arn=False), unfinished(times=2)]
 STOPS = [
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
-    Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")]},
+    Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")], "Record stop": []},
          ["Note run", *ASKED, "Run goes on"]),
-    Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")]},
+    Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")],
+                                       "Record stop": [ok()]},
          ["Note run", *QUIET, *ASKED, "Run goes on"]),
     Stop("redriven-and-done",
          {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED[:-2], "Run goes on"]),
+    *(
+        Stop(f"stop-is-not-recorded-{error_name.rpartition('.')[2]}",
+             {"Record stop": [error(error_name, times=times), ok()]}, [*SETTLED, "Run stopped"])
+        for error_name, times in (("DynamoDB.ConditionalCheckFailedException", 1),
+                                  ("DynamoDB.ThrottlingException", 13))
+    ),
     Stop("one-job", {}, WITH_JOB, ["Created?", "Note job", *STOPPED]),
     Stop("many-pages",
          {"Find unfinished jobs": [
@@ -102,7 +110,8 @@ STOPS = [
                              ("ended-without-arn", error("DynamoDB.ConditionalCheckFailedException")))
     ),
     Stop("may-not-stop", {"Stop job": [error("Bedrock.AccessDeniedException")], "Get job": [], "Record end": [],
-                          "Describe run": [aborted()], "Find unfinished jobs": [unfinished("may-not-stop")],
+                          "Describe run": [aborted()], "Record stop": [ok()],
+                          "Find unfinished jobs": [unfinished("may-not-stop")],
                           "Record run end": [], "Gather leftovers": []},
          ["Note run", *SCANNED, "Stop jobs"], ["Created?", "Note job", "Stop job"],
          "States.ExceedToleratedFailureThreshold"),
@@ -117,6 +126,7 @@ STOPS = [
              "Find job": ok({"InvocationJobSummaries": [listed("all-of-a-stop-is-retried")]}),
              "Stop job": ok(), "Get job": got("Stopped"), "Record end": ok()}.items()}
          | {"Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
+            "Record stop": [*troubles("stop-run", "Record stop"), ok(times=3)],
             "Find unfinished jobs": [*troubles("stop-run", "Find unfinished jobs"),
                                      unfinished("all-of-a-stop-is-retried", arn=False), unfinished(times=2)]},
          [*WITH_JOB[:-1], *SALVAGED], ["Created?", "Find job", "Job found?", *STOPPED]),

@@ -106,7 +106,7 @@ def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
     assert contracts.NOT_CREATED not in services.job_statuses()
     states = run_jobs_states()
     assert states["Job not found"]["Assign"]["status"] == contracts.NOT_CREATED
-    assert states["Create job"]["Catch"][-1]["Assign"]["status"] == contracts.NOT_CREATED
+    assert states["Create job"]["Catch"][0]["Assign"]["status"] == contracts.NOT_CREATED
 
 
 def test_run_state_has_what_the_states_read_of_it() -> None:
@@ -122,6 +122,8 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         if path[0] == "input" and len(path) > 1
     }
     assert read == {
+        "rows",
+        "job_names",
         "bucket",
         "plan_key",
         "prefix",

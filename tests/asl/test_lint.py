@@ -22,6 +22,9 @@ FIELDS = {
     "Fail": {"Type", "Comment", "Error", "Cause"},
 }
 
+_CONTEXT = (["Execution", "Name"], ["Execution", "Id"], ["Execution", "RedriveCount"], ["Task", "Token"])
+"""What is read of the context. A redrive keeps the first two, and raises the third."""
+
 each_machine = pytest.mark.parametrize("name", FILES)
 each_chain = pytest.mark.parametrize("chain", all_chains(), ids=lambda chain: chain.name)
 each_state = pytest.mark.parametrize("state", all_states(), ids=str)
@@ -134,7 +137,7 @@ def test_states_variable_is_read_where_it_has_the_member(state: State) -> None:
                 assert path.startswith("/Catch/"), f"{state}{path}"
                 assert below in (["Error"], ["Cause"]), f"{state}{path}"
             elif member == "context":
-                assert below in (["Execution", "Name"], ["Execution", "Id"], ["Task", "Token"]), f"{state}{path}"
+                assert below in _CONTEXT, f"{state}{path}"
             else:
                 assert member == "input", f"{state}{path} reads $states.{member}"
 

@@ -9,11 +9,17 @@ from typing import Any
 import boto3
 import pytest
 
+from local import demo
 from local.process import Engine, environment, start_engine
 from local.provision import terraform_environment
 from tests.e2e.batch import Batch
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
+PROMPTS = {
+    "sentiment": PROMPT,
+    "joke_about_topic": "Joke about {topic}",
+    "review": demo.PROMPT,
+}
 MODELS = [
     "amazon.nova-lite-v1:0",
     "amazon.titan-embed-text-v2:0",
@@ -68,7 +74,7 @@ def terraform_points_here(engine: Engine, profile: str) -> Iterator[None]:
             "TF_VAR_endpoint_url": engine.url,
             "TF_VAR_name": "e2e",
             "TF_VAR_models": json.dumps([*MODELS, profile]),
-            "TF_VAR_prompts": f'{{sentiment = {_hcl(PROMPT)}, joke_about_topic = "Joke about {{topic}}"}}',
+            "TF_VAR_prompts": json.dumps(PROMPTS),
             "TF_VAR_functions": json.dumps({"reserved_concurrency": RESERVED}),
         }
     )
@@ -92,8 +98,3 @@ def module(request: pytest.FixtureRequest, terraform_points_here: None, tmpdir_f
 @pytest.fixture(scope="session")
 def batch(engine: Engine, module: Any) -> Batch:
     return Batch(engine, {name: output["value"] for name, output in module.outputs.items()})
-
-
-def _hcl(text: str) -> str:
-    """Return a text as an HCL string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

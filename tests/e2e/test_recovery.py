@@ -30,6 +30,7 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "few": (30, {}),
     "hopeless": (200, {}),
     "unanswered": (200, {}),
+    "refused": (200, {"limits": {"max_rounds": 5}}),
     "canary": (220, {"limits": {"canary_records": 15}}),
     "deadcanary": (220, {"limits": {"canary_records": 15}, "model_id": CLAUDE}),
     "norounds": (200, {"limits": {"max_rounds": 0, "on_demand_tail": False}}),
@@ -55,6 +56,7 @@ ANSWERS = [
     {"prompt_contains": "this verbose 19", "text": "word " * 30},
     {"prompt_contains": "this verbose 1", "text": "word " * 15},
     {"prompt_contains": "this wrong 1", "text": '{"mood": "good"}'},
+    {"prompt_contains": "this wrong", "text": "It is good."},
 ]
 FAULTS = [
     {"job_name_contains": "throttled-", "times": 3, "record_errors": {"every": 2, "code": 429, "message": "slow down"}},
@@ -62,6 +64,7 @@ FAULTS = [
     {"job_name_contains": "tail-", "record_errors": {"every": 10, "code": 429, "message": "slow down"}},
     {"job_name_contains": "hopeless-", "record_errors": {"every": 1, "code": 400, "message": "no such parameter"}},
     {"job_name_contains": "unanswered-", "lose_create_response": True},
+    {"job_name_contains": "-refused-", "refuse_create": {"error": "ValidationException", "message": "no such model"}},
     {"job_name_contains": "norounds-", "times": 1, "partial": 0.5},
     {"model_id_contains": "claude", "fail_invoke": {"error": "ValidationException", "times": 1000}},
 ]
@@ -217,6 +220,20 @@ def test_a_lost_answer_to_create_is_one_job(batch: Batch, runs: dict[str, Ended]
     assert batch.engine.bedrock(job_name_contains="-unanswered-")["jobs"] == {"Completed": 2}
 
 
+def test_records_that_two_jobs_refused_are_not_sent_a_third_time(batch: Batch, runs: dict[str, Ended]) -> None:
+    ended = runs["refused"]
+    assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
+    assert "no such model" in json.loads(ended.cause)["errorMessage"]
+    assert_rows_are_all_there(batch, "refused")
+    report = batch.report("refused")
+    assert report["rounds"] == [{"jobs": {"NotCreated": 2}, "records": 200}] * 2
+    assert (report["on_demand"], report["leftovers"], report["errors"]) == ([], 0, {"RefusedTwice": 200})
+    assert outcomes(batch, "refused") == {"failed": 200}
+    rows = batch.table("refused").to_pylist()
+    assert all("Bedrock.ValidationException: no such model" in row["bedrock_error"] for row in rows)
+    assert batch.engine.bedrock(job_name_contains="-refused-")["jobs"] == {}
+
+
 def test_a_hopeless_run_fails_after_everything_is_written(batch: Batch, runs: dict[str, Ended]) -> None:
     ended = runs["hopeless"]
     assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
@@ -287,6 +304,39 @@ def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) ->
     assert inventory["run/stopped"]["status"] == "SUCCEEDED"
     statuses = Counter(item["status"] for key, item in inventory.items() if key.startswith("job/"))
     assert statuses == {"Stopped": 1, "Completed": 2}, "an end that was written down stays"
+
+
+def test_a_run_that_lacks_a_permission_goes_on_when_it_is_repaired(batch: Batch) -> None:
+    """Two of its three jobs lack it, each in its own way; what the third answered is kept."""
+    refused = {"error": "AccessDeniedException", "message": "not authorized to perform: iam:PassRole"}
+    unpermitted = "Customer doesn't have permissions to invokeModel"
+    rules = [
+        {"job_name_contains": "-r0-00000", "refuse_create": refused},
+        {"job_name_contains": "-r0-00001", "fail_job": unpermitted},
+    ]
+    batch.engine.configure(faults=rules)
+    arn = start(batch, "forbidden", 300, limits={"max_rounds": 0, "on_demand_tail": False})
+    ended = batch.wait(arn)
+    assert (ended.status, ended.error) == ("FAILED", "PermissionMissing")
+    message = json.loads(ended.cause)["errorMessage"]
+    assert "not authorized to perform: iam:PassRole" in message and "(200 records have no answer)" in message
+    wait_until(lambda: batch.keys("runs/forbidden/report.json"))
+    assert outcomes(batch, "forbidden") == {"succeeded": 100, "missing": 200}
+
+    batch.engine.configure(faults=[])
+    batch.sfn.redrive_execution(executionArn=arn)
+    ended = batch.wait(arn)
+    assert (ended.status, ended.cause) == ("SUCCEEDED", "")
+    result = batch.table("forbidden")
+    assert result.select(["product", "review"]).to_pylist() == table("forbidden", 300)
+    assert outcomes(batch, "forbidden") == {"succeeded": 300}
+    assert paid_twice(batch, "forbidden") == {}
+    report = batch.report("forbidden")
+    assert report["rounds"] == [
+        {"jobs": {"Completed": 1, "Failed": 1, "NotCreated": 1}, "records": 300},
+        {"jobs": {"Completed": 2}, "records": 200},
+    ]
+    assert len(report["failed_jobs"]) == 2
 
 
 def test_a_full_account_is_waited_for(batch: Batch) -> None:

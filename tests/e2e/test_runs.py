@@ -71,7 +71,7 @@ def test_a_failed_job_a_half_completed_one_and_a_lost_event(
     uri, rows = reviews
     batch.engine.configure(
         faults=[
-            {"job_name_contains": "r0-00000", "fail_job": "the role may not read the bucket"},
+            {"job_name_contains": "r0-00000", "fail_job": "the input file cannot be parsed"},
             {"job_name_contains": "r0-00001", "partial": 0.5},
             {"job_name_contains": "r0-00002", "drop_events": True},
             {"job_name_contains": "r0-00003", "record_errors": {"every": 10, "code": 400, "message": "bad record"}},
@@ -95,7 +95,7 @@ def test_a_failed_job_a_half_completed_one_and_a_lost_event(
     assert outcomes[2] == {"succeeded": 120}
     assert outcomes[3] == {"succeeded": 108, "failed": 12}
     assert outcomes[4] == {"succeeded": 120}
-    assert "the role may not read the bucket" in table["bedrock_error"][0].as_py()
+    assert "the input file cannot be parsed" in table["bedrock_error"][0].as_py()
     failed = table.filter(pa.compute.equal(table["bedrock_outcome"], "failed"))
     assert set(failed["bedrock_error_code"].to_pylist()) == {"400"}
     report = batch.report("faults")

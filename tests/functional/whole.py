@@ -13,6 +13,7 @@ from bedrock_batch import ids
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.catalogue import base_model_id
 from bedrock_batch.contracts import Shard
+from bedrock_batch.errors import PermissionMissing
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
@@ -49,7 +50,7 @@ def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
 def asked(*models: str, **changes: Any) -> Document:
     return {
         "s3_uri": f"s3://{BUCKET}/in/t.jsonl",
-        "model_id": list(models),
+        "model_id": models[0] if len(models) == 1 else list(models),
         "prompt": {"text": "Judge {review}"},
         "max_records_per_job": 10,
         **changes,
@@ -59,6 +60,10 @@ def asked(*models: str, **changes: Any) -> Document:
 def keys(s3: S3, folder: str) -> list[str]:
     prefix = f"runs/{RUN}/{folder}"
     return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
+
+
+Fate = tuple[str, str] | None
+"""What becomes of a job that does nothing, as its status and message; None where it runs."""
 
 
 class MemoryS3:
@@ -114,11 +119,22 @@ def answered(model_id: str, body: dict[str, Any]) -> dict[str, Any]:
 class WholeRun:
     """Plays the run's Maps. `verdict` says what a job's or a call's record comes to: {} is an answer.
 
+    `fate` says of a job's line what else may become of it: a status and message, and then it does nothing. The
+    execution is redriven as often as `redrives` says, each time that a permission is missing.
+
     Notes every record that was sent, and fails if one is sent again that has its answer.
     """
 
-    def __init__(self, s3: S3, verdict: Callable[[str, str], Verdict] = lambda model_id, record_id: {}) -> None:
-        self.s3, self.verdict = s3, verdict
+    def __init__(
+        self,
+        s3: S3,
+        verdict: Callable[[str, str], Verdict] = lambda model_id, record_id: {},
+        *,
+        fate: Callable[[dict[str, Any]], Fate] = lambda line: None,
+        redrives: int = 0,
+    ) -> None:
+        self.s3, self.verdict, self.fate, self.redrives = s3, verdict, fate, redrives
+        self.redriven = 0
         self.sent: list[tuple[str, str]] = []
         self.answered: set[tuple[str, str]] = set()
         self.jobs: list[dict[str, Any]] = []
@@ -136,7 +152,7 @@ class WholeRun:
             bucket=BUCKET,
             settings={
                 "name": "reviews",
-                "models": models or asked["model_id"],
+                "models": models or ([asked["model_id"]] if isinstance(asked["model_id"], str) else asked["model_id"]),
                 "prompts": {},
                 "service_role_arn": "arn:aws:iam::123456789012:role/r",
             },
@@ -154,8 +170,18 @@ class WholeRun:
             self.steps.append(state["next"])
             if state["next"] == "finish":
                 return finish_run(self.s3, state)
-            state = gather_leftovers(self.s3, Jobs(), state | {"result": self.map(list(self.step(state)))})
+            state = self._gather(state | {"result": self.map(list(self.step(state)))})
         raise AssertionError(f"the run does not end: {self.steps}")
+
+    def _gather(self, state: State) -> State:
+        """Call Gather leftovers, for a redrive with the same state again."""
+        while True:
+            try:
+                return gather_leftovers(self.s3, Jobs(), state | {"redrives": self.redriven})
+            except PermissionMissing:
+                if self.redriven == self.redrives:
+                    raise
+                self.redriven += 1
 
     def step(self, state: State) -> Iterator[Any]:
         """Do what the Map that comes next does, and yield what its children return."""
@@ -177,16 +203,22 @@ class WholeRun:
         key = request["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
         records = list(self.s3.lines(BUCKET, key))
         assert len(records) == line["records"]
+        fate = self.fate(line)
         lines = []
-        for record in records:
+        for record in () if fate else records:
             verdict = self._asked(model_id, record["recordId"])
             if verdict is not None:
                 output = verdict or {"modelOutput": answered(model_id, record["modelInput"])}
                 lines.append(json.dumps(record | output).encode())
-        self.s3.put(BUCKET, f"{line['raw_prefix']}abc123/{key.rpartition('/')[2]}.out", b"\n".join(reversed(lines)))
-        result = {"job_name": line["job_name"], "records": len(records), "status": "Completed", "message": ""}
+        if not fate:
+            raw_key = f"{line['raw_prefix']}abc123/{key.rpartition('/')[2]}.out"
+            self.s3.put(BUCKET, raw_key, b"\n".join(reversed(lines)))
+        status, message = fate or ("Completed", "")
+        result = {"job_name": line["job_name"], "records": len(records), "status": status, "message": message}
+        result["processed"] = len(lines)
         if "join" in line:
-            end = {key: result[key] for key in ("job_name", "status", "message")} | {"raw_prefix": line["raw_prefix"]}
+            told = ("job_name", "status", "message", "processed")
+            end = {key: result[key] for key in told} | {"raw_prefix": line["raw_prefix"]}
             result["joined"] = join_shard(self.s3, line["join"] | {"jobs": [end]}).to_json()
         return result
 

@@ -139,6 +139,15 @@ def give(output: Any, **more: Any) -> Json:
     return {"Type": "Pass", "Output": output, **end, **more}
 
 
+def endless() -> Json:
+    """Return states that run until the history is full."""
+    choices = [{"Condition": "{% false %}", "Next": "Out"}]
+    return {
+        "Spin": {"Type": "Choice", "Choices": choices, "Default": "Spin"},
+        "Out": {"Type": "Succeed"},
+    }
+
+
 def put(key: str, resource: str = "aws-sdk:dynamodb:updateItem", **more: Any) -> Json:
     """Return a Task state that writes an item which must not exist yet."""
     return task(

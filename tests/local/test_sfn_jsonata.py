@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -56,6 +57,30 @@ def test_output_and_assign_see_the_values_at_entry(account: Account) -> None:
     assert account.result(states) == [1, 2, 1]
 
 
+def test_the_clock_moves_between_evaluations_and_stands_still_within_one(account: Account) -> None:
+    clock = {
+        "now": "{% $map([1..200], function() { $toMillis($now()) }) %}",
+        "millis": "{% $map([1..200], function() { $millis() }) %}",
+    }
+    states = {
+        "A": give(clock, Next="Wait"),
+        "Wait": {"Type": "Wait", "Seconds": 1, "Next": "B"},
+        "B": give({"before": "{% $states.input %}", "after": clock}),
+    }
+    machine = account.machine(states)
+
+    def run() -> list[int]:
+        end = account.ended(account.sfn.start_execution(stateMachineArn=machine, input="{}")["executionArn"])
+        seen = json.loads(end["output"])
+        values = [set(seen[when][name]) for when in ("before", "after") for name in ("now", "millis")]
+        assert [len(value) for value in values] == [1, 1, 1, 1]
+        return [value.pop() for value in values]
+
+    first, second = run(), run()
+    assert first[0] + 1000 <= first[2] + 1 and first[1] + 1000 <= first[3] + 1
+    assert first[3] < second[0] <= second[1] <= time.time() * 1000
+
+
 def test_null_stays_null_and_input_that_looks_like_code_stays_text(account: Account) -> None:
     value = {"none": None, "text": "{% 1 + 1 %}"}
     each = {"Type": "Map", "ItemProcessor": {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}}
@@ -64,14 +89,29 @@ def test_null_stays_null_and_input_that_looks_like_code_stays_text(account: Acco
     assert account.result({"M": {**each, "End": True}}, [value]) == [value]
 
 
+def test_numbers_stay_as_they_were_sent(account: Account) -> None:
+    sent = '{"limit": 30.0, "n": 30, "x": [1.0, 2.5], "large": 1e300}'
+    each = {"Type": "Map", "ItemProcessor": {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}}
+    states = {
+        "A": give("{% $states.input %}", Assign={"kept": "{% $states.input.limit %}"}, Next="B"),
+        "B": {**each, "Items": "{% [$states.input.x] %}", "Output": {"x": "{% $states.result %}"}, "Next": "C"},
+        "C": give("{% $merge([$states.input, {'limit': $kept, 'half': 4 / 2, 'sum': 1.5 + 1.5}]) %}"),
+    }
+    result = account.result(states, json.loads(sent))
+    assert json.dumps(result) == '{"x": [1.0, 2.5], "limit": 30.0, "half": 2, "sum": 3}'
+
+
 def test_a_branch_keeps_its_variables_to_itself(account: Account) -> None:
-    inner = {"StartAt": "A", "States": {"A": give(None, Assign={"n": 2}, Next="B"), "B": give("{% $n %}")}}
+    inner = {
+        "StartAt": "A",
+        "States": {"A": give(None, Assign={"m": "{% $n + 1 %}"}, Next="B"), "B": give("{% $m %}")},
+    }
     states = {
         "Set": give(None, Assign={"n": 1}, Next="Fork"),
-        "Fork": {"Type": "Parallel", "Branches": [inner], "Next": "See"},
-        "See": give("{% [$states.input, $n] %}"),
+        "Fork": {"Type": "Parallel", "Branches": [inner, inner], "Next": "See"},
+        "See": give("{% [$states.input, $exists($m)] %}"),
     }
-    assert account.result(states) == [2, 1]
+    assert account.result(states) == [2, 2, False]
 
 
 def test_the_functions_of_step_functions_are_there(account: Account) -> None:

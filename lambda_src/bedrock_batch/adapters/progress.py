@@ -8,8 +8,9 @@ from typing import Any
 from bedrock_batch import ids, review
 from bedrock_batch.adapters.results import read_results
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import JobEnd, Joined, Prepared, Run, Shard
+from bedrock_batch.contracts import JobEnd, Joined, Part, Prepared, Run, Shard
 from bedrock_batch.leftovers import Standing
+from bedrock_batch.refusals import lacks_permission
 
 _MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
 """Where `state["results"]` keeps the results of the Map that `state["next"]` led to."""
@@ -20,14 +21,22 @@ Ends = Sequence[tuple[int, JobEnd]]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Every shard's standing, in order, and where its skipped rows are listed."""
+    """Every shard's standing, in order, where its skipped rows are listed, and how the jobs of each round ended."""
 
     standings: list[Standing]
     skipped_keys: dict[int, str | None]
+    rounds: list[Ends]
 
     def of(self, run: Run) -> list[Standing]:
         """Return the standings of a model's shards."""
         return self.standings[run.numbers.start : run.numbers.stop]
+
+    def without_permission(self, run: Run) -> list[dict[int, str]]:
+        """Return for each round the shards of a model whose job lacked a permission, with what Bedrock said."""
+        return [
+            {shard: end.message for shard, end in ends if shard in run.numbers and lacks_permission(end)}
+            for ends in self.rounds
+        ]
 
 
 def runs(s3: S3, bucket: str, run_id: str) -> list[Run]:
@@ -77,7 +86,7 @@ def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
         )
         for shard in prepared
     ]
-    return Progress(standings, {shard.shard: shard.skipped_key for shard in prepared})
+    return Progress(standings, {shard.shard: shard.skipped_key for shard in prepared}, rounds)
 
 
 def canary_passes(runs: Sequence[Run], passes: Sequence[Ends]) -> int:
@@ -114,10 +123,17 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
     ends = []
     for line in s3.lines(bucket, ids.jobs_key(run_id, round_)):
         result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
-        end = JobEnd(line["job_name"], result["status"], line["raw_prefix"], result["message"])
+        end = JobEnd(
+            line["job_name"],
+            result["status"],
+            line["raw_prefix"],
+            result["message"],
+            processed=result.get("processed"),
+        )
         if "pool" in line:
-            for part in line["pool"]["parts"]:
-                ends.append((part["shard"], replace(end, leftovers_step=part["step"])))
+            for part in map(Part.from_json, line["pool"]["parts"]):
+                sent = replace(end, leftovers_step=part.step, start=part.start, stop=part.stop)
+                ends.append((part.shard, sent))
         else:
             ends.append((line["join"]["shard"], end))
     return ends

@@ -21,6 +21,10 @@ class RawOutputs:
         ]
         self.size = sum(item.size for files in self._files for item in files)
 
+    def wrote(self, job: int) -> bool:
+        """Tell whether there is anything of a job, counted from 0."""
+        return any(item.size for item in self._files[job])
+
     def of(self, job: int) -> Iterator[Parsed]:
         """Yield the answers of a job, counted from 0, a block at a time and always in the same order."""
         for item in self._files[job]:

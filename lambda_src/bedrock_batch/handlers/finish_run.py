@@ -45,7 +45,11 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
     document = {
         "run_id": run.run_id,
         "model_id": run.models if several else run.model_id,
-        "warnings": list(dict.fromkeys(warning for run in runs for warning in run.warnings)),
+        "warnings": list(
+            dict.fromkeys(
+                [*(one for run in runs for one in run.warnings), *(state["estimate"] or {}).get("warnings", ())]
+            )
+        ),
         "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
         "output": f"s3://{bucket}/{ids.output_prefix(run.run_id)}",
         "jobs": state["job_statuses"] if salvaged else report.statuses(ended),

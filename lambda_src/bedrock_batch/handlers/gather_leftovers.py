@@ -1,6 +1,6 @@
 """Gather leftovers: see which records have no answer yet, decide what is done about it, and write that down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -31,8 +31,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 def gather_leftovers(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
     """Take the result of the Map that has run, and decide. The same state gives the same files and answer.
 
+    `redrives` counts how often the execution was redriven.
+
     Raises:
         CanaryFailed: the first rows failed, before any job was made.
+        PermissionMissing: jobs of the last round lacked a permission, and nobody has redriven the run since.
     """
     runs = progress.runs(s3, state["bucket"], state["run_id"])
     return next_step(s3, bedrock, runs, progress.collect(state) | {"step": state["step"] + 1})
@@ -45,17 +48,21 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
     canaries = [(run, standings[:1]) for run, standings in models if run.canary and standings[0].records]
     if canaries and not state["passes"]:
         return _answer(s3, state, canaries)
+    stale = any(one.stale for one in found.standings)
+    denied = [found.without_permission(run) for run in runs]
+    if not stale:  # all of the last round is joined
+        _check_permissions(state, models, denied)
     wants = [
         leftovers.decide(
             standings,
-            rounds=state["rounds"],
+            rounds=sum(not shards for shards in denied_shards),
             tail_done=state["passes"] > (1 if canaries else 0),
             min_records=run.quotas["min_records"],
             limits=run.limits,
         )
-        for run, standings in models
+        for (run, standings), denied_shards in zip(models, denied, strict=True)
     ]
-    decision = leftovers.first_of([want for want, _ in wants], stale=any(one.stale for one in found.standings))
+    decision = leftovers.first_of([want for want, _ in wants], stale=stale)
     due = [(run, left) for run, (want, left) in zip(runs, wants, strict=True) if want == decision]
     if decision == "run_jobs" and not state["rounds"]:
         for run, (canary,) in canaries:
@@ -71,6 +78,16 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
     return state | {"next": "finish"}
 
 
+def _check_permissions(state: dict[str, Any], models: Models, denied: Sequence[Sequence[Mapping[int, str]]]) -> None:
+    """Refuse to go on after a round that lacked a permission, until the run is redriven.
+
+    A redrive comes back with the same state and a higher count. So each redrive gives one more such round, no more.
+    """
+    if state["rounds"] and state.get("redrives", 0) == state.get("round_redrives", 0):
+        last = {run.label: (own, shards[-1]) for (run, own), shards in zip(models, denied, strict=True)}
+        leftovers.check_permissions(last)
+
+
 def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progress, models: Models) -> dict[str, Any]:
     round_ = state["rounds"]
     jobs_key = ids.jobs_key(state["run_id"], round_)
@@ -82,6 +99,7 @@ def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progr
     return state | {
         "next": "run_jobs",
         "rounds": round_ + 1,
+        "round_redrives": state.get("redrives", 0),
         "jobs": state["jobs"] + jobs,
         "jobs_key": jobs_key,
         "max_concurrent_jobs": min(models[0][0].limits["max_concurrent_jobs"], _free_jobs(bedrock, models)),

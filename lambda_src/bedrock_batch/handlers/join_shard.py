@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from bedrock_batch import ids, retries
@@ -15,6 +17,8 @@ from bedrock_batch.answers import Parsed
 from bedrock_batch.columns import answer_column, kept_columns, output_schema
 from bedrock_batch.contracts import JobEnd, Joined, Run, Shard
 from bedrock_batch.join import Joiner
+from bedrock_batch.record_rows import row_of
+from bedrock_batch.refusals import MOST_JOBS, is_refusal
 from bedrock_batch.structured import Reader
 
 RECORD_ID = slice(13, 24)
@@ -52,7 +56,7 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     records_of = run.rendered(shard.shard)
     joiner = Joiner(shard=records_of, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):
-        joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
+        joiner.skip(s3.lines(shard.bucket, event["skipped_key"]), first_row=shard.first_row)
     joiner.end(jobs)
     raw = RawOutputs(s3, run, jobs)
     chooser = None
@@ -68,15 +72,17 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
 
     for some in answers():
         joiner.add(some)
+    for job, rows in _refused(s3, run, shard, jobs, raw):
+        joiner.refuse(rows, job)
     size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=event.get("replaces"))
     joined = joiner.joined(output_key=run.output_key(shard.shard), size=size)
     joined = replace(joined, shard=shard.shard, jobs=len(jobs))
-    again: list[int] = []
+    due = retries.Due([], [])
     if run.retry:
-        again = retries.due(joiner, chooser, run.retry)
-        joined = retries.counted(joined, joiner, chooser, due=len(again))
+        due = retries.due(joiner, chooser, run.retry)
+        joined = retries.counted(joined, joiner, chooser, due)
     if event.get("step") is not None:
-        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), again, step=event["step"])
+        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), due, step=event["step"])
     told = {
         **joined.to_json(),
         "message": "joined",
@@ -90,6 +96,35 @@ def join_shard(s3: S3, event: dict[str, Any]) -> Joined:
     }
     _LOG.info(json.dumps(told))
     return joined
+
+
+def _refused(s3: S3, run: Run, shard: Shard, jobs: list[JobEnd], raw: RawOutputs) -> Iterator[tuple[JobEnd, list[int]]]:
+    """Yield each job that refused records for the last time, with their rows.
+
+    A job may have had some of a shard's records only, so the rows are read from the file that it was sent.
+    """
+    refusals = [job for number, job in enumerate(jobs) if is_refusal(job) and not raw.wrote(number)]
+    if len(refusals) < MOST_JOBS:
+        return
+    times = Counter[int]()
+    for job in refusals:
+        rows = list(_rows_sent(s3, run, shard, job))
+        times.update(rows)
+        yield job, [row for row in rows if times[row] == MOST_JOBS]
+
+
+def _rows_sent(s3: S3, run: Run, shard: Shard, job: JobEnd) -> Iterator[int]:
+    """Yield the rows of a shard whose records a job was sent; with them skipped ones, where it was sent all others."""
+    step = job.leftovers_step
+    if step is None and job.start == 0 and job.stop is None:
+        yield from range(shard.rows)
+        return
+    key = run.input_key(shard.shard) if step is None else ids.leftovers_key(run.run_id, step, shard.shard)
+    prefix = f"{run.rendered(shard.shard):05d}"
+    for line in islice(s3.raw_lines(run.bucket, key), job.start, job.stop):
+        row = row_of(line[RECORD_ID].decode(), prefix, shard.rows)
+        if row is not None:
+            yield row
 
 
 def _write_part(
@@ -112,20 +147,19 @@ def _write_part(
     return out.size, False
 
 
-def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], again: list[int], *, step: int) -> Joined:
-    """Write the records of these rows as they were prepared; before them those to ask again, as they are asked then.
+def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], due: retries.Due, *, step: int) -> Joined:
+    """Write the records of these rows as they were prepared, and those to ask once more as they are asked then.
 
-    When all records are left as they were prepared, the input file will do.
+    Records that are asked once more for the first time are the first lines. When all records are left as they were
+    prepared, the input file will do.
     """
-    if not again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):
+    asked_again = bool(due.first or due.again)
+    if not asked_again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):
         return joined
     with s3.writer(run.bucket, ids.leftovers_key(run.run_id, step, joined.shard)) as out:
-        if again and run.retry:
-            for line in _records(s3, run, joined.shard, again):
-                out.write(retries.larger(line, run.retry) + b"\n")
-        if rows:
-            for line in _records(s3, run, joined.shard, rows):
-                out.write(line + b"\n")
+        for wanted in filter(None, (due.first, due.again, rows)):
+            for line in _records(s3, run, joined.shard, wanted):
+                out.write((line if wanted is rows or not run.retry else retries.larger(line, run.retry)) + b"\n")
     return replace(joined, leftovers_step=step, leftover_bytes=out.size)
 
 

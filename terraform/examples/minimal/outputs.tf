@@ -19,6 +19,6 @@ output "inventory_table_name" {
 }
 
 output "undelivered_events_queue_url" {
-  description = "Events that could not be delivered; it should stay empty."
+  description = "Events that could not be delivered; docs/operations.md reads it."
   value       = module.batch.undelivered_events_queue_url
 }
