@@ -59,8 +59,9 @@ data "aws_iam_policy_document" "service" {
   }
 
   statement {
+    # AWS lists reading among what a job needs where it writes.
     sid       = "WriteOutput"
-    actions   = ["s3:PutObject"]
+    actions   = ["s3:PutObject", "s3:GetObject"]
     resources = ["${local.bucket_arn}/runs/*/raw/*"]
 
     condition {

@@ -189,8 +189,8 @@ run "govcloud" {
   }
 
   override_data {
-    target = data.aws_region.current
-    values = { name = "us-gov-west-1" }
+    target = data.aws_service.s3
+    values = { region = "us-gov-west-1" }
   }
 
   assert {

@@ -375,10 +375,10 @@ EVENTS = [
     Event("all-is-retried",
           {"Record event": [*troubles("job-event", "Record event"), WAITING],
            "Wake child": [*troubles("job-event", "Wake child"), ok()]}, [*NOTED, "Wake child", "Child woken"]),
-    Event("inventory-does-not-answer", {"Record event": [error("DynamoDB.ThrottlingException", times=13)]},
+    Event("inventory-does-not-answer", {"Record event": [error("DynamoDB.ThrottlingException", times=9)]},
           ["Record event"], "DynamoDB.ThrottlingException"),
     Event("child-cannot-be-woken", {"Record event": [WAITING], "Wake child": [error("Sfn.ThrottlingException",
-                                                                                    times=9)]},
+                                                                                    times=6)]},
           [*NOTED, "Wake child"], "Sfn.ThrottlingException"),
 ]  # fmt: skip
 DETAIL = {"detail": {"batchJobName": "j", "status": "Completed", "batchJobArn": job_arn(0)}}

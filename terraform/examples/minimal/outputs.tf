@@ -3,6 +3,11 @@ output "run_state_machine_arn" {
   value       = module.batch.run_state_machine_arn
 }
 
+output "stop_run_state_machine_arn" {
+  description = "Its executions stop the jobs of runs that were stopped."
+  value       = module.batch.stop_run_state_machine_arn
+}
+
 output "runs_bucket_name" {
   description = "Put inputs here, find tables here."
   value       = module.batch.runs_bucket_name
@@ -11,11 +16,6 @@ output "runs_bucket_name" {
 output "inventory_table_name" {
   description = "The state of every run and job."
   value       = module.batch.inventory_table_name
-}
-
-output "stop_run_state_machine_arn" {
-  description = "Stops the jobs of runs that were stopped or failed; docs/operations.md uses it."
-  value       = module.batch.stop_run_state_machine_arn
 }
 
 output "undelivered_events_queue_url" {
