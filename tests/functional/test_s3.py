@@ -25,7 +25,7 @@ def test_find_orders_and_skips(s3: S3) -> None:
     with pytest.raises(errors.InputNotFound, match=r"s3://test-bucket/d does not exist .*slash"):
         s3.find(f"s3://{BUCKET}/d")
     for uri in ("s3://nowhere-at-all/x/", "s3://nowhere-at-all/x.csv"):
-        with pytest.raises(errors.InputNotFound, match=f"The bucket of {uri} does not exist: correct its name"):
+        with pytest.raises(errors.InputNotFound, match=f"The bucket of {uri} does not exist. Correct its name"):
             s3.find(uri)
     with pytest.raises(errors.InvalidRunInput, match="https"):
         s3.find("https://example.com/t.csv")

@@ -105,7 +105,7 @@ def plan_run(
         "run_key": ids.run_key(run_id),
         "plan_key": ids.plan_key(run_id),
         "job_names": ids.job_names(
-            name=settings["name"], label=asked.get("job_name_prefix", ""), execution_arn=execution_arn
+            name=settings["name"], label=asked.get("job_name_prefix") or "", execution_arn=execution_arn
         ),
         "rows": sum(shard.rows for shard in shards),
         "shards": len(shards) * len(models),
