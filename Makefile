@@ -67,18 +67,33 @@ lock: ## Write the lock files anew
 
 .PHONY: package
 package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
+	@local/needs.sh $(PYTHON)
 	$(PYTHON) lambda_src/package.py --out $(BUILD)
 
 .PHONY: package-local
 package-local: setup
 	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
 
+define AFTER_DEPLOY
+
+The state is $(EXAMPLE)/terraform.tfstate; keep it. From here Terraform finds it with -chdir. The next two commands,
+with a table, a model and a prompt of yours:
+
+aws s3 cp reviews.csv "s3://$$(terraform -chdir=$(EXAMPLE) output -raw runs_bucket_name)/"
+aws stepfunctions start-execution --name first-run \
+  --state-machine-arn "$$(terraform -chdir=$(EXAMPLE) output -raw run_state_machine_arn)" \
+  --input '{"s3_uri": "s3://'"$$(terraform -chdir=$(EXAMPLE) output -raw runs_bucket_name)"'/reviews.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}'
+endef
+export AFTER_DEPLOY
+
 .PHONY: deploy
 deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
-	@test -f "$(VARS)" || { echo "make deploy VARS=my.tfvars: the file is missing; $(EXAMPLE)/README.md shows one"; exit 2; }
+	@test -n "$(VARS)" || { echo "VARS is not set: make deploy VARS=my.tfvars. $(EXAMPLE)/README.md shows such a file."; exit 2; }
+	@test -f "$(VARS)" || { echo "VARS=$(VARS): there is no such file. $(EXAMPLE)/README.md shows one."; exit 2; }
 	$(MAKE) package
 	terraform -chdir=$(EXAMPLE) init -input=false
 	terraform -chdir=$(EXAMPLE) apply -var-file=$(abspath $(VARS))
+	@echo "$$AFTER_DEPLOY"
 
 # --- The local AWS ---
 

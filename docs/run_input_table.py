@@ -11,7 +11,17 @@ HEAD = """# Run input
 
 The input of one execution of the run state machine. This page is written from
 [`run_input.schema.json`](../lambda_src/bedrock_batch/schemas/run_input.schema.json) by `make docs`; for completion in
-an editor, point it at that file. An unknown key is refused, with the nearest known one in the message.
+an editor, point it at that file. An unknown key is refused, with the nearest known one in the message; all mistakes of
+a document are in one message.
+
+- A key that is null counts as absent; only `model_id` must be there.
+- A whole number may be written as `30` or `30.0`.
+- Inputs of the published AWS sample (`bedrock-batch-orchestrator`) mean the same here. An empty text as `s3_uri`,
+  `dataset_id`, `split`, `prompt_id` or `job_name_prefix`, and 0 as `max_num_jobs`, count as absent. `max_num_jobs`
+  without `max_records_per_job` means jobs of 1,000 rows, as there. Without `max_num_jobs` the whole table is sent, in
+  jobs as large as the quota allows: there it would be in jobs of 1,000 rows.
+- What is ignored is a warning in the report: `split` where the table is on S3, and for embeddings a `prompt_id` that
+  the module lacks. `s3_uri` and `dataset_id` together are refused: two tables are not one.
 
 | key | type | default | meaning |
 |---|---|---|---|
@@ -35,8 +45,6 @@ def kind(part: dict[str, Any]) -> str:
     """Say what a value may be: its type, its choices, its range."""
     if "enum" in part:
         return " or ".join(f"`{json.dumps(value)}`" for value in part["enum"])
-    if "anyOf" in part:
-        return "text or list"
     types = part.get("type", "any")
     name = " or ".join(types) if isinstance(types, list) else types
     low, high = part.get("minimum"), part.get("maximum")

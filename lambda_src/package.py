@@ -1,8 +1,9 @@
-"""Build the zips that Terraform uploads: our code, and a layer with the libraries.
+"""Build the zips that Terraform uploads: our code with boto3, and a layer with the libraries.
 
     python lambda_src/package.py --out build           build/code.zip and build/layer.zip, for Lambda (arm64)
     python lambda_src/package.py --out build --local   build/code.zip and build/local/layer.zip, for this host
 
+build/sdk.zip is boto3 alone, kept so that a change of our code needs no download.
 The same content gives the same bytes, or every plan would show a change. Needs the standard library and pip,
 which asks the index it is configured for.
 """
@@ -19,7 +20,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-REQUIREMENTS = HERE / "requirements-layer.txt"
+SDK_REQUIREMENTS = HERE / "requirements-code.txt"
+LAYER_REQUIREMENTS = HERE / "requirements-layer.txt"
+
+SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "s3", "secretsmanager", "service-quotas")
+"""The AWS services that our code calls, as botocore names them. Its data of some 400 others stays out: 15 MB."""
 
 LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORMS = [f"manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
@@ -33,7 +38,10 @@ IMPORTS = (
     "numpy, numpy.typing, orjson, msgspec, simdjson, jsonschema, "
     "fsspec.utils, httpx2, huggingface_hub.hf_api, huggingface_hub.hf_file_system"
 )
-"""What must still be importable after trimming."""
+"""What must still be importable from the layer after trimming."""
+
+CLIENTS = f"boto3; [boto3.client(name, region_name='us-east-1') for name in {SERVICES!r}]"
+"""What must still work with boto3 after trimming."""
 
 _UNUSED = re.compile(
     r"""
@@ -45,6 +53,8 @@ _UNUSED = re.compile(
     | ^pyarrow/\w*flight                                            # Arrow Flight: a server, 33 MB
     | ^pyarrow/(libarrow_s3|_s3fs)                                  # boto3 reads the objects; 17 MB
     | ^pyarrow/libarrow_python\w*\.so(\.\d+\.\d+\.\d+)?$            # copies, under names for linkers
+    | ^boto3/(data|examples)/                                       # resources; we use clients
+    | ^botocore/data/.*/examples-1\.json$
     """,
     re.VERBOSE,
 )
@@ -68,19 +78,25 @@ def read_code(package: Path) -> dict[str, bytes]:
     return files
 
 
-def read_wheels(wheels: Iterable[Path]) -> dict[str, bytes]:
-    """Return the trimmed content of the wheels by its path in the layer."""
+def read_wheels(wheels: Iterable[Path], *, below: str) -> dict[str, bytes]:
+    """Return the trimmed content of the wheels by its path in the zip, which begins with `below`."""
     files = {}
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():
                 if not name.endswith("/") and is_used(name):
-                    files[f"python/{name}"] = archive.read(name)
+                    files[f"{below}{name}"] = archive.read(name)
     return files
 
 
 def is_used(name: str) -> bool:
-    return not _UNUSED.search(name)
+    service = re.match(r"botocore/data/([^/]+)/", name)
+    return not _UNUSED.search(name) and (service is None or service[1] in SERVICES)
+
+
+def read_zip(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def zip_bytes(files: Mapping[str, bytes], *, comment: str = "") -> bytes:
@@ -121,11 +137,11 @@ def check_size(*zips: Path, limit: int = MAX_UNPACKED_BYTES) -> int:
     return total
 
 
-def layer_digest(*, local: bool) -> str:
-    """Return what a layer is made from, in one word: it is not built again while this stays the same."""
+def digest_of(requirements: Path, *, local: bool) -> str:
+    """Return what a zip of libraries is made from, in one word: it is not built again while this stays the same."""
     host = f"{sys.version_info.major}.{sys.version_info.minor} {sys.platform}"
     target = host if local else f"{LAMBDA_PYTHON} {LAMBDA_PLATFORMS}"
-    made_from = REQUIREMENTS.read_bytes() + Path(__file__).read_bytes() + target.encode()
+    made_from = requirements.read_bytes() + Path(__file__).read_bytes() + target.encode()
     return hashlib.sha256(made_from).hexdigest()
 
 
@@ -139,13 +155,13 @@ def is_built(path: Path, digest: str) -> bool:
         return False  # the rest of an interrupted build
 
 
-def download_wheels(folder: Path, *, local: bool) -> list[Path]:
+def download_wheels(folder: Path, requirements: Path, *, local: bool) -> list[Path]:
     """Fetch the pinned wheels, for Lambda or for this interpreter; raise PackageError when pip fails."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     if not local:
         command += ["--implementation=cp", f"--python-version={LAMBDA_PYTHON}"]
         command += [f"--platform={platform}" for platform in LAMBDA_PLATFORMS]
-    command += ["--require-hashes", "--requirement", str(REQUIREMENTS), "--dest", str(folder)]
+    command += ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
     done = subprocess.run(command, check=False)
     if done.returncode:
         target = "this machine" if local else f"Lambda (Python {LAMBDA_PYTHON}, arm64)"
@@ -153,31 +169,40 @@ def download_wheels(folder: Path, *, local: bool) -> list[Path]:
     return sorted(folder.glob("*.whl"))
 
 
-def check_imports(layer: Path) -> None:
-    """Import everything from the layer alone; raise PackageError when trimming took too much."""
+def check_imports(path: Path, *, below: str, imports: str) -> None:
+    """Import everything from the unpacked zip alone; raise PackageError when trimming took too much."""
     with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(layer) as archive:
+        with zipfile.ZipFile(path) as archive:
             archive.extractall(folder)
-        code = f"import sys; sys.path.insert(0, {str(Path(folder) / 'python')!r}); import {IMPORTS}"
+        code = f"import sys; sys.path.insert(0, {str(Path(folder) / below)!r}); import {imports}"
         command = [sys.executable, "-I", "-S", "-c", code]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        raise PackageError(f"{layer} was trimmed too far:\n{done.stderr}")
+        raise PackageError(f"{path} was trimmed too far:\n{done.stderr}")
 
 
-def build_layer(path: Path, *, local: bool) -> None:
-    """Build the layer, unless the one that is there was made from the same things."""
-    digest = layer_digest(local=local)
+def build_libraries(path: Path, requirements: Path, *, below: str, imports: str, local: bool, runs_here: bool) -> None:
+    """Build a zip of libraries, unless the one that is there was made from the same things."""
+    digest = digest_of(requirements, local=local)
     if is_built(path, digest):
         return
     with tempfile.TemporaryDirectory() as folder:
-        files = read_wheels(download_wheels(Path(folder), local=local))
+        files = read_wheels(download_wheels(Path(folder), requirements, local=local), below=below)
     path.parent.mkdir(parents=True, exist_ok=True)
     unchecked = path.with_suffix(".unchecked.zip")
     unchecked.write_bytes(zip_bytes(files, comment=digest))
-    if local:
-        check_imports(unchecked)
+    if runs_here:
+        check_imports(unchecked, below=below, imports=imports)
     unchecked.replace(path)
+
+
+def build_sdk(path: Path) -> None:
+    """Build boto3 and what it needs: all plain Python, the same for Lambda and for this host."""
+    build_libraries(path, SDK_REQUIREMENTS, below="", imports=CLIENTS, local=False, runs_here=True)
+
+
+def build_layer(path: Path, *, local: bool) -> None:
+    build_libraries(path, LAYER_REQUIREMENTS, below="python/", imports=IMPORTS, local=local, runs_here=local)
 
 
 def main() -> None:
@@ -186,10 +211,11 @@ def main() -> None:
     parser.add_argument("--local", action="store_true", help="layer for this machine, not for Lambda")
     arguments = parser.parse_args()
 
-    code = arguments.out / "code.zip"
+    code, sdk = arguments.out / "code.zip", arguments.out / "sdk.zip"
     layer = arguments.out / "local" / "layer.zip" if arguments.local else arguments.out / "layer.zip"
     try:
-        write_if_changed(code, zip_bytes(read_code(HERE / "bedrock_batch")))
+        build_sdk(sdk)
+        write_if_changed(code, zip_bytes(read_code(HERE / "bedrock_batch") | read_zip(sdk)))
         build_layer(layer, local=arguments.local)
         size = check_size(code, layer)
     except PackageError as error:

@@ -132,7 +132,7 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
     Run(screen, clients, bucket, arn, rows).follow()
     seconds = time.monotonic() - started
     report = fetch(clients["s3"], bucket)
-    show_rows(screen, pq.read_table(WORK / "runs" / RUN / "output"))
+    show_rows(screen, pq.read_table(WORK / "runs" / RUN / "output"), healed=report["parts"][0]["rows"] - 1)
     show_end(screen, report, seconds)
 
 
@@ -195,9 +195,7 @@ class Run:
                 told = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
                 self._once(job["jobArn"], [job], told)
         ended = [job for job in first if job["status"] == "Completed"]
-        self._once(
-            "most", all_there and ended and len(ended) == len(first) - 1, f"the other {len(ended)} jobs are Completed"
-        )
+        self._once("most", all_there and ended and len(ended) == len(first) - 1, "all other jobs are Completed")
         self._once("again", again, "the records without an answer go into a second round: 1 more job")
         healed = [job for job in again if job["status"] == "Completed"]
         records = sum(job["processedRecordCount"] for job in healed)
@@ -232,12 +230,11 @@ def fetch(s3: Any, bucket: str) -> dict[str, Any]:
     return report
 
 
-def show_rows(screen: Screen, rows: pa.Table) -> None:
-    """Print the first rows, and the last one of the job that failed."""
+def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
+    """Print the first rows, and one that the job that failed has left."""
     names = ["review_id", "product", "review", "ai_outcome", *(f"ai_{name}" for name in SCHEMA["properties"])]
     if screen.width < 110:
         names = [name for name in names if name not in ("product", "ai_outcome")]
-    healed = min(ROWS_PER_JOB, rows.num_rows) - 1
     shown = rows.select(names).take([*range(min(5, healed)), healed]).to_pylist()
     heads = [names, [str(rows.schema.field(name).type) for name in names]]
     cells = [["" if row[name] is None else str(row[name]) for name in names] for row in shown]

@@ -86,7 +86,7 @@ def start_engine(
 ) -> Engine:
     """Start the local AWS on 127.0.0.1 and wait until it answers.
 
-    `python` is an interpreter that has ministack and boto3. Without `port` a free one is taken. `auth` turns on IAM
+    `python` is an interpreter that has ministack. Without `port` a free one is taken. `auth` turns on IAM
     enforcement. `program` is the module that serves, and its arguments. Raises RuntimeError, with the end of the log,
     if the engine does not come up.
     """

@@ -26,12 +26,15 @@ class Deployment:
     url: str
     variables: Mapping[str, Any]
 
+    def init(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        self._terraform("init", "-input=false")
+
     def apply(self, progress: Callable[[int, int], None] = lambda made, planned: None) -> dict[str, Any]:
         """Init and apply; return the outputs. `progress` is called with the numbers of resources made and planned."""
-        self.work.mkdir(parents=True, exist_ok=True)
         made = planned = 0
         progress(made, planned)
-        self._terraform("init", "-input=false")
+        self.init()
         for event in self._events("apply", "-input=false", "-auto-approve", self._state(), *self._variables()):
             if event["type"] == "change_summary" and event["changes"]["operation"] == "plan":
                 planned = event["changes"]["add"]
@@ -52,7 +55,11 @@ class Deployment:
         ]
 
     def destroy(self) -> None:
-        self._terraform("destroy", "-input=false", "-auto-approve", self._state(), *self._variables())
+        self.call("destroy", "-input=false", "-auto-approve")
+
+    def call(self, command: str, *arguments: str) -> str:
+        """Run another command on the root as it was initialised; return what it printed."""
+        return self._terraform(command, self._state(), *self._variables(), *arguments)
 
     def _state(self) -> str:
         return f"-state={self.work / 'terraform.tfstate'}"

@@ -37,36 +37,6 @@ locals {
       name == "plan_run" ? { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" } : {},
     )
   }
-
-  code_path  = coalesce(var.package.code_path, "${path.module}/../build/code.zip")
-  layer_path = coalesce(var.package.layer_path, "${path.module}/../build/layer.zip")
-}
-
-# Both zips go by way of S3: the layer is over the 50 MB that may be uploaded directly, and the provider uploads
-# functions one after the other when it sends them itself.
-resource "aws_s3_object" "package" {
-  for_each = { code = local.code_path, layer = local.layer_path }
-
-  bucket      = local.bucket_name
-  key         = "${local.config_prefix}/${each.key}.zip"
-  source      = each.value
-  source_hash = filebase64sha256(each.value)
-
-  # Objects take their encryption and versions from the bucket as it is when they are written.
-  depends_on = [
-    aws_s3_bucket_server_side_encryption_configuration.runs,
-    aws_s3_bucket_versioning.runs,
-  ]
-}
-
-resource "aws_lambda_layer_version" "libraries" {
-  layer_name               = "${local.prefix}-libraries"
-  description              = "pyarrow and the other libraries of the functions that touch rows"
-  s3_bucket                = aws_s3_object.package["layer"].bucket
-  s3_key                   = aws_s3_object.package["layer"].key
-  source_code_hash         = filebase64sha256(local.layer_path)
-  compatible_runtimes      = ["python3.13"]
-  compatible_architectures = ["arm64"]
 }
 
 resource "aws_cloudwatch_log_group" "function" {
@@ -87,7 +57,7 @@ resource "aws_lambda_function" "this" {
   handler                        = "bedrock_batch.handlers.${each.key}.handler"
   s3_bucket                      = aws_s3_object.package["code"].bucket
   s3_key                         = aws_s3_object.package["code"].key
-  source_code_hash               = filebase64sha256(local.code_path)
+  source_code_hash               = try(filebase64sha256(local.zips.code), null)
   layers                         = each.value.libraries ? [aws_lambda_layer_version.libraries.arn] : []
   memory_size                    = lookup(var.functions.memory_mb, each.key, each.value.memory_mb)
   timeout                        = each.value.timeout_seconds

@@ -146,14 +146,14 @@ data "aws_iam_policy_document" "function" {
     }
   }
 
-  # On demand the models are called as jobs call them: the listed ones, and those behind listed profiles.
+  # On demand the models are called as jobs call them: the listed ones but custom models, and those behind listed profiles.
   dynamic "statement" {
-    for_each = each.key == "answer_on_demand" && length(concat(local.model_arns, local.profile_arns)) > 0 ? [1] : []
+    for_each = each.key == "answer_on_demand" && length(concat(local.invoked_model_arns, local.profile_arns)) > 0 ? [1] : []
 
     content {
       sid       = "InvokeListedModels"
       actions   = ["bedrock:InvokeModel"]
-      resources = concat(local.model_arns, local.profile_arns)
+      resources = concat(local.invoked_model_arns, local.profile_arns)
     }
   }
 

@@ -58,7 +58,7 @@ data "aws_iam_policy_document" "maps" {
   statement {
     sid       = "KeepInventory"
     actions   = ["dynamodb:UpdateItem"]
-    resources = [aws_dynamodb_table.inventory.arn]
+    resources = [local.inventory_arn]
   }
 
   statement {
@@ -172,7 +172,7 @@ data "aws_iam_policy_document" "job_event" {
   statement {
     sid       = "KeepInventory"
     actions   = ["dynamodb:UpdateItem"]
-    resources = [aws_dynamodb_table.inventory.arn]
+    resources = [local.inventory_arn]
   }
 
   statement {
@@ -236,7 +236,7 @@ data "aws_iam_policy_document" "stop_run" {
   statement {
     sid       = "FindJobsOfRun"
     actions   = ["dynamodb:Query"]
-    resources = ["${aws_dynamodb_table.inventory.arn}/index/by_run"]
+    resources = ["${local.inventory_arn}/index/by_run"]
   }
 
   statement {

@@ -1,6 +1,15 @@
+locals {
+  # From the name and not from the table, which comes last.
+  inventory_name = "${local.prefix}-inventory"
+  inventory_arn  = "arn:${local.partition}:dynamodb:${local.region}:${local.account}:table/${local.inventory_name}"
+}
+
 # The state of every run and every job: `run/<run_id>` and `job/<job_name>`.
+#
+# It is made last, so a destroy begins with it. While force_destroy is false DynamoDB refuses to delete it, and then
+# nothing else has been touched: the bucket, above all, still has its policy, its access block and its versions.
 resource "aws_dynamodb_table" "inventory" {
-  name                        = "${local.prefix}-inventory"
+  name                        = local.inventory_name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
   deletion_protection_enabled = !var.force_destroy
@@ -26,6 +35,7 @@ resource "aws_dynamodb_table" "inventory" {
     type = "S"
   }
 
+  # Provider 6 prefers `key_schema` to hash_key and range_key of an index; 5.100 does not know it.
   global_secondary_index {
     name            = "by_run"
     hash_key        = "run_id"
@@ -55,6 +65,29 @@ resource "aws_dynamodb_table" "inventory" {
     content {
       enabled     = true
       kms_key_arn = server_side_encryption.value.kms_key_arn
+    }
+  }
+
+  # Everything that nothing else in the module depends on. tests/terraform holds that nothing is missing.
+  depends_on = [
+    aws_cloudwatch_event_target.job_event,
+    aws_cloudwatch_event_target.run_end,
+    aws_cloudwatch_event_target.stop_run,
+    aws_cloudwatch_metric_alarm.this,
+    aws_iam_role_policy.service,
+    aws_s3_bucket_lifecycle_configuration.runs,
+    aws_s3_bucket_ownership_controls.runs,
+    aws_s3_bucket_policy.runs,
+  ]
+
+  lifecycle {
+    precondition {
+      condition     = local.origin == terraform_data.origin.input
+      error_message = <<-EOT
+        This installation was made as ${jsonencode(terraform_data.origin.input)} and cannot become ${jsonencode(local.origin)}: its runs would be deleted, or left without their settings.
+        Check the provider's Region and account. For another name, Region or bucket make a second installation, with a module block of its own.
+        To change this one all the same, take what must stay out of the state (`terraform state rm`), and apply with `-replace` for terraform_data.origin.
+      EOT
     }
   }
 }

@@ -29,6 +29,9 @@ locals {
     [for arn in local._model_given_arns : arn if strcontains(arn, "::foundation-model/") || strcontains(arn, ":custom-model/")],
   ))
 
+  # Of these, the ones that bedrock:InvokeModel knows: a custom model is for jobs alone.
+  invoked_model_arns = [for arn in local.model_arns : arn if !strcontains(arn, ":custom-model/")]
+
   system_profile_arns = sort(concat(
     [for id in local._profile_ids : "arn:${local.partition}:bedrock:${local.region}:${local.account}:inference-profile/${id}"],
     local._profile_arns_given,

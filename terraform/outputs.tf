@@ -2,9 +2,8 @@ output "run_state_machine_arn" {
   description = "Start runs here: `aws stepfunctions start-execution --state-machine-arn … --name <run_id> --input '{…}'`."
   value       = aws_sfn_state_machine.run.arn
 
-  # Without its event a job is only noticed when the wait for it times out.
-  # And without the other one a stopped run's jobs go on.
-  depends_on = [aws_cloudwatch_event_target.job_event, aws_cloudwatch_event_target.stop_run, aws_iam_role_policy.service]
+  # A run needs all there is. The table comes last.
+  depends_on = [aws_dynamodb_table.inventory]
 }
 
 output "job_event_state_machine_arn" {

@@ -59,8 +59,9 @@ data "aws_iam_policy_document" "service" {
   }
 
   statement {
+    # AWS lists reading among what a job needs where it writes.
     sid       = "WriteOutput"
-    actions   = ["s3:PutObject"]
+    actions   = ["s3:PutObject", "s3:GetObject"]
     resources = ["${local.bucket_arn}/runs/*/raw/*"]
 
     condition {
@@ -84,12 +85,12 @@ data "aws_iam_policy_document" "service" {
   }
 
   dynamic "statement" {
-    for_each = length(concat(local.model_arns, local.profile_arns)) > 0 ? [1] : []
+    for_each = length(concat(local.invoked_model_arns, local.profile_arns)) > 0 ? [1] : []
 
     content {
       sid       = "InvokeListedModels"
       actions   = ["bedrock:InvokeModel"]
-      resources = concat(local.model_arns, local.profile_arns)
+      resources = concat(local.invoked_model_arns, local.profile_arns)
     }
   }
 

@@ -4,6 +4,13 @@ locals {
 
   # Below the module's name, so that two installations can share a bucket.
   config_prefix = "config/${var.name}"
+
+  # Jobs are made by the state machine and not by the provider, so its default tags are handed on.
+  job_tags = merge(data.aws_default_tags.current.tags, var.tags)
+  refused_tags = [
+    for key, value in local.job_tags : "${key} = ${value}"
+    if !can(regex("^[a-zA-Z0-9 ._:/=+@-]{1,128}$", key)) || !can(regex("^[a-zA-Z0-9 ._:/=+@-]{0,256}$", value)) || startswith(lower(key), "aws:")
+  ]
 }
 
 resource "aws_s3_bucket" "runs" {
@@ -93,28 +100,46 @@ resource "aws_s3_bucket_policy" "runs" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "runs" {
-  count = var.bucket == null && var.retention.runs_days != null ? 1 : 0
+  count = var.bucket == null ? 1 : 0
 
   bucket = aws_s3_bucket.runs[0].id
 
+  # What nobody sees and S3 bills: versions that were overwritten or deleted, uploads that were never completed.
   rule {
-    id     = "delete-old-runs"
+    id     = "housekeeping"
     status = "Enabled"
 
     filter {
-      prefix = "runs/"
+      prefix = ""
     }
 
     expiration {
-      days = var.retention.runs_days
+      expired_object_delete_marker = true
     }
 
     noncurrent_version_expiration {
-      noncurrent_days = 7
+      noncurrent_days = 30
     }
 
     abort_incomplete_multipart_upload {
       days_after_initiation = 7
+    }
+  }
+
+  dynamic "rule" {
+    for_each = var.retention.runs_days == null ? [] : [var.retention.runs_days]
+
+    content {
+      id     = "delete-old-runs"
+      status = "Enabled"
+
+      filter {
+        prefix = "runs/"
+      }
+
+      expiration {
+        days = rule.value
+      }
     }
   }
 
@@ -133,11 +158,30 @@ resource "aws_s3_object" "settings" {
     prompts          = var.prompts
     service_role_arn = aws_iam_role.service.arn
     kms_key_arn      = var.encryption == null ? null : var.encryption.kms_key_arn
-    tags             = var.tags
+    tags             = local.job_tags
   })
+
+  # S3 takes ten tags on an object and fifty on everything else, so objects go without the provider's default ones.
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
 
   depends_on = [
     aws_s3_bucket_server_side_encryption_configuration.runs,
     aws_s3_bucket_versioning.runs,
   ]
+
+  lifecycle {
+    precondition {
+      condition     = length(local.refused_tags) == 0
+      error_message = "Bedrock refuses jobs with these tags, of `tags` and of the provider's default_tags: ${join(", ", local.refused_tags)}. A key may have 1-128 and a value 0-256 letters (a-z, A-Z), digits, spaces or . _ : / = + @ -. Change them, or give the module a provider without them."
+    }
+
+    precondition {
+      condition     = length(local.job_tags) <= 47
+      error_message = "`tags` and the provider's default_tags are ${length(local.job_tags)} together. A Bedrock job takes 50, and three are the module's: leave some out, or give the module a provider with fewer default_tags."
+    }
+  }
 }

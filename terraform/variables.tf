@@ -107,7 +107,8 @@ variable "retention" {
   description = <<-EOT
     How long things are kept.
     - `inventory_days`: days until the state of a run and of its jobs leaves the inventory table
-    - `runs_days`: days until everything below `runs/`, output tables included, is deleted from the module's own bucket; null means never
+    - `runs_days`: days until everything below `runs/`, output tables included, is deleted from the module's own bucket; null means never.
+      Versions that were deleted or overwritten stay for 30 days more, whatever this is.
     - `log_days`: days that log events are kept; one of the values CloudWatch Logs knows
   EOT
   type = object({
@@ -157,8 +158,8 @@ variable "encryption" {
 
 variable "package" {
   description = <<-EOT
-    The zips that `make package` builds.
-    - `code_path`: our code; null means build/code.zip beside this module
+    The zips that `make package` builds. The first apply needs them, and every one that is to change the code.
+    - `code_path`: our code and boto3; null means build/code.zip beside this module
     - `layer_path`: the libraries (pyarrow and others, for arm64); null means build/layer.zip beside this module
   EOT
   type = object({
@@ -167,16 +168,6 @@ variable "package" {
   })
   default  = {}
   nullable = false
-
-  validation {
-    condition     = fileexists(coalesce(var.package.code_path, "${path.module}/../build/code.zip"))
-    error_message = "There is no file at package.code_path (build/code.zip when not set). Run `make package` first, or set the path of a zip built before."
-  }
-
-  validation {
-    condition     = fileexists(coalesce(var.package.layer_path, "${path.module}/../build/layer.zip"))
-    error_message = "There is no file at package.layer_path (build/layer.zip when not set). Run `make package` first, or set the path of a zip built before."
-  }
 }
 
 variable "functions" {
@@ -301,14 +292,14 @@ variable "role_path" {
 }
 
 variable "force_destroy" {
-  description = "Let `terraform destroy` delete the bucket with all runs in it, and the inventory table. false means both refuse while they hold anything."
+  description = "Let `terraform destroy` delete everything, the runs in the module's own bucket included. false means it stops at the inventory table, before anything else is touched. A change must be applied before it counts."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "tags" {
-  description = "Tags put on every resource of the module, objects in the bucket aside, and on every Bedrock job, for cost allocation. A job also gets bedrock-batch:name and bedrock-batch:run."
+  description = "Tags put on every resource of the module, objects in the bucket aside, and on every Bedrock job, for cost allocation. A job also gets the provider's default_tags, bedrock-batch:name and bedrock-batch:run."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -316,5 +307,15 @@ variable "tags" {
   validation {
     condition     = alltrue([for key, value in var.tags : can(regex("^[a-zA-Z0-9 ._:/=+@-]{1,128}$", key)) && can(regex("^[a-zA-Z0-9 ._:/=+@-]{0,256}$", value))])
     error_message = "Each of tags must have a key of 1-128 and a value of 0-256 letters (a-z, A-Z), digits, spaces or . _ : / = + @ -: Bedrock refuses jobs with others."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
+    error_message = "No key of tags may begin with aws: these belong to AWS, which refuses them."
+  }
+
+  validation {
+    condition     = length(var.tags) <= 47
+    error_message = "tags must be 47 at most: a Bedrock job takes 50, and three are the module's."
   }
 }

@@ -14,7 +14,7 @@ locals {
     { for name, function in aws_lambda_function.this : "${name}_function_arn" => function.arn },
     {
       partition                   = local.partition
-      inventory_table_name        = aws_dynamodb_table.inventory.name
+      inventory_table_name        = local.inventory_name
       inventory_retention_seconds = var.retention.inventory_days * 86400
       shard_concurrency           = var.functions.shard_concurrency
     },
@@ -22,12 +22,12 @@ locals {
 
   job_event_definition = templatefile("${path.module}/../asl/job-event.asl.json", {
     partition            = local.partition
-    inventory_table_name = aws_dynamodb_table.inventory.name
+    inventory_table_name = local.inventory_name
   })
 
   stop_run_definition = templatefile("${path.module}/../asl/stop-run.asl.json", {
     partition                     = local.partition
-    inventory_table_name          = aws_dynamodb_table.inventory.name
+    inventory_table_name          = local.inventory_name
     inventory_retention_seconds   = var.retention.inventory_days * 86400
     shard_concurrency             = var.functions.shard_concurrency
     bucket_name                   = local.bucket_name

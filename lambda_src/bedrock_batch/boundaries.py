@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bedrock_batch.errors import MalformedInput
+from bedrock_batch.messages import ROWS_COUNT
 from bedrock_batch.plan import Layout
 
 _BLOCK = 1 << 19
@@ -74,7 +75,7 @@ class CsvScanner:
         if self._inside and not self.done:
             raise MalformedInput(
                 f"{self._name}: the quoted field that begins at byte {self._last_quote}, in {self._where(0)}, "
-                "is never closed."
+                f"is never closed {ROWS_COUNT}."
             )
         return self._marks.layout(max(0, self._rows), self._at)
 
@@ -130,8 +131,9 @@ class CsvScanner:
         position = int(opening[wrong.argmax()])
         where = self._where(int(np.searchsorted(starts, position, side="right")))
         raise MalformedInput(
-            f"{self._name}: {where} has a quote inside an unquoted field, at byte {self._at + position}. Put the "
-            "whole field in quotes and double those in it, or set input.csv.quote to a character that is not used."
+            f"{self._name}: {where} has a quote inside an unquoted field {ROWS_COUNT}, at byte {self._at + position}. "
+            "Put the whole field in quotes and double those in it, or set input.csv.quote to a character that is not "
+            "used."
         )
 
     def _check_ends(self, block: Bytes, ends: Integers, starts: Integers) -> None:
@@ -151,8 +153,9 @@ class CsvScanner:
         self._has_lf = self._has_lf or bool((kinds == _LF).any())
         if lone and self._has_lf:
             raise MalformedInput(
-                f"{self._name}: {lone} has a carriage return outside quotes, while records end in line feeds. "
-                "If it is part of a text, put the whole field in quotes; else write the file with one kind of line end."
+                f"{self._name}: {lone} has a carriage return outside quotes, while records end in line feeds "
+                f"{ROWS_COUNT}. If it is part of a text, put the whole field in quotes; else write the file with one "
+                "kind of line end."
             )
 
     def _starts(self, block: Bytes, ends: Integers) -> Integers:

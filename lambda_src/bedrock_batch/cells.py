@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from bedrock_batch.errors import MalformedInput, MissingColumn, UnsupportedRequest
+from bedrock_batch import zones
+from bedrock_batch.errors import MalformedInput, UnsupportedRequest
+from bedrock_batch.messages import ROWS_COUNT, missing_column
 from bedrock_batch.plain import is_utf8, to_plain
 from bedrock_batch.templates import resolve
 
@@ -26,14 +28,14 @@ class CellReader:
     def __init__(self, name: str, schema: pa.Schema) -> None:
         path = resolve(name, schema)
         if path is None:
-            raise MissingColumn(f'The table has no column "{name}".')
+            raise missing_column(f"The request has a place {{{name[:80]}}}", name, schema.names)
         self.name = name
         self.column, *self._fields = path
         kind = schema.field(self.column).type
         for field in self._fields:
             kind = kind.field(field).type
         try:
-            plain = to_plain(pa.array([], kind)).type
+            plain = to_plain(pa.nulls(0, kind)).type
         except (pa.ArrowException, TypeError) as err:
             raise _no_text(name, kind) from err
         if _has_bytes(plain):
@@ -53,16 +55,14 @@ class CellReader:
             self._refuse(cells, row)
         if self._nested:
             return pa.array([_json(value) for value in _values(to_plain(cells))], pa.string())
-        return cells.cast(pa.string())
+        return zones.written(cells).cast(pa.string())
 
     def _refuse(self, cells: pa.Array, row: int) -> None:
         # Taken, not sliced: the slice of a struct still validates all of its children.
         for index in range(len(cells)):
             if not is_utf8(cells.take(pa.array([index]))):
-                raise MalformedInput(
-                    f"Row {row + index + 1} of the table (the first is 1) has text that is not UTF-8 "
-                    f'in column "{self.name}".'
-                )
+                where = f'Row {row + index + 1} of the table has text that is not UTF-8 in column "{self.name}"'
+                raise MalformedInput(f"{where} {ROWS_COUNT}.")
 
 
 def _no_text(name: str, kind: pa.DataType) -> UnsupportedRequest:

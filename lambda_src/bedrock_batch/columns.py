@@ -1,12 +1,12 @@
 """The columns of the output table: those of the input that are kept, then ours."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from bedrock_batch.errors import InvalidRunInput, MissingColumn
+from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.messages import missing_column
 from bedrock_batch.structured import Reader
 
 Kind = Literal["text", "embedding"]
@@ -27,12 +27,7 @@ def kept_columns(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
         return table
     for name in names:
         if name not in table.names:
-            near = difflib.get_close_matches(name, table.names, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            known = ", ".join(table.names[:50]) + (" …" if len(table.names) > 50 else "")
-            raise MissingColumn(
-                f"output.columns has {name[:80]!r}, but the table has no such column.{hint} Its columns are: {known}."
-            )
+            raise missing_column(f"output.columns has {name[:80]!r}", name, table.names)
     return pa.schema([field for field in table if field.name in names], metadata=table.metadata)
 
 

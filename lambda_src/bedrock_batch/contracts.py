@@ -104,6 +104,8 @@ class Prepared(Shape):
     bytes: int
     input_tokens_estimate: int
     skipped_key: str | None = None
+    blank: int = 0
+    """How many of the records have a place with a blank text; see `render.Rendered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,10 @@ class Joined(Shape):
     leftover_bytes: int = 0
     """The size of that file."""
     retries: int = 0
-    """How many records are to be sent once more for their answer's sake: the first lines of that file."""
+    """How many records are to be sent once more for their answer's sake, for the first time: the first lines of that
+    file. Those that were sent so before, and not answered, are among the leftovers."""
     retried: dict[str, int] = field(default_factory=dict)
-    """The outcomes of the rows that were."""
+    """The outcomes of the rows that a model answered for the second time."""
     messages: dict[str, str] = field(default_factory=dict)
     """What the first failed or missing row of each of `errors` says."""
     met_max_tokens: int = 0

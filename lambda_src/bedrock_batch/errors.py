@@ -19,6 +19,7 @@ BedrockBatchError
 ├── HubUnavailable             the Hugging Face hub does not answer; retried
 ├── PlanUnfinished             not all text files were read in the function's time; called again, it goes on
 ├── ChunkTaken                 two calls answer the same records on demand; one of them stops and is retried
+├── OnDemandRefused            a call on demand was refused, and no record is to blame; a redrive asks again
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
     ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
@@ -113,6 +114,10 @@ class PlanUnfinished(BedrockBatchError):
 
 class ChunkTaken(BedrockBatchError):
     """Another call, started before a redrive, answers the same records; what it has answered is kept."""
+
+
+class OnDemandRefused(BedrockBatchError):
+    """A call on demand was refused for a reason that lies outside of the record: its record keeps its chance."""
 
 
 class RunError(BedrockBatchError):

@@ -6,7 +6,8 @@ words whichever way it was read.
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.answers import Answer, Failure
@@ -16,6 +17,14 @@ from bedrock_batch.paths import Path, WrongKind, find
 MAX_INT64 = 2**63 - 1
 """A count above it is none: no column could hold it."""
 
+_MOST_DIGITS = 4000
+"""Python refuses to make integers of more than 4300."""
+
+_TOO_DEEP = object()
+"""Stands for a value that is nested more deeply than Python reads."""
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}:,]', re.DOTALL)
+
 
 def exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) -> Answer | Failure | None:
     """Read one line with the standard library, forgiving what does not change the meaning.
@@ -23,15 +32,30 @@ def exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) ->
     Invalid UTF-8, raw control characters and lone surrogates are read (as U+FFFD or `?` where they cannot be
     kept): the answer around them was paid for.
     """
+    text = line.decode("utf-8-sig", "replace")
     try:
-        value = json.loads(line.decode("utf-8-sig", "replace"), strict=False)
-    except (ValueError, RecursionError):
+        try:
+            value = _loaded(text)
+        except RecursionError:
+            value = _members(text)
+    except ValueError:
         return None
     if not isinstance(value, dict):
         return None
     record_id = value.get("recordId")
     if not isinstance(record_id, str):
         record_id = None
+    try:
+        return _outcome(record_id, value, read)
+    except RecursionError:
+        return Failure(record_id, UNPARSEABLE, "the output line is nested too deeply")
+
+
+def _outcome(
+    record_id: str | None, value: Mapping[str, Any], read: Callable[[str | None, Any], Answer | Failure]
+) -> Answer | Failure:
+    if _TOO_DEEP in (value.get("error"), value.get("modelOutput")):
+        raise RecursionError
     error, output, expired = value.get("error"), value.get("modelOutput"), value.get("expired") is True
     if isinstance(error, dict):
         expired = expired or error.get("expired") is True
@@ -44,6 +68,44 @@ def exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) ->
         return read(record_id, output)
     except WrongKind as problem:
         return Failure(record_id, UNPARSEABLE, f"modelOutput is not as expected: {problem}")
+
+
+def _loaded(text: str) -> Any:
+    """Decode JSON; an integer that Python refuses is the text of its digits."""
+    return json.loads(
+        text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits
+    )
+
+
+def _members(text: str) -> dict[str, Any]:
+    """Decode an object member by member, where as a whole it is nested too deeply: most often that is the echo.
+
+    Raises ValueError for what is no object.
+    """
+    if not text.lstrip().startswith("{"):
+        raise ValueError("no object")
+    found: dict[str, Any] = {}
+    key, depth, start = "", 0, 0
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        depth += (mark in "[{") - (mark in "]}")
+        if (depth == 1 and mark in "{:,") or not depth:
+            said = text[start : token.start()]
+            start = token.end()
+            if mark == ":":
+                key = str(json.loads(said, strict=False))
+            elif mark != "{":
+                found[key] = _member(said)
+        if not depth:
+            break
+    return found
+
+
+def _member(text: str) -> Any:
+    try:
+        return _loaded(text)
+    except RecursionError:
+        return _TOO_DEEP
 
 
 def failure(record_id: str | None, code: Any, message: Any, expired: bool | None) -> Failure:

@@ -141,16 +141,22 @@ def run_digest(execution_arn: str) -> str:
     return hashlib.sha256(execution_arn.encode()).hexdigest()[:10]
 
 
+def job_names(*, name: str, label: str, execution_arn: str) -> str:
+    """Return how the names of a run's jobs begin; no other run's do.
+
+    `name` is the module's (the event rule filters on it), `label` the user's own words. The execution's ARN makes
+    it unique; when the whole is too long the label gives way, never the unique tail.
+    """
+    label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
+    return "-".join(part for part in (name, label, run_digest(execution_arn)) if part)
+
+
 def job_name(*, name: str, label: str, execution_arn: str, round_: int, number: int) -> str:
     """Return the job's name: unique, legal for Bedrock (63 characters, no underscore), known beforehand.
 
-    `name` is the module's (the event rule filters on it), `label` the user's own words, `number` the job's
-    within its round: its shard's, where it has one of its own. The execution's ARN makes it unique; when the
-    whole is too long the label gives way, never the unique tail.
+    `number` is the job's within its round: its shard's, where it has one of its own.
     """
-    digest = run_digest(execution_arn)
-    label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
-    return "-".join(part for part in (name, label, digest, f"r{round_}", f"{number:05d}") if part)
+    return f"{job_names(name=name, label=label, execution_arn=execution_arn)}-r{round_}-{number:05d}"
 
 
 def _behind_first(model: int) -> str:

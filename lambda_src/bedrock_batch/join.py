@@ -73,10 +73,13 @@ class Joiner:
         self._reader = reader
         self._missing = (NOT_CREATED, "no job was created for this row")
 
-    def skip(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Note the rows that were refused before submission, from the lines of the skipped file."""
+    def skip(self, lines: Iterable[Mapping[str, Any]], *, first_row: int) -> None:
+        """Note the rows that were refused before submission, from the lines of the skipped file.
+
+        These name the table's rows, from 1; `first_row` is the number of the shard's first row, from 0.
+        """
         for line in lines:
-            row = int(line["row"])
+            row = int(line["row"]) - 1 - first_row
             self._outcomes[row] = _SKIPPED
             self._failures[row] = (str(line["code"]), str(line["reason"]))
 

@@ -5,7 +5,7 @@ type: no part can have another schema than the rest, and no value is rounded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -35,7 +35,16 @@ class Float(str):
     __slots__ = ()
 
 
-decode = msgspec.json.Decoder(dict[str, Any], float_hook=Float).decode
+def _float(literal: str) -> Float:
+    if len(literal) > _SHORT and ("e" in literal or "E" in literal):
+        try:
+            Decimal(literal)
+        except InvalidOperation:
+            raise ValueError("a number has an exponent that is too long") from None
+    return Float(literal)
+
+
+decode = msgspec.json.Decoder(dict[str, Any], float_hook=_float).decode
 """Decode one line without rounding anything."""
 
 

@@ -79,7 +79,8 @@ def decide(
     `rounds` has none of those that lacked a permission: whoever redrives the run asks for them again.
 
     A record that no job has had yet gets its round whatever `max_rounds` says: that limits repetitions. So do
-    records whose answer is asked for once more, alone if need be: a join lists a record for that once at most.
+    records whose answer is asked for once more, alone if need be: a join counts a record among its retries once at
+    most. If nothing answers it then, it is a leftover like others, which `max_rounds` limits.
     """
     if any(standing.stale for standing in standings):
         return "join", standings
@@ -104,7 +105,8 @@ def first_of(wants: Collection[Next], *, stale: bool) -> Next:
 
     No model overtakes another: rounds first, then every tail at once. As leftovers only become fewer, a model that
     wants a round has had records in all before it, and one that waits still wants the same: so what is counted for
-    the run, rounds and passes, is right for each model. Records to ask once more may come up late, but go by no count.
+    the run, rounds and passes, is right for each model. Records to ask once more may come up late, but the first time
+    they go by no count.
     """
     if stale:
         return "join"

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.types as pt
 
-from bedrock_batch.errors import InvalidRunInput, MissingColumn
+from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.messages import missing_column
 from bedrock_batch.plain import is_bytes
 
 Kind = Literal["image", "document", "video"]
@@ -43,7 +44,7 @@ def check(media: Mapping[str, Any], schema: pa.Schema, *, nulls: str) -> None:
     """Refuse a column that cannot hold media. Raises MissingColumn, InvalidRunInput."""
     column = media["column"]
     if column not in schema.names:
-        raise MissingColumn(f"media.column is {column!r}; the table's columns are: {', '.join(schema.names[:50])}.")
+        raise missing_column(f"media.column is {column[:80]!r}", column, schema.names)
     kind = schema.field(column).type
     if not (is_bytes(kind) or pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)):
         raise InvalidRunInput(f"media.column {column!r} is of type {kind}; it must hold S3 URIs or bytes.")

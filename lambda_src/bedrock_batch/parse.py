@@ -162,8 +162,11 @@ def embedding_parser(response: Mapping[str, str], dimensions: int) -> Parse:
         if len(found) != dimensions:
             detail = f"the vector has {len(found)} dimensions instead of {dimensions}"
             return Failure(record_id, WRONG_DIMENSIONS, detail)
-        with np.errstate(over="ignore"):
-            value = np.array(found, np.float64).astype(np.float32)
+        try:
+            with np.errstate(over="raise"):
+                value = np.array(found, np.float64).astype(np.float32)
+        except ArithmeticError:  # also of an integer beyond 64-bit floats
+            value = np.array([np.nan])
         if not np.isfinite(value).all():
             raise WrongKind("a number does not fit into a 32-bit float")
         return Answer(record_id, value, None, tokens)

@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.types as pt
 
+from bedrock_batch import zones
 from bedrock_batch.errors import InvalidRunInput
 
 
@@ -18,7 +19,7 @@ def check(schema: pa.Schema, form: str) -> None:
     """Raise InvalidRunInput, naming the column, where a type has no form in CSV or JSON."""
     for field in schema:
         try:
-            to_plain(pa.array([], field.type))
+            to_plain(pa.nulls(0, field.type))
         except (pa.ArrowException, TypeError) as err:
             raise InvalidRunInput(
                 f'output.format {form} has no form for the column "{field.name}" of type {field.type}. Use parquet, '
@@ -35,7 +36,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 def to_plain(column: pa.Array) -> pa.Array:
     """Return the column in a type that is plain; bytes stay bytes. Raises ArrowException for what has none."""
-    return column.cast(_plain(column.type))
+    return zones.written(column).cast(_plain(column.type))
 
 
 def to_text(column: pa.Array) -> pa.Array:
@@ -131,7 +132,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
     if pt.is_nested(kind):
         raise TypeError(f"{kind} has no plain form")
-    if pt.is_timestamp(kind):
+    if pt.is_timestamp(kind) and not zones.is_utc(kind):
         # A time zone that is not known shows only where there is a cell, and is wanted before there are any.
         pa.nulls(1, kind).cast(pa.string())
     return pa.string()

@@ -35,17 +35,35 @@ def resolve(
     prompt_id = run_input.get("prompt_id")
     if "prompt" in run_input:
         return _prompt(None, **{**(fetched or {}), **_said(run_input["prompt"])})
-    if prompt_id is None:
+    if not prompt_id or _is_ignored(prompt_id, prompts, family):
         if "request" in run_input:
             return None
         if family.kind == "embedding":
             return _prompt(None, DEFAULT_EMBEDDING_PROMPT)
         raise UnknownPrompt(f"A text model needs a prompt: give prompt_id ({_known(prompts)}) or prompt.")
     if prompt_id not in prompts:
-        near = difflib.get_close_matches(prompt_id, prompts, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"{_known(prompts)}."
-        raise UnknownPrompt(f"prompt_id {prompt_id!r} is not one of the module's prompts: {hint}")
+        raise UnknownPrompt(_unknown(prompt_id, prompts))
     return _prompt(prompt_id, prompts[prompt_id])
+
+
+def warnings(run_input: Mapping[str, Any], prompts: Mapping[str, str], family: Family) -> list[str]:
+    """Return what `resolve` does not do though the run input asks for it."""
+    prompt_id = run_input.get("prompt_id")
+    if not prompt_id or not _is_ignored(prompt_id, prompts, family):
+        return []
+    instead = "request is the whole body" if "request" in run_input else "the column input_text is embedded"
+    return [f"{_unknown(prompt_id, prompts)} It is ignored: {instead}."]
+
+
+def _is_ignored(prompt_id: str, prompts: Mapping[str, str], family: Family) -> bool:
+    """Tell whether a prompt is named that is not there and not needed: the AWS sample has none for embeddings."""
+    return family.kind == "embedding" and prompt_id not in prompts
+
+
+def _unknown(prompt_id: str, prompts: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(prompt_id, prompts, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"{_known(prompts)}."
+    return f"prompt_id {prompt_id!r} is not one of the module's prompts: {hint}"
 
 
 def from_document(key: str, body: bytes) -> dict[str, Any]:
@@ -59,7 +77,8 @@ def from_document(key: str, body: bytes) -> dict[str, Any]:
         if not key.endswith(".json"):
             return {"text": text}
         found = json.loads(text)
-    except ValueError as err:
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair fits into no record
+    except (ValueError, RecursionError) as err:
         raise UnknownPrompt(f"The prompt in {key} cannot be read: {err}") from err
     if not isinstance(found, dict) or not isinstance(found.get("text"), str) or set(found) - _PARTS:
         raise UnknownPrompt(f"The prompt in {key} must be a JSON object with text and, if wanted, system and messages.")

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from bedrock_batch.contracts import Table
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.ids import record_id
+from bedrock_batch.messages import ROWS_COUNT
 from bedrock_batch.render import MOST_RECORD_BYTES, Nulls, Rendered, Renderer, Skipped, too_long
 
 BODY = "modelInput"
@@ -60,10 +61,8 @@ class ReadyMade:
         for row, body in enumerate(pc.cast(batch.column(BODY), pa.binary()).to_pylist(), first_row):
             if body is None or not body.startswith(b"{"):
                 if self._nulls == "error":
-                    raise MalformedInput(
-                        f'Row {self._first_row + row + 1} of the table (the first is 1) has no object as "{BODY}". '
-                        'Correct it, or set input.nulls to "skip".'
-                    )
+                    sentence = f'Row {self._first_row + row + 1} of the table has no object as "{BODY}" {ROWS_COUNT}.'
+                    raise MalformedInput(f'{sentence} Correct it, or set input.nulls to "skip".')
                 skipped.append(Skipped(row, "NoModelInput", f'"{BODY}" is no object.'))
             elif len(body) + self.structure_bytes > self._most_bytes:
                 skipped.append(too_long(row, len(body) + self.structure_bytes, self._most_bytes))

@@ -9,6 +9,7 @@ that bring control bytes of their own (other than tab, line feed and carriage re
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 
 from bedrock_batch.cells import CellReader
 from bedrock_batch.errors import MalformedInput, UnsupportedRequest
+from bedrock_batch.messages import ROWS_COUNT
 from bedrock_batch.templates import Template, check_columns, literal_columns, parse
 
 _CHUNK_ROWS = 512
@@ -50,18 +52,23 @@ class Skipped:
     code: str
     reason: str
 
-    def to_json(self) -> dict[str, Any]:
-        return {"row": self.row, "code": self.code, "reason": self.reason}
+    def to_json(self, first_row: int) -> dict[str, Any]:
+        """Return a line of the skipped file, in which `row` is the table's, from 1; the shard begins at `first_row`."""
+        return {"row": first_row + self.row + 1, "code": self.code, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """`records` JSONL lines in `data`; `text_bytes` of them are text, as escaped, not structure."""
+    """`records` JSONL lines in `data`; `text_bytes` of them are text, as escaped, not structure.
+
+    `blank` of them have a place with a blank text, though the run input does not ask for that (nulls=empty).
+    """
 
     data: bytes
     records: int
     text_bytes: int
     skipped: list[Skipped]
+    blank: int = 0
 
 
 class Renderer:
@@ -121,7 +128,8 @@ class Renderer:
         cells, rows = self._drop_long(cells, rows, skipped)
         data = b"".join(self._chunks(cells, rows))
         text_bytes = len(data) - len(rows) * self._text_free_bytes
-        return Rendered(data, len(rows), text_bytes, sorted(skipped, key=lambda skip: skip.row))
+        blank = 0 if self._nulls == "empty" else _blank_rows(cells)
+        return Rendered(data, len(rows), text_bytes, sorted(skipped, key=lambda skip: skip.row), blank)
 
     def _drop_nulls(
         self, cells: list[pa.Array], rows: npt.NDArray[np.int64], skipped: list[Skipped]
@@ -138,8 +146,8 @@ class Renderer:
             index = min(bad)
             row = self._first_row + int(rows[index]) + 1
             raise MalformedInput(
-                f'Row {row} of the table (the first is 1) has a null in column "{bad[index]}", which the request '
-                'uses. Fill it in, or set input.nulls to "skip" or "empty".'
+                f'Row {row} of the table has a null in column "{bad[index]}", which the request uses {ROWS_COUNT}. '
+                'Fill it in, or set input.nulls to "skip" or "empty".'
             )
         skipped += (Skipped(int(rows[index]), "NullColumn", f'Column "{name}" is null.') for index, name in bad.items())
         return _without(cells, rows, list(bad))
@@ -278,6 +286,12 @@ def _without(
 
 def _is_blank(strings: pa.Array) -> pa.Array:
     return pc.or_(pc.utf8_is_space(strings), pc.equal(pc.binary_length(strings), 0))
+
+
+def _blank_rows(cells: list[pa.Array]) -> int:
+    """Return in how many rows a cell is blank."""
+    rows: int | None = pc.sum(reduce(pc.or_, map(_is_blank, cells))).as_py()
+    return rows or 0
 
 
 def _one_list(strings: pa.Array) -> pa.Array:

@@ -1,14 +1,15 @@
 """Send a record once more whose answer met its limit or is not of the schema, and tell which answer counts.
 
-A join lists such records before its leftovers, with the larger limit. They go wherever leftovers go next, and whatever
-becomes of them there, never again: a later job of the shard that was sent a list had all of the list's retries.
+A join lists such records before its leftovers, with the larger limit. They go wherever leftovers go next: a later job
+of the shard that was sent a list had all of the list's retries. One that the model was not asked there, because its
+request was throttled or its job was stopped, is a leftover from then on, and has what chances leftovers have.
 """
 
 import copy
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from bedrock_batch.catalogue import Family
 from bedrock_batch.contracts import Joined
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join import Joiner
-from bedrock_batch.outcomes import MET_MAX_TOKENS, judge
+from bedrock_batch.outcomes import MET_MAX_TOKENS, is_leftover, judge
 from bedrock_batch.record_rows import row_of
 from bedrock_batch.structured import Reader, Unfit
 
@@ -75,19 +76,31 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> list[int]:
-    """Return the rows of a joined shard whose records are still to be sent once more, in order."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Rows of a joined shard whose records are still to be sent once more, in order."""
+
+    first: list[int]
+    """Those that never were."""
+    again: list[int]
+    """Those that were, without the model being asked."""
+
+
+def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
+    """Return the rows of a joined shard whose records are still to be sent once more."""
     rows = joiner.rows_to_ask_again(retry["outcomes"])
-    return rows if chooser is None else [row for row in rows if not chooser.retried[row]]
-
-
-def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", *, due: int) -> Joined:
-    """Return the shard's counts with those of its retries."""
     if chooser is None:
-        return replace(joined, retries=due)
+        return Due(rows, [])
+    return Due([row for row in rows if not chooser.listed[row]], [row for row in rows if chooser.is_open(row)])
+
+
+def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", due: Due) -> Joined:
+    """Return the shard's counts with those of its retries."""
+    joined = replace(joined, retries=len(due.first), leftovers=joined.leftovers + len(due.again))
+    if chooser is None:
+        return joined
     return replace(
         joined,
-        retries=due,
         retried=joiner.outcomes_of(np.flatnonzero(chooser.retried).tolist()),
         input_tokens=joined.input_tokens + chooser.other_input_tokens,
         output_tokens=joined.output_tokens + chooser.other_output_tokens,
@@ -104,15 +117,17 @@ class Chooser:
         self.other_input_tokens = 0
         self.other_output_tokens = 0
         """Tokens of the answers that do not count, though they were paid."""
-        self.retried = np.zeros(rows, np.bool_)
+        self.listed = np.zeros(rows, np.bool_)
         """Whether a row's record was sent once more, whatever became of it."""
+        self.retried = np.zeros(rows, np.bool_)
+        """Whether a model answered it for the second time."""
         self._prefix, self._rows = f"{shard:05d}", rows
         self._met = MET_MAX_TOKENS if "truncated" in retry["outcomes"] else frozenset[str]()
         self._reader = reader if "invalid" in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
         self._shown = array("i", [-1]) * rows  # the job whose answer counts
-        self._has_text, self._unsatisfying, self._twice = (np.zeros(rows, np.bool_) for _ in range(3))
+        self._has_text, self._unsatisfying, self._refused = (np.zeros(rows, np.bool_) for _ in range(3))
         self._tokens = np.zeros((2, rows), np.int64)
 
     def look(self, leftovers_step: int | None, answers: Iterable[Iterable[Answer | Failure | None]]) -> None:
@@ -120,7 +135,7 @@ class Chooser:
         self._job += 1
         if leftovers_step not in (None, self._step):
             self._step = leftovers_step
-            self.retried |= self._unsatisfying
+            self.listed |= self._unsatisfying
         for some in answers:
             for answer in some:
                 if answer is not None:
@@ -131,17 +146,19 @@ class Chooser:
     def _look(self, row: int, answer: Answer | Failure) -> None:
         """Do as `Joiner.add` for a first answer: a text stays, and until there is one what came last counts."""
         if isinstance(answer, Failure):
-            if not self.retried[row] and not self._has_text[row]:
+            if self.listed[row]:
+                self._refused[row] |= not is_leftover("failed", answer.code)
+            elif not self._has_text[row]:
                 self._unsatisfying[row] = False
             return
         tokens = (answer.input_tokens or 0, answer.output_tokens or 0)
-        if not self.retried[row]:
+        if not self.listed[row]:
             if self._has_text[row]:
                 return
-        elif self._twice[row]:
+        elif self.retried[row]:
             return
         else:
-            self._twice[row] = True
+            self.retried[row] = True
             counts = answer.value is not None or not self._has_text[row]
             other = self._tokens[:, row] if counts else tokens
             self.other_input_tokens += int(other[0])
@@ -166,13 +183,17 @@ class Chooser:
             return False
         return True
 
+    def is_open(self, row: int) -> bool:
+        """Tell whether a record that was sent once more may still be answered: a refusal would come again."""
+        return bool(self.listed[row] and not self.retried[row] and not self._refused[row])
+
     def counting(
         self, job: int, answers: Iterable[Iterable[Answer | Failure | None]]
     ) -> Iterator[list[Answer | Failure | None]]:
-        """Yield the answers of a job, counted from 0, without those of retried rows that do not count."""
+        """Yield the answers of a job, counted from 0, without those of listed rows that do not count."""
         for some in answers:
             yield [answer for answer in some if answer is None or self._counts(job, answer)]
 
     def _counts(self, job: int, answer: Answer | Failure) -> bool:
         row = row_of(answer.record_id, self._prefix, self._rows)
-        return row is None or not self.retried[row] or self._shown[row] == job
+        return row is None or not self.listed[row] or self._shown[row] == job

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import ids
+from bedrock_batch.catalogue import is_custom
 from bedrock_batch.causes import lambda_message
 from bedrock_batch.contracts import Prepared, Run, Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
@@ -99,7 +100,26 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
         cost_usd=cost,
         cost_with_retries_usd=cost_with_retries,
         cost_unknown=unknown,
-        warnings=(f"{_few(tail, records, run)}: answered on demand, about twice the batch price",) if tail else (),
+        warnings=(*on_demand(run, tail, records), *blanks(run, prepared)),
+    )
+
+
+def on_demand(run: Run, tail: int, records: int) -> tuple[str, ...]:
+    """Return the warning about records that are too few for a job."""
+    return (f"{_few(tail, records, run)}: answered on demand, about twice the batch price",) if tail else ()
+
+
+def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
+    """Return the warning about records that have a blank text in a place of the request."""
+    blank = sum(shard.blank for shard in prepared)
+    if not blank:
+        return ()
+    hint = "Remove these rows, or make the cells null"
+    if run.table["format"] == "csv":
+        hint = 'input.csv.null_values [""] makes such cells null'
+    return (
+        f"In {blank} of {sum(shard.records for shard in prepared)} records a place of the request is blank: they are "
+        f"sent, and paid. {hint}: input.nulls says what becomes of nulls, and skips their rows unless told otherwise.",
     )
 
 
@@ -139,8 +159,12 @@ def total(expected: Mapping[str, Estimate]) -> Estimate:
     sums = {name: known([getattr(one, name) for one in every]) for name in numbers}
     costs = {name: sums[name] and round(sums[name], 6) for name in ("cost_usd", "cost_with_retries_usd")}
     unknown = [f"{name}: {one.cost_unknown}" for name, one in expected.items() if one.cost_unknown]
-    warnings = tuple(f"{name}: {warning}" for name, one in expected.items() for warning in one.warnings)
-    return Estimate(**sums | costs, rows=every[0].rows, cost_unknown="; ".join(unknown), warnings=warnings)
+    warnings = dict.fromkeys(
+        warning if all(warning in other.warnings for other in every) else f"{name}: {warning}"
+        for name, one in expected.items()
+        for warning in one.warnings
+    )
+    return Estimate(**sums | costs, rows=every[0].rows, cost_unknown="; ".join(unknown), warnings=tuple(warnings))
 
 
 def check_rows(run: Run, expected: Estimate) -> None:
@@ -156,9 +180,12 @@ def check_rows(run: Run, expected: Estimate) -> None:
         )
     least = run.quotas["min_records"]
     if expected.records < least and not run.limits["on_demand_tail"] and not run.limits["canary_records"]:
+        reason, advice = "limits.on_demand_tail is false", "Set it to true, or give more rows."
+        if is_custom(run.model_id):
+            reason, advice = "a custom model cannot be called on demand", "Give more rows."
         raise InvalidRunInput(
             f"{expected.records} records are fewer than the {least} that a job of {run.model_id} must have, and "
-            "limits.on_demand_tail is false: nothing would be sent. Set it to true, or give more rows."
+            f"{reason}: nothing would be sent. {advice}"
         )
 
 

@@ -77,7 +77,7 @@ def pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
 def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) -> dict[str, Any]:
     job_name = ids.job_name(
         name=run.name,
-        label=run.input.get("job_name_prefix", ""),
+        label=run.input.get("job_name_prefix") or "",
         execution_arn=run.execution_arn,
         round_=round_,
         number=number,

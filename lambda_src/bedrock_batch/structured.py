@@ -27,6 +27,7 @@ _DEPTH = 16
 """Deeper than this a schema's types are JSON text: it may refer to itself."""
 
 _MOST_MESSAGE = 300
+_TOO_DEEP = "the answer is nested too deeply"
 
 Convert = Callable[[Any], Any]
 
@@ -65,6 +66,8 @@ class Reader:
                     return self._converted(value)
                 except Unfit as err:
                     error = str(err)
+                except RecursionError:
+                    error = _TOO_DEEP
             problem = problem or error
         raise Unfit(problem or "there is no JSON object in the answer")
 
@@ -106,7 +109,7 @@ class Reader:
                 return None
             found = best_match(self._validator.iter_errors(value))
         except RecursionError:
-            return "the answer is nested too deep"
+            return _TOO_DEEP
         where = ".".join(str(step) for step in found.absolute_path)
         message = found.message if len(found.message) <= _MOST_MESSAGE else found.message[:_MOST_MESSAGE] + "…"
         return f"{where}: {message}" if where else message

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from bedrock_batch.errors import MissingColumn, UnknownPrompt
+from bedrock_batch.messages import columns_are, missing_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,18 +101,13 @@ def check_columns(request: Any, schema: "pa.Schema") -> None:
     for name in columns_of(request):
         if resolve(name, schema) is not None:
             continue
-        paths = list(_paths(list(schema)))
-        near = get_close_matches(name.strip(), paths, n=3) or [
-            path for path in paths if path.lower() == name.strip().lower()
-        ]
-        hint = f" Did you mean {' or '.join(f'{{{path}}}' for path in near)}?" if near else ""
+        said = f"The request has a place {{{name[:80]}}}"
         if len(schema) == 1 and (separator := _SEPARATOR.search(schema.names[0])):
-            hint = f" It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
-        known = ", ".join(schema.names[:50]) + (" …" if len(schema.names) > 50 else "")
-        raise MissingColumn(
-            f"The request has a place {{{name[:80]}}}, but the table has no such column.{hint} "
-            f"Its columns are: {known}. {_DOUBLED}"
-        )
+            hint = f"It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
+            raise MissingColumn(f"{said}, but the table has no such column. {hint} {columns_are(schema.names)}")
+        paths = list(_paths(list(schema)))
+        found = missing_column(said, name, schema.names, paths=paths, write=lambda path: f"{{{path}}}")
+        raise MissingColumn(f"{found} {_DOUBLED}")
 
 
 def literal_columns(request: Any, schema: "pa.Schema") -> list[str]:

@@ -53,7 +53,7 @@ class Config:
 
 
 ANSWER_KEYS = {"prompt_contains", "model_id_contains", "text", "stop_reason"}
-MATCH_KEYS = {"job_name_contains", "model_id_contains", "times"}
+MATCH_KEYS = {"job_name_contains", "model_id_contains", "prompt_contains", "times"}
 FAULTS = {
     # at CreateModelInvocationJob
     "fail_create", "refuse_create", "lose_create_response",
@@ -84,9 +84,9 @@ class Faults:
         found = self._match(fault, job_name, model_id)
         return None if found is None else found[1]
 
-    def take(self, fault: str, *, model_id: str, job_name: str = "") -> Any:
+    def take(self, fault: str, *, model_id: str, job_name: str = "", prompt: str = "") -> Any:
         """Like `find`, but only as often for one job as the rule's own `times` says, and once without it."""
-        found = self._match(fault, job_name, model_id)
+        found = self._match(fault, job_name, model_id, prompt)
         if found is None:
             return None
         index, value = found
@@ -95,14 +95,14 @@ class Faults:
             self._taken[index, job_name] += 1
             return value if self._taken[index, job_name] <= limit else None
 
-    def _match(self, fault: str, job_name: str, model_id: str) -> tuple[int, Any] | None:
+    def _match(self, fault: str, job_name: str, model_id: str, prompt: str = "") -> tuple[int, Any] | None:
         with self._lock:
             for index, rule in enumerate(self._rules):
                 if rule.get(fault) is None or rule[fault] is False:
                     continue
                 if rule.get("job_name_contains", "") not in job_name:
                     continue
-                if rule.get("model_id_contains", "") not in model_id:
+                if rule.get("model_id_contains", "") not in model_id or rule.get("prompt_contains", "") not in prompt:
                     continue
                 jobs = self._jobs[index]
                 if job_name not in jobs and "times" in rule and len(jobs) >= rule["times"]:

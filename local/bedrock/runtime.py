@@ -1,5 +1,6 @@
 """On-demand calls, InvokeModel and Converse: the same answers as in a batch."""
 
+import json
 from typing import Any
 
 from local.bedrock import models, references
@@ -11,6 +12,8 @@ from local.bedrock.service import ApiError, Service
 
 def call(service: Service, model_id: str, operation: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """Answer one call to a model. Raises ApiError."""
+    if models.is_custom(model_id):
+        raise ApiError("ValidationException", "The provided model identifier is invalid.")
     model = service.profiles.behind(model_id)
     try:
         answer = _answer(service, model, operation, body)
@@ -27,7 +30,7 @@ def call(service: Service, model_id: str, operation: str, body: dict[str, Any]) 
 
 
 def _answer(service: Service, model: str, operation: str, body: dict[str, Any]) -> models.Answer:
-    if fault := service.settings.faults.take("fail_invoke", model_id=model):
+    if fault := service.settings.faults.take("fail_invoke", model_id=model, prompt=json.dumps(body)):
         raise ApiError(fault["error"], fault.get("message", "Refused by a fault rule."))
     write = author(service.settings.config.answers)
     try:

@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"D1001: Number out of range: {value}")
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+        return value  # 2.0 that was sent stays 2.0; what the library computes is whole by itself
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -5,7 +5,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.100"
+      version = ">= 5.100, < 7"
     }
   }
 }
@@ -20,6 +20,10 @@ provider "aws" {
   skip_metadata_api_check     = true
   # A call that the engine does not know should fail, not be tried for minutes.
   max_retries = 2
+
+  default_tags {
+    tags = var.default_tags
+  }
 
   endpoints {
     dynamodb = var.endpoint_url
@@ -36,6 +40,13 @@ provider "aws" {
   }
 }
 
+# Stands for whatever a module block may depend on: with another revision, a plan has a change of it pending.
+resource "terraform_data" "revision" {
+  count = var.revision == null ? 0 : 1
+
+  input = var.revision
+}
+
 module "batch" {
   source = "../../terraform"
 
@@ -46,5 +57,7 @@ module "batch" {
   package       = var.package
   functions     = var.functions
   notifications = var.notifications
-  force_destroy = true
+  force_destroy = var.force_destroy
+
+  depends_on = [terraform_data.revision]
 }

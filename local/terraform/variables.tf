@@ -58,3 +58,21 @@ variable "notifications" {
   })
   default = null
 }
+
+variable "force_destroy" {
+  description = "As the module's, but here nothing is worth keeping."
+  type        = bool
+  default     = true
+}
+
+variable "default_tags" {
+  description = "The provider's."
+  type        = map(string)
+  default     = {}
+}
+
+variable "revision" {
+  description = "Of what the module block depends on; null means on nothing."
+  type        = string
+  default     = null
+}

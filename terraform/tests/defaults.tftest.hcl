@@ -49,8 +49,16 @@ run "defaults" {
   }
 
   assert {
-    condition     = length(aws_s3_bucket_lifecycle_configuration.runs) == 0
-    error_message = "Runs are kept until somebody decides otherwise."
+    condition = {
+      for rule in aws_s3_bucket_lifecycle_configuration.runs[0].rule : rule.id => {
+        prefix  = one(rule.filter).prefix
+        days    = one(rule.expiration).days
+        markers = one(rule.expiration).expired_object_delete_marker
+        old     = one(rule.noncurrent_version_expiration).noncurrent_days
+        uploads = one(rule.abort_incomplete_multipart_upload).days_after_initiation
+      }
+    } == { housekeeping = { prefix = "", days = 0, markers = true, old = 30, uploads = 7 } }
+    error_message = "Runs are kept until somebody decides otherwise; what nobody sees of them is not."
   }
 
   assert {
@@ -66,6 +74,11 @@ run "defaults" {
   assert {
     condition     = aws_s3_object.settings.key == "config/reviews/settings.json" && aws_s3_object.package["layer"].key == "config/reviews/layer.zip"
     error_message = "Configuration lies below the installation's name."
+  }
+
+  assert {
+    condition     = { for s in data.aws_iam_policy_document.service.statement : s.sid => s.actions if s.sid == "WriteOutput" } == { WriteOutput = toset(["s3:GetObject", "s3:PutObject"]) }
+    error_message = "Bedrock may read what it has written."
   }
 
   # --- inventory
@@ -214,7 +227,7 @@ run "defaults" {
     condition = { for s in data.aws_iam_policy_document.stop_run.statement : s.sid => s.resources if contains(["StopJobs", "SeeHowRunsEnded", "FindJobsOfRun"], s.sid) } == {
       StopJobs        = toset(["arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/*"])
       SeeHowRunsEnded = toset(["arn:aws:states:us-east-1:123456789012:execution:reviews-run:*"])
-      FindJobsOfRun   = toset(["arn:aws:dynamodb:us-east-1:123456789012:table/mocked/index/by_run"])
+      FindJobsOfRun   = toset(["arn:aws:dynamodb:us-east-1:123456789012:table/reviews-inventory/index/by_run"])
     }
     error_message = "The machine that stops jobs may do that, and read what it needs to."
   }

@@ -17,8 +17,11 @@ run "minimal" {
   }
 
   assert {
-    condition     = output.runs_bucket_name == "mocked-bucket"
-    error_message = "The example says where to put inputs."
+    condition = [
+      for value in [output.run_state_machine_arn, output.stop_run_state_machine_arn, output.runs_bucket_name, output.inventory_table_name, output.undelivered_events_queue_url] :
+      value != ""
+    ] == [true, true, true, true, true]
+    error_message = "The example gives what the commands of docs/operations.md need."
   }
 }
 

@@ -39,6 +39,32 @@ run "bucket_of_ones_own" {
   }
 }
 
+run "longest_name" {
+  command = plan
+
+  variables {
+    name = "a23456789-123456789-1234"
+  }
+
+  override_data {
+    target = data.aws_service.s3
+    values = { region = "ap-southeast-2" }
+  }
+
+  assert {
+    condition = alltrue([
+      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.stop_run, aws_iam_role.events]) :
+      length(role.name) <= 64
+    ])
+    error_message = "IAM role names end at 64 characters."
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.runs[0].bucket) <= 63
+    error_message = "Bucket names end at 63 characters."
+  }
+}
+
 run "all_switched_on" {
   command = apply
 
@@ -111,8 +137,10 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = one(one(aws_s3_bucket_lifecycle_configuration.runs[0].rule).expiration).days == 60 && one(one(aws_s3_bucket_lifecycle_configuration.runs[0].rule).filter).prefix == "runs/"
-    error_message = "Runs are deleted after 60 days, and nothing else is."
+    condition = {
+      for rule in aws_s3_bucket_lifecycle_configuration.runs[0].rule : rule.id => [one(rule.filter).prefix, one(rule.expiration).days]
+    } == { housekeeping = ["", 0], delete-old-runs = ["runs/", 60] }
+    error_message = "Runs are deleted after 60 days, and nothing else is; the housekeeping goes on."
   }
 
   assert {
@@ -177,11 +205,25 @@ run "all_switched_on" {
     condition = {
       for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name => one(values(alarm.dimensions))
       } == {
-      reviews-undelivered-events = aws_sqs_queue.undelivered.name
-      reviews-job-event-failed   = aws_sfn_state_machine.job_event.arn
-      reviews-stop-run-failed    = aws_sfn_state_machine.stop_run.arn
+      reviews-undelivered-events  = aws_sqs_queue.undelivered.name
+      reviews-job-event-failed    = aws_sfn_state_machine.job_event.arn
+      reviews-job-event-timed-out = aws_sfn_state_machine.job_event.arn
+      reviews-stop-run-failed     = aws_sfn_state_machine.stop_run.arn
+      reviews-stop-run-aborted    = aws_sfn_state_machine.stop_run.arn
     }
     error_message = "Each alarm watches the queue or the machine that it is named after."
+  }
+
+  assert {
+    condition = {
+      for key, alarm in aws_cloudwatch_metric_alarm.this : key => alarm.metric_name if alarm.namespace == "AWS/States"
+      } == {
+      job-event-failed    = "ExecutionsFailed"
+      job-event-timed-out = "ExecutionsTimedOut"
+      stop-run-failed     = "ExecutionsFailed"
+      stop-run-aborted    = "ExecutionsAborted"
+    }
+    error_message = "CloudWatch counts an EXPRESS execution that lasts five minutes as timed out, and one that was stopped as aborted, not as failed."
   }
 
   assert {
@@ -192,31 +234,5 @@ run "all_switched_on" {
   assert {
     condition     = jsondecode(aws_s3_object.settings.content).tags == { team = "reviews" }
     error_message = "Jobs are told the caller's tags."
-  }
-}
-
-run "longest_name" {
-  command = plan
-
-  variables {
-    name = "a23456789-123456789-1234"
-  }
-
-  override_data {
-    target = data.aws_region.current
-    values = { name = "ap-southeast-2" }
-  }
-
-  assert {
-    condition = alltrue([
-      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.stop_run, aws_iam_role.events]) :
-      length(role.name) <= 64
-    ])
-    error_message = "IAM role names end at 64 characters."
-  }
-
-  assert {
-    condition     = length(aws_s3_bucket.runs[0].bucket) <= 63
-    error_message = "Bucket names end at 63 characters."
   }
 }

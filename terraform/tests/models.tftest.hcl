@@ -86,6 +86,19 @@ run "profiles_and_arns" {
   }
 
   assert {
+    condition = alltrue([
+      for document in [data.aws_iam_policy_document.service, data.aws_iam_policy_document.function["answer_on_demand"]] :
+      one([for s in document.statement : s.resources if s.sid == "InvokeListedModels"]) == toset(concat(["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0"], local.profile_arns))
+    ])
+    error_message = "InvokeModel knows no custom model, so it is not allowed for one."
+  }
+
+  assert {
+    condition     = contains(one([for s in data.aws_iam_policy_document.run.statement : s.resources if s.sid == "CreateJobs"]), "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-lite-v1:0:300k/abc123def456")
+    error_message = "Jobs of a custom model may be created."
+  }
+
+  assert {
     condition = local.profile_arns == tolist([
       "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.amazon.nova-2-lite-v1:0",
       "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-2-lite-v1:0",
@@ -176,8 +189,8 @@ run "govcloud" {
   }
 
   override_data {
-    target = data.aws_region.current
-    values = { name = "us-gov-west-1" }
+    target = data.aws_service.s3
+    values = { region = "us-gov-west-1" }
   }
 
   assert {

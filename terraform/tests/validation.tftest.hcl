@@ -30,8 +30,6 @@ run "wrong_values_1" {
     retention = { inventory_days = 29 }
     # key as an alias
     encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:alias/ours" }
-    # code not built
-    package = { code_path = "tests/fixtures/none.zip", layer_path = "tests/fixtures/package.zip" }
     # shard concurrency of zero
     functions = { shard_concurrency = 0 }
     # logging level unknown
@@ -49,7 +47,6 @@ run "wrong_values_1" {
     var.inputs,
     var.retention,
     var.encryption,
-    var.package,
     var.functions,
     var.logging,
     var.notifications,
@@ -71,8 +68,6 @@ run "wrong_values_2" {
     inputs = { kms_key_arns = ["arn:aws:kms:us-east-1:123456789012:alias/lake"] }
     # runs retention too short
     retention = { runs_days = 7 }
-    # layer not built
-    package = { code_path = "tests/fixtures/package.zip", layer_path = "tests/fixtures/none.zip" }
     # reserved concurrency of no function
     functions = { reserved_concurrency = { join_shards = 4 } }
     # notification on unknown status
@@ -85,7 +80,6 @@ run "wrong_values_2" {
     var.prompts,
     var.inputs,
     var.retention,
-    var.package,
     var.functions,
     var.notifications,
   ]
@@ -126,12 +120,15 @@ run "wrong_values_4" {
     name = "reviews-"
     # memory too small
     functions = { memory_mb = { join_shard = 64 } }
+    # tag of AWS's own
+    tags = { "AWS:team" = "reviews" }
   }
 
   expect_failures = [
     var.bucket,
     var.name,
     var.functions,
+    var.tags,
   ]
 }
 
@@ -171,4 +168,14 @@ run "runs_retention_in_a_bucket_of_ones_own" {
   }
 
   expect_failures = [var.retention]
+}
+
+run "more_tags_than_a_job_takes" {
+  command = plan
+
+  variables {
+    tags = { for number in range(48) : "tag-${number}" => "" }
+  }
+
+  expect_failures = [var.tags]
 }

@@ -82,6 +82,7 @@ def planned(run: str, shards: int) -> Json:
         "prefix": ids.run_prefix(run),
         "run_key": ids.run_key(run),
         "plan_key": ids.plan_key(run),
+        "job_names": ids.job_names(name="reviews", label="", execution_arn=execution_arn(run)),
         "rows": shards * ROWS,
         "shards": shards,
         "dry_run": False,
@@ -140,10 +141,11 @@ def good_script(run: str, shards: int) -> Script:
         each[f"Prepare shard/{n}"] = [payload(make_prepared(n).to_json())]
         each[f"Create job/{n}"] = [ok({"JobArn": job_arn(n)})]
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
-        each[f"Answer on demand/{n}"] = [payload(answered(n))]
+        each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]
     return each | {
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],
+        "Record plan": [ok()],
         "Review run": [payload(reviewed(run, shards))],
         "Record intent": [ok({"Attributes": {"pk": {"S": "job/…"}, "status": {"S": "Submitting"}}})],
         "Pool leftovers": [payload({"records": ROWS, "bytes": 1})],

@@ -19,6 +19,7 @@ from .bench import (
     joined,
     ok,
     payload,
+    planned,
     reviewed,
     troubles,
     turns,
@@ -210,7 +211,7 @@ JOBS = [
 
 # --- A run, seen from its parent ---
 
-PLANNED = ["Record run", "Plan run", "Prepare shards"]
+PLANNED = ["Record run", "Plan run", "Record plan", "Prepare shards"]
 REVIEWED = [*PLANNED, "Review run", "Next step?"]
 GATHERED = ["Gather leftovers", "Next step?"]
 RAN = [*REVIEWED, "Run jobs", *GATHERED]
@@ -271,11 +272,31 @@ RUNS = [
          "Gather leftovers": turns("chunk-is-not-answered", "join"),
          "Answer on demand": [error("Sandbox.Timedout", times=7)]},
         [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    # Access, a role, an SDK: what no record is to blame for ends the run, and a redrive asks.
+    Run("access-comes-in-time",
+        {"Review run": [payload(gathered("access-comes-in-time", 1, "answer"))],
+         "Gather leftovers": turns("access-comes-in-time", "join"),
+         "Answer on demand": [error("OnDemandRefused")]},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
+    *(
+        Run(f"chunk-is-refused-with-{name}",
+            {"Review run": [payload(gathered(f"chunk-is-refused-with-{name}", 1, "answer"))],
+             "Answer on demand": [error(name, times=times)], "Answer remaining on demand": [error(name, times=times)]},
+            [*REVIEWED, "Answer leftovers"], "States.ExceedToleratedFailureThreshold")
+        for name, times in (("OnDemandRefused", 1), ("EndpointConnectionError", 7), ("ConnectTimeoutError", 7),
+                            ("SSLError", 7))
+    ),
+    Run("asking-the-remaining-is-retried",
+        {"Review run": [payload(gathered("asking-the-remaining-is-retried", 1, "answer"))],
+         "Gather leftovers": turns("asking-the-remaining-is-retried", "join"),
+         "Answer on demand": [error("OnDemandRefused")],
+         "Answer remaining on demand": trouble_then(payload(answered(0)), "Answer remaining on demand")},
+        [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
     Run("canary-fails",
         {"Review run": [payload(gathered("canary-fails", 1, "answer"))],
          "Gather leftovers": [payload(gathered("canary-fails", 1, "join")), error("CanaryFailed")]},
         [*REVIEWED, "Answer leftovers", *GATHERED, "Join shards", "Gather leftovers"], "CanaryFailed"),
-    Run("plan-was-not-written", {"Plan run": [payload({"bucket": "runs-bucket", "plan_key": "none", "prefix": "p"})]},
+    Run("plan-was-not-written", {"Plan run": [payload(planned("none", 1))]},
         PLANNED, "States.ItemReaderFailed"),
     # Not to know what a job does fails the run, which stops its jobs; to send its records again could pay them twice.
     *(
@@ -299,6 +320,7 @@ RUNS = [
     failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=201),
     failing("Plan run", "Sandbox.Timedout", ["Record run", "Plan run"], times=7),
     failing("Plan run", "States.Timeout", ["Record run", "Plan run"]),
+    failing("Record plan", "DynamoDB.ThrottlingException", PLANNED[:-1], times=13),
     failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
     failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
     failing("Gather leftovers", "ClientError", RAN[:-1], times=7),
@@ -310,7 +332,7 @@ RUNS = [
     Run("everything-is-retried",
         {state: trouble_then(answer, state) for state, answer in {
             "Record run": ok(), "Plan run": payload(gathered("everything-is-retried", 1)),
-            "Prepare shard": payload({"shard": 0}),
+            "Record plan": ok(), "Prepare shard": payload({"shard": 0}),
             "Review run": payload(gathered("everything-is-retried", 1, "answer")),
             "Answer on demand": payload(answered(0)),
             "Join remaining shard": payload(joined("everything-is-retried", 0)),
@@ -353,10 +375,10 @@ EVENTS = [
     Event("all-is-retried",
           {"Record event": [*troubles("job-event", "Record event"), WAITING],
            "Wake child": [*troubles("job-event", "Wake child"), ok()]}, [*NOTED, "Wake child", "Child woken"]),
-    Event("inventory-does-not-answer", {"Record event": [error("DynamoDB.ThrottlingException", times=13)]},
+    Event("inventory-does-not-answer", {"Record event": [error("DynamoDB.ThrottlingException", times=9)]},
           ["Record event"], "DynamoDB.ThrottlingException"),
     Event("child-cannot-be-woken", {"Record event": [WAITING], "Wake child": [error("Sfn.ThrottlingException",
-                                                                                    times=9)]},
+                                                                                    times=6)]},
           [*NOTED, "Wake child"], "Sfn.ThrottlingException"),
 ]  # fmt: skip
 DETAIL = {"detail": {"batchJobName": "j", "status": "Completed", "batchJobArn": job_arn(0)}}

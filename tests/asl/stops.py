@@ -9,7 +9,7 @@ from .scenarios import listed
 
 ASKED = ["Describe run", "Run over?"]
 LOOKED = [*ASKED, "Look for lists of jobs", "Any jobs?"]
-SCANNED = [*LOOKED, "Find unfinished jobs", "All found?"]
+SCANNED = [*LOOKED, "Record stop", "Find unfinished jobs", "All found?"]
 QUIET = [*SCANNED, "Wait for stragglers"]
 NOTED = ["Record run end", "Gather leftovers", "Record message", "Anything to join?"]
 SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, *NOTED]
@@ -34,6 +34,7 @@ class Stop:
         return {
             "Describe run": [aborted(times=3 + len(scans))],
             "Look for lists of jobs": [lists(1, times=2 + len(scans))],
+            "Record stop": [ok(times=2 + len(scans))],
             "Find unfinished jobs": [*scans, unfinished(times=2)],
             "Stop job": [ok()],
             "Get job": [got("Stopped", ProcessedRecordCount=7)],
@@ -68,17 +69,24 @@ STOPS = [
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
     Stop("failed-before-any-job",
          {"Describe run": [ok({"Status": "FAILED", "Error": "MissingColumn", "Cause": "no {reviw}"})],
-          "Look for lists of jobs": [lists(0)], "Find unfinished jobs": []},
+          "Look for lists of jobs": [lists(0)], "Record stop": [], "Find unfinished jobs": []},
          ["Note run", *LOOKED, *NOTED, "Run stopped"]),
     Stop("redriven-after-its-end-was-noted", {"Record message": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED, "Run stopped"]),
-    Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")]},
+    Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")], "Record stop": []},
          ["Note run", *ASKED, "Run goes on"]),
-    Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")]},
+    Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")],
+                                       "Record stop": [ok()]},
          ["Note run", *QUIET, *ASKED, "Run goes on"]),
     Stop("redriven-and-done",
          {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED[:-3], "Run goes on"]),
+    *(
+        Stop(f"stop-is-not-recorded-{error_name.rpartition('.')[2]}",
+             {"Record stop": [error(error_name, times=times), ok()]}, [*SETTLED, "Run stopped"])
+        for error_name, times in (("DynamoDB.ConditionalCheckFailedException", 1),
+                                  ("DynamoDB.ThrottlingException", 13))
+    ),
     Stop("one-job", {}, WITH_JOB, ["Created?", "Note job", *STOPPED]),
     Stop("many-pages",
          {"Look for lists of jobs": [lists(1, times=3)], "Find unfinished jobs": [
@@ -117,7 +125,8 @@ STOPS = [
                              ("ended-without-arn", error("DynamoDB.ConditionalCheckFailedException")))
     ),
     Stop("may-not-stop", {"Stop job": [error("Bedrock.AccessDeniedException")], "Get job": [], "Record end": [],
-                          "Describe run": [aborted()], "Find unfinished jobs": [unfinished("may-not-stop")],
+                          "Describe run": [aborted()], "Record stop": [ok()],
+                          "Find unfinished jobs": [unfinished("may-not-stop")],
                           "Record run end": [], "Gather leftovers": []},
          ["Note run", *SCANNED, "Stop jobs"], ["Created?", "Note job", "Stop job"],
          "States.ExceedToleratedFailureThreshold"),
@@ -134,6 +143,7 @@ STOPS = [
              "Stop job": ok(), "Get job": got("Stopped"), "Record end": ok()}.items()}
          | {"Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
             "Look for lists of jobs": [*troubles("stop-run", "Look for lists of jobs"), lists(1, times=3)],
+            "Record stop": [*troubles("stop-run", "Record stop"), ok(times=3)],
             "Find unfinished jobs": [*troubles("stop-run", "Find unfinished jobs"),
                                      unfinished("all-of-a-stop-is-retried", arn=False), unfinished(times=2)]},
          [*WITH_JOB[:-1], *SALVAGED], ["Created?", "Find job", "Job found?", *STOPPED]),

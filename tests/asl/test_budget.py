@@ -11,6 +11,7 @@ from .histories import Ended
 from .machines import ROOT, State, all_states
 
 MAX_EVENTS = 25_000
+EXPRESS_SECONDS = 300
 LONGEST_JOB_SECONDS = 168 * 3600
 MANY = 60
 
@@ -34,8 +35,8 @@ def test_parents_history_does_not_grow_with_the_shards(few_and_many: tuple[Ended
     few, many = few_and_many
     assert [event["type"] for event in few.events] == [event["type"] for event in many.events]
     print(f"events of the parent: {len(many.events)}, transitions: {many.transitions()}")
-    assert len(many.events) <= 66
-    assert many.transitions() == 14
+    assert len(many.events) <= 71
+    assert many.transitions() == 15
 
 
 def test_states_do_not_grow_with_the_shards(few_and_many: tuple[Ended, Ended]) -> None:
@@ -57,6 +58,25 @@ def test_a_good_job_is_cheap(ended: dict[str, Ended]) -> None:
     assert job.transitions() == 10
     assert len(prepare.events) <= 9
     assert prepare.transitions() == 2
+
+
+def test_event_machine_ends_by_itself_before_its_time_is_up() -> None:
+    """An EXPRESS execution has five minutes: what retries on is cut off, and the run's child sleeps on."""
+    tasks = [state for state in all_states() if state.chain == "job-event" and state.type == "Task"]
+    longest = sum(map(longest_seconds, tasks))
+    print(f"the longest execution of job-event: {longest:.0f} s")
+    assert len(tasks) == 2, "one after the other"
+    assert longest < 0.95 * EXPRESS_SECONDS
+
+
+def longest_seconds(task: State) -> float:
+    """Return how long a task takes whose every attempt times out, with the longest pauses there can be."""
+    (rule,) = task.retriers()
+    pauses = [
+        min(rule["IntervalSeconds"] * rule["BackoffRate"] ** number, rule["MaxDelaySeconds"])
+        for number in range(rule["MaxAttempts"])
+    ]
+    return float((rule["MaxAttempts"] + 1) * task.body["TimeoutSeconds"] + sum(pauses))
 
 
 def test_event_machine_is_cheap(ended: dict[str, Ended]) -> None:

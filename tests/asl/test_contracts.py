@@ -122,6 +122,8 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         if path[0] == "input" and len(path) > 1
     }
     assert read == {
+        "rows",
+        "job_names",
         "bucket",
         "plan_key",
         "prefix",

@@ -14,13 +14,19 @@ from bedrock_batch import errors
 from .machines import ROOT, tasks
 
 WITHIN = {
-    "bedrock-runtime": "an error of a record, whatever it is",
+    "bedrock-runtime": "an error of a record, or OnDemandRefused",
     "service-quotas": "a warning, and the catalogue's figures",
 }
 """Services whose errors no function raises, and what becomes of them there."""
 
 NETWORK = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
 NO_PROXY = {"ProxyConnectionError"}
+
+
+def caught() -> set[str]:
+    """Return the names without a prefix that the machines catch."""
+    ways = (way for state in tasks() for way in state.ways() if way.kind.startswith("catch"))
+    return {name for way in ways for name in way.rule["ErrorEquals"] if "." not in name}
 
 
 def retried() -> set[str]:
@@ -77,3 +83,10 @@ def test_nothing_else_is_tried_again() -> None:
     assert own == {"HubUnavailable", "ChunkTaken", "PlanUnfinished"}
     for name in retried() - own - of_services:
         assert issubclass(getattr(botocore.exceptions, name), Exception)
+
+
+def test_what_is_caught_by_name_is_raised_under_that_name() -> None:
+    own = {name for name in caught() if name in errors.BY_NAME}
+    assert own == {"OnDemandRefused"}
+    for name in caught() - own:
+        assert issubclass(getattr(botocore.exceptions, name), NETWORK)

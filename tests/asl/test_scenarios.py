@@ -7,7 +7,7 @@ import pytest
 from bedrock_batch import contracts, ids
 
 from . import scenarios, services
-from .bench import LOST, ROWS, Bench, error, finished, job_name, joined, payload, turns, wake
+from .bench import LOST, ROWS, Bench, answered, error, finished, gathered, job_name, joined, payload, turns, wake
 from .histories import Ended, ways_taken
 from .machines import Json, all_chains, all_states, chains
 from .scenarios import EVENTS, JOBS, RUNS, Event, Job, Run
@@ -170,6 +170,26 @@ def test_redrive_tells_gather_leftovers_how_often_there_was_one(bench: Bench) ->
     assert len(run.of("RunJobs")) == 2, "the jobs of the first round are not run again"
 
 
+def test_redrive_asks_what_was_refused_on_demand(bench: Bench) -> None:
+    refused, run_id = error("OnDemandRefused"), "refused-then-allowed"
+    script = {
+        "Review run": [payload(gathered(run_id, 1, "answer"))],
+        "Gather leftovers": turns(run_id, "join"),
+        "Answer on demand": [refused],
+        "Answer remaining on demand": [refused, refused, payload(answered(0))],
+    }
+    bench.start_run(run_id, script)
+    assert bench.ended("run", run_id).status == "FAILED"
+    bench.redrive(run_id)
+    assert bench.ended("run", run_id).status == "FAILED", "a redrive alone gives no access"
+    bench.redrive(run_id)
+    run = bench.ended("run", run_id)
+    assert run.status == "SUCCEEDED"
+    (child,) = run.of("AnswerLeftovers")
+    assert child.visited() == ["Answer on demand", *["Answer remaining on demand"] * 3, "Chunk answered"]
+    assert child.output == answered(0)
+
+
 # --- What is sent ---
 
 
@@ -190,7 +210,7 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
     """Reading them fails on what is missing; Shape.from_json leaves out what belongs to others."""
     for state, arguments in calls(ended):
         name = state.split(": ")[1]
-        if name in ("Pool leftovers", "Answer on demand"):
+        if name in ("Pool leftovers", "Answer on demand", "Answer remaining on demand"):
             parts = list(map(contracts.Part.from_json, arguments["Payload"]["parts"]))
             assert parts
             assert arguments["Payload"]["run_key"].startswith("runs/")
@@ -209,6 +229,14 @@ def test_a_repeated_create_is_the_same_job(ended: dict[str, Ended]) -> None:
     assert len(requests) == 51
     assert all(request == requests[0] for request in requests)
     assert requests[0]["ClientRequestToken"] == ids.client_request_token(requests[0]["JobName"])
+
+
+def test_the_inventory_says_how_far_a_run_can_get(ended: dict[str, Ended]) -> None:
+    (recorded,) = [arguments for state, arguments in ended["three-shards"].calls() if state == "Record plan"]
+    values = recorded["ExpressionAttributeValues"]
+    assert values[":rows"] == {"N": str(3 * ROWS)}
+    for n in range(3):
+        assert job_name("three-shards", n).startswith(values[":job_names"]["S"] + "-")
 
 
 # --- The whole table ---

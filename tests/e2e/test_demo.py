@@ -13,7 +13,7 @@ from tests.e2e.batch import Batch
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 1_200
+ROWS = 1_000
 
 
 def test_the_demo_shows_a_job_that_fails_and_heals(
@@ -33,7 +33,7 @@ def test_the_demo_shows_a_job_that_fails_and_heals(
     assert moods.keys() == {"positive", "mixed", "negative"} and moods.total() == ROWS
     assert str(table.schema.field("ai_urgency").type) == "int64"
     rows, cost, look = shown.splitlines()[-3:]
-    assert re.fullmatch(r"1,200 rows: 1,200 succeeded · 4 jobs, 1 failed and healed · \d+ s", rows)
+    assert re.fullmatch(r"1,000 rows: 1,000 succeeded · 3 jobs, 1 failed and healed · \d+ s", rows)
     report = batch.report(demo.RUN)
     assert f"${report['cost_usd']:.4f} (on demand ${2 * report['cost_usd']:.4f})" in cost
     assert "README.md" in look and demo.RUN in look

@@ -1,5 +1,8 @@
-"""A second installation comes and goes: the plan after its apply is empty, and its destroy leaves nothing."""
+"""A second installation comes and goes, and nobody takes its runs away by mistake."""
 
+import dataclasses
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +10,28 @@ import boto3
 import pytest
 
 from local.process import Engine
-from local.provision import LOCAL_ROOT, Deployment
+from local.provision import LOCAL_ROOT, ROOT, Deployment
 
 pytestmark = pytest.mark.e2e
 
 NAME = "transient"
+BUILT = {"code": ROOT / "build" / "code.zip", "layer": ROOT / "build" / "local" / "layer.zip"}
+
+
+DEFAULT_TAGS = {f"tag-{number:02}": "x" for number in range(11)}
+"""One more than an object may have."""
+
+
+def client(engine: Engine, service: str) -> Any:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    return session.client(service, endpoint_url=engine.url)  # type: ignore[call-overload]  # the name is not a literal here
 
 
 def what_exists(engine: Engine) -> list[str]:
     """Return every resource of the kinds the module makes whose name starts with the installation's."""
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
 
     def ask(service: str, operation: str, result: str, **arguments: Any) -> list[Any]:
-        client = session.client(service, endpoint_url=engine.url)
-        found: list[Any] = getattr(client, operation)(**arguments).get(result, [])
+        found: list[Any] = getattr(client(engine, service), operation)(**arguments).get(result, [])
         return found
 
     names = [
@@ -37,14 +48,118 @@ def what_exists(engine: Engine) -> list[str]:
     return sorted(name for name in names if name.startswith(NAME))
 
 
-@pytest.mark.usefixtures("terraform_points_here")
-def test_apply_plan_destroy(engine: Engine, tmp_path: Path) -> None:
+def varied(deployment: Deployment, **variables: Any) -> Deployment:
+    return dataclasses.replace(deployment, variables={**deployment.variables, **variables})
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("zips")
+    for kind, path in BUILT.items():
+        (folder / f"{kind}.zip").symlink_to(path)
+    return folder
+
+
+@pytest.fixture
+def no_zips(zips: Path) -> Iterator[None]:
+    """The zips are not where they were when the module was applied."""
+    aside = zips.rename(zips.with_name("aside"))
+    yield
+    aside.rename(zips)
+
+
+@pytest.fixture(scope="module")
+def kept(
+    engine: Engine, terraform_points_here: None, zips: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """An installation as a company has it: nothing may be destroyed, eleven default tags, and it depends on something.
+
+    Every test leaves it as it was.
+    """
     deployment = Deployment(
-        root=LOCAL_ROOT, work=tmp_path, url=engine.url, variables={"name": NAME, "models": ["amazon.nova-lite-v1:0"]}
+        root=LOCAL_ROOT,
+        work=tmp_path_factory.mktemp("kept"),
+        url=engine.url,
+        variables={
+            "name": NAME,
+            "models": ["amazon.nova-lite-v1:0"],
+            "force_destroy": False,
+            "default_tags": DEFAULT_TAGS,
+            "revision": "first",
+            "package": {f"{kind}_path": str(zips / f"{kind}.zip") for kind in BUILT},
+        },
     )
-    outputs = deployment.apply()
-    assert outputs["run_state_machine_arn"].endswith(f":{NAME}-run")
-    assert len(what_exists(engine)) > 25
-    assert deployment.pending_changes() == []
-    deployment.destroy()
+    assert deployment.apply()["run_state_machine_arn"].endswith(f":{NAME}-run")
+    yield deployment
+    freed = varied(deployment, force_destroy=True)
+    freed.apply()
+    freed.destroy()
     assert what_exists(engine) == []
+
+
+@pytest.fixture(scope="module")
+def bucket(engine: Engine, kept: Deployment) -> str:
+    return next(name for name in what_exists(engine) if name.startswith(f"{NAME}-runs-"))
+
+
+def test_a_second_plan_is_empty(engine: Engine, kept: Deployment) -> None:
+    assert len(what_exists(engine)) > 25
+    assert kept.pending_changes() == []
+
+
+def test_default_tags_reach_jobs(engine: Engine, kept: Deployment, bucket: str) -> None:
+    settings = client(engine, "s3").get_object(Bucket=bucket, Key=f"config/{NAME}/settings.json")["Body"].read()
+    assert json.loads(settings)["tags"] == DEFAULT_TAGS
+
+
+def test_the_bucket_is_kept_in_order(engine: Engine, kept: Deployment, bucket: str) -> None:
+    (rule,) = client(engine, "s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert rule == {
+        "ID": "housekeeping",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
+
+
+def test_a_change_that_the_module_depends_on_replaces_nothing(kept: Deployment) -> None:
+    changes = varied(kept, revision="second").pending_changes()
+    assert "update terraform_data.revision[0]" in changes
+    assert [change for change in changes if not change.startswith("update ")] == []
+
+
+def test_what_would_leave_the_runs_behind_is_refused(kept: Deployment) -> None:
+    with pytest.raises(RuntimeError, match="cannot become"):
+        varied(kept, name="other").call("plan", "-input=false")
+
+
+@pytest.mark.usefixtures("no_zips")
+def test_only_what_changes_the_code_needs_the_zips(engine: Engine, kept: Deployment, tmp_path: Path) -> None:
+    assert kept.pending_changes() == []
+    assert "the functions' code as it is" in " ".join(kept.call("plan", "-input=false").split())
+    kept.call("plan", "-input=false", "-refresh-only")
+    assert "to destroy" in kept.call("plan", "-input=false", "-destroy")
+    empty = dataclasses.replace(kept, work=tmp_path)
+    empty.init()
+    empty.call("import", "module.batch.aws_iam_role.service", f"{NAME}-service-us-east-1")
+    with pytest.raises(RuntimeError, match="make package"):
+        empty.call("plan", "-input=false")
+
+
+def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deployment, bucket: str) -> None:
+    s3 = client(engine, "s3")
+    keys = ["runs/a/output/part-00000.parquet", "runs/a/report.json"]
+    for key in keys * 2:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"paid for")
+    s3.delete_object(Bucket=bucket, Key=keys[1])
+    before = what_exists(engine)
+    with pytest.raises(RuntimeError, match="deletion protection|protected against deletion"):
+        kept.destroy()
+    assert what_exists(engine) == before
+    assert kept.pending_changes() == []
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    assert "RefusePlainHttp" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    assert len(s3.list_object_versions(Bucket=bucket, Prefix="runs/")["Versions"]) == 4

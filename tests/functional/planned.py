@@ -43,7 +43,7 @@ class ServiceQuotas:
             yield {"Quotas": [{"QuotaName": name, "Value": value}]}
 
 
-def plan(s3: S3, model_id: str, **given: Any) -> dict[str, Any]:
+def plan(s3: S3, model_id: str, *, run_id: str = "monday", **given: Any) -> dict[str, Any]:
     """Return the run.json that planning writes."""
     settings = {"name": "reviews", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"}
     state = plan_run(
@@ -51,7 +51,7 @@ def plan(s3: S3, model_id: str, **given: Any) -> dict[str, Any]:
         ServiceQuotas(),
         bucket=BUCKET,
         settings=settings,
-        run_id="monday",
+        run_id=run_id,
         execution_arn="arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
         input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
     )

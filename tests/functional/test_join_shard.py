@@ -163,9 +163,15 @@ def test_records_without_an_answer_are_written_as_they_were_prepared(bench: Benc
     assert joined.leftover_bytes == len(written)
 
 
+def _skipped(bench: Bench, number: int) -> bytes:
+    """Return the skipped file of a shard whose first row was refused: it has the number of the table's row, from 1."""
+    row = bench.shards[number].first_row + 1
+    return json.dumps({"row": row, "code": "NullColumn", "reason": "column text is null"}).encode() + b"\n"
+
+
 def test_input_file_stands_for_a_shard_of_which_nothing_was_answered(bench: Bench) -> None:
     prepared(bench, 1, skipped=frozenset({0}))
-    bench.put("runs/monday/skipped/00001.jsonl", b'{"row": 0, "code": "NullColumn", "reason": "r"}\n')
+    bench.put("runs/monday/skipped/00001.jsonl", _skipped(bench, 1))
     joined = bench.join(1, jobs=["j0"], status="Expired", step=3, skipped_key="runs/monday/skipped/00001.jsonl")
     assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 1, None)
     assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
@@ -218,7 +224,7 @@ def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.Monke
     """Also when not all answers can be held at once, and the raw outputs are read again."""
     monkeypatch.setattr(held, "HELD_BYTES", most)
     bench = Bench(retry=RETRY)
-    limited(bench, 1)
+    records = limited(bench, 1)
     rows = bench.shards[1].rows
     bench.raw("j0", "a.jsonl.out", [*answers(bench, 1, range(40, rows)), *cut_short(1, range(40))])
     refused = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(20, 30)]
@@ -229,8 +235,11 @@ def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.Monke
     said = [f"answer {row}\u2028" for row in range(10)] + [f"cut {row}" for row in range(10, 40)]
     assert table["bedrock_response"].to_pylist()[:40] == said
     assert set(table["bedrock_error_code"].to_pylist()) == {None}
-    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (0, 0, None)
-    assert joined.retried == {"succeeded": 10, "truncated": 30}
+    # The model was not asked for the throttled ones and those of which nothing came: they are leftovers now.
+    assert (joined.leftovers, joined.retries, joined.leftovers_step) == (20, 0, 2)
+    written = bench.s3.read(BUCKET, "runs/monday/leftovers/2/00001.jsonl")
+    assert written == b"".join(one.replace(b'"maxTokens":300', b'"maxTokens":900') for one in records[20:40])
+    assert joined.retried == {"succeeded": 10, "truncated": 10}
     assert joined.input_tokens == 7 * (rows + 20), "both answers were paid"
     assert table["bedrock_input_tokens"].to_pylist() == [7] * rows
 
@@ -263,8 +272,7 @@ def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) ->
     """One shard answered, one half answered with a broken end and skipped rows, one whose job never was."""
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
     bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(2, 40)), answers(bench, 1, [40])[0][:-9]])
-    skipped = {"row": 0, "code": "NullColumn", "reason": "column text is null"}
-    bench.put("runs/monday/skipped/00001.jsonl", json.dumps(skipped).encode() + b"\n")
+    bench.put("runs/monday/skipped/00001.jsonl", _skipped(bench, 1))
     joined = [
         bench.join(0, jobs=["j0"]),
         bench.join(1, jobs=["j1"], status="Expired", skipped_key="runs/monday/skipped/00001.jsonl"),

@@ -104,7 +104,7 @@ def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
     assert [record["recordId"][-1] for record in records] == ["0", "3"]
     assert (prepared.records, prepared.skipped) == (2, 2)
     skipped = list(s3.lines(BUCKET, ids.skipped_key("monday", 0)))
-    assert [(line["row"], line["code"]) for line in skipped] == [(1, "NullColumn"), (2, "MediaNotUsable")]
+    assert [(line["row"], line["code"]) for line in skipped] == [(2, "NullColumn"), (3, "MediaNotUsable")]
     assert "images/2.PNGx.png does not exist" in skipped[1]["reason"]
 
 
@@ -146,7 +146,11 @@ def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ({"media": {"column": "picture", "kind": "image"}}, MissingColumn, "'picture'; the table's columns are: name"),
+        (
+            {"media": {"column": "picture", "kind": "image"}},
+            MissingColumn,
+            "'picture', but the table has no such column. Its columns are: name",
+        ),
         ({"media": {"column": "image", "kind": "image"}}, InvalidRunInput, "media.format is needed"),
         ({"media": {"column": "uri", "kind": "image", "format": "tiff"}}, InvalidRunInput, "'tiff' is not the format"),
         (

@@ -120,9 +120,9 @@ def test_an_object_that_cannot_be_used_costs_its_rows(s3: S3, monkeypatch: pytes
     _, (shard,) = planned(s3, media={"column": "holes"})
     assert (prepare_shard(s3, shard).records, prepare_shard(s3, shard).skipped) == (197, 3)
     skipped = {line["row"]: line for line in s3.lines(BUCKET, ids.skipped_key("monday", 0))}
-    assert skipped[0]["code"] == "NullColumn"
-    assert {skipped[1]["code"], skipped[2]["code"]} == {"MediaNotUsable"}
-    assert "images/none.png does not exist" in skipped[1]["reason"]
+    assert skipped[1]["code"] == "NullColumn"
+    assert {skipped[2]["code"], skipped[3]["code"]} == {"MediaNotUsable"}
+    assert "images/none.png does not exist" in skipped[2]["reason"]
     monkeypatch.setattr(media_store, "_MOST_COPIED_BYTES", len(IMAGES[0]) - 1)
     prepared = prepare_shard(s3, shard)
     assert (prepared.records, prepared.skipped) == (0, 200)

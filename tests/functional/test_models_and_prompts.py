@@ -272,6 +272,47 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     assert list(s3.list(BUCKET, "runs/")) == []
 
 
+EMBEDDINGS = "amazon.titan-embed-text-v2:0"
+
+
+def test_what_is_ignored_is_a_warning(s3: S3) -> None:
+    assert plan(s3, HAIKU, prompt={"text": "Judge {review}"})["warnings"] == []
+    s3.put(BUCKET, "in/t.csv", b"input_text\n" + b"fine\n" * 120)
+    run = plan(s3, EMBEDDINGS, s3_uri=f"s3://{BUCKET}/in/t.csv", prompt_id="none", split="train", run_id="tuesday")
+    split, prompt = run["warnings"]
+    assert split.startswith("split is ignored")
+    assert prompt.startswith("prompt_id 'none' is not one of the module's prompts")
+    assert run["request"]["inputText"] == "{input_text}"
+
+
+def test_the_likeliest_column_is_named_to_who_embeds_without_a_prompt(s3: S3) -> None:
+    s3.put(BUCKET, "in/t.csv", b"id,label,body,n\n" + b"12345,good,a longer text,1\n" * 120)
+    hint = r'Its columns are: id, label, body, n\. Name one of them: "prompt": {"text": "{body}"}\.'
+    with pytest.raises(MissingColumn, match=f"Without a prompt .*{hint}"):
+        plan(s3, EMBEDDINGS)
+    with pytest.raises(MissingColumn, match=f"The module has no prompt 'none', and without one .*{hint}"):
+        plan(s3, EMBEDDINGS, prompt_id="none")
+
+
+@pytest.mark.parametrize(
+    ("given", "shards"),
+    [
+        ({"max_num_jobs": 1}, [1000]),
+        ({"max_num_jobs": 2.0, "job_name_prefix": None, "dataset_id": None}, [1000, 1000]),
+        ({"max_num_jobs": 1, "max_records_per_job": 300.0}, [300]),
+        ({"max_num_jobs": 1, "max_records_per_job": 50_000}, [2500]),
+        ({"max_num_jobs": 0}, [2500]),
+        ({"max_num_jobs": None, "max_records_per_job": None}, [2500]),
+        ({"input": {"limit": 1200.0}}, [1200]),
+        ({}, [2500]),
+    ],
+)
+def test_a_trial_of_one_job_is_a_thousand_rows(s3: S3, given: dict[str, Any], shards: list[int]) -> None:
+    s3.put(BUCKET, "in/t.csv", b"review,label\n" + b"fine,good\n" * 2500)
+    plan(s3, HAIKU, prompt={"text": "Judge {review}"}, **given)
+    assert [line["rows"] for line in s3.lines(BUCKET, "runs/monday/plan.jsonl")] == shards
+
+
 def test_a_schema_is_told_to_the_model_and_makes_columns(s3: S3) -> None:
     schema = {"type": "object", "properties": {"verdict": {"enum": ["good", "bad"]}}, "required": ["verdict"]}
     run = plan(s3, HAIKU, prompt={"text": "Judge {review}"}, output={"schema": schema})

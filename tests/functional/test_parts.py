@@ -166,6 +166,20 @@ def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> 
     assert bench.lines(chunk()["raw_key"])[0]["modelInput"] == {"messages": ["cut \ud83d"]}
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"\xff", b'{"a": ' + b"9" * 5000 + b"}", b'{"a": ' + b"[" * 99_999 + b"]" * 99_999 + b"}", b"[" * 100_000],
+)
+def test_an_answer_that_cannot_be_read_costs_its_record_alone(aws: None, answer: bytes) -> None:
+    class Hostile(Model):
+        def invoke_model(self, *, modelId: str, body: bytes) -> dict[str, Any]:
+            return {"body": StreamingBody(io.BytesIO(answer), len(answer))}
+
+    bench = Bench([0, 0, 5], invocation_type="InvokeModel")
+    assert answer_on_demand(bench.s3, Hostile(), chunk()) == {"chunk": 7, "records": 5, "failed": 5}
+    assert {one["error"]["errorCode"] for one in bench.lines(chunk()["raw_key"])} == {"Unparseable"}
+
+
 def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> None:
     class Slow(Model):
         """A model that is still answering for the stopped run when its redrive answers the same record."""

@@ -63,7 +63,9 @@ def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
     }
     assert records == expected
     skipped = [line for result in results for line in s3.lines(BUCKET, result["skipped_key"])]
-    assert [(line["row"], line["code"]) for line in skipped] == [(2, "EmptyText"), (3, "EmptyText")]
+    assert [(line["row"], line["code"]) for line in skipped] == [(3, "EmptyText"), (7, "EmptyText")], (
+        "rows of the table"
+    )
 
 
 def test_tokens_are_estimated_from_the_text_alone(aws: None) -> None:
@@ -102,7 +104,7 @@ def test_a_record_that_no_file_has_room_for_is_skipped(aws: None) -> None:
     prepared = prepare_shard.handler(shard.to_json(), None)
     assert (prepared["records"], prepared["skipped"]) == (2, 2)
     skipped = list(s3.lines(BUCKET, prepared["skipped_key"]))
-    assert [(skip["row"], skip["code"]) for skip in skipped] == [(2, "TooLong"), (3, "TooLong")]
+    assert [(skip["row"], skip["code"]) for skip in skipped] == [(3, "TooLong"), (4, "TooLong")]
     assert "1,000 is the most" in skipped[0]["reason"]
 
 
@@ -111,6 +113,19 @@ def test_a_null_is_named_by_its_row_of_the_table(aws: None) -> None:
     prepare_shard.handler(shards[0].to_json(), None)
     with pytest.raises(errors.MalformedInput, match=r'Row 6 of the table .* column "text"'):
         prepare_shard.handler(shards[1].to_json(), None)
+
+
+def test_records_with_a_blank_place_are_counted(aws: None) -> None:
+    request = {"messages": [{"role": "user", "content": [{"text": "Judge {text} by {n}"}]}]}
+    body = b'text,n,unused\na,1,\n,2,x\n" \t",,x\nb,,x\n'
+    _, (shard,) = plan_run(body, request=request)
+    prepared = prepare_shard.handler(shard.to_json(), None)
+    assert (prepared["records"], prepared["blank"]) == (4, 3)
+    _, (shard,) = plan_run(body, request=request, nulls="empty")
+    assert prepare_shard.handler(shard.to_json(), None)["blank"] == 0, "that is what nulls asks for"
+    _, (shard,) = plan_run(b"text,n\na,1\n,2\n")
+    prepared = prepare_shard.handler(shard.to_json(), None)
+    assert (prepared["skipped"], prepared["blank"]) == (1, 0), "what is not sent is not paid"
 
 
 def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,8 +24,9 @@ def test_find_orders_and_skips(s3: S3) -> None:
         s3.find([*uris, f"s3://{BUCKET}/d/b.csv"])
     with pytest.raises(errors.InputNotFound, match=r"s3://test-bucket/d does not exist .*slash"):
         s3.find(f"s3://{BUCKET}/d")
-    with pytest.raises(errors.InputNotFound, match="s3://nowhere-at-all/x/"):
-        s3.find("s3://nowhere-at-all/x/")
+    for uri in ("s3://nowhere-at-all/x/", "s3://nowhere-at-all/x.csv"):
+        with pytest.raises(errors.InputNotFound, match=f"The bucket of {uri} does not exist: correct its name"):
+            s3.find(uri)
     with pytest.raises(errors.InvalidRunInput, match="https"):
         s3.find("https://example.com/t.csv")
 

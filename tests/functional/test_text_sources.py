@@ -134,6 +134,9 @@ def test_jsonl_limit_looks_no_further(s3: S3) -> None:
         (b'{"a": "secret \\ud800"}', "has half of a surrogate pair.* remove it"),
         (b'{"a": "\\udc00 secret"}', "has half of a surrogate pair"),
         (b'{"a": ' + b"[" * 100_000 + b"}", "nested too deeply"),
+        (b'{"a": 1e99999999999999999999}', "cannot be read .*exponent.* Write the number as a text"),
+        (b'{"a": [-1E-99999999999999999999]}', "cannot be read .*exponent"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "cannot be read .*Write the number as a text"),
         (b'{"a\\"b": 1}', "holds a quote"),
     ],
 )

@@ -50,7 +50,7 @@ def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
 def asked(*models: str, **changes: Any) -> Document:
     return {
         "s3_uri": f"s3://{BUCKET}/in/t.jsonl",
-        "model_id": list(models) if len(models) > 1 else models[0],
+        "model_id": models[0] if len(models) == 1 else list(models),
         "prompt": {"text": "Judge {review}"},
         "max_records_per_job": 10,
         **changes,

@@ -48,13 +48,13 @@ def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield engine
 
 
-def as_user(engine: Engine, aws: Aws, *policies: dict[str, Any]) -> Any:
-    """Return a Bedrock client of a user with these statements and no more."""
+def as_user(engine: Engine, aws: Aws, *policies: dict[str, Any], service: str = "bedrock") -> Any:
+    """Return a client of a user with these statements and no more."""
     aws.iam.create_user(UserName="u")
     aws.iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps({"Statement": policies}))
     key = aws.iam.create_access_key(UserName="u")["AccessKey"]
     return boto3.client(
-        "bedrock",
+        service,
         endpoint_url=engine.url,
         region_name="us-east-1",
         aws_access_key_id=key["AccessKeyId"],
@@ -158,3 +158,15 @@ def test_converse_has_no_permission_of_its_own(guarded: Engine, action: str) -> 
     else:
         with pytest.raises(ClientError, match="bedrock:InvokeModel"):
             runtime.converse(modelId=NOVA, messages=messages)
+
+
+@pytest.mark.parametrize(
+    ("machine", "error"), [("reviews-run", "ResourceNotFound"), ("other-run", "AccessDeniedException")]
+)
+def test_calls_about_a_map_run_are_checked_on_its_arn(guarded: Engine, machine: str, error: str) -> None:
+    guarded.reset()
+    map_runs = f"arn:aws:states:us-east-1:{ACCOUNT}:mapRun:"
+    may = allow(f"{map_runs}reviews-run/*", "states:UpdateMapRun")
+    client = as_user(guarded, Aws(guarded.url), may, service="stepfunctions")
+    with pytest.raises(ClientError, match=error):
+        client.update_map_run(mapRunArn=f"{map_runs}{machine}/RunJobs:1234", maxConcurrency=5)

@@ -132,6 +132,14 @@ def test_on_demand_faults(bench: Bench) -> None:
     assert code_of(lambda: bench.aws.bedrock_runtime.converse(**call)) == "ThrottlingException"
     bench.aws.bedrock_runtime.converse(**call)
     assert bench.engine.bedrock()["on_demand"] == {"answered": 1, "refused": 1}
+    denied = {"fail_invoke": {"error": "AccessDeniedException", "message": "no Marketplace rights", "times": 1}}
+    bench.engine.configure(
+        faults=[{**denied, "prompt_contains": "no such words"}, {**denied, "prompt_contains": "plus"}]
+    )
+    with pytest.raises(ClientError, match="no Marketplace rights") as error:
+        bench.aws.bedrock_runtime.converse(**call)
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    bench.aws.bedrock_runtime.converse(**call)
 
 
 def test_what_is_paid_twice_shows(bench: Bench) -> None:

@@ -73,3 +73,10 @@ def test_custom_models_share_a_quota_of_their_own(bench: Bench) -> None:
     bench.create(uri, name="base", modelId=TITAN, **request)
     with pytest.raises(ClientError, match="has reached its quota of 3"):
         bench.create(uri, name="custom-3", modelId=CUSTOM.format(3), **request)
+
+
+def test_a_custom_model_is_not_to_be_had_on_demand(bench: Bench) -> None:
+    def call() -> None:
+        bench.aws.bedrock_runtime.invoke_model(modelId=CUSTOM.format(0), body='{"inputText": "a"}')
+
+    assert code_of(call) == "ValidationException"

@@ -32,11 +32,14 @@ def handler(event, context):
 """
 
 
-def make_function(aws: Aws, name: str = "f", code: str = HANDLER, **more: Any) -> str:
-    """Create a Python function and return its ARN."""
+def make_function(
+    aws: Aws, name: str = "f", code: str = HANDLER, libraries: dict[str, str] | None = None, **more: Any
+) -> str:
+    """Create a Python function and return its ARN; `libraries` are further files of its zip."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("app.py", code)
+        for path, content in ({"app.py": code} | (libraries or {})).items():
+            file.writestr(path, content)
     function = getattr(aws, "lambda").create_function(
         FunctionName=name,
         Runtime="python3.12",
@@ -103,6 +106,13 @@ def test_a_module_that_cannot_be_imported(aws: Aws) -> None:
     _, error = invoke(aws, {})
     assert error["errorType"] == "Runtime.ImportModuleError"
     assert error["errorMessage"].startswith("Unable to import module 'app'")
+
+
+def test_a_library_in_the_zip_counts_more_than_one_of_the_interpreter(aws: Aws) -> None:
+    """Our code zip brings its boto3; the engine's interpreter has a botocore of its own."""
+    code = "import botocore\ndef handler(event, context):\n    return botocore.__version__"
+    make_function(aws, code=code, libraries={"botocore/__init__.py": "__version__ = 'shipped'"})
+    assert invoke(aws, {}) == (None, "shipped")
 
 
 def rule_to(aws: Aws, target: dict[str, Any]) -> None:

@@ -89,6 +89,18 @@ def test_null_stays_null_and_input_that_looks_like_code_stays_text(account: Acco
     assert account.result({"M": {**each, "End": True}}, [value]) == [value]
 
 
+def test_numbers_stay_as_they_were_sent(account: Account) -> None:
+    sent = '{"limit": 30.0, "n": 30, "x": [1.0, 2.5], "large": 1e300}'
+    each = {"Type": "Map", "ItemProcessor": {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}}
+    states = {
+        "A": give("{% $states.input %}", Assign={"kept": "{% $states.input.limit %}"}, Next="B"),
+        "B": {**each, "Items": "{% [$states.input.x] %}", "Output": {"x": "{% $states.result %}"}, "Next": "C"},
+        "C": give("{% $merge([$states.input, {'limit': $kept, 'half': 4 / 2, 'sum': 1.5 + 1.5}]) %}"),
+    }
+    result = account.result(states, json.loads(sent))
+    assert json.dumps(result) == '{"x": [1.0, 2.5], "limit": 30.0, "half": 2, "sum": 3}'
+
+
 def test_a_branch_keeps_its_variables_to_itself(account: Account) -> None:
     inner = {
         "StartAt": "A",

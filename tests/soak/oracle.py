@@ -1,132 +1,206 @@
 """What a run may do under its faults: foretold from its schedule alone, and judged from what Bedrock really wrote.
 
-The flow of a run is told here a second time, in its plainest form: jobs, leftovers, rounds, the tail on demand. For a
-run that nobody stopped it is exact; a stopped one is judged by what is always true.
+The flow of a run is told here a second time, in its plainest form: jobs, leftovers, rounds, retries, the canary and
+the tail on demand. For a run that nobody stopped it is exact; a stopped one is judged by what is always true.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from tests.soak.schedules import FORBIDDEN, MIN_RECORDS, Rule, Schedule
+from tests.soak.schedules import MIN_RECORDS, Answered, Rule, Schedule
 
 LEFTOVER_CODES = {"408", "429", "500", "503"}
 FINAL_CODES = {"400", "403"}
-MISSING, SUCCEEDED, SKIPPED = ("missing", None), ("succeeded", None), ("skipped", None)
-REFUSED_TWICE = ("failed", "RefusedTwice")
+MISSING, SUCCEEDED, SKIPPED, TRUNCATED = ("missing", None), ("succeeded", None), ("skipped", None), ("truncated", None)
 
 Outcome = tuple[str, str | None]
 """An outcome, with its code where a record failed."""
 
+Key = tuple[int, str]
+"""A record of a model: the number of the model, and the record's id."""
+
+Call = tuple[int, str, bool]
+"""A request to a model: the number of the model, the record's id, and whether it has the larger limit."""
+
+Want = Literal["run_jobs", "answer", "nothing"]
+
+
+@dataclass(slots=True)
+class Record:
+    """A record of a model, and what became of it."""
+
+    key: Key
+    answered: Answered
+    outcome: Outcome = MISSING
+    listed: bool = False
+    """It was sent once more, because its answer met the limit."""
+    closed: bool = False
+    """The model answered it then, or refused it for good."""
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it is to be sent once more for its answer's sake."""
+        return self.outcome == TRUNCATED and not self.closed
+
+
+@dataclass(slots=True)
+class Model:
+    """One of the run's models, with its shards' records; `sent`: the shards that a job or a pass had records of."""
+
+    number: int
+    shards: list[list[Record]]
+    sent: set[int] = field(default_factory=set)
+
+    def firsts(self) -> list[Record]:
+        """Return the records to send once more for the first time."""
+        return [record for shard in self.shards for record in shard if record.is_retry and not record.listed]
+
+    def left(self, without: Iterable[int] = ()) -> list[Record]:
+        """Return all records that may be sent, in the order of their files; not those of shards in `without`."""
+        found = []
+        for number, shard in enumerate(self.shards):
+            if number not in without:
+                found += [record for record in shard if record.is_retry and not record.listed]
+                found += [record for record in shard if record.is_retry and record.listed]
+                found += [record for record in shard if is_left(record.outcome)]
+        return found
+
+    def unsent(self) -> set[int]:
+        return {number for number, shard in enumerate(self.shards) if shard and number not in self.sent}
+
 
 @dataclass(slots=True)
 class Foretold:
-    """The end of a run: outcomes by record, jobs by status, rounds, records answered on demand."""
+    """The end of a run: outcomes, jobs by status in each round, records in each pass, answers to second requests."""
 
-    outcomes: dict[str, Outcome]
+    models: list[Model]
     rounds: list[dict[str, int]] = field(default_factory=list)
-    on_demand: int = 0
-    dropped: int = 0
-    """Answers that Bedrock made and lost: these alone may be paid again."""
-    refusals: Counter[str] = field(default_factory=Counter)
-    """How many jobs refused a record."""
-    forbidden: set[int] = field(default_factory=set)
-    """Rounds that lacked a permission: they do not count, and each costs a redrive."""
+    passes: list[int] = field(default_factory=list)
+    paid: Counter[Call] = field(default_factory=Counter)
+    retried: Counter[str] = field(default_factory=Counter)
 
     @property
-    def left(self) -> int:
-        """The records that may still get an answer."""
-        return sum(is_left(outcome) for outcome in self.outcomes.values())
+    def outcomes(self) -> dict[Key, Outcome]:
+        return {record.key: record.outcome for model in self.models for shard in model.shards for record in shard}
+
+    @property
+    def paid_twice(self) -> dict[Call, int]:
+        return {call: count - 1 for call, count in self.paid.items() if count > 1}
+
+    def answer(self, record: Record, *, lost: bool = False) -> None:
+        """Let the model answer; the answer is lost where Bedrock does not write it down."""
+        again = record.is_retry
+        self.paid[*record.key, again] += 1
+        if lost:
+            return
+        cut = record.answered == "cut always" or (record.answered == "cut once" and not again)
+        record.outcome = TRUNCATED if cut else SUCCEEDED
+        if again:
+            record.closed = True
+            self.retried[record.outcome[0]] += 1
+
+    def send(self, model: Model, records: list[Record]) -> None:
+        """Note that a job or a pass takes these."""
+        keys = {record.key for record in records}
+        model.sent |= {number for number, shard in enumerate(model.shards) if keys & {one.key for one in shard}}
+        for record in records:
+            record.listed |= record.is_retry
 
 
 def is_left(outcome: Outcome) -> bool:
     return outcome == MISSING or (outcome[0] == "failed" and outcome[1] in LEFTOVER_CODES)
 
 
-def foretell(schedule: Schedule, rules: list[Rule], digest: str, shards: list[list[str]]) -> Foretold:
+def foretell(schedule: Schedule, rules: list[Rule], digest: str, shards: list[list[tuple[str, Answered]]]) -> Foretold:
     """Return how the run ends; `shards` are the record ids of each shard, without skipped rows."""
-    told = Foretold({record: MISSING for shard in shards for record in shard})
-    sent: set[int] = set()
-    answered_tail = False
-    while told.left:
-        unsent = {number for number, shard in enumerate(shards) if shard and number not in sent}
-        if told.left >= MIN_RECORDS:
-            if len(told.rounds) - len(told.forbidden) > schedule.max_rounds and not unsent:
-                break
-            _round(told, schedule, rules, digest, shards, unsent)
-            sent |= {number for number in unsent if len(shards[number]) >= MIN_RECORDS or _pooled(shards, unsent)}
-        elif schedule.on_demand_tail and not answered_tail:
-            answered_tail = True
-            left = [record for record, outcome in told.outcomes.items() if is_left(outcome)]
-            told.outcomes |= dict.fromkeys(left, SUCCEEDED)
-            told.on_demand = len(left)
+    told = Foretold(
+        [
+            Model(number, [[Record((number, one), answered) for one, answered in shard] for shard in shards])
+            for number in range(len(schedule.models))
+        ]
+    )
+    canary = bool(schedule.canary and shards[0])
+    if canary:
+        _pass(told, [(model, model.shards[0]) for model in told.models])
+    while True:
+        wants = [_want(told, model, schedule, tail_done=len(told.passes) > canary) for model in told.models]
+        step = next((step for step in ("run_jobs", "answer") if any(want == step for want, _ in wants)), None)
+        due = [(model, left) for model, (want, left) in zip(told.models, wants, strict=True) if want == step]
+        if step == "run_jobs":
+            _round(told, schedule, rules, digest, due)
+        elif step == "answer":
+            _pass(told, due)
         else:
-            break
-    return told
+            return told
 
 
-def _pooled(shards: list[list[str]], unsent: set[int]) -> bool:
-    """Tell whether small shards that no job had yet are many enough for a pooled one. Larger ones have their own."""
-    return sum(len(shards[n]) for n in unsent if len(shards[n]) < MIN_RECORDS) >= MIN_RECORDS
+def _want(told: Foretold, model: Model, schedule: Schedule, *, tail_done: bool) -> tuple[Want, list[Record]]:
+    left, firsts = model.left(), model.firsts()
+    if len(left) >= MIN_RECORDS and (len(told.rounds) <= schedule.max_rounds or model.unsent()):
+        return "run_jobs", left
+    if len(firsts) >= MIN_RECORDS:
+        return "run_jobs", firsts
+    if schedule.on_demand_tail and left and len(left) - len(firsts) < MIN_RECORDS and not tail_done:
+        return "answer", left
+    if schedule.on_demand_tail and firsts:
+        return "answer", firsts
+    return "nothing", []
+
+
+def _pass(told: Foretold, due: list[tuple[Model, list[Record]]]) -> None:
+    told.passes.append(sum(len(records) for _, records in due))
+    for model, records in due:
+        told.send(model, records)
+        for record in records:
+            told.answer(record)
 
 
 def _round(
-    told: Foretold, schedule: Schedule, rules: list[Rule], digest: str, shards: list[list[str]], unsent: set[int]
+    told: Foretold, schedule: Schedule, rules: list[Rule], digest: str, due: list[tuple[Model, list[Record]]]
 ) -> None:
-    whole = [number for number in sorted(unsent) if len(shards[number]) >= MIN_RECORDS]
-    jobs = {number: shards[number] for number in whole}
-    rest = [
-        record
-        for number, shard in enumerate(shards)
-        if number not in whole
-        for record in shard
-        if is_left(told.outcomes[record])
-    ]
-    count = min(-(-len(rest) // schedule.records_per_job), len(rest) // MIN_RECORDS)
-    for number in range(count):
-        records = rest[len(rest) * number // count : len(rest) * (number + 1) // count]
-        jobs[number + (len(shards) if whole else 0)] = records
     statuses: Counter[str] = Counter()
-    for number, records in jobs.items():
-        statuses[_job(told, rules, f"-{digest}-r{len(told.rounds)}-{number:05d}", records)] += 1
+    for model, left in due:
+        shards, several = len(model.shards), len(told.models)
+        whole = [number for number in sorted(model.unsent()) if len(model.shards[number]) >= MIN_RECORDS]
+        jobs = {model.number * shards + number: model.shards[number] for number in whole}
+        of_whole = {record.key for number in whole for record in model.shards[number]}
+        rest = [record for record in left if record.key not in of_whole]
+        count = min(-(-len(rest) // schedule.records_per_job), len(rest) // MIN_RECORDS)
+        start = (shards if whole else 0) if several == 1 else several * shards + model.number
+        for number in range(count):
+            jobs[start + number * several] = rest[len(rest) * number // count : len(rest) * (number + 1) // count]
+        for number, records in jobs.items():
+            told.send(model, records)
+            statuses[_job(told, rules, f"-{digest}-r{len(told.rounds)}-{number:05d}", records)] += 1
     told.rounds.append(dict(statuses))
 
 
-def _job(told: Foretold, rules: list[Rule], name: str, records: list[str]) -> str:
+def fault(rules: Iterable[Rule], job_name: str, kind: str) -> Any:
+    """Return what the first rule for a job says of a fault."""
+    return next((rule[kind] for rule in rules if kind in rule and rule["job_name_contains"] in job_name), None)
+
+
+def _job(told: Foretold, rules: list[Rule], name: str, records: list[Record]) -> str:
     """Let a job do what its faults say; return its status."""
-
-    def fault(kind: str) -> Any:
-        fitting = (rule[kind] for rule in rules if kind in rule and rule["job_name_contains"] in name)
-        return next(fitting, None)
-
-    if fault("refuse_create"):
-        _refuse(told, records)
+    if fault(rules, name, "refuse_create"):
         return "NotCreated"
-    share, message, expired = fault("partial"), fault("fail_job"), fault("expire")
+    share, message, expired = (fault(rules, name, kind) for kind in ("partial", "fail_job", "expire"))
     status = "Failed" if message else "Expired" if expired else "Completed" if share is None else "PartiallyCompleted"
     processed = len(records) if share is None else int(len(records) * share)
     if share is None and status != "Completed":
         processed = 0
-    if message == FORBIDDEN:
-        told.forbidden.add(len(told.rounds))
-    elif message and not processed:
-        _refuse(told, records)
-    errors = fault("record_errors")
+    errors, dropped = fault(rules, name, "record_errors"), fault(rules, name, "drop_records") or 0
     for number, record in enumerate(records[:processed], 1):
-        failed = errors is not None and number % errors["every"] == 0
-        if number <= (fault("drop_records") or 0):
-            told.dropped += not failed
-        elif failed:
-            told.outcomes[record] = ("failed", str(errors["code"]))
-        else:
-            told.outcomes[record] = SUCCEEDED
+        lost = number <= dropped
+        if errors is None or number % errors["every"]:
+            told.answer(record, lost=lost)
+        elif not lost and record.is_retry:
+            record.closed = str(errors["code"]) in FINAL_CODES
+        elif not lost:
+            record.outcome = ("failed", str(errors["code"]))
     return status
-
-
-def _refuse(told: Foretold, records: list[str]) -> None:
-    """Let a job do nothing with its records: those that two jobs refused have their end."""
-    told.refusals.update(records)
-    told.outcomes |= {record: REFUSED_TWICE for record in records if told.refusals[record] == 2}
 
 
 # --- From what Bedrock wrote ---
@@ -134,35 +208,57 @@ def _refuse(told: Foretold, records: list[str]) -> None:
 
 @dataclass(slots=True)
 class Evidence:
-    """All that came back for a record, in the order of rounds: model outputs and error codes."""
+    """All that came back for a record of a model, each with its moment: model outputs and error codes."""
 
     answers: list[tuple[int, Any]] = field(default_factory=list)
     codes: list[tuple[int, str]] = field(default_factory=list)
 
+    @property
+    def moments(self) -> list[int]:
+        """When it was answered: once, or a second time after an answer that met its limit."""
+        return sorted({at for at, _ in self.answers})
+
+    @property
+    def shown(self) -> Any:
+        """The model output that counts."""
+        return next(output for at, output in self.answers if at == self.moments[-1])
+
     def allows(self, outcome: Outcome) -> bool:
         """Tell whether that is what a row's outcome must be: an answer if there is one, else an error, else missing."""
         if self.answers:
-            return outcome == SUCCEEDED
-        if outcome == REFUSED_TWICE:  # of which Bedrock writes nothing
-            return True
+            return outcome == (TRUNCATED if is_cut(self.shown) else SUCCEEDED)
         if self.codes:
-            last = max(round_ for round_, _ in self.codes)
-            return outcome in {("failed", code) for round_, code in self.codes if round_ == last}
+            last = max(at for at, _ in self.codes)
+            return outcome in {("failed", code) for at, code in self.codes if at == last}
         return outcome == MISSING
 
-    def settled_before(self, round_: int) -> bool:
-        """Tell whether an earlier round answered the record, or refused it for good: then it must not be sent again."""
-        answered = any(at < round_ for at, _ in self.answers)
-        return answered or any(at < round_ and code not in LEFTOVER_CODES for at, code in self.codes)
+    def settled_before(self, moment: int, *, retry: bool) -> bool:
+        """Tell whether the record was answered or refused for good before: then it must not be sent again.
+
+        With `retry` one answer that met its limit does not settle it.
+        """
+        before = [output for at, output in self.answers if at < moment]
+        if any(at < moment and code not in LEFTOVER_CODES for at, code in self.codes):
+            return True
+        times = sum(at < moment for at in self.moments)
+        return bool(before) and not (retry and times == 1 and is_cut(before[0]))
+
+    def is_settled(self, *, retry: bool) -> bool:
+        """Tell whether nothing more can become of it."""
+        return self.settled_before(1 << 60, retry=retry)
 
 
-def read_evidence(lines: list[tuple[int, dict[str, Any]]]) -> dict[str, Evidence]:
-    """Return what the output lines, each with its round, say of each record."""
-    evidence: dict[str, Evidence] = {}
-    for round_, line in lines:
-        found = evidence.setdefault(line["recordId"], Evidence())
+def is_cut(output: Mapping[str, Any]) -> bool:
+    return output.get("stopReason") == "max_tokens"
+
+
+def read_evidence(lines: Iterable[tuple[int, int, dict[str, Any]]]) -> dict[Key, Evidence]:
+    """Return what the output lines, each with the number of its model and its moment, say of each record."""
+    evidence: dict[Key, Evidence] = {}
+    for model, at, line in lines:
+        found = evidence.setdefault((model, line["recordId"]), Evidence())
         if "error" in line:
-            found.codes.append((round_, str(line["error"]["errorCode"])))
+            found.codes.append((at, str(line["error"]["errorCode"])))
         else:
-            found.answers.append((round_, line["modelOutput"]))
+            found.answers.append((at, line["modelOutput"]))
     return evidence

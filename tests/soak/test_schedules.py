@@ -18,8 +18,10 @@ import pytest
 from local.bedrock.config import FAULTS
 from tests.e2e import batch as batch_module
 from tests.e2e.batch import Batch
-from tests.soak.play import TOKEN_BEGINS, complaints, play
-from tests.soak.schedules import Schedule, draw
+from tests.soak.complaints import TOKEN_BEGINS, complaints
+from tests.soak.draws import draw
+from tests.soak.play import play
+from tests.soak.schedules import ANSWERS, Schedule
 
 AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
 CHUNK = 200
@@ -41,12 +43,12 @@ def verdicts(batch: Batch) -> Iterator[Verdicts]:
     engine = batch.engine
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # a dozen runs share the machine
-        engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE)
+        engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE, answers=ANSWERS)
         engine.wait_scale(0.04)
         for at in range(0, len(SEEDS), CHUNK):
             found |= play_all(batch, [draw(seed) for seed in SEEDS[at : at + CHUNK]])
         yield found
-    engine.configure(seconds_per_status=0.2, concurrent_jobs=100, faults=[])
+    engine.configure(seconds_per_status=0.2, concurrent_jobs=100, faults=[], answers=[])
     engine.fail([])
     engine.wait_scale(0.05)
 
@@ -119,7 +121,13 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
         "lambda",
         "states",
     }
-    assert {len(schedule.stops) for schedule in schedules} == {0, 1, 2}
+    assert {len(schedule.stops) for schedule in schedules} == {0, 1, 2, 3}
+    assert {len(schedule.models) for schedule in schedules} == {1, 2}
+    retries = [schedule for schedule in schedules if schedule.cut_every]
+    assert any(stop.round for schedule in retries for stop in schedule.stops), "stopped in the middle of a retry"
+    for some in (schedules, retries):
+        assert any(schedule.canary for schedule in some)
+        assert any(schedule.refusals for schedule in some)
     assert any(schedule.may_break for schedule in schedules)
     assert min(schedule.rows for schedule in schedules) < 100 < max(schedule.rows for schedule in schedules)
 

@@ -18,10 +18,18 @@ def test_the_run_input_page_is_written_from_the_schema() -> None:
 
 
 def test_the_readmes_run_inputs_are_valid() -> None:
-    documents = re.findall(r"--input '(\{.*?\})'", README, re.DOTALL)
+    documents = re.findall(r"<<END\n(\{.*?\})\nEND\n", README, re.DOTALL)
     assert documents
     for document in documents:
-        run_input.validate(json.loads(document))
+        run_input.validate(json.loads(document.replace("$BUCKET", "runs-bucket")))
+    # The keys that the table of keys shows with a value.
+    examples = re.findall(r"^\| `(\S+)` \| `([\[{].*?)`", README, re.MULTILINE)
+    assert {key for key, _ in examples} >= {"inference", "limits", "input.csv.null_values"}
+    for key, text in examples:
+        value = json.loads(text)
+        for name in reversed(key.split(".")):
+            value = {name: value}
+        run_input.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "a.b", "prompt_id": "p"} | value)
 
 
 def test_the_readmes_make_targets_exist() -> None:

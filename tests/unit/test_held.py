@@ -31,7 +31,7 @@ def joined(kind: str, lines: list[bytes]) -> tuple[pa.Table, int]:
             yield parse(b"\n".join(lines[start : start + 7]))
 
     joiner = Joiner(shard=SHARD, rows=ROWS, kind="text" if dimensions is None else "embedding", dimensions=dimensions)
-    joiner.skip([{"row": 9, "code": "EmptyText", "reason": "blank"}])  # and yet there is an answer to it
+    joiner.skip([{"row": 10, "code": "EmptyText", "reason": "blank"}], first_row=0)  # and yet there is an answer to it
     for some in answers():
         joiner.add(some)
     schema = output_schema(TABLE, kind="text" if dimensions is None else "embedding", prefix="", dimensions=dimensions)

@@ -26,6 +26,9 @@ def test_job_names_are_legal(name: str, label: str, round_: int, shard: int) -> 
     job_name = ids.job_name(name=name, label=label, execution_arn=ARN, round_=round_, number=shard)
     assert matches("ModelInvocationJobName", job_name)
     assert job_name.startswith(f"{name}-")
+    beginning = ids.job_names(name=name, label=label, execution_arn=ARN)
+    assert job_name.startswith(f"{beginning}-r")
+    assert matches("ModelInvocationJobName", beginning), "a list of jobs takes it as `nameContains`"
     assert matches("ModelInvocationIdempotencyToken", ids.client_request_token(job_name))
 
 

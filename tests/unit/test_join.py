@@ -239,7 +239,7 @@ def test_counts_without_sense_add_up() -> None:
 
 def test_skipped_rows_keep_their_reason() -> None:
     joiner = Joiner(shard=SHARD, rows=3, kind="text")
-    joiner.skip([{"row": 1, "code": "NullColumn", "reason": "column text is null"}])
+    joiner.skip([{"row": 302, "code": "NullColumn", "reason": "column text is null"}], first_row=300)
     joiner.end([JOB])
     joiner.add(text_parser(CONVERSE)(b"\n".join(line(rid(row), converse("x")) for row in range(3))))
     found = rows_of(joiner, 3)
@@ -342,14 +342,14 @@ def test_each_row_comes_out_once_in_order_with_the_right_outcome(
             lines.append(line(ids.record_id(SHARD + 1, row), converse(text)))
             foreign += 1
         elif fate == "skip":
-            skipped.append({"row": row, "code": "EmptyText", "reason": "blank"})
+            skipped.append({"row": row + 1, "code": "EmptyText", "reason": "blank"})
             outcome = ("skipped", None, "EmptyText")
         leftovers += outcome[0] == "missing" or outcome[2] == "429"
         expected.append(outcome)
 
     raw = b"\n".join(data.draw(st.permutations(lines)))
     joiner = Joiner(shard=SHARD, rows=len(fates), kind="text")
-    joiner.skip(skipped)
+    joiner.skip(skipped, first_row=0)
     joiner.end([JOB])
     parse = text_parser(CONVERSE)
     for part in whole_lines(raw[at : at + block_size] for at in range(0, len(raw), block_size)):

@@ -1,7 +1,8 @@
-"""The zips that Terraform uploads. What needs pip and an index is left to the build itself, which checks its layer."""
+"""How the zips are made that Terraform uploads. What is made then, tests/unit/test_code_zip.py looks at."""
 
 import ast
 import importlib.util
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_wheels_lose_what_only_builders_and_testers_use(tmp_path: Path) -> None:
         },
     )
 
-    assert sorted(package.read_wheels([wheel])) == [
+    assert sorted(package.read_wheels([wheel], below="python/")) == [
         "python/pyarrow-1.dist-info/METADATA",
         "python/pyarrow/__init__.py",
         "python/pyarrow/lib.cpython-313-aarch64-linux-gnu.so",
@@ -124,19 +125,25 @@ def test_import_check_fails_on_a_layer_that_lacks_something(tmp_path: Path) -> N
     layer = make_zip(tmp_path / "layer.zip", {"python/pyarrow/__init__.py": b""})
 
     with pytest.raises(package.PackageError, match=r"trimmed too far:(.|\n)*pyarrow"):
-        package.check_imports(layer)
+        package.check_imports(layer, below="python", imports=package.IMPORTS)
 
 
-def test_layer_is_kept_until_something_it_is_made_from_changes(tmp_path: Path) -> None:
+def test_libraries_are_kept_until_something_they_are_made_from_changes(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("a==1")
     layer = tmp_path / "layer.zip"
-    layer.write_bytes(package.zip_bytes({"a": b""}, comment=package.layer_digest(local=False)))
+    layer.write_bytes(package.zip_bytes({"a": b""}, comment=package.digest_of(requirements, local=False)))
 
-    assert package.is_built(layer, package.layer_digest(local=False))
-    assert not package.is_built(layer, package.layer_digest(local=True))
+    assert package.is_built(layer, package.digest_of(requirements, local=False))
+    assert not package.is_built(layer, package.digest_of(requirements, local=True))
 
     layer.write_bytes(layer.read_bytes()[:-3])
-    assert not package.is_built(layer, package.layer_digest(local=False))
-    assert not package.is_built(tmp_path / "none.zip", package.layer_digest(local=False))
+    assert not package.is_built(layer, package.digest_of(requirements, local=False))
+    assert not package.is_built(tmp_path / "none.zip", package.digest_of(requirements, local=False))
+
+    layer.write_bytes(package.zip_bytes({"a": b""}, comment=package.digest_of(requirements, local=False)))
+    requirements.write_text("a==2")
+    assert not package.is_built(layer, package.digest_of(requirements, local=False))
 
 
 def test_unchanged_zip_is_not_written_again(tmp_path: Path) -> None:
@@ -158,11 +165,51 @@ def test_every_library_that_our_code_imports_is_pinned() -> None:
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.partition(".")[0])
-    foreign = imported - set(sys.stdlib_module_names) - {"bedrock_batch", "boto3", "botocore"}
-    lines = (LAMBDA_SRC / "requirements-layer.txt").read_text().splitlines()
-    pinned = {line.partition("==")[0] for line in lines if "==" in line}
+    foreign = imported - set(sys.stdlib_module_names) - {"bedrock_batch"}
+    pinned = versions(package.SDK_REQUIREMENTS) | versions(package.LAYER_REQUIREMENTS)
 
-    assert {modules.get(name, name) for name in foreign} <= pinned
+    assert {modules.get(name, name) for name in foreign} <= pinned.keys()
+
+
+def versions(requirements: Path) -> dict[str, str]:
+    """Return the version of every distribution that a file of requirements pins."""
+    return dict(re.findall(r"^([a-z0-9_-]+)==(\S+)", requirements.read_text(), re.MULTILINE))
+
+
+def test_what_ships_is_what_the_tests_run_with() -> None:
+    locked = versions(LAMBDA_SRC.parent / "requirements" / "dev.lock")
+    shipped = versions(package.SDK_REQUIREMENTS)
+
+    assert shipped == {name: locked[name] for name in shipped}
+
+
+def test_wheels_of_the_sdk_lose_other_services(tmp_path: Path) -> None:
+    wheel = make_zip(
+        tmp_path / "botocore-1-py3-none-any.whl",
+        {
+            "boto3/session.py": b"",
+            "boto3/data/s3/2006-03-01/resources-1.json": b"",
+            "botocore/cacert.pem": b"",
+            "botocore/client.py": b"",
+            "botocore/data/_retry.json": b"",
+            "botocore/data/bedrock/2023-04-20/service-2.json.gz": b"",
+            "botocore/data/bedrock-agentcore/2024-02-28/service-2.json.gz": b"",
+            "botocore/data/ec2/2016-11-15/service-2.json.gz": b"",
+            "botocore/data/endpoints.json": b"",
+            "botocore/data/s3/2006-03-01/examples-1.json": b"",
+            "botocore/data/s3/2006-03-01/paginators-1.json": b"",
+        },
+    )
+
+    assert sorted(package.read_wheels([wheel], below="")) == [
+        "boto3/session.py",
+        "botocore/cacert.pem",
+        "botocore/client.py",
+        "botocore/data/_retry.json",
+        "botocore/data/bedrock/2023-04-20/service-2.json.gz",
+        "botocore/data/endpoints.json",
+        "botocore/data/s3/2006-03-01/paginators-1.json",
+    ]
 
 
 def test_zip_entries_are_readable_by_everyone(tmp_path: Path) -> None:

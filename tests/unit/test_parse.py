@@ -352,3 +352,64 @@ def test_blocks_are_small_and_lines_may_be_larger() -> None:
     assert b"".join(blocks) == b"".join(lines)
     assert max(len(block) for block in blocks) == 3_000_001
     assert len(blocks) > 5
+
+
+DEEP = "[" * 1000 + "]" * 1000
+ABYSS = '{"a":' * 100_000 + "1" + "}" * 100_000
+HOSTILE = {
+    "deep": DEEP,
+    "deep objects": ABYSS,
+    "5,000 digits": "9" * 5000,
+    "400 digits": "-" + "9" * 400,
+    "exponent": "1e99999999999999999999",
+    "beyond a double": "1e400",
+    "long fraction": "0." + "1" * 6000,
+    "NaN": "NaN",
+    "Infinity": "-Infinity",
+    "half a pair": r'"\ud83d"',
+    "a key twice": '{"x": 1, "x": 2}',
+    "a null character": r'"\u0000"',
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"modelOutput": {"content": [{"text": %s}]}',
+        '"modelOutput": {"content": [{"text": "a"}], "usage": {"input_tokens": %s}}',
+        '"modelOutput": {"content": [{"text": "a"}], "stop_reason": %s}',
+        '"modelOutput": %s',
+        '"modelOutput": {"embedding": [1, 2, %s]}',
+        '"modelOutput": {"embedding": %s}',
+        '"modelOutput": {"message": %s}',
+        '"error": %s',
+        '"error": {"errorCode": %s, "errorMessage": "m"}',
+        '"expired": %s',
+    ],
+)
+def test_whatever_an_answer_holds_the_row_has_an_outcome(members: str, value: str) -> None:
+    raw = f'{{"recordId": "{ID}", {members % value}}}\n'.encode()
+    for parse in (text_parser(CLAUDE), embedding_parser(TITAN, 3)):
+        one, other = parse(raw + line(ID, {"content": [{"text": "ok"}], "embedding": [1, 2, 3]}))
+        assert one.record_id == ID
+        assert isinstance(other, Answer), "the others are not harmed"
+
+
+@pytest.mark.parametrize("echo", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_echo_does_not_cost_the_answer(echo: str) -> None:
+    raw = f'{{"modelInput": {echo}, "recordId": "{ID}", "modelOutput": %s}}\n'
+    assert text((raw % '{"content": [{"text": "ok"}]}').encode(), CLAUDE).value == b"ok"
+    assert vector((raw % '{"embedding": [1, 2, 3]}').encode()).value.tolist() == [1, 2, 3]
+
+
+def test_what_is_nested_too_deeply_is_a_failure_of_its_record() -> None:
+    raw = f'{{"recordId": "{ID}", "modelOutput": {{"content": [{{"text": {ABYSS}}}]}}}}'.encode()
+    assert text(raw, CLAUDE) == Failure(ID, "Unparseable", "the output line is nested too deeply")
+    for broken in (
+        DEEP.encode(),
+        ABYSS[:-3].encode(),
+        b"[" * 100_000,
+        b'{"recordId": "x", "modelOutput": ' + b"[" * 9999,
+    ):
+        assert text(broken, CLAUDE) is None or isinstance(text(broken, CLAUDE), Failure)

@@ -157,6 +157,7 @@ def test_prompts_in_objects() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"\xff", b"{", b"[]", b"{}", b'{"text": 1}', b'{"text": "a", "sytem": "b"}', b'{"text": "a", "system": 1}',
+     b'{"text": "a \\ud83d"}', b'{"text": ' + b"[" * 99_999,
      b'{"text": "a", "messages": [{"role": "user"}]}', b'{"text": "a", "messages": "b"}'],
 )  # fmt: skip
 def test_objects_that_hold_no_prompt_are_named(body: bytes) -> None:
@@ -197,6 +198,23 @@ def test_missing_prompts_are_named() -> None:
         prompts.resolve({"prompt_id": None}, PROMPTS, TEXT)
     with pytest.raises(UnknownPrompt, match="no prompts yet"):
         prompts.resolve({"prompt_id": "other"}, {}, TEXT)
+
+
+EMBEDDING = catalogue.resolve("amazon.titan-embed-text-v2:0", None)
+
+
+def test_embeddings_ignore_a_prompt_that_the_module_lacks() -> None:
+    for prompt_id in (None, "", "sentimnt"):
+        found = prompts.resolve({"prompt_id": prompt_id}, PROMPTS, EMBEDDING)
+        assert found is not None and found["text"] == "{input_text}"
+    assert prompts.warnings({"prompt_id": "sentimnt"}, PROMPTS, EMBEDDING) == [
+        "prompt_id 'sentimnt' is not one of the module's prompts: did you mean 'sentiment'? It is ignored: the column "
+        "input_text is embedded."
+    ]
+    assert prompts.warnings({"prompt_id": None}, PROMPTS, EMBEDDING) == []
+    own = prompts.resolve({"prompt_id": "sentiment"}, PROMPTS, EMBEDDING)
+    assert own is not None and own["id"] == "sentiment", "one that the module has is used"
+    assert prompts.warnings({"prompt_id": "sentiment"}, PROMPTS, EMBEDDING) == []
 
 
 def test_a_job_has_the_modules_tags_and_its_own() -> None:

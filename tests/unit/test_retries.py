@@ -1,4 +1,4 @@
-"""Retries: only the limit changes, each record is sent once more at most, and the better answer counts."""
+"""Retries: only the limit changes, each record is answered once more at most, and the better answer counts."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from bedrock_batch.columns import output_schema
 from bedrock_batch.contracts import JobEnd
 from bedrock_batch.join import Joiner
 from bedrock_batch.parse import Answer, Failure
-from bedrock_batch.retries import Chooser, counted, due, larger
+from bedrock_batch.retries import Chooser, Due, counted, due, larger
 from bedrock_batch.structured import Reader
 
 SCHEMA = {"type": "object", "properties": {"verdict": {"enum": ["good", "bad"]}}, "required": ["verdict"]}
@@ -106,37 +106,43 @@ def join(jobs: list[tuple[int | None, list[Line]]], rows: int, outcomes: tuple[s
     schema = output_schema(TABLE, kind="text", prefix="", answer_schema=SCHEMA)
     batch = pa.record_batch([pa.array(range(rows), pa.int64())], schema=TABLE)
     found = pa.Table.from_batches(joiner.join([batch], schema, answers), schema).to_pylist()
-    again = due(joiner, chooser, retry)
-    joined = counted(joiner.joined(output_key="k", size=1), joiner, chooser, due=len(again))
-    assert not {*again} & {*joiner.leftover_rows()}, "a record has one place in its file"
-    return found, joined, again
+    rows_due = due(joiner, chooser, retry)
+    joined = counted(joiner.joined(output_key="k", size=1), joiner, chooser, rows_due)
+    places = [*rows_due.first, *rows_due.again, *joiner.leftover_rows()]
+    assert len(set(places)) == len(places) == joined.leftovers + joined.retries, "a record has one place in its file"
+    return found, joined, rows_due
 
 
 fates = st.sampled_from(sorted(FATES))
+LEFT = ("throttled", "nothing")
 
 
 @given(
-    rows=st.lists(st.tuples(fates, fates, fates), min_size=1, max_size=8),
+    rows=st.lists(st.tuples(fates, fates, fates, fates), min_size=1, max_size=8),
     outcomes=st.sampled_from([("truncated",), ("invalid",), BOTH]),
 )
-@example(rows=[("wordless", "throttled", "good")], outcomes=("truncated",))
-@example(rows=[("cut", "wordless", "good")], outcomes=("truncated",))
+@example(rows=[("wordless", "throttled", "good", "good")], outcomes=("truncated",))
+@example(rows=[("wordless", "refused", "good", "good")], outcomes=("truncated",))
+@example(rows=[("cut", "wordless", "good", "good")], outcomes=("truncated",))
+@example(rows=[("throttled", "cut", "nothing", "good")], outcomes=("truncated",))
 @settings(max_examples=300)
 def test_a_second_answer_counts_and_a_retry_takes_nothing_away(
-    rows: list[tuple[str, str, str]], outcomes: tuple[str, ...]
+    rows: list[tuple[str, ...]], outcomes: tuple[str, ...]
 ) -> None:
-    """Three rounds. Leftovers and retries go into the next one; whatever comes back, no retry is sent a third time."""
+    """Four rounds. Leftovers and retries go into the next one, until a model answers or refuses the record again."""
     count = len(rows)
-    first = [line for row, (fate, _, _) in enumerate(rows) for line in lines(fate, row, 1)]
+    first = [line for row, fate in enumerate(rows) for line in lines(fate[0], row, 1)]
     jobs: list[tuple[int | None, list[Line]]] = [(None, first)]
-    shown = [fate for fate, _, _ in rows]
-    retried: set[int] = set()
+    shown = [fate[0] for fate in rows]
+    paid_for = [1] * count
+    listed, over, answered = set[int](), set[int](), set[int]()
     lost = 0
-    for round_ in (1, 2):
-        _, joined, again = join(jobs, count, outcomes)
-        expected = [row for row, fate in enumerate(shown) if ASKED.get(fate) in outcomes and row not in retried]
-        assert (again, joined.retries) == (expected, len(expected))
-        left = [row for row, fate in enumerate(shown) if fate in ("throttled", "nothing") and row not in retried]
+    for round_ in (1, 2, 3):
+        _, joined, found = join(jobs, count, outcomes)
+        again = [row for row, fate in enumerate(shown) if ASKED.get(fate) in outcomes and row not in over]
+        assert found == Due([row for row in again if row not in listed], [row for row in again if row in listed])
+        assert joined.retries == len(found.first)
+        left = [row for row, fate in enumerate(shown) if fate in LEFT and row not in listed]
         answers = []
         for row in again + left:
             fate = rows[row][round_]
@@ -144,51 +150,70 @@ def test_a_second_answer_counts_and_a_retry_takes_nothing_away(
             answers += new
             has_text = isinstance(FATES[fate][0], bytes)
             had_text = isinstance(FATES[shown[row]][0], bytes)
-            if row in again:
-                counts = isinstance(new[0] if new else None, Answer) and (has_text or not had_text)
-                old = 10 ** (round_ - 1) if round_ == 2 and rows[row][0] in ("throttled", "nothing") else 1
-                lost += old if counts else 10**round_ if new and isinstance(new[0], Answer) else 0
-            else:
+            if row not in again:
                 counts = bool(new)
+            else:
+                came = bool(new) and isinstance(new[0], Answer)
+                counts = came and (has_text or not had_text)
+                lost += paid_for[row] if counts else 10**round_ if came else 0
+                answered |= {row} if came else set()
+                over |= {row} if fate not in LEFT else set()
             if counts:
-                shown[row] = fate
-        retried |= set(again)
+                shown[row], paid_for[row] = fate, 10**round_
+        listed |= set(again)
         if again or left:
             jobs.append((round_, answers))
-    found, joined, _ = join(jobs, count, outcomes)
-    assert [row["outcome"] for row in found] == [FATES[fate][2] for fate in shown]
+    table, joined, _ = join(jobs, count, outcomes)
+    assert [row["outcome"] for row in table] == [FATES[fate][2] for fate in shown]
     texts = [FATES[fate][0] for fate in shown]
-    assert [row["response"] for row in found] == [text.decode() if isinstance(text, bytes) else None for text in texts]
-    assert sum(joined.retried.values()) == len(retried)
-    paid = sum(row["input_tokens"] or 0 for row in found)
+    assert [row["response"] for row in table] == [text.decode() if isinstance(text, bytes) else None for text in texts]
+    assert sum(joined.retried.values()) == len(answered)
+    paid = sum(row["input_tokens"] or 0 for row in table)
     assert (joined.input_tokens, joined.output_tokens) == (paid + lost, paid + lost)
 
 
 def test_the_first_answer_stays_where_a_record_was_not_sent_again() -> None:
     """A line twice, in one job or in two, is no second chance."""
     first = lines("cut", 0, 1) + lines("cut", 1, 1) + lines("good", 0, 9)
-    assert join([(None, first), (None, lines("good", 1, 9))], 2, BOTH)[2] == [0, 1]
+    assert join([(None, first), (None, lines("good", 1, 9))], 2, BOTH)[2] == Due([0, 1], [])
     jobs = [(None, first + lines("throttled", 2, 1)), (4, lines("other", 0, 1) + lines("good", 0, 5))]
     found, joined, again = join(jobs, 3, BOTH)
     assert [row["response"] for row in found] == ['{"verdict": "bad"}', '{"verdict": "go', None]
-    assert again == []
-    assert (joined.retried, joined.input_tokens) == ({"succeeded": 1, "truncated": 1}, 3)
+    assert again == Due([], [1]), "that one was not asked"
+    assert (joined.retried, joined.input_tokens) == ({"succeeded": 1}, 3)
 
 
 def test_two_pooled_jobs_of_one_round_are_one_chance() -> None:
     jobs = [(None, lines("cut", 0, 1) + lines("cut", 1, 1)), (2, lines("cut", 0, 1)), (2, lines("good", 1, 1))]
     found, joined, again = join(jobs, 2, BOTH)
     assert [row["outcome"] for row in found] == ["truncated", "succeeded"]
-    assert (again, joined.retried) == ([], {"succeeded": 1, "truncated": 1})
+    assert (again, joined.retried) == (Due([], []), {"succeeded": 1, "truncated": 1})
 
 
 def test_a_first_answer_in_a_round_of_retries_has_its_own_chance_later() -> None:
     jobs = [(None, lines("cut", 1, 1)), (2, lines("cut", 0, 1)), (2, lines("good", 1, 1))]
-    assert join(jobs, 2, BOTH)[2] == [0]
+    assert join(jobs, 2, BOTH)[2] == Due([0], [])
     assert join([*jobs, (3, lines("good", 0, 1))], 2, BOTH)[1].retried == {"succeeded": 2}
 
 
 def test_a_refusal_beside_an_answer_without_words_is_no_reason_to_ask_again() -> None:
     first = lines("wordless", 0, 1) + lines("refused", 0, 1) + lines("cut", 1, 1)
-    assert join([(None, first)], 2, BOTH)[2] == [1]
+    assert join([(None, first)], 2, BOTH)[2] == Due([1], [])
     assert join([(None, first), (2, lines("good", 1, 1))], 2, BOTH)[1].retried == {"succeeded": 1}
+
+
+@pytest.mark.parametrize("fate", ["throttled", "nothing"])
+def test_a_record_is_asked_again_until_a_model_answers_it(fate: str) -> None:
+    """Also by the job of a later step that had nothing of it: the list is in every later file."""
+    jobs: list[tuple[int | None, list[Line]]] = [(None, lines("cut", 0, 1))]
+    for step in (1, 2, 3):
+        jobs.append((step, lines(fate, 0, 1)))
+        _, joined, again = join(jobs, 1, BOTH)
+        assert (again, joined.retries, joined.leftovers, joined.retried) == (Due([], [0]), 0, 1, {})
+    found, joined, again = join([*jobs, (4, lines("good", 0, 1))], 1, BOTH)
+    assert (found[0]["outcome"], again, joined.retried) == ("succeeded", Due([], []), {"succeeded": 1})
+
+
+def test_a_refusal_is_no_answer_and_no_reason_to_ask_again() -> None:
+    found, joined, again = join([(None, lines("cut", 0, 1)), (1, lines("refused", 0, 1))], 1, BOTH)
+    assert (found[0]["outcome"], again, joined.retried, joined.leftovers) == ("truncated", Due([], []), {}, 0)

@@ -49,6 +49,19 @@ def test_estimate_adds_up() -> None:
     assert estimate.cost_usd == pytest.approx((5_000 * 2 + 1_000 * 4) / 1e6)
 
 
+def test_blank_records_are_a_warning_with_their_number() -> None:
+    shards = [replace(make_prepared(0, records=100), blank=3), replace(make_prepared(1, records=50), blank=1)]
+    run = run_with()
+    assert review.estimate(run, [make_prepared(0)]).warnings == ()
+    assert "warnings" not in review.estimate(run, [make_prepared(0)]).to_json()
+    for form, hint in (("csv", 'input.csv.null_values [""] makes'), ("parquet", "Remove these rows")):
+        estimate = review.estimate(replace(run, table={**run.table, "format": form}), shards)
+        (warning,) = estimate.to_json()["warnings"]
+        assert warning.startswith("In 4 of 150 records a place of the request is blank: they are sent, and paid.")
+        assert hint in warning
+        assert review.total([estimate, estimate]).warnings == (warning,), "models of one body have the same records"
+
+
 def test_the_cost_of_retries_is_bounded_apart() -> None:
     keys: dict[str, Any] = {"inference": {"max_tokens": 10}, "price": {"input": 2.0, "output": 4.0}}
     retry = {"outcomes": ["truncated"], "max_tokens": 50, "place": "/inferenceConfig/maxTokens"}

@@ -1,10 +1,12 @@
 """The run input: the published sample's documents run unchanged, mistakes are named."""
 
 import copy
+import functools
 import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from bedrock_batch import run_input
 from bedrock_batch.errors import InvalidRunInput
@@ -39,6 +41,137 @@ SAMPLE_DOCUMENTS = [
 def test_documents_of_the_published_sample_are_valid(document: dict[str, Any]) -> None:
     completed = run_input.validate(document)
     assert {key: completed[key] for key in document} == document
+
+
+TABLE = {"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "p"}
+DATASET = {"dataset_id": "w601sxs/simpleCoT", "model_id": "m", "prompt_id": "p"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**TABLE, "dataset_id": None, "split": None},
+        {**TABLE, "dataset_id": "", "split": ""},
+        {**TABLE, "split": "train"},
+        {**TABLE, "job_name_prefix": None, "max_records_per_job": None, "max_num_jobs": None},
+        {**TABLE, "job_name_prefix": "", "max_num_jobs": 0},
+        {**TABLE, "job_name_prefix": "words " * 50},
+        {**DATASET, "s3_uri": None, "split": None},
+        {**DATASET, "s3_uri": "", "split": "test"},
+        {**DATASET, "model_id": "amazon.titan-embed-text-v2:0", "prompt_id": ""},
+    ],
+)
+def test_what_the_sample_takes_for_absent_is_absent_here(document: dict[str, Any]) -> None:
+    completed = run_input.validate(document)
+    assert {key: completed[key] for key in document} == document
+    assert Draft202012Validator(run_input.schema()).is_valid(document), "editors take it, too"
+
+
+def test_a_split_without_a_dataset_is_a_warning() -> None:
+    (warning,) = run_input.warnings(run_input.validate({**TABLE, "split": "train"}))
+    assert warning.startswith("split is ignored")
+    for document in (TABLE, {**TABLE, "split": None}, {**DATASET, "split": "test"}):
+        assert run_input.warnings(run_input.validate(document)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [
+        ({"max_num_jobs": 1}, 1000),
+        ({"max_num_jobs": 3.0, "max_records_per_job": None}, 1000),
+        ({"max_num_jobs": 1, "max_records_per_job": 50_000}, 50_000),
+        ({"max_num_jobs": 0}, None),
+        ({"max_num_jobs": None}, None),
+        ({"input": {"limit": 20_000}}, None),
+        ({}, None),
+    ],
+)
+def test_jobs_of_a_trial_have_a_thousand_rows_unless_told_otherwise(given: dict[str, Any], most: int | None) -> None:
+    assert run_input.validate({**DATASET, **given}).get("max_records_per_job") == most
+
+
+def test_null_counts_as_absent_for_every_key_that_may_be_left_out() -> None:
+    sections = {"limits": {"budget_usd": None, "max_rounds": None}, "inference": None, "input": {"csv": None}}
+    nulls = {"prompt": None, "request": {"seed": None}, "dry_run": None, "config": None, "output": {"schema": None}}
+    assert run_input.validate({**TABLE, **sections, **nulls}) == run_input.validate(
+        {**TABLE, "request": {"seed": None}}
+    )
+
+
+def test_whole_floats_are_integers_wherever_they_stand() -> None:
+    floats = {
+        "max_records_per_job": 200.0,
+        "max_num_jobs": 2.0,
+        "input": {"limit": 30.0},
+        "inference": {"max_tokens": 50.0, "temperature": 1.0, "top_p": 0.5},
+        "limits": {"max_rounds": 0.0, "job_timeout_hours": 24.0},
+        "request": {"inferenceConfig": {"maxTokens": 50.0}, "seeds": [1.0, 2.5], "large": 1e300},
+    }
+    completed = run_input.validate({**TABLE, **floats})
+    assert json.dumps(run_input.validate(json.loads(json.dumps({**TABLE, **floats})))) == json.dumps(completed)
+    assert '"limit": 30,' in json.dumps(completed) and '"max_tokens": 50,' in json.dumps(completed)
+    assert json.dumps(completed["request"]) == (
+        '{"inferenceConfig": {"maxTokens": 50}, "seeds": [1, 2.5], "large": 1e+300}'
+    )
+    assert [completed[key] for key in ("max_records_per_job", "max_num_jobs")] == [200, 2]
+    assert ".0" not in json.dumps({key: completed[key] for key in floats})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"input": {"limit": 30.5}}, "input.limit must be a whole number, not 30.5"),
+        ({"max_records_per_job": 10.5}, "max_records_per_job must be a whole number, not 10.5"),
+        ({"input": {"limit": 1e300}}, r"input.limit must be a whole number, not 1e\+300"),
+        ({"max_num_jobs": -1}, "max_num_jobs must be at least 0, not -1"),
+        ({"max_num_jobs": True}, "max_num_jobs must be a whole number, not true"),
+        ({"request": {"a": [10**30]}}, "request.a.0 is a number that does not fit into 64 bits"),
+        ({"request": {"a": float("inf")}}, "request.a is a number that does not fit into 64 bits"),
+        ({"prompt": {"text": "a \ud83d"}}, "prompt.text has half of a surrogate pair"),
+        ({"request": {"a": {"\udc00": 1}}}, "request.a has half of a surrogate pair"),
+        ({"request": {"a": functools.reduce(lambda inner, _: [inner], range(5000), [])}}, "nested too deeply"),
+    ],
+)
+def test_what_no_record_could_hold_is_named(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidRunInput, match=sentence):
+        run_input.validate({**MINIMAL, **change})
+
+
+def test_all_mistakes_are_in_one_message() -> None:
+    document = {
+        "s3_uri": "reviews.csv",
+        "model": "m",
+        "colour": "red",
+        "inference": {"max_tokens": "9"},
+        "media": {},
+        "limits": {"job_timeout_hours": 2},
+    }
+    with pytest.raises(InvalidRunInput) as raised:
+        run_input.validate(document)
+    message = str(raised.value)
+    assert message.startswith("There are 8 mistakes. (1) ")
+    for sentence in (
+        "Unknown key 'model' in the run input: did you mean 'model_id'?",
+        "Unknown key 'colour' in the run input: known keys: ",
+        "Missing key 'model_id' in the run input.",
+        "s3_uri is 'reviews.csv': expected s3://bucket/key",
+        "inference.max_tokens must be a whole number, not a text.",
+        "Missing key 'column' in media.",
+        "Missing key 'kind' in media.",
+        "limits.job_timeout_hours must be at least 24, not 2.",
+    ):
+        assert message.count(sentence) == 1, sentence
+
+
+def test_contradictions_are_in_one_message_too() -> None:
+    document = {**MINIMAL, "prompt": {"system": "s"}, "revision": "main", "limits": {"budget_usd": 1}}
+    with pytest.raises(InvalidRunInput, match=r"There are 4 mistakes\. \(1\) revision .*\(2\) .*\(3\) .*\(4\) limits"):
+        run_input.validate(document)
+
+
+def test_a_message_has_ten_mistakes_at_most() -> None:
+    with pytest.raises(InvalidRunInput, match=r"There are 40 mistakes\. .*\(10\) Unknown key .* And 30 more\.$"):
+        run_input.validate({**MINIMAL, **{f"key{number}": 1 for number in range(40)}})
 
 
 def test_defaults_come_from_the_schema() -> None:
@@ -88,7 +221,7 @@ def test_the_given_document_is_left_alone() -> None:
         ({"inference": {"temperature": 2}}, "inference.temperature must be at most 1, not 2"),
         ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
         ({"dataset_id": "org/data"}, "Give either s3_uri or dataset_id"),
-        ({"split": "train"}, "split is for a dataset of the Hugging Face hub"),
+        ({"revision": "main"}, "revision is for a dataset of the Hugging Face hub"),
         ({"hf_token_secret_arn": "hf_secret"}, r"hf_token_secret_arn must match \^arn:.* a secret in Secrets Manager"),
         ({"input": {"csv": {"encoding": "ebcdic"}}}, "input.csv.encoding must be one of utf-8, utf-16"),
         (

@@ -76,6 +76,28 @@ def test_an_answer_that_does_not_fit_says_why(text: str, words: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize("open_, close", [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("depth", [300, *range(900, 1030, 5), 5_000, 100_000])
+def test_an_answer_that_is_nested_deeply_is_read_or_unfit(open_: str, close: str, depth: int) -> None:
+    schema = {"type": "object", "properties": {"a": {}, "b": {"type": "array"}}}
+    for name in ("a", "b", "c"):
+        raw = f'{{"{name}": {open_ * depth}{"1" if close == "}" else ""}{close * depth}}}'
+        for text in (raw, f"Here: {raw}"):
+            ((_, _), problems) = Reader(schema).columns([text.encode()])
+            assert set(problems) <= {0}
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 400, "9" * 5_000, "-" + "9" * 5_000, "1e400", "1e99999999999999999999", "NaN"]
+)
+def test_an_answer_with_any_number_is_read_or_unfit(number: str) -> None:
+    kinds = {"i": "integer", "n": "number", "s": "string"}
+    schema = {"type": "object", "properties": {"x": {}, **{name: {"type": kind} for name, kind in kinds.items()}}}
+    for name in ("x", "i", "n", "s", "other"):
+        _, problems = Reader(schema).columns([f'{{"{name}": {number}}}'.encode()])
+        assert set(problems) <= {0}
+
+
 def test_properties_that_are_absent_or_null_are_null() -> None:
     schema = {"type": "object", "properties": {"a": {"type": ["string", "null"]}, "b": {"type": "integer"}}}
     reader = Reader(schema)

@@ -21,7 +21,8 @@ from bedrock_batch.adapters.scans import Found
 from bedrock_batch.adapters.text_files import BOM, Terms, Text, suffixes
 from bedrock_batch.boundaries import CsvScanner
 from bedrock_batch.contracts import Piece, Source
-from bedrock_batch.errors import InvalidRunInput, MalformedInput, MissingColumn
+from bedrock_batch.errors import InvalidRunInput, MalformedInput
+from bedrock_batch.messages import ROWS_COUNT, missing_column
 from bedrock_batch.plain import is_utf8
 from bedrock_batch.plan import Layout
 
@@ -147,9 +148,7 @@ def _header(item: Object, head: bytes, size: int, csv_: Mapping[str, Any]) -> li
 def _schema(item: Object, names: list[str], types: Mapping[str, str]) -> pa.Schema:
     for name in types:
         if name not in names:
-            raise MissingColumn(
-                f'input.types names a column "{name}" that {item.uri} does not have. It has: {", ".join(names)}.'
-            )
+            raise missing_column(f'input.types has "{name[:80]}"', name, names, owner=item.uri)
     return pa.schema(
         [(name, declared.arrow_type(name, types[name]) if name in types else pa.string()) for name in names]
     )
@@ -216,7 +215,7 @@ def _parse(
             what, hint = "text that is not UTF-8", 'Set input.csv.encoding, for example to "cp1252".'
         else:
             what, hint = "something the CSV reader refuses", "Write the file again."
-        message = f"{source.uri}: {where} has {what} (rows are counted from 1, without the header)."
+        message = f"{source.uri}: {where} has {what} {ROWS_COUNT}."
         raise MalformedInput(message, advice=hint) from None
     texts = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], wanted)
     cells = [

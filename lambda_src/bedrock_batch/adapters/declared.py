@@ -8,6 +8,7 @@ import pyarrow.types as pt
 
 from bedrock_batch.contracts import Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput
+from bedrock_batch.messages import ROWS_COUNT
 
 _DECIMAL = re.compile(r"decimal128\((\d+), ?(\d+)\)")
 
@@ -41,8 +42,8 @@ def cast(source: Source, texts: pa.Array, field: pa.Field, row: int) -> pa.Array
     except pa.ArrowInvalid:
         bad = row + _first_refused(texts, field.type)
     raise MalformedInput(
-        f'{source.uri}: row {bad}, column "{field.name}" is not a {field.type} (rows are counted from 1, without '
-        "the header). Correct the cell, or leave the column out of input.types."
+        f'{source.uri}: row {bad}, column "{field.name}" is not a {field.type} {ROWS_COUNT}. Correct the cell, or '
+        "leave the column out of input.types."
     )
 
 

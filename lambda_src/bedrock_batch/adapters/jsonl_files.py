@@ -23,6 +23,7 @@ from bedrock_batch.boundaries import Marks
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.json_types import Kinds
+from bedrock_batch.messages import ROWS_COUNT
 from bedrock_batch.plan import Layout
 
 _BLOCK_BYTES = 2 << 20
@@ -137,20 +138,22 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
     try:
         # Filled in place, so that its length tells which line failed.
         found.extend(map(decode, lines))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as err:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as err:
         bad = lines[len(found)]
-        what = f"is no JSON object ({err})"
+        what, hint = f"is no JSON object ({err})", "One object a line; NaN and Infinity are no JSON."
         if isinstance(err, UnicodeError):
             what = "is not UTF-8"
         elif isinstance(err, RecursionError):
-            what = "is nested too deeply"
-        hint = "One object a line; NaN and Infinity are no JSON."
+            what, hint = "is nested too deeply", "Write the inner objects or lists as a text."
+        elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
+            # The line is JSON, but for a number that no type holds.
+            what, hint = f"cannot be read ({err})", "Write the number as a text."
         if _has_half_a_pair(bad):
             what = r"has half of a surrogate pair, as \ud83d alone is"
             hint = "It is no character, and comes from a text that was cut in the middle of one: remove it."
         if bad.lstrip()[:1] == b"[":
             hint = "The file looks like one JSON array: write its items one a line."
-        message = f"{name}: row {row + len(found)} {what} (rows are counted from 1, without blank lines)."
+        message = f"{name}: row {row + len(found)} {what} {ROWS_COUNT}."
         raise MalformedInput(message, advice=hint) from None
     return found
 

@@ -13,6 +13,7 @@ from bedrock_batch.adapters.media_folder import COPIES, MediaFolder, name_of
 from bedrock_batch.adapters.s3 import S3, Object, split_uri
 from bedrock_batch.contracts import Run
 from bedrock_batch.errors import InputError, InvalidRunInput, MalformedInput, TooLarge
+from bedrock_batch.messages import ROWS_COUNT
 from bedrock_batch.render import Skipped
 
 _FETCHES = 8
@@ -125,7 +126,7 @@ class Attacher:
             return item
         if self._nulls == "error":
             raise MalformedInput(
-                f"Row {self._first_row + row + 1} of the table (the first is 1): {item.problem} Set input.nulls to "
+                f"Row {self._first_row + row + 1} of the table {ROWS_COUNT}: {item.problem} Set input.nulls to "
                 '"skip" to go on without such rows.'
             ) from item.problem
         self._problems[row] = item.problem

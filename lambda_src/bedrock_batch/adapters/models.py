@@ -8,7 +8,7 @@ from bedrock_batch import bodies, catalogue, media, prompts, retries, rules, run
 from bedrock_batch.adapters import clients, profiles, prompt_store
 from bedrock_batch.adapters.quotas import applied as applied_quotas
 from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.errors import UnknownModel, naming
+from bedrock_batch.errors import UnknownModel, UnsupportedRequest, naming
 from bedrock_batch.parse import parser
 
 
@@ -43,6 +43,8 @@ def resolve(
         with naming(label):
             family, warnings = _family(own, settings["models"])
             warnings += rules.check_model(family, model_id, region=region)
+            if family.custom:
+                warnings += _for_jobs_alone(own)
             prompt, composed = _compose(own, settings["prompts"], family, fetched)
             retry = retries.settle(family, own, composed)
         quotas, origins = applied_quotas(
@@ -50,9 +52,30 @@ def resolve(
         )
         if "media" in asked:
             quotas = media.lowered(quotas, asked["media"])
-        warnings += composed.warnings
+        warnings += prompts.warnings(own, settings["prompts"], family) + composed.warnings
         models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
     return models
+
+
+def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
+    """Switch off the tail on demand of a custom model, which Bedrock offers for jobs alone; return a warning.
+
+    Raises:
+        UnsupportedRequest: the run has a canary, which is answered on demand.
+    """
+    model_id, limits = own["model_id"], own["limits"]
+    if limits["canary_records"]:
+        raise UnsupportedRequest(
+            f"limits.canary_records: {model_id} is a custom model, which cannot be called on demand as canaries are. "
+            "Leave it out, and start with input.limit for a trial."
+        )
+    if not limits["on_demand_tail"]:
+        return []
+    limits["on_demand_tail"] = False
+    return [
+        f"{model_id} is a custom model, which cannot be called on demand: records that are too few for a job stay "
+        "without an answer, as with limits.on_demand_tail false."
+    ]
 
 
 def rendered_as(models: Sequence[Model], number: int) -> int:

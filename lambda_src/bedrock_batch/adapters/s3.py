@@ -25,7 +25,8 @@ _URI = re.compile(r"s3://([A-Za-z0-9._-]{3,255})/(.*)", re.DOTALL)
 """The names that the client takes for a bucket: old buckets have capitals and underscores."""
 
 _DENIED = ("AccessDenied", "403", "AllAccessDisabled")
-_MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
+_NO_BUCKET = "NoSuchBucket"
+_MISSING = ("NoSuchKey", _NO_BUCKET, "404", "NotFound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,18 @@ class S3:
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as err:
+            if err.response["Error"]["Code"] == "404":
+                self._check_bucket(bucket, key)
             _refuse(err, bucket, key, "s3:GetObject")
         return Object(bucket, key, answer["ETag"], answer["ContentLength"])
+
+    def _check_bucket(self, bucket: str, key: str) -> None:
+        """Raise InputNotFound where there is no such bucket: the answer to a HEAD does not say what is missing."""
+        try:
+            next(self.list(bucket, key), None)
+        except InputNotFound as err:
+            if isinstance(err.__cause__, ClientError) and err.__cause__.response["Error"]["Code"] == _NO_BUCKET:
+                raise
 
     def read(self, bucket: str, key: str, *, start: int = 0, end: int | None = None, etag: str | None = None) -> bytes:
         """Return bytes [start, end) of an object. Raises InputChanged when it no longer has that ETag."""
@@ -217,6 +228,8 @@ def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoRetur
     uri = f"s3://{bucket}/{key}"
     if code in ("PreconditionFailed", "412"):
         raise InputChanged(f"{uri} changed after the run was planned.", advice="Start a new run.") from err
+    if code == _NO_BUCKET:
+        raise InputNotFound(f"The bucket of {uri} does not exist.", advice="Correct its name.") from err
     if code in _MISSING:
         raise InputNotFound(f"{uri} does not exist ({code}).", advice="A prefix must end in a slash.") from err
     if code in _DENIED:

@@ -7,6 +7,8 @@ Parquet stores a text that repeats once, although every record has it.
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.types as pt
 
 from bedrock_batch.adapters import sources
 from bedrock_batch.adapters.s3 import S3
@@ -22,6 +24,22 @@ _RESERVE = 1.25
 
 UNKNOWN = 1.2
 """What is assumed where no sampled row makes a record."""
+
+
+def longest_text(s3: S3, found: sources.Description, *, hub: "Hub | None" = None) -> str:
+    """Return the column of the longest texts among the first rows: the likeliest that a model is to read.
+
+    Where no column is text it is the first one.
+    """
+    layout, source = found.layouts[0], found.sources[0]
+    texts = [field.name for field in found.schema if pt.is_string(field.type) or pt.is_large_string(field.type)]
+    piece = layout.piece(0, 0, min(_ROWS, layout.rows))
+    batches = sources.read_piece(s3, hub, source, piece, table=found.table, schema=found.schema, columns=texts, row=1)
+    size: dict[str, int] = dict.fromkeys(texts or found.schema.names[:1], 0)
+    for batch in batches if texts else ():
+        for name in texts:
+            size[name] += pc.sum(pc.binary_length(batch.column(name))).as_py() or 0
+    return max(size, key=size.__getitem__)
 
 
 def expansion(s3: S3, found: sources.Description, renderer: Renders, *, hub: "Hub | None" = None) -> float:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from bedrock_batch import json_types
 from bedrock_batch.adapters import declared
 from bedrock_batch.contracts import Source
-from bedrock_batch.errors import InvalidRunInput, MalformedInput, MissingColumn, SchemaMismatch
+from bedrock_batch.errors import InvalidRunInput, MalformedInput, SchemaMismatch
 from bedrock_batch.json_types import Kinds
+from bedrock_batch.messages import missing_column
 from bedrock_batch.ready_made import BODY
 
 
@@ -52,7 +53,7 @@ def of_json(
         fields.append((name, kind or pa.string()))
     for name in types:
         if name not in kinds:
-            raise MissingColumn(f'input.types names a column "{name}", and no row has it. Columns: {", ".join(kinds)}.')
+            raise missing_column(f'input.types has "{name[:80]}"', name, list(kinds))
     return pa.schema(fields), {"as_json": as_json, "typed": list(types)}
 
 

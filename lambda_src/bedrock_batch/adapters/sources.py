@@ -46,13 +46,13 @@ class Description:
 
 def find(s3: S3, asked: Mapping[str, Any]) -> tuple[Sequence[Object | Source], "Hub | None"]:
     """Return the files that a run input names, and the hub if that is where they are."""
-    if "dataset_id" not in asked:
+    if not asked.get("dataset_id"):
         return s3.find(asked["s3_uri"]), None
     hub = _hub(asked)
     files = hub.find(
         asked["dataset_id"],
         config=asked.get("config"),
-        split=asked.get("split", "train"),
+        split=asked.get("split") or "train",
         revision=asked.get("revision"),
     )
     return files, hub

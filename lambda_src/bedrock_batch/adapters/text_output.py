@@ -18,7 +18,7 @@ def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -
 
     So an empty text (`""`) and a null stay apart for readers that look. Nested cells are JSON text.
     """
-    header = pa.schema([(field.name, to_text(to_plain(pa.array([], field.type))).type) for field in schema])
+    header = pa.schema([(field.name, to_text(to_plain(pa.nulls(0, field.type))).type) for field in schema])
     with pa.csv.CSVWriter(File(out), header) as writer:
         for part in _slices(batches):
             writer.write_batch(pa.record_batch([to_text(to_plain(column)) for column in part.columns], header))

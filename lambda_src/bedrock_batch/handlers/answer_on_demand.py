@@ -9,7 +9,7 @@ from bedrock_batch.adapters.parts import read_parts
 from bedrock_batch.adapters.s3 import S3
 from bedrock_batch.adapters.s3_writer import Overtaken
 from bedrock_batch.contracts import Part, Run
-from bedrock_batch.errors import ChunkTaken, after_spend
+from bedrock_batch.errors import ChunkTaken, OnDemandRefused, after_spend
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -28,26 +28,36 @@ def answer_on_demand(s3: S3, runtime: Any, event: dict[str, Any]) -> dict[str, i
     """Answer the records that the chunk's file does not hold yet.
 
     The file is written after every answer: a call that dies leaves one record at most to be paid again. So does a
-    call that outlives a stop of its run and meets the one of the redrive: who writes second stops.
+    call that outlives a stop of its run and meets the one of the redrive: who writes second stops. A record whose
+    call is refused does not hold up the others.
 
     Raises:
         ChunkTaken: the file is no longer as this call wrote it.
+        OnDemandRefused: of the first such record, when the others have been asked.
     """
     bucket, raw_key = event["bucket"], event["raw_key"]
     run = Run.from_json(s3.get_json(bucket, event["run_key"]))
     lines, etag = _written(s3, bucket, raw_key)
     done = {json.loads(line)["recordId"] for line in lines}
+    refusals: list[OnDemandRefused] = []
     for text in read_parts(s3, run, map(Part.from_json, event["parts"])):
         record = json.loads(text)
-        if record["recordId"] not in done:
+        if record["recordId"] in done:
+            continue
+        try:
             line = on_demand.answer(runtime, record, model_id=run.model_id, invocation_type=run.invocation_type)
-            lines.append(on_demand.to_line(line))
-            try:
-                with s3.writer(bucket, raw_key, replaces=etag) as out:
-                    out.write(b"".join(lines))
-            except Overtaken as err:
-                raise ChunkTaken(f"another call answers the records of s3://{bucket}/{raw_key} too") from err
-            etag = out.etag
+        except OnDemandRefused as err:
+            refusals.append(err)
+            continue
+        lines.append(on_demand.to_line(line))
+        try:
+            with s3.writer(bucket, raw_key, replaces=etag) as out:
+                out.write(b"".join(lines))
+        except Overtaken as err:
+            raise ChunkTaken(f"another call answers the records of s3://{bucket}/{raw_key} too") from err
+        etag = out.etag
+    if refusals:
+        raise refusals[0]
     failed = sum("error" in json.loads(line) for line in lines)
     counts = {"chunk": event["chunk"], "records": len(lines), "failed": failed}
     _LOG.info(json.dumps({"message": "answered", "run_id": run.run_id, "raw_key": raw_key, **counts}))

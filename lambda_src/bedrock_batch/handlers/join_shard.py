@@ -66,7 +66,7 @@ def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
     records_of = run.rendered(shard.shard)
     joiner = Joiner(shard=records_of, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):
-        joiner.skip(s3.lines(shard.bucket, event["skipped_key"]))
+        joiner.skip(s3.lines(shard.bucket, event["skipped_key"]), first_row=shard.first_row)
     joiner.end(jobs)
     raw = RawOutputs(s3, run, jobs)
     chooser = None
@@ -88,12 +88,12 @@ def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
     joined = joiner.joined(output_key=run.output_key(shard.shard), size=size)
     came = {name: counts.to_json() for name, counts in raw.came.items()}
     joined = replace(joined, shard=shard.shard, jobs=len(jobs), came=came)
-    again: list[int] = []
+    due = retries.Due([], [])
     if run.retry:
-        again = retries.due(joiner, chooser, run.retry)
-        joined = retries.counted(joined, joiner, chooser, due=len(again))
+        due = retries.due(joiner, chooser, run.retry)
+        joined = retries.counted(joined, joiner, chooser, due)
     if event.get("step") is not None:
-        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), again, step=event["step"])
+        joined = _write_leftovers(s3, run, joined, joiner.leftover_rows(), due, step=event["step"])
     told = {
         **{key: value for key, value in joined.to_json().items() if key not in ("messages", "came")},
         "message": "joined",
@@ -158,20 +158,19 @@ def _write_part(
     return out.size, False
 
 
-def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], again: list[int], *, step: int) -> Joined:
-    """Write the records of these rows as they were prepared; before them those to ask again, as they are asked then.
+def _write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], due: retries.Due, *, step: int) -> Joined:
+    """Write the records of these rows as they were prepared, and those to ask once more as they are asked then.
 
-    When all records are left as they were prepared, the input file will do.
+    Records that are asked once more for the first time are the first lines. When all records are left as they were
+    prepared, the input file will do.
     """
-    if not again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):
+    asked_again = bool(due.first or due.again)
+    if not asked_again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):
         return joined
     with s3.writer(run.bucket, ids.leftovers_key(run.run_id, step, joined.shard)) as out:
-        if again and run.retry:
-            for line in _records(s3, run, joined.shard, again):
-                out.write(retries.larger(line, run.retry) + b"\n")
-        if rows:
-            for line in _records(s3, run, joined.shard, rows):
-                out.write(line + b"\n")
+        for wanted in filter(None, (due.first, due.again, rows)):
+            for line in _records(s3, run, joined.shard, wanted):
+                out.write((line if wanted is rows or not run.retry else retries.larger(line, run.retry)) + b"\n")
     return replace(joined, leftovers_step=step, leftover_bytes=out.size)
 
 

@@ -3,8 +3,9 @@
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from bedrock_batch.adapters.s3 import S3, split_uri
 from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, naming
+from bedrock_batch.messages import columns_are
 from bedrock_batch.ready_made import Renders
 from bedrock_batch.ready_made import renderer as renderer_of
 from bedrock_batch.render import Nulls
@@ -81,6 +83,7 @@ def plan_run(
             models=[model.label for model in models] if len(models) > 1 else [],
             rendered_as=rendered_as(models, number),
             **_of_model(model, settings),
+            warnings=[*run_input.warnings(asked), *model.warnings],
             **_of_table(table, asked),
         )
         for number, model in enumerate(models)
@@ -101,6 +104,9 @@ def plan_run(
         "prefix": ids.run_prefix(run_id),
         "run_key": ids.run_key(run_id),
         "plan_key": ids.plan_key(run_id),
+        "job_names": ids.job_names(
+            name=settings["name"], label=asked.get("job_name_prefix", ""), execution_arn=execution_arn
+        ),
         "rows": sum(shard.rows for shard in shards),
         "shards": len(shards) * len(models),
         "dry_run": asked["dry_run"],
@@ -115,6 +121,7 @@ def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
         "kms_key_arn": settings.get("kms_key_arn"),
         "tags": settings.get("tags", {}),
         "input": model.asked,
+        "limits": model.asked["limits"],
         "model_id": model.asked["model_id"],
         "folder": ids.model_folder(model.label),
         "family": model.family.family,
@@ -127,7 +134,6 @@ def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
         "retry": model.retry,
         "quotas": model.quotas,
         "quota_origins": model.origins,
-        "warnings": model.warnings,
     }
 
 
@@ -138,7 +144,6 @@ def _of_table(table: sources.Description, asked: Mapping[str, Any]) -> dict[str,
         "sources": [source.to_json() for source in table.sources],
         "nulls": asked["input"]["nulls"],
         "media": asked.get("media"),
-        "limits": asked["limits"],
         "canary": asked["limits"]["canary_records"] > 0,
         "output": asked["output"],
         "dry_run": asked["dry_run"],
@@ -162,7 +167,7 @@ def _describe(
     files, hub = sources.find(s3, asked)
     limit = plan.row_limit(
         limit=asked["input"].get("limit"),
-        max_jobs=asked.get("max_num_jobs"),
+        max_jobs=asked.get("max_num_jobs") or None,
         max_records=min(asked.get("max_records_per_job") or quotas["max_records"], quotas["max_records"]),
     )
     return sources.describe(s3, files, hub=hub, staged=staged, until=until, options=asked["input"], limit=limit), hub
@@ -197,14 +202,15 @@ def _cut(
     for number, model in enumerate(models):
         if rendered_as(models, number) == number:
             with naming(model.label):
-                renderers.append(_renderer(model, table, schema, nulls=asked["input"]["nulls"]))
+                likeliest = partial(sampling.longest_text, s3, table, hub=hub)
+                renderers.append(_renderer(model, table, schema, nulls=asked["input"]["nulls"], likeliest=likeliest))
     return plan.cut(
         table.layouts,
         bucket=bucket,
         run_key=run_key,
         quotas=quotas,
         max_records=asked.get("max_records_per_job"),
-        max_jobs=asked.get("max_num_jobs"),
+        max_jobs=asked.get("max_num_jobs") or None,
         # Media are not fetched for a sample; in a record they are base64.
         expansion=media.BASE64
         if "media" in asked
@@ -214,15 +220,20 @@ def _cut(
     )
 
 
-def _renderer(model: Model, table: sources.Description, schema: pa.Schema, *, nulls: Nulls) -> Renders:
+def _renderer(
+    model: Model, table: sources.Description, schema: pa.Schema, *, nulls: Nulls, likeliest: Callable[[], str]
+) -> Renders:
+    """Return what renders the model's records; `likeliest` names the column that a run without a prompt may mean."""
     try:
         return renderer_of(table.table, model.composed.request, schema, nulls=nulls)
     except MissingColumn as err:
         if model.prompt is None or model.prompt["text"] != prompts.DEFAULT_EMBEDDING_PROMPT:
             raise
+        ignored = model.asked.get("prompt_id")
+        why = f"The module has no prompt {ignored!r}, and without one" if ignored else "Without a prompt"
         raise MissingColumn(
-            f"Without a prompt the column input_text is embedded, which the table does not have. Its columns are: "
-            f'{", ".join(schema.names[:50])}. Name one of them: "prompt": {{"text": "{{{schema.names[0]}}}"}}.'
+            f"{why} the column input_text is embedded, which the table does not have. {columns_are(schema.names)} "
+            f'Name one of them: "prompt": {{"text": "{{{likeliest()}}}"}}.'
         ) from err
 
 

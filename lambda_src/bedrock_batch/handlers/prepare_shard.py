@@ -51,7 +51,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
         most_bytes=most,
     )
     skipped: list[Skipped] = []
-    rows = records = text_bytes = 0
+    rows = records = text_bytes = blank = 0
     with s3.writer(shard.bucket, input_key, empty=False) as out:
         columns = attacher.columns(renderer.columns) if attacher else renderer.columns
         # What the join will read of them must not fail there, when all is paid.
@@ -63,6 +63,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
             rows += batch.num_rows
             records += rendered.records
             text_bytes += rendered.text_bytes
+            blank += rendered.blank
             skipped += rendered.skipped
             out.write(rendered.data)
             if out.size > most:
@@ -82,7 +83,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     skipped_key = None
     if skipped:
         skipped_key = ids.skipped_key(run.run_id, shard.shard)
-        s3.put_lines(shard.bucket, skipped_key, (skip.to_json() for skip in skipped))
+        s3.put_lines(shard.bucket, skipped_key, (skip.to_json(shard.first_row) for skip in skipped))
     prepared = Prepared(
         shard=shard.shard,
         rows=rows,
@@ -91,6 +92,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
         bytes=out.size,
         input_tokens_estimate=tokens,
         skipped_key=skipped_key,
+        blank=blank,
     )
     _LOG.info(json.dumps({"message": "prepared", "run_id": run.run_id, **prepared.to_json()}))
     return prepared

@@ -1,10 +1,4 @@
 # Every input of the module once. Not a recommendation: leave out what you have no reason to set.
-data "aws_partition" "current" {}
-
-data "aws_region" "current" {}
-
-data "aws_caller_identity" "current" {}
-
 module "batch" {
   source = "../.."
 
@@ -22,11 +16,12 @@ module "batch" {
 
   inputs = {
     buckets      = ["company-data-lake"]
-    kms_key_arns = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:key/1234abcd-12ab-34cd-56ef-1234567890ab"]
+    kms_key_arns = ["arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"]
   }
 
+  # By way of its last setting: so the settings are made before the module, and are taken away after it, if at all.
   bucket = {
-    name = aws_s3_bucket.runs.id
+    name = aws_s3_bucket_policy.runs.bucket
   }
 
   retention = {
@@ -64,7 +59,7 @@ module "batch" {
 
   permissions_boundary_arn = var.permissions_boundary_arn
   role_path                = "/bedrock-batch/"
-  force_destroy            = false
+  force_destroy            = var.force_destroy
 
   tags = {
     team = "reviews"

@@ -3,12 +3,27 @@ output "run_state_machine_arn" {
   value       = module.batch.run_state_machine_arn
 }
 
-output "function_role_arns" {
-  description = "Name plan_run, prepare_shard and join_shard in the policy of a bucket that runs read."
-  value       = module.batch.function_role_arns
+output "stop_run_state_machine_arn" {
+  description = "Its executions stop the jobs of runs that were stopped."
+  value       = module.batch.stop_run_state_machine_arn
+}
+
+output "runs_bucket_name" {
+  description = "Put inputs here, find tables here."
+  value       = module.batch.runs_bucket_name
+}
+
+output "inventory_table_name" {
+  description = "The state of every run and job."
+  value       = module.batch.inventory_table_name
 }
 
 output "undelivered_events_queue_url" {
-  description = "Watch this queue: it should stay empty."
+  description = "Events that could not be delivered; it should stay empty."
   value       = module.batch.undelivered_events_queue_url
+}
+
+output "function_role_arns" {
+  description = "Name plan_run, prepare_shard and join_shard in the policy of a bucket that runs read."
+  value       = module.batch.function_role_arns
 }

@@ -1,6 +1,56 @@
 # What the module is given: a bucket, a key and a topic of your own.
+data "aws_caller_identity" "current" {}
+
 resource "aws_s3_bucket" "runs" {
-  bucket = "reviews-runs-${data.aws_caller_identity.current.account_id}"
+  bucket        = "reviews-runs-${data.aws_caller_identity.current.account_id}"
+  force_destroy = var.force_destroy
+}
+
+resource "aws_s3_bucket_versioning" "runs" {
+  bucket = aws_s3_bucket.runs.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "runs" {
+  bucket                  = aws_s3_bucket.runs.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+data "aws_iam_policy_document" "bucket" {
+  statement {
+    sid       = "RefusePlainHttp"
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [aws_s3_bucket.runs.arn, "${aws_s3_bucket.runs.arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "runs" {
+  bucket = aws_s3_bucket.runs.id
+  policy = data.aws_iam_policy_document.bucket.json
+
+  depends_on = [
+    aws_s3_bucket_public_access_block.runs,
+    aws_s3_bucket_server_side_encryption_configuration.runs,
+    aws_s3_bucket_versioning.runs,
+  ]
 }
 
 resource "aws_kms_key" "this" {

@@ -10,6 +10,12 @@ variable "layer_path" {
   default     = null
 }
 
+variable "force_destroy" {
+  description = "Let `terraform destroy` delete everything, the runs included. Apply it before you destroy."
+  type        = bool
+  default     = false
+}
+
 variable "permissions_boundary_arn" {
   description = "ARN of the permissions boundary for every role; null means none."
   type        = string

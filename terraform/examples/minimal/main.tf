@@ -1,8 +1,9 @@
 module "batch" {
   source = "../.."
 
-  name    = var.name
-  models  = var.models
-  prompts = var.prompts
-  package = var.package
+  name          = var.name
+  models        = var.models
+  prompts       = var.prompts
+  package       = var.package
+  force_destroy = var.force_destroy
 }

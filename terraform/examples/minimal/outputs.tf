@@ -3,6 +3,11 @@ output "run_state_machine_arn" {
   value       = module.batch.run_state_machine_arn
 }
 
+output "stop_run_state_machine_arn" {
+  description = "Its executions stop the jobs of runs that were stopped."
+  value       = module.batch.stop_run_state_machine_arn
+}
+
 output "runs_bucket_name" {
   description = "Put inputs here, find tables here."
   value       = module.batch.runs_bucket_name
@@ -11,4 +16,9 @@ output "runs_bucket_name" {
 output "inventory_table_name" {
   description = "The state of every run and job."
   value       = module.batch.inventory_table_name
+}
+
+output "undelivered_events_queue_url" {
+  description = "Events that could not be delivered; docs/operations.md reads it."
+  value       = module.batch.undelivered_events_queue_url
 }

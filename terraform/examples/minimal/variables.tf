@@ -26,3 +26,9 @@ variable "package" {
   })
   default = {}
 }
+
+variable "force_destroy" {
+  description = "Let `terraform destroy` delete everything, the runs included. Apply it before you destroy."
+  type        = bool
+  default     = false
+}

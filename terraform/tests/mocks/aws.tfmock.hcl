@@ -4,8 +4,12 @@ mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }
 
-mock_data "aws_region" {
-  defaults = { name = "us-east-1" }
+mock_data "aws_service" {
+  defaults = { region = "us-east-1" }
+}
+
+mock_data "aws_default_tags" {
+  defaults = { tags = {} }
 }
 
 mock_data "aws_caller_identity" {

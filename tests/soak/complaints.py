@@ -1,0 +1,206 @@
+"""Name everything about the end of a run that should not be."""
+
+import base64
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, fault, foretell
+from tests.soak.play import Played, Sent
+from tests.soak.schedules import EMBEDDING_MODEL, MAX_TOKENS, MORE_TOKENS
+
+TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
+TOKEN_BEGINS = base64.b64encode(b'["arn:aws:state').decode()
+"""How every task token of the local AWS begins."""
+
+
+def complaints(played: Played) -> list[str]:
+    """Return what is wrong with a run's end: an empty list is the proof."""
+    schedule, ended = played.schedule, played.ended
+    found: list[str] = []
+    for job in played.jobs:
+        if job["bedrock_status"] not in TERMINAL:
+            found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
+    if not played.batch.keys(f"runs/{played.run_id}/report.json"):
+        return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
+    for output in played.outputs:
+        rows = [{"id": row["id"], schedule.column: row[schedule.column]} for row in output]
+        if rows != schedule.table():
+            return [*found, f"{len(rows)} rows came out, not the {schedule.rows} of the input in order"]
+    told = _foretold(played) if schedule.exact else None
+    found += _of_outcomes(played, told)
+    found += _of_answers(played)
+    found += _of_payment(played, told)
+    found += _of_inventory(played)
+    found += _of_report(played)
+    for key in played.batch.keys(f"runs/{played.run_id}/results/"):
+        if TOKEN_BEGINS.encode() in played.batch.read(key):
+            found.append(f"a task token in {key}")
+    return found
+
+
+def _foretold(played: Played) -> Foretold:
+    schedule = played.schedule
+    by_shard = [
+        [
+            (record, schedule.answered(row))
+            for record, row in played.rows.items()
+            if record.startswith(f"{shard['shard']:05d}") and schedule.text(row) is not None
+        ]
+        for shard in played.shards
+    ]
+    return foretell(schedule, schedule.bedrock_rules(played.arn), played.digest, by_shard)
+
+
+def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
+    schedule = played.schedule
+    skipped = {key for key in played.outcomes if schedule.text(played.rows[key[1]]) is None}
+    for key in skipped:
+        if played.outcomes[key] != SKIPPED:
+            yield f"{key} has nothing to say, and is {played.outcomes[key]}"
+    keys = [key for key in played.outcomes if key not in skipped]
+    wrong = [key for key in keys if not played.wrote(key).allows(played.outcomes[key])]
+    for key in wrong[:3]:
+        yield f"{key} is {played.outcomes[key]}, and Bedrock wrote {played.wrote(key)} ({len(wrong)} so)"
+    if told is None:
+        open_ = [key for key in keys if not played.wrote(key).is_settled(retry=bool(schedule.cut_every))]
+        if open_:
+            first = open_[0], played.outcomes[open_[0]], played.row(open_[0])["bedrock_error"]
+            yield f"{len(open_)} records could have been answered, such as {first}"
+    else:
+        outcomes = told.outcomes
+        differ = [key for key in keys if outcomes[key] != played.outcomes[key]]
+        for key in differ[:3]:
+            why = played.row(key)["bedrock_error"]
+            yield f"{key} is {played.outcomes[key]} ({why}), foretold was {outcomes[key]}"
+        if differ:
+            yield f"{len(differ)} records have another end than foretold"
+        rounds = [round_["jobs"] for round_ in played.report["rounds"]]
+        if rounds != told.rounds:
+            yield f"rounds {rounds}, foretold were {told.rounds}"
+        passes = [pass_["records"] for pass_ in played.report["on_demand"]]
+        if passes != told.passes:
+            yield f"{passes} records on demand, foretold were {told.passes}"
+    answered = [{played.outcomes[key] for key in keys if key[0] == model} for model in played.models]
+    good = all({SUCCEEDED, TRUNCATED} & outcomes for outcomes in answered)
+    expected = ("SUCCEEDED", "") if good else ("FAILED", "TooManyFailures")
+    if (played.ended.status, played.ended.error) != expected:
+        yield f"the run ended {played.ended}"
+
+
+def _of_answers(played: Played) -> Iterator[str]:
+    """Every answer is the one to its own row: the stand-in makes it from the prompt."""
+    for key, outcome in played.outcomes.items():
+        if outcome not in (SUCCEEDED, TRUNCATED):
+            continue
+        line = played.row(key)
+        shown = played.evidence[key].shown
+        if EMBEDDING_MODEL in played.schedule.models:
+            good = np.array_equal(np.float32(shown["embedding"]), np.float32(line["bedrock_embedding"]))
+        else:
+            prompt = f"Judge {line[played.schedule.column]} of {line['id']}"
+            text = shown["output"]["message"]["content"][0]["text"]
+            good = line["bedrock_response"] == text and hashlib.sha256(prompt.encode()).hexdigest()[:8] in text
+        if not good:
+            yield f"{key} has an answer that is not its own"
+            return
+
+
+def _of_payment(played: Played, told: Foretold | None) -> Iterator[str]:
+    retry = bool(played.schedule.cut_every)
+    settled = [one for one in played.sent if played.wrote(one.key).settled_before(one.moment, retry=retry)]
+    if settled:
+        yield f"sent again although settled: {len(settled)}, such as {settled[0].key} at {settled[0].moment}"
+    for one in played.sent if retry else ():
+        again = any(at < one.moment for at in played.wrote(one.key).moments)
+        limit = one.body["inferenceConfig"]["maxTokens"]
+        if limit != (MORE_TOKENS if again else MAX_TOKENS):
+            yield f"{one.key} was sent at {one.moment} with a limit of {limit}"
+            break
+    twice = played.paid_twice()
+    if told is not None:
+        if twice != told.paid_twice:
+            differ = (twice - Counter(told.paid_twice)) or (Counter(told.paid_twice) - twice)
+            yield f"paid twice: {twice.total()} answers, foretold were {sum(told.paid_twice.values())}: {differ}"
+        return
+    explained = _may_be_paid_twice(played)
+    more = {call: count for call, count in twice.items() if count > explained[call]}
+    if more:
+        yield f"paid twice without a reason: {more}"
+    # Each stop may interrupt one call of a chunk.
+    lost = {one.call for one in played.sent if _is_lost(played, one)}
+    overlaps = Counter(
+        one.source for one in played.sent if one.on_demand and one.call in twice and one.call not in lost
+    )
+    for source, count in overlaps.items():
+        if count > len(played.schedule.stops):
+            yield f"{count} records of {source} were paid twice"
+
+
+def _may_be_paid_twice(played: Played) -> Counter[Call]:
+    """Return how often each request may have been paid twice in a run that was stopped.
+
+    What Bedrock answered and did not write down is asked again. So is a record of a chunk on demand whose call was
+    under way when the run was stopped: it meets the call of the redrive.
+    """
+    found: Counter[Call] = Counter()
+    for one in played.sent:
+        found[one.call] += len(played.schedule.stops) if one.on_demand else _is_lost(played, one)
+    return found
+
+
+def _is_lost(played: Played, sent: Sent) -> bool:
+    """Tell whether Bedrock does not write down what a job answers to a record."""
+    rules = played.schedule.bedrock_rules(played.arn)
+    return not sent.on_demand and sent.place <= (fault(rules, sent.source, "drop_records") or 0)
+
+
+def _of_inventory(played: Played) -> Iterator[str]:
+    inventory = played.batch.inventory(played.run_id)
+    for key, item in inventory.items():
+        if "task_token" in item:
+            yield f"{key} still holds a task token"
+    if played.ended.status == "SUCCEEDED" and inventory[f"run/{played.run_id}"]["status"] != "SUCCEEDED":
+        yield f"the inventory says that the run is {inventory[f'run/{played.run_id}']['status']}"
+    noted = {key.removeprefix("job/"): item["status"] for key, item in inventory.items() if key.startswith("job/")}
+    for job in played.jobs:
+        if noted.pop(job["job_name"], None) != job["bedrock_status"]:
+            item = inventory.get(f"job/{job['job_name']}")
+            yield f"{job['job_name']} is {job['bedrock_status']}, the inventory differs: {item}"
+    for name, status in noted.items():
+        if status != "NotCreated":
+            yield f"the inventory has {name} as {status}, and Bedrock knows no such job"
+
+
+def _of_report(played: Played) -> Iterator[str]:
+    report, rows = played.report, played.schedule.rows
+    for model, section in enumerate(played.sections):
+        counts = Counter(outcome for key, (outcome, _) in played.outcomes.items() if key[0] == model)
+        if {name: count for name, count in section["outcomes"].items() if count} != counts:
+            yield f"the report counts {section['outcomes']} of model {model}, the output has {dict(counts)}"
+        if section["rows"] != rows or len(section["parts"]) != len(played.shards):
+            yield f"the report has {section['rows']} rows in {len(section['parts'])} parts"
+        keys = played.output_keys(model)
+        if keys != [part["key"] for part in section["parts"]]:
+            yield f"parts {keys}, reported are {section['parts']}"
+        if sum(pq.read_metadata(io.BytesIO(played.batch.read(key))).num_rows for key in keys) != rows:
+            yield "the rows of the parts do not add up"
+    if report.get("salvaged"):
+        yield f"a salvaged report stands, and the run is {played.ended.status}"
+    missing = sum(outcome == MISSING for outcome in played.outcomes.values())
+    if report["leftovers"] < missing:
+        yield f"{missing} rows are missing, and the report has {report['leftovers']} leftovers"
+    if played.schedule.cut_every:
+        yield from _of_retries(played)
+
+
+def _of_retries(played: Played) -> Iterator[str]:
+    """The report counts those that a model answered twice, and no others."""
+    twice = [key for key, evidence in played.evidence.items() if len(evidence.moments) > 1]
+    outcomes = Counter(played.outcomes[key][0] for key in twice)
+    if played.report["retried"] != {"records": len(twice), **outcomes}:
+        yield f"the report has {played.report['retried']} as retried, Bedrock answered {len(twice)} twice: {outcomes}"
