@@ -296,12 +296,14 @@ def test_a_map_that_failed_is_told_by_its_children(batch: Batch, runs: dict[str,
     assert (ended.status, ended.error) == ("FAILED", "States.ExceedToleratedFailureThreshold")
     item = ended_item(batch, "unseen")
     assert item["status"] == "FAILED"
-    assert item["message"].startswith("Bedrock.AccessDeniedException: not yours (job e2e-unseen-")
+    assert item["message"].startswith("Bedrock.AccessDeniedException: not yours")
+    assert " (job e2e-unseen-" in item["message"]
     report = wait_until(lambda: batch.keys("runs/unseen/report.json") and batch.report("unseen"))
     assert (report["salvaged"], report["status"], report["error"]) == (True, "FAILED", ended.error)
     assert report["message"] == item["message"]
     (child, *_) = report["failed_children"]
-    assert (child["error"], child["message"]) == ("Bedrock.AccessDeniedException", "not yours")
+    assert child["error"] == "Bedrock.AccessDeniedException"
+    assert child["message"].startswith("not yours")
 
 
 def test_a_canary_goes_before_the_jobs(batch: Batch, runs: dict[str, Ended]) -> None:

@@ -167,7 +167,7 @@ def test_several_models_answer_the_same_table(batch: Batch, reviews: tuple[str, 
         {"Completed": 2, "Failed": 1},
         {"Completed": 2},
     ]
-    assert (report["rows"], report["outcomes"]["succeeded"]) == (1800, 1800)
+    assert (report["rows"], report["rows_times_models"], report["outcomes"]["succeeded"]) == (600, 1800, 1800)
     assert report["failed_jobs"][0]["model_id"] == HAIKU
     models = Counter(item["model_id"] for pk, item in batch.inventory("several").items() if pk.startswith("job/"))
     assert models == {NOVA: 2, HAIKU: 3, TITAN: 2}
@@ -205,7 +205,8 @@ def test_a_dry_run_spends_nothing(batch: Batch, reviews: tuple[str, list[dict[st
     assert ended.output["estimate"]["cost_usd"] > 0
     report = batch.report("dry")
     assert (report["dry_run"], report["estimate"]) == (True, ended.output["estimate"])
-    assert reviews[1][0]["review"] in json.dumps(report["first_record"], ensure_ascii=False)
+    (message,) = report["first_record"]["modelInput"]["messages"]
+    assert reviews[1][0]["review"] in message["content"][0]["text"]
     assert "modelInput" not in json.dumps(ended.output)
     assert batch.keys("runs/dry/raw/") == []
     assert [key for key in batch.inventory("dry") if key.startswith("job/")] == []
