@@ -1,7 +1,7 @@
 # --- Required
 
 variable "name" {
-  description = "Name of this installation. Every resource name, every Bedrock job name and the event rule start with it."
+  description = "Name of this installation. Every resource name, every Bedrock job name and the event rule start with it. It cannot change later."
   type        = string
   nullable    = false
 
@@ -92,6 +92,7 @@ variable "bucket" {
   description = <<-EOT
     The bucket that holds the runs: their inputs to Bedrock, raw answers and output tables.
     null means the module creates one. `{ name = "…" }` uses yours, in the module's account and Region, and changes none of its settings.
+    The choice between the two cannot change later.
     When it encrypts with a KMS key of yours, `encryption` must name that key, or neither Bedrock nor the functions may use it.
   EOT
   type        = object({ name = string })
@@ -254,7 +255,7 @@ variable "notifications" {
 
 variable "alarms" {
   description = <<-EOT
-    CloudWatch alarms on what no run fails of: undelivered events, and failures of the machines job-event and stop-run. null means none.
+    CloudWatch alarms on what no run fails of: undelivered events, and executions of the machines job-event and stop-run that failed, ran out of time or were stopped. null means none.
     - `topic_arn`: an SNS topic whose policy lets cloudwatch.amazonaws.com publish
   EOT
   type        = object({ topic_arn = string })
