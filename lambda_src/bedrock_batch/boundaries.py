@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bedrock_batch.errors import MalformedInput
-from bedrock_batch.messages import ROWS_COUNT
+from bedrock_batch.errors import ROWS_COUNT
 from bedrock_batch.plan import Layout
 
 _BLOCK = 1 << 19

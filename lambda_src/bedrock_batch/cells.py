@@ -9,7 +9,7 @@ import pyarrow.types as pt
 
 from bedrock_batch import zones
 from bedrock_batch.errors import MalformedInput, UnsupportedRequest
-from bedrock_batch.messages import ROWS_COUNT, missing_column
+from bedrock_batch.errors import ROWS_COUNT, missing_column
 from bedrock_batch.plain import is_utf8, to_plain
 from bedrock_batch.templates import resolve
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.messages import missing_column
+from bedrock_batch.errors import missing_column
 from bedrock_batch.structured import Reader
 
 Kind = Literal["text", "embedding"]

@@ -29,8 +29,9 @@ BedrockBatchError
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 class BedrockBatchError(Exception):
@@ -187,3 +188,35 @@ def after_spend(kept: str) -> Iterator[None]:
         repair = _REPAIR if isinstance(err, InputNotFound | InputChanged | MalformedInput) else ""
         err.args = (f"{fact}{repair} {kept}",)
         raise
+
+
+# --- What several messages say, in one wording ---
+
+ROWS_COUNT = "(rows count from 1, without header and blank lines)"
+"""Stands behind the fact in every message that names a row."""
+
+_MOST_COLUMNS = 50
+
+
+def missing_column(
+    said: str,
+    name: str,
+    columns: Sequence[str],
+    *,
+    owner: str = "the table",
+    paths: Sequence[str] = (),
+    write: Callable[[str], str] = str,
+) -> MissingColumn:
+    """Return the error of a column that is not there: `said` names it, then come near misses and all that are there.
+
+    `paths` are the near misses to choose from, where it may be a part of a column; `write` puts one as the user would.
+    """
+    wanted, known = name.strip(), paths or columns
+    near = get_close_matches(wanted, known, n=3) or [one for one in known if one.lower() == wanted.lower()]
+    hint = f" Did you mean {' or '.join(map(write, near))}?" if near else ""
+    return MissingColumn(f"{said}, but {owner} has no such column.{hint} {columns_are(columns)}")
+
+
+def columns_are(known: Sequence[str]) -> str:
+    """Return a sentence that lists a table's columns."""
+    return f"Its columns are: {', '.join(known[:_MOST_COLUMNS])}{' …' if len(known) > _MOST_COLUMNS else ''}."

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.messages import missing_column
+from bedrock_batch.errors import missing_column
 from bedrock_batch.plain import is_bytes
 
 Kind = Literal["image", "document", "video"]

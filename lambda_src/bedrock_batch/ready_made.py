@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from bedrock_batch.contracts import Table
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.ids import record_id
-from bedrock_batch.messages import ROWS_COUNT
+from bedrock_batch.errors import ROWS_COUNT
 from bedrock_batch.render import MOST_RECORD_BYTES, Nulls, Rendered, Renderer, Skipped, too_long
 
 BODY = "modelInput"

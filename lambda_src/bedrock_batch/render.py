@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from bedrock_batch.cells import CellReader
 from bedrock_batch.errors import MalformedInput, UnsupportedRequest
-from bedrock_batch.messages import ROWS_COUNT
+from bedrock_batch.errors import ROWS_COUNT
 from bedrock_batch.templates import Template, check_columns, literal_columns, parse
 
 _CHUNK_ROWS = 512

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bedrock_batch.errors import MissingColumn, UnknownPrompt
-from bedrock_batch.messages import columns_are, missing_column
+from bedrock_batch.errors import columns_are, missing_column
 
 if TYPE_CHECKING:
     import pyarrow as pa

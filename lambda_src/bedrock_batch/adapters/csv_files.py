@@ -22,7 +22,7 @@ from bedrock_batch.adapters.text_files import BOM, Terms, Text, suffixes
 from bedrock_batch.boundaries import CsvScanner
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput
-from bedrock_batch.messages import ROWS_COUNT, missing_column
+from bedrock_batch.errors import ROWS_COUNT, missing_column
 from bedrock_batch.plain import is_utf8
 from bedrock_batch.plan import Layout
 

@@ -8,7 +8,7 @@ import pyarrow.types as pt
 
 from bedrock_batch.contracts import Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput
-from bedrock_batch.messages import ROWS_COUNT
+from bedrock_batch.errors import ROWS_COUNT
 
 _DECIMAL = re.compile(r"decimal128\((\d+), ?(\d+)\)")
 

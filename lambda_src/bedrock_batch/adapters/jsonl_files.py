@@ -23,7 +23,7 @@ from bedrock_batch.boundaries import Marks
 from bedrock_batch.contracts import Piece, Source
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.json_types import Kinds
-from bedrock_batch.messages import ROWS_COUNT
+from bedrock_batch.errors import ROWS_COUNT
 from bedrock_batch.plan import Layout
 
 _BLOCK_BYTES = 2 << 20

@@ -13,7 +13,7 @@ from bedrock_batch.adapters.media_folder import COPIES, MediaFolder, name_of
 from bedrock_batch.adapters.s3 import S3, Object, split_uri
 from bedrock_batch.contracts import Run
 from bedrock_batch.errors import InputError, InvalidRunInput, MalformedInput, TooLarge
-from bedrock_batch.messages import ROWS_COUNT
+from bedrock_batch.errors import ROWS_COUNT
 from bedrock_batch.render import Skipped
 
 _FETCHES = 8

@@ -12,7 +12,7 @@ from bedrock_batch.adapters import declared
 from bedrock_batch.contracts import Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput, SchemaMismatch
 from bedrock_batch.json_types import Kinds
-from bedrock_batch.messages import missing_column
+from bedrock_batch.errors import missing_column
 from bedrock_batch.ready_made import BODY
 
 

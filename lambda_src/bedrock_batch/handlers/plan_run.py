@@ -17,7 +17,7 @@ from bedrock_batch.adapters.s3 import S3, split_uri
 from bedrock_batch.columns import kept_columns, output_schema
 from bedrock_batch.contracts import Run, Shard
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, naming
-from bedrock_batch.messages import columns_are
+from bedrock_batch.errors import columns_are
 from bedrock_batch.ready_made import Renders
 from bedrock_batch.ready_made import renderer as renderer_of
 from bedrock_batch.render import Nulls
