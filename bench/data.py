@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from bedrock_batch import ids
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import JobEnd, Shard
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import JobEnd, Shard
 from bedrock_batch.handlers.plan_run import plan_run
 from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bench.local_s3 import LocalClient, NoQuotas
@@ -78,14 +78,14 @@ class Workload:
         return rows // -(-rows // SHARD_ROWS)
 
     def shards(self, run_id: str) -> list[Shard]:
-        return [Shard.from_json(line) for line in self.s3.lines(BUCKET, ids.plan_key(run_id))]
+        return [Shard.from_json(line) for line in self.s3.lines(BUCKET, keys.plan_key(run_id))]
 
     def raw(self, run_id: str) -> list[Path]:
         return sorted(self.path(f"runs/{run_id}/raw").rglob("*.jsonl.out"))
 
     def job(self, run_id: str, shard: int) -> JobEnd:
         name = f"bench-{run_id}-{shard:05d}"
-        return JobEnd(job_name=name, status="Completed", raw_prefix=ids.raw_prefix(run_id, name))
+        return JobEnd(job_name=name, status="Completed", raw_prefix=keys.raw_prefix(run_id, name))
 
 
 def make(folder: Path, rows: int, runs: Sequence[str] = RUNS) -> Workload:
@@ -161,7 +161,7 @@ def _tables(rows: int) -> Iterator[pa.Table]:
 
 
 def _answer(work: Workload, run_id: str, shard: int) -> None:
-    lines = work.path(ids.input_key(run_id, shard)).read_bytes().splitlines()
+    lines = work.path(keys.input_key(run_id, shard)).read_bytes().splitlines()
     chance = random.Random(shard)
     chance.shuffle(lines)
     bodies = _texts(chance) if run_id == TEXT_RUN else cycle(_vectors(twice=run_id == VECTOR_RUN))

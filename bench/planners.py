@@ -6,14 +6,14 @@ The others only count them, which is less; ours also refuses stray quotes.
 import csv
 from collections.abc import Callable
 
-from bedrock_batch.adapters import sources
+from bedrock_batch.table import read
 from bench.data import BUCKET, Workload
 
 KEY = "in/table.csv"
 
 
 def ours(work: Workload) -> int:
-    found = sources.describe(work.s3, work.s3.find(f"s3://{BUCKET}/{KEY}"), options={})
+    found = read.describe(work.s3, work.s3.find(f"s3://{BUCKET}/{KEY}"), options={})
     return found.table.rows
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from bedrock_batch import ids
+from bedrock_batch import keys
 from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bench.data import AFTER, BEFORE, MAX_TOKENS, TEXT_RUN, Workload
 
@@ -19,7 +19,7 @@ def ours(work: Workload) -> Written:
     shards = work.shards(TEXT_RUN)
     for shard in shards:
         prepare_shard(work.s3, shard)
-    return [work.path(ids.input_key(TEXT_RUN, shard.shard)) for shard in shards]
+    return [work.path(keys.input_key(TEXT_RUN, shard.shard)) for shard in shards]
 
 
 def with_json(work: Workload) -> Written:

@@ -10,7 +10,7 @@ PAGE = Path(__file__).with_name("run-input.md")
 HEAD = """# Run input
 
 The input of one execution of the run state machine. This page is written from
-[`run_input.schema.json`](../lambda_src/bedrock_batch/schemas/run_input.schema.json) by `make docs`; for completion in
+[`run_input.schema.json`](../lambda_src/bedrock_batch/run_input/run_input.schema.json) by `make docs`; for completion in
 an editor, point it at that file. An unknown key is refused, with the nearest known one in the message; all mistakes of
 a document are in one message.
 
@@ -55,9 +55,9 @@ def kind(part: dict[str, Any]) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    from bedrock_batch import run_input
+    from bedrock_batch.run_input import validate
 
-    return HEAD + "\n".join(rows(run_input.schema())) + "\n"
+    return HEAD + "\n".join(rows(validate.schema())) + "\n"
 
 
 if __name__ == "__main__":

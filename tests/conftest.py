@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from moto import mock_aws
 
-from bedrock_batch.adapters import clients
+from bedrock_batch.aws import clients
 from local.provision import ENGINE_PYTHON
 from tests.e2e.fixtures import batch, engine, module, profile, terraform_points_here  # noqa: F401  # made known to pytest here
 

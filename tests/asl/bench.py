@@ -12,9 +12,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from bedrock_batch import ids, rounds
-from bedrock_batch.contracts import JobEnd, Joined
-from bedrock_batch.leftovers import Standing
+from bedrock_batch import keys
+from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.run import next_lines
+from bedrock_batch.run.decide import Standing
 from tests.unit.factories import make_prepared, make_run, make_shard
 
 from .histories import Ended
@@ -55,7 +56,7 @@ def job_arn(shard: int) -> str:
 
 
 def job_name(run: str, shard: int = 0) -> str:
-    return ids.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, number=shard)
+    return keys.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, number=shard)
 
 
 def execution_arn(run: str) -> str:
@@ -66,7 +67,7 @@ def joined(run: str, shard: int) -> Json:
     return Joined(
         shard=shard,
         rows=ROWS,
-        output_key=ids.output_key(run, shard, "parquet"),
+        output_key=keys.output_key(run, shard, "parquet"),
         bytes=1,
         leftovers=0,
         outcomes={"succeeded": ROWS},
@@ -79,10 +80,10 @@ def planned(run: str, shards: int) -> Json:
     return {
         "run_id": run,
         "bucket": BUCKET,
-        "prefix": ids.run_prefix(run),
-        "run_key": ids.run_key(run),
-        "plan_key": ids.plan_key(run),
-        "job_names": ids.job_names(name="reviews", label="", execution_arn=execution_arn(run)),
+        "prefix": keys.run_prefix(run),
+        "run_key": keys.run_key(run),
+        "plan_key": keys.plan_key(run),
+        "job_names": keys.job_names(name="reviews", label="", execution_arn=execution_arn(run)),
         "rows": shards * ROWS,
         "shards": shards,
         "dry_run": False,
@@ -97,7 +98,7 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
             "estimate": estimate,
             "next": "run_jobs",
             "jobs": shards,
-            "jobs_key": ids.jobs_key(run, 0),
+            "jobs_key": keys.jobs_key(run, 0),
             "max_concurrent_jobs": 20,
         }
         | changes
@@ -106,12 +107,12 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
 
 def gathered(run: str, shards: int, next_: str = "finish") -> Json:
     """Return what Gather leftovers says; the documents of all that may be next are written beforehand."""
-    keys = {
-        "jobs_key": ids.jobs_key(run, 1),
-        "answers_key": ids.answers_key(run, 0),
-        "joins_key": ids.joins_key(run, 0),
+    lists = {
+        "jobs_key": keys.jobs_key(run, 1),
+        "answers_key": keys.answers_key(run, 0),
+        "joins_key": keys.joins_key(run, 0),
     }
-    return reviewed(run, shards) | keys | {"next": next_}
+    return reviewed(run, shards) | lists | {"next": next_}
 
 
 def turns(run: str, *nexts: str, shards: int = 1) -> list[Json]:
@@ -126,9 +127,9 @@ def answered(chunk: int) -> Json:
 def finished(run: str, shards: int) -> Json:
     return {
         "run_id": run,
-        "output_uri": f"s3://{BUCKET}/{ids.output_prefix(run)}",
+        "output_uri": f"s3://{BUCKET}/{keys.output_prefix(run)}",
         "rows": shards * ROWS,
-        "report_uri": f"s3://{BUCKET}/{ids.report_key(run)}",
+        "report_uri": f"s3://{BUCKET}/{keys.report_key(run)}",
         "outcomes": {},
         "jobs": shards,
     }
@@ -217,20 +218,22 @@ class Bench:
 
     def _write_documents(self, name: str, shards: int, check_seconds: int) -> None:
         run = make_run(run_id=name, execution_arn=execution_arn(name), bucket=BUCKET, shards=shards)
-        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=ids.run_key(name)) for n in range(shards)]
+        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=keys.run_key(name)) for n in range(shards)]
         prepared = [make_prepared(n) for n in range(shards)]
         fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in prepared]
         once = [replace(one, ends=(JobEnd("job", "Expired", "raw/job/"),)) for one in fresh]
         skipped = dict.fromkeys(range(shards), None)
-        self._put_lines(ids.plan_key(name), (shard.to_json() for shard in plan))
+        self._put_lines(keys.plan_key(name), (shard.to_json() for shard in plan))
         # The first round has a job for each shard, the second one their leftovers.
         for round_, standings in enumerate((fresh, once)):
-            lines = rounds.job_lines(run, plan, standings, skipped, round_=round_)
-            self._put_lines(ids.jobs_key(name, round_), (line | {"check_seconds": check_seconds} for line in lines))
-        answers = rounds.answer_lines(run, [replace(one, records=rounds.CHUNK_RECORDS) for one in fresh], pass_=0)
-        self._put_lines(ids.answers_key(name, 0), answers)
-        for key in (ids.joins_key(name, 0), f"{ids.run_prefix(name)}/joins-salvage.jsonl"):
-            self._put_lines(key, rounds.join_lines(plan, once, skipped, step=1))
+            lines = next_lines.job_lines(run, plan, standings, skipped, round_=round_)
+            self._put_lines(keys.jobs_key(name, round_), (line | {"check_seconds": check_seconds} for line in lines))
+        answers = next_lines.answer_lines(
+            run, [replace(one, records=next_lines.CHUNK_RECORDS) for one in fresh], pass_=0
+        )
+        self._put_lines(keys.answers_key(name, 0), answers)
+        for key in (keys.joins_key(name, 0), f"{keys.run_prefix(name)}/joins-salvage.jsonl"):
+            self._put_lines(key, next_lines.join_lines(plan, once, skipped, step=1))
 
     def _put_lines(self, key: str, lines: Iterable[Json]) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, lines)).encode())

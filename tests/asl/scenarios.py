@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_batch.contracts import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
 
 from .bench import (
     LOST,

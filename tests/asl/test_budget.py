@@ -135,7 +135,7 @@ def waits(expression: str, variable: str, first: float) -> int:
 
 def limit(name: str) -> dict[str, int]:
     """Return what the run input says of one of its limits."""
-    schema = json.loads((ROOT / "lambda_src/bedrock_batch/schemas/run_input.schema.json").read_text())
+    schema = json.loads((ROOT / "lambda_src/bedrock_batch/run_input/run_input.schema.json").read_text())
     said: dict[str, int] = schema["properties"]["limits"]["properties"][name]
     return said
 

@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from bedrock_batch import contracts, leftovers
+from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from bedrock_batch.run import decide
 
 from . import services
 from .jsonata_code import reads
@@ -91,7 +92,7 @@ def run_jobs_states() -> dict[str, Json]:
 
 
 def test_statuses_are_bedrocks_in_every_place() -> None:
-    in_flight, terminal = set(contracts.IN_FLIGHT_STATUSES), set(contracts.TERMINAL_STATUSES)
+    in_flight, terminal = set(IN_FLIGHT_STATUSES), set(TERMINAL_STATUSES)
     assert in_flight | terminal == services.job_statuses()
     assert not in_flight & terminal
 
@@ -103,10 +104,10 @@ def test_statuses_are_bedrocks_in_every_place() -> None:
 
 
 def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
-    assert contracts.NOT_CREATED not in services.job_statuses()
+    assert NOT_CREATED not in services.job_statuses()
     states = run_jobs_states()
-    assert states["Job not found"]["Assign"]["status"] == contracts.NOT_CREATED
-    assert states["Create job"]["Catch"][0]["Assign"]["status"] == contracts.NOT_CREATED
+    assert states["Job not found"]["Assign"]["status"] == NOT_CREATED
+    assert states["Create job"]["Catch"][0]["Assign"]["status"] == NOT_CREATED
 
 
 def test_run_state_has_what_the_states_read_of_it() -> None:
@@ -140,7 +141,7 @@ def test_every_decision_of_gather_leftovers_has_a_way() -> None:
     """A decision without a choice would fail the run."""
     choices = chains("run")[0].states["Next step?"].body["Choices"]
     known = {re.findall(r"next = '(\w+)'", choice["Condition"])[0] for choice in choices}
-    assert known == set(get_args(leftovers.Next))
+    assert known == set(get_args(decide.Next))
 
 
 def test_event_pattern_is_that_of_the_event_machine() -> None:

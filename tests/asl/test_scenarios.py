@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bedrock_batch import contracts, ids
+from bedrock_batch import keys
+from bedrock_batch.contracts.lines import JobEnd, Part, Shard
 
 from . import scenarios, services
 from .bench import LOST, ROWS, Bench, answered, error, finished, gathered, job_name, joined, payload, turns, wake
@@ -211,15 +212,15 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
     for state, arguments in calls(ended):
         name = state.split(": ")[1]
         if name in ("Pool leftovers", "Answer on demand", "Answer remaining on demand"):
-            parts = list(map(contracts.Part.from_json, arguments["Payload"]["parts"]))
+            parts = list(map(Part.from_json, arguments["Payload"]["parts"]))
             assert parts
             assert arguments["Payload"]["run_key"].startswith("runs/")
         if name in ("Prepare shard", "Join shard", "Join remaining shard"):
-            shard = contracts.Shard.from_json(arguments["Payload"])
+            shard = Shard.from_json(arguments["Payload"])
             assert shard.run_key.startswith("runs/")
         if name == "Join shard":
-            (job,) = map(contracts.JobEnd.from_json, arguments["Payload"]["jobs"])
-            assert job.raw_prefix == ids.raw_prefix(shard.run_key.split("/")[1], job.job_name)
+            (job,) = map(JobEnd.from_json, arguments["Payload"]["jobs"])
+            assert job.raw_prefix == keys.raw_prefix(shard.run_key.split("/")[1], job.job_name)
             assert "skipped_key" in arguments["Payload"]
 
 
@@ -228,7 +229,7 @@ def test_a_repeated_create_is_the_same_job(ended: dict[str, Ended]) -> None:
     requests = [arguments for state, arguments in child.calls() if state == "Create job"]
     assert len(requests) == 51
     assert all(request == requests[0] for request in requests)
-    assert requests[0]["ClientRequestToken"] == ids.client_request_token(requests[0]["JobName"])
+    assert requests[0]["ClientRequestToken"] == keys.client_request_token(requests[0]["JobName"])
 
 
 def test_the_inventory_says_how_far_a_run_can_get(ended: dict[str, Ended]) -> None:

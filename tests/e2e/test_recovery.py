@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import ids
-from bedrock_batch.contracts import TERMINAL_STATUSES
+from bedrock_batch.contracts.lines import TERMINAL_STATUSES
+from bedrock_batch.keys import run_digest
 from tests.e2e.batch import PATIENCE_SECONDS, Batch, Ended
 
 pytestmark = pytest.mark.e2e
@@ -427,8 +427,6 @@ def test_a_full_account_is_waited_for(batch: Batch) -> None:
 def test_names_of_jobs_tell_run_and_round(batch: Batch, runs: dict[str, Ended]) -> None:
     """The machine that stops a run, and people, find its jobs by the digest of its ARN."""
     jobs = [key for key in batch.inventory("expired") if key.startswith("job/")]
-    digest = ids.run_digest(
-        batch.outputs["run_state_machine_arn"].replace(":stateMachine:", ":execution:") + ":expired"
-    )
+    digest = run_digest(batch.outputs["run_state_machine_arn"].replace(":stateMachine:", ":execution:") + ":expired")
     assert len(jobs) == 3
     assert all(f"-{digest}-r" in name for name in jobs)

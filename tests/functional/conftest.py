@@ -2,8 +2,8 @@
 
 import pytest
 
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from bedrock_batch import ids
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Joined, Prepared, Run
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Joined, Prepared
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
 from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.record_ids import record_id
 from tests.conftest import BUCKET
 from tests.unit.factories import make_prepared, make_run, make_shard
 
@@ -51,14 +53,14 @@ class Bench:
         self.s3 = S3(self.client)
         self.bedrock = Jobs()
         self.run: Run = make_run(bucket=BUCKET, shards=len(records), **changes)
-        self.s3.put_json(BUCKET, ids.run_key(RUN), self.run.to_json())
+        self.s3.put_json(BUCKET, keys.run_key(RUN), self.run.to_json())
         self.shards = [make_shard(number, rows=count or 1) for number, count in enumerate(records)]
-        self.s3.put_lines(BUCKET, ids.plan_key(RUN), (shard.to_json() | {"bucket": BUCKET} for shard in self.shards))
+        self.s3.put_lines(BUCKET, keys.plan_key(RUN), (shard.to_json() | {"bucket": BUCKET} for shard in self.shards))
         self.prepared: list[Prepared] = []
         for number, count in enumerate(records):
             self.prepared.append(make_prepared(number, records=count, skipped=0 if count else 1))
             lines = (line(number, row) for row in range(count))
-            self.s3.put(BUCKET, ids.input_key(RUN, number), b"".join(lines))
+            self.s3.put(BUCKET, keys.input_key(RUN, number), b"".join(lines))
         self.maps = 0
 
     def map(self, results: Sequence[Any]) -> dict[str, str]:
@@ -70,9 +72,9 @@ class Bench:
         return {
             "run_id": RUN,
             "bucket": BUCKET,
-            "prefix": ids.run_prefix(RUN),
-            "run_key": ids.run_key(RUN),
-            "plan_key": ids.plan_key(RUN),
+            "prefix": keys.run_prefix(RUN),
+            "run_key": keys.run_key(RUN),
+            "plan_key": keys.plan_key(RUN),
             "rows": sum(shard.rows for shard in self.shards),
             "shards": len(self.shards),
             "prepared": self.map([one.to_json() for one in self.prepared]),
@@ -94,14 +96,14 @@ class Bench:
         partly = bool(again) or 0 < len(left) < count
         if partly:
             body = b"".join(line(number, row) for row in (*again, *left))
-            self.s3.put(BUCKET, ids.leftovers_key(RUN, event["step"], number), body)
+            self.s3.put(BUCKET, keys.leftovers_key(RUN, event["step"], number), body)
         outcomes = {"succeeded": count - len(left), "missing": len(left), "skipped": self.prepared[number].skipped}
         outcomes |= {"succeeded": count - len(left) - len(again), "truncated": len(again)} if again else {}
         return {
             "joined": Joined(
                 shard=number,
                 rows=event["rows"],
-                output_key=ids.output_key(RUN, number, "parquet"),
+                output_key=keys.output_key(RUN, number, "parquet"),
                 bytes=1,
                 outcomes=outcomes,
                 leftovers=len(left),
@@ -129,7 +131,7 @@ class Bench:
 
 
 def line(shard: int, row: int) -> bytes:
-    body = {"recordId": ids.record_id(shard, row), "modelInput": {"messages": [f"é {row}"]}}
+    body = {"recordId": record_id(shard, row), "modelInput": {"messages": [f"é {row}"]}}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

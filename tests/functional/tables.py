@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_batch import plan
-from bedrock_batch.adapters import clients, sources
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.plan import shards
+from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.unit.factories import make_run
 
@@ -52,22 +53,20 @@ def zst(body: bytes) -> bytes:
     return packed
 
 
-def describe(s3: S3, uris: str | list[str], *, limit: int | None = None, **options: Any) -> sources.Description:
-    return sources.describe(s3, s3.find(uris), options=options, limit=limit, staged=STAGED)
+def describe(s3: S3, uris: str | list[str], *, limit: int | None = None, **options: Any) -> read.Description:
+    return read.describe(s3, s3.find(uris), options=options, limit=limit, staged=STAGED)
 
 
-def shards_of(
-    s3: S3, found: sources.Description, *, columns: list[str] | None = None, **cut: Any
-) -> Iterator[list[Row]]:
+def shards_of(s3: S3, found: read.Description, *, columns: list[str] | None = None, **cut: Any) -> Iterator[list[Row]]:
     """Yield the rows of every shard of a plan."""
-    shards = plan.cut(found.layouts, **{"bucket": BUCKET, "run_key": "-", "quotas": QUOTAS, **cut})
+    planned = shards.cut(found.layouts, **{"bucket": BUCKET, "run_key": "-", "quotas": QUOTAS, **cut})
     run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
-    for shard in shards:
-        batches = list(sources.read_shard(s3, run, shard, columns=columns))
+    for shard in planned:
+        batches = list(read.read_shard(s3, run, shard, columns=columns))
         table = pa.Table.from_batches(batches)
         assert table.num_rows == shard.rows
         yield table.to_pylist()
 
 
-def read_all(s3: S3, found: sources.Description, **cut: Any) -> list[Row]:
+def read_all(s3: S3, found: read.Description, **cut: Any) -> list[Row]:
     return [row for rows in shards_of(s3, found, **cut) for row in rows]

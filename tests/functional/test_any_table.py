@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from tests.functional.tables import QUOTAS, csv_bytes, describe, gz, jsonl_bytes, parquet_bytes, put, read_all, zst
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -8,8 +8,9 @@ from threading import Thread
 import pytest
 from botocore.config import Config
 
-from bedrock_batch.adapters import clients, on_demand
-from bedrock_batch.catalogue import InvocationType
+from bedrock_batch.aws import clients
+from bedrock_batch.contracts.run import InvocationType
+from bedrock_batch.run import invoke
 
 
 @pytest.fixture
@@ -44,6 +45,6 @@ def test_a_model_that_thinks_too_long_is_asked_once(
     monkeypatch.setattr(clients, "_ON_DEMAND", clients._ON_DEMAND.merge(Config(read_timeout=0.1, proxies={})))
     runtime = clients.client.__wrapped__("bedrock-runtime")
     record = {"recordId": "00000000000", "modelInput": {"messages": []}}
-    line = on_demand.answer(runtime, record, model_id="m", invocation_type=invocation_type)
+    line = invoke.answer(runtime, record, model_id="m", invocation_type=invocation_type)
     assert line["error"]["errorCode"] == 408
     assert len(silent) == 1

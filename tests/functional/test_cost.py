@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws.s3 import S3
 from tests.functional.whole import LITE, MICRO, MemoryS3, WholeRun, asked, reviews
 
 PRICE = {"input": 30.0, "output": 120.0}

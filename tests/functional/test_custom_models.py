@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
 from bedrock_batch.handlers.review_run import review_run
 from tests.functional.played import Jobs

@@ -8,14 +8,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.catalogue import base_model_id
-from bedrock_batch.contracts import JobEnd, Run, Shard
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import JobEnd, Shard
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.plan_run import plan_run
 from bedrock_batch.handlers.prepare_shard import prepare_shard
+from bedrock_batch.models.catalogue import base_model_id
 from local.bedrock import models
 from local.bedrock.replies import Reply
 from local.sample import write_products, write_reviews
@@ -58,8 +59,8 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     for record in s3.lines(BUCKET, Run.from_json(run).input_key(0)):
         output = json.loads(answer(base_model_id(run["model_id"]), record["modelInput"], said).body)
         lines.append(json.dumps(record | {"modelOutput": output}).encode())
-    s3.put(BUCKET, f"{ids.raw_prefix('monday', 'job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
-    job = JobEnd(job_name="job", status="Completed", raw_prefix=ids.raw_prefix("monday", "job"))
+    s3.put(BUCKET, f"{keys.raw_prefix('monday', 'job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
+    job = JobEnd(job_name="job", status="Completed", raw_prefix=keys.raw_prefix("monday", "job"))
     joined = join_shard(s3, shard.to_json() | {"skipped_key": None, "jobs": [job.to_json()]})
     assert sum(joined.outcomes.values()) == ROWS
     rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(s3.read(BUCKET, joined.output_key))).to_pylist()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import ids
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
 from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
 from bedrock_batch.handlers.finish_run import finish_run
@@ -58,7 +58,7 @@ def test_a_report_is_for_reading(s3: S3) -> None:
     reviews(s3, 60)
     played = WholeRun(s3)
     played.run(asked(LITE, price={"input": 1.0, "output": 1.0}))
-    text = s3.read(BUCKET, ids.report_key(RUN)).decode()
+    text = s3.read(BUCKET, keys.report_key(RUN)).decode()
     assert text.startswith('{\n  "run_id": "monday",\n  "status": "SUCCEEDED",\n  "rows": 60,\n')
     names = list(json.loads(text))
     assert names[:7] == ["run_id", "status", "rows", "outcomes", "cost_usd", "output", "warnings"]
@@ -144,7 +144,7 @@ def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:
 
 
 def tokens_of(s3: S3) -> Iterator[tuple[str, int]]:
-    report = s3.get_json(BUCKET, ids.report_key(RUN))
+    report = s3.get_json(BUCKET, keys.report_key(RUN))
     yield from ((kind, report[kind]) for kind in ("input_tokens", "output_tokens"))
 
 
@@ -169,7 +169,7 @@ def dry_run(s3: S3, *models: str, **given: Any) -> tuple[dict[str, Any], dict[st
     state = review_run(s3, Jobs(), WholeRun(s3).plan(asked(*models, dry_run=True, **given)))
     assert state["next"] == "finish"
     result = finish_run(s3, state)
-    return result, s3.get_json(BUCKET, ids.report_key(RUN))
+    return result, s3.get_json(BUCKET, keys.report_key(RUN))
 
 
 def test_a_dry_run_writes_what_it_found_out(s3: S3) -> None:
@@ -210,14 +210,14 @@ def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
     (event,) = bench.lines(state["joins_key"])
     done = bench.gather(state, [bench.joined(event, ())])
     finish_run(bench.s3, done)
-    assert bench.s3.get_json(BUCKET, ids.report_key(RUN))["failed_jobs"] == [
+    assert bench.s3.get_json(BUCKET, keys.report_key(RUN))["failed_jobs"] == [
         {"job_name": one["job_name"], "status": status, "records": 150, "now": "all 150 records have an answer"}
         for one, status in ((first, "Stopped"), (second, "Failed"))
     ]
     event_again = event | {"step": 99}
     done = bench.gather(state, [bench.joined(event_again, range(30))])
     finish_run(bench.s3, done | {"next": "finish"})
-    stopped, failed = bench.s3.get_json(BUCKET, ids.report_key(RUN))["failed_jobs"]
+    stopped, failed = bench.s3.get_json(BUCKET, keys.report_key(RUN))["failed_jobs"]
     assert (stopped["now"], failed["now"]) == ("30 of 150 records have no answer", "all 150 records have an answer")
 
 
@@ -226,8 +226,8 @@ def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
 
 def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench([150])
-    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
-    bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
+    monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
+    bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
     with pytest.raises(Exception, match="run.json does not exist") as caught:
         finish_handler(bench.planned(), None)
     told = str(caught.value)
@@ -238,12 +238,12 @@ def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest
 
 def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench([150])
-    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
-    monkeypatch.setattr("bedrock_batch.adapters.clients.client", lambda name: bench.bedrock)
+    monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
+    monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
     part = {"shard": 0, "start": 0, "stop": 150, "step": None}
     folder = f"runs/{RUN}"
-    event = {"bucket": BUCKET, "run_key": ids.run_key(RUN), "parts": [part]}
-    bench.client.delete_object(Bucket=BUCKET, Key=ids.input_key(RUN, 0))
+    event = {"bucket": BUCKET, "run_key": keys.run_key(RUN), "parts": [part]}
+    bench.client.delete_object(Bucket=BUCKET, Key=keys.input_key(RUN, 0))
     for call, more, kept in (
         (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
         (answer_handler, {"raw_key": f"{folder}/raw/on-demand-0/00000.jsonl.out", "chunk": 0}, "a new run over"),
@@ -260,8 +260,8 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
 
 def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench([150], quotas={"min_records": 100, "max_records": 1000, "max_file_bytes": 99, "concurrent_jobs": 1})
-    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     parts = [{"shard": 0, "start": 0, "stop": 150, "step": None}]
-    event = {"bucket": BUCKET, "run_key": ids.run_key(RUN), "parts": parts, "input_key": f"runs/{RUN}/input/r1.jsonl"}
+    event = {"bucket": BUCKET, "run_key": keys.run_key(RUN), "parts": parts, "input_key": f"runs/{RUN}/input/r1.jsonl"}
     with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
         pool_handler(event, None)

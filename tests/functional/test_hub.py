@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import errors, plan
-from bedrock_batch.adapters import clients, sources
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import errors
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.plan.shards import cut
+from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.functional.hub import CONVERTED, TOKEN, Dataset, StandIn, stand_in
 from tests.unit.factories import make_run
@@ -44,7 +46,7 @@ def numbered(name: str, count: int) -> list[str]:
     return [f"{name}-{index}" for index in range(count)]
 
 
-def read(asked: dict[str, Any], found: sources.Description | None = None) -> list[str]:
+def texts(asked: dict[str, Any], found: read.Description | None = None) -> list[str]:
     """Plan a dataset and read all its shards, as the functions do."""
     s3 = S3(clients.s3())
     found = found or describe(asked)
@@ -53,16 +55,14 @@ def read(asked: dict[str, Any], found: sources.Description | None = None) -> lis
         table=found.table.to_json(),
         sources=[source.to_json() for source in found.sources],
     )
-    shards = plan.cut(found.layouts, bucket=BUCKET, run_key="-", quotas=QUOTAS)
-    return [
-        text for shard in shards for batch in sources.read_shard(s3, run, shard) for text in batch["text"].to_pylist()
-    ]
+    shards = cut(found.layouts, bucket=BUCKET, run_key="-", quotas=QUOTAS)
+    return [text for shard in shards for batch in read.read_shard(s3, run, shard) for text in batch["text"].to_pylist()]
 
 
-def describe(asked: dict[str, Any]) -> sources.Description:
+def describe(asked: dict[str, Any]) -> read.Description:
     s3 = S3(clients.s3())
-    files, hub = sources.find(s3, asked)
-    return sources.describe(s3, files, options={}, hub=hub)
+    files, hub = read.find(s3, asked)
+    return read.describe(s3, files, options={}, hub=hub)
 
 
 def own(**splits: str) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def test_the_card_says_which_files_make_a_split(hub: StandIn) -> None:
         "data/old/train-00000.parquet": parquet("old"),
     }
     sha = hub.datasets["org/data"].push(files)
-    assert read({"dataset_id": "org/data"}) == numbered("a", 8) + numbered("b", 9)
-    assert read({"dataset_id": "org/data", "split": "test"}) == ["test"]
+    assert texts({"dataset_id": "org/data"}) == numbered("a", 8) + numbered("b", 9)
+    assert texts({"dataset_id": "org/data", "split": "test"}) == ["test"]
     found = describe({"dataset_id": "org/data"})
     assert found.sources[0].uri == f"hf://datasets/org/data@{sha}/data/train-00000-of-00002.parquet"
 
@@ -100,18 +100,18 @@ def test_the_bytes_stay_those_of_the_planned_commit(hub: StandIn) -> None:
     asked = {"dataset_id": "org/data"}
     found = describe(asked)
     dataset.push({"t.parquet": parquet("second", "more")})
-    assert read(asked, found) == ["first"]
-    assert read(asked) == ["second", "more"]
+    assert texts(asked, found) == ["first"]
+    assert texts(asked) == ["second", "more"]
     dataset.commits.pop(found.sources[0].revision)
     with pytest.raises(errors.InputChanged, match="org/data"):
-        read(asked, found)
+        texts(asked, found)
 
 
 def test_a_revision_is_kept(hub: StandIn) -> None:
     dataset = hub.datasets["org/data"] = Dataset(card=own(train="t.parquet"))
     dataset.push({"t.parquet": parquet("tagged")}, branch="v1")
     dataset.push({"t.parquet": parquet("newest")})
-    assert read({"dataset_id": "org/data", "revision": "v1"}) == ["tagged"]
+    assert texts({"dataset_id": "org/data", "revision": "v1"}) == ["tagged"]
     with pytest.raises(errors.InputNotFound, match="no revision 'v2'"):
         describe({"dataset_id": "org/data", "revision": "v2"})
 
@@ -128,10 +128,10 @@ def test_names_that_are_prefixes_of_each_other_do_not_mix(hub: StandIn) -> None:
             },
             CONVERTED,
         )
-    assert read({"dataset_id": "o/d"}) == numbered("o/d", 3)
-    assert read({"dataset_id": "o/d-large"}) == numbered("o/d-large", 5)
-    assert read({"dataset_id": "o/d", "split": "train-extra"}) == ["extra"]
-    assert read({"dataset_id": "o/d", "config": "default-2"}) == ["another config"]
+    assert texts({"dataset_id": "o/d"}) == numbered("o/d", 3)
+    assert texts({"dataset_id": "o/d-large"}) == numbered("o/d-large", 5)
+    assert texts({"dataset_id": "o/d", "split": "train-extra"}) == ["extra"]
+    assert texts({"dataset_id": "o/d", "config": "default-2"}) == ["another config"]
 
 
 def test_what_the_hub_converted_in_part_is_refused(hub: StandIn) -> None:
@@ -177,7 +177,7 @@ def test_a_gated_dataset_needs_the_token_of_a_secret(hub: StandIn) -> None:
         describe(asked)
     secrets = boto3.client("secretsmanager")
     arn = secrets.create_secret(Name="hub", SecretString=TOKEN + "\n")["ARN"]
-    assert read(asked | {"hf_token_secret_arn": arn}) == ["secret"]
+    assert texts(asked | {"hf_token_secret_arn": arn}) == ["secret"]
     with pytest.raises(errors.InputNotFound, match=r"inputs\.secret_arns"):
         describe(asked | {"hf_token_secret_arn": arn.replace("hub", "other")})
     secrets.put_secret_value(SecretId=arn, SecretString='{"token": "' + TOKEN + '"}')
@@ -195,7 +195,7 @@ def test_a_hub_that_fails_may_be_asked_again(hub: StandIn, status: int) -> None:
     with pytest.raises(errors.HubUnavailable, match=f"{status}"):
         describe(asked)
     with pytest.raises(errors.HubUnavailable, match=f"{status}"):
-        read(asked, found)
+        texts(asked, found)
 
 
 def test_a_hub_that_cannot_be_reached_may_be_asked_again(hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

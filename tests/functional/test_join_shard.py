@@ -12,13 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import held, ids
-from bedrock_batch.adapters import sources
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import JobEnd, Joined, Run
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
-from bedrock_batch.plan import cut
+from bedrock_batch.join import held_answers
+from bedrock_batch.plan.shards import cut
+from bedrock_batch.record_ids import record_id
+from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.unit.answers import CONVERSE, TITAN, converse, line
 from tests.unit.factories import make_run
@@ -44,8 +47,8 @@ class Bench:
         file = io.BytesIO()
         pq.write_table(TABLE, file, row_group_size=64)
         self.put("in/table.parquet", file.getvalue())
-        found = sources.describe(self.s3, self.s3.find(f"s3://{BUCKET}/in/table.parquet"), options={})
-        run_key = ids.run_key("monday")
+        found = read.describe(self.s3, self.s3.find(f"s3://{BUCKET}/in/table.parquet"), options={})
+        run_key = keys.run_key("monday")
         self.shards = cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
         self.run: Run = make_run(
             bucket=BUCKET,
@@ -61,7 +64,7 @@ class Bench:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def raw(self, job: str, name: str, lines: Iterable[bytes]) -> None:
-        self.put(ids.raw_prefix("monday", job) + f"abc123def456/{name}", b"".join(one + b"\n" for one in lines))
+        self.put(keys.raw_prefix("monday", job) + f"abc123def456/{name}", b"".join(one + b"\n" for one in lines))
 
     def join(
         self,
@@ -73,7 +76,7 @@ class Bench:
         **event: Any,
     ) -> Joined:
         ends = [
-            JobEnd(job, status, ids.raw_prefix("monday", job), leftovers_step=step).to_json()
+            JobEnd(job, status, keys.raw_prefix("monday", job), leftovers_step=step).to_json()
             for job, step in zip_longest(jobs, steps)
         ]
         result = handler({**self.shards[number].to_json(), "skipped_key": None, "jobs": ends, **event}, None)
@@ -97,7 +100,7 @@ def bench(aws: None) -> Bench:
 
 
 def answers(bench: Bench, number: int, rows: Iterable[int]) -> list[bytes]:
-    return [line(ids.record_id(number, row), converse(f"answer {row}\u2028")) for row in rows]
+    return [line(record_id(number, row), converse(f"answer {row}\u2028")) for row in rows]
 
 
 def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
@@ -106,8 +109,8 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
     bench.raw("j0", "00001.jsonl.out", answers(bench, 1, reversed(range(0, 40))))
     bench.raw("j0", "more.jsonl.out", answers(bench, 1, range(40, 60)))
     bench.raw("j0", "manifest.json.out", [b'{"totalRecordCount": 83}'])
-    bench.raw("j0", "00000.jsonl", [line(ids.record_id(1, 0), converse("no output of Bedrock's"))])
-    throttled = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(60, rows)]
+    bench.raw("j0", "00000.jsonl", [line(record_id(1, 0), converse("no output of Bedrock's"))])
+    throttled = [line(record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(60, rows)]
     bench.raw("j0", "errors.jsonl.out", throttled)
     bench.raw("j1", "pool.jsonl.out", answers(bench, 1, range(60, rows)) + answers(bench, 0, range(100)))
 
@@ -141,19 +144,19 @@ def prepared(bench: Bench, number: int, *, skipped: frozenset[int] = frozenset()
     """Write the input file of a shard as prepare_shard does, and return its lines."""
     rows = range(bench.shards[number].rows)
     records = [
-        b'{"recordId":"%s","modelInput":{"x":"\xc3\xa9 %d"}}\n' % (ids.record_id(number, row).encode(), row)
+        b'{"recordId":"%s","modelInput":{"x":"\xc3\xa9 %d"}}\n' % (record_id(number, row).encode(), row)
         for row in rows
         if row not in skipped
     ]
-    bench.put(ids.input_key("monday", number), b"".join(records))
+    bench.put(keys.input_key("monday", number), b"".join(records))
     return records
 
 
 def test_records_without_an_answer_are_written_as_they_were_prepared(bench: Bench) -> None:
     records = prepared(bench, 1)
     rows = bench.shards[1].rows
-    throttled = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(10, 20)]
-    refused = [line(ids.record_id(1, row), error={"errorCode": 400, "errorMessage": "x"}) for row in range(20, 30)]
+    throttled = [line(record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(10, 20)]
+    refused = [line(record_id(1, row), error={"errorCode": 400, "errorMessage": "x"}) for row in range(20, 30)]
     bench.raw("j0", "a.jsonl.out", [*throttled, *refused, *answers(bench, 1, range(40, rows))])
     joined = bench.join(1, jobs=["j0"], step=3)
     expected = [*records[:20], *records[30:40]]
@@ -189,14 +192,14 @@ RETRY = {"outcomes": ["truncated"], "max_tokens": 900, "place": "/inferenceConfi
 
 
 def cut_short(number: int, rows: Iterable[int]) -> list[bytes]:
-    return [line(ids.record_id(number, row), converse(f"cut {row}", stop="max_tokens")) for row in rows]
+    return [line(record_id(number, row), converse(f"cut {row}", stop="max_tokens")) for row in rows]
 
 
 def limited(bench: Bench, number: int) -> list[bytes]:
     """Write a shard's input file whose records have a limit, and return its lines."""
     template = '{"recordId":"%s","modelInput":{"inferenceConfig":{"maxTokens":300},"x":"é \u2028%d"}}\n'
-    records = [(template % (ids.record_id(number, row), row)).encode() for row in range(bench.shards[number].rows)]
-    bench.put(ids.input_key("monday", number), b"".join(records))
+    records = [(template % (record_id(number, row), row)).encode() for row in range(bench.shards[number].rows)]
+    bench.put(keys.input_key("monday", number), b"".join(records))
     return records
 
 
@@ -219,15 +222,15 @@ def test_what_met_its_limit_is_written_first_with_a_larger_one(aws: None) -> Non
     assert (joined.leftovers, joined.retries, joined.leftovers_step) == (0, bench.shards[0].rows, 0)
 
 
-@pytest.mark.parametrize("most", [held.HELD_BYTES, 500])
+@pytest.mark.parametrize("most", [held_answers.HELD_BYTES, 500])
 def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Also when not all answers can be held at once, and the raw outputs are read again."""
-    monkeypatch.setattr(held, "HELD_BYTES", most)
+    monkeypatch.setattr(held_answers, "HELD_BYTES", most)
     bench = Bench(retry=RETRY)
     records = limited(bench, 1)
     rows = bench.shards[1].rows
     bench.raw("j0", "a.jsonl.out", [*answers(bench, 1, range(40, rows)), *cut_short(1, range(40))])
-    refused = [line(ids.record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(20, 30)]
+    refused = [line(record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(20, 30)]
     bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(10)), *cut_short(1, range(10, 20)), *refused])
     joined = bench.join(1, jobs=["j0", "j1"], steps=[None, 0], step=2)
     table = bench.table(joined)
@@ -295,11 +298,10 @@ def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) ->
 
 def test_embeddings_become_fixed_size_lists(aws: None) -> None:
     bench = Bench(kind="embedding", dimensions=4)
-    bench.put(ids.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
+    bench.put(keys.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
     rows = bench.shards[0].rows
     lines = [
-        line(ids.record_id(0, row), {"embedding": [row, -0.5, 1e-3, 0], "inputTextTokenCount": 2})
-        for row in range(rows)
+        line(record_id(0, row), {"embedding": [row, -0.5, 1e-3, 0], "inputTextTokenCount": 2}) for row in range(rows)
     ]
     bench.raw("j0", "a.jsonl.out", lines[1:])
     joined = bench.join(0, jobs=["j0"])
@@ -317,9 +319,7 @@ def test_embeddings_become_fixed_size_lists(aws: None) -> None:
 
 def test_the_log_counts_and_shows_no_text(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     foreign = line("00009000000", converse("secret"))
-    bench.raw(
-        "j0", "a.jsonl.out", [*answers(bench, 0, [0, 0]), foreign, b"{", line(ids.record_id(0, 1), error="secret")]
-    )
+    bench.raw("j0", "a.jsonl.out", [*answers(bench, 0, [0, 0]), foreign, b"{", line(record_id(0, 1), error="secret")])
     with caplog.at_level(logging.INFO):
         bench.join(0, jobs=["j0"])
     (entry,) = [json.loads(record.message) for record in caplog.records if record.name.endswith("join_shard")]
@@ -355,7 +355,7 @@ def test_what_s3_refuses_behind_the_spend_names_the_object(bench: Bench, monkeyp
 
     get = bench.client.get_object
     monkeypatch.setattr(bench.client, "get_object", archived)
-    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     with pytest.raises(bench.client.exceptions.InvalidObjectState) as caught:
         bench.join(1, jobs=["j0"])
     assert f"archived (s3://{BUCKET}/in/table.parquet) All answers of shard 00001 are kept" in str(caught.value)

@@ -11,13 +11,16 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import clients, media_store, on_demand
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Prepared, Shard
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Prepared, Shard
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, MissingColumn, UnsupportedRequest
 from bedrock_batch.handlers.prepare_shard import prepare_shard
-from bedrock_batch.render import Skipped
+from bedrock_batch.record_ids import record_id
+from bedrock_batch.records import media_attach
+from bedrock_batch.records.render import Skipped
+from bedrock_batch.run import invoke
 from local.bedrock import models
 from tests.conftest import BUCKET
 from tests.functional.planned import plan
@@ -46,9 +49,9 @@ def prepare(s3: S3, model_id: str = HAIKU, **given: Any) -> tuple[dict[str, Any]
     """Return run.json, what preparing the only shard says, and the records."""
     given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
     run = plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
-    (shard,) = (Shard.from_json(line) for line in s3.lines(BUCKET, ids.plan_key("monday")))
+    (shard,) = (Shard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday")))
     prepared = prepare_shard(s3, shard)
-    records = list(s3.lines(BUCKET, ids.input_key("monday", 0))) if prepared.records else []
+    records = list(s3.lines(BUCKET, keys.input_key("monday", 0))) if prepared.records else []
     return run, prepared, records
 
 
@@ -59,9 +62,9 @@ def prepare(s3: S3, model_id: str = HAIKU, **given: Any) -> tuple[dict[str, Any]
 def test_every_record_has_its_own_image(
     s3: S3, media: dict[str, Any], full: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_store, "_FULL_BYTES", full)
+    monkeypatch.setattr(media_attach, "_FULL_BYTES", full)
     _, prepared, records = prepare(s3, media=media)
-    assert [record["recordId"] for record in records] == [ids.record_id(0, row) for row in range(4)]
+    assert [record["recordId"] for record in records] == [record_id(0, row) for row in range(4)]
     shape = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
     for record, image, name in zip(records, IMAGES, "abcd", strict=True):
         (turn,) = record["modelInput"]["messages"]
@@ -69,7 +72,7 @@ def test_every_record_has_its_own_image(
             {"image": {"format": "png", "source": {"bytes": base64.b64encode(image).decode()}}},
             {"text": f"What is on it, {name}?"},
         ]
-        parameters = {"modelId": "m", **on_demand._with_bytes(record["modelInput"])}
+        parameters = {"modelId": "m", **invoke._with_bytes(record["modelInput"])}
         assert parameters["messages"][0]["content"][0]["image"]["source"]["bytes"] == image
         report = ParamValidator().validate(parameters, shape.operation_model("Converse").input_shape)
         assert not report.has_errors(), report.generate_report()
@@ -103,7 +106,7 @@ def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
     _, prepared, records = prepare(s3, media={"column": "holes", "kind": "image"})
     assert [record["recordId"][-1] for record in records] == ["0", "3"]
     assert (prepared.records, prepared.skipped) == (2, 2)
-    skipped = list(s3.lines(BUCKET, ids.skipped_key("monday", 0)))
+    skipped = list(s3.lines(BUCKET, keys.skipped_key("monday", 0)))
     assert [(line["row"], line["code"]) for line in skipped] == [(2, "NullColumn"), (3, "MediaNotUsable")]
     assert "images/2.PNGx.png does not exist" in skipped[1]["reason"]
 
@@ -112,7 +115,7 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     uri = f"s3://{BUCKET}/images/0.PNG"
     batches = [pa.record_batch({"uri": [uri, uri]}), pa.record_batch({"uri": [uri, "nowhere"]})]
     run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
-    attacher = media_store.Attacher(s3, run, run.input_key(0), first_row=0)
+    attacher = media_attach.Attacher(s3, run, run.input_key(0), first_row=0)
     parts = list(attacher.attach(batches))
     assert [value is None for part in parts for value in part["media.data"].to_pylist()] == [False, False, False, True]
     (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
@@ -123,7 +126,7 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
 @pytest.mark.parametrize("uri", ["s3://my bucket/x.png", "s3://x.png", f"s3://{BUCKET}/"])
 def test_a_uri_of_no_object_costs_its_row(s3: S3, uri: str) -> None:
     run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
-    attacher = media_store.Attacher(s3, run, run.input_key(0), first_row=0)
+    attacher = media_attach.Attacher(s3, run, run.input_key(0), first_row=0)
     (part,) = attacher.attach([pa.record_batch({"uri": [uri]})])
     assert part["media.data"].null_count == 1
     (told,) = attacher.explained([Skipped(0, "NullColumn", "")])
@@ -131,10 +134,10 @@ def test_a_uri_of_no_object_costs_its_row(s3: S3, uri: str) -> None:
 
 
 def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_store, "_MOST_BYTES", len(IMAGES[0]) - 1)
+    monkeypatch.setattr(media_attach, "_MOST_BYTES", len(IMAGES[0]) - 1)
     _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})
     assert (prepared.records, prepared.skipped, prepared.bytes) == (0, 4, 0)
-    assert "108 bytes; 107 are the most" in next(s3.lines(BUCKET, ids.skipped_key("monday", 0)))["reason"]
+    assert "108 bytes; 107 are the most" in next(s3.lines(BUCKET, keys.skipped_key("monday", 0)))["reason"]
 
 
 def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:

@@ -12,16 +12,19 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import clients, media_store, on_demand
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Part, Run, Shard
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Part, Shard
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, TooLarge, UnsupportedRequest
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
 from bedrock_batch.handlers.prepare_shard import prepare_shard
-from bedrock_batch.leftovers import Standing
-from bedrock_batch.rounds import job_lines
+from bedrock_batch.records import media_attach
+from bedrock_batch.run import invoke
+from bedrock_batch.run.decide import Standing
+from bedrock_batch.run.next_lines import job_lines
 from tests.conftest import BUCKET
 from tests.functional.planned import plan
 from tests.functional.test_media import IMAGES, PROMPT
@@ -55,7 +58,7 @@ def planned(s3: S3, model_id: str = NOVA, **given: Any) -> tuple[Run, list[Shard
     given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
     given = {key: value for key, value in given.items() if value is not None}
     run = Run.from_json(plan(s3, model_id, media=media, **given))
-    return run, [Shard.from_json(line) for line in s3.lines(BUCKET, ids.plan_key("monday"))]
+    return run, [Shard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday"))]
 
 
 def blocks(s3: S3, key: str) -> list[dict[str, Any]]:
@@ -119,11 +122,11 @@ def test_doing_it_twice_copies_nothing_again(s3: S3, monkeypatch: pytest.MonkeyP
 def test_an_object_that_cannot_be_used_costs_its_rows(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     _, (shard,) = planned(s3, media={"column": "holes"})
     assert (prepare_shard(s3, shard).records, prepare_shard(s3, shard).skipped) == (197, 3)
-    skipped = {line["row"]: line for line in s3.lines(BUCKET, ids.skipped_key("monday", 0))}
+    skipped = {line["row"]: line for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))}
     assert skipped[1]["code"] == "NullColumn"
     assert {skipped[2]["code"], skipped[3]["code"]} == {"MediaNotUsable"}
     assert "images/none.png does not exist" in skipped[2]["reason"]
-    monkeypatch.setattr(media_store, "_MOST_COPIED_BYTES", len(IMAGES[0]) - 1)
+    monkeypatch.setattr(media_attach, "_MOST_COPIED_BYTES", len(IMAGES[0]) - 1)
     prepared = prepare_shard(s3, shard)
     assert (prepared.records, prepared.skipped) == (0, 200)
 
@@ -138,11 +141,11 @@ def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
     run, shards = planned(s3, max_records_per_job=100)
     for shard in shards:
         prepare_shard(s3, shard)
-    key = ids.pooled_key("monday", 1, 7, own_folder=True)
+    key = keys.pooled_key("monday", 1, 7, own_folder=True)
     parts = [Part(1, 2, 4, None), Part(0, 0, 3, None)]
     event = {
         "bucket": BUCKET,
-        "run_key": ids.run_key("monday"),
+        "run_key": keys.run_key("monday"),
         "input_key": key,
         "parts": [part.to_json() for part in parts],
     }
@@ -167,8 +170,8 @@ def test_a_lost_copy_fails_the_pool(s3: S3) -> None:
     prepare_shard(s3, shard)
     for uri in copies(s3, "runs/monday/input/00000/"):
         clients.s3().delete_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
-    key = ids.pooled_key("monday", 1, 0, own_folder=True)
-    event = {"bucket": BUCKET, "run_key": ids.run_key("monday"), "input_key": key}
+    key = keys.pooled_key("monday", 1, 0, own_folder=True)
+    event = {"bucket": BUCKET, "run_key": keys.run_key("monday"), "input_key": key}
     with pytest.raises(BedrockBatchError, match="does not exist"):
         pool_leftovers(s3, event | {"parts": [Part(0, 0, 9, None).to_json()]})
     assert list(s3.list(BUCKET, key)) == []
@@ -191,13 +194,13 @@ def test_on_demand_the_references_are_used_as_they_are(s3: S3) -> None:
     run, (shard,) = planned(s3)
     prepare_shard(s3, shard)
     model = Model()
-    raw_key = ids.on_demand_key("monday", 0, 0)
-    event = {"bucket": BUCKET, "run_key": ids.run_key("monday"), "chunk": 0, "raw_key": raw_key}
+    raw_key = keys.on_demand_key("monday", 0, 0)
+    event = {"bucket": BUCKET, "run_key": keys.run_key("monday"), "chunk": 0, "raw_key": raw_key}
     answer_on_demand(s3, model, event | {"parts": [Part(0, 198, 200, None).to_json()]})
     held = copies(s3, "runs/monday/input/00000/")
     asked = [one["messages"][0]["content"][0]["image"]["source"]["s3Location"]["uri"] for one in model.asked]
     assert [held[uri] for uri in asked] == [IMAGES[2], IMAGES[3]]
-    assert on_demand.answer(model, next(s3.lines(BUCKET, run.input_key(0))), model_id=NOVA, invocation_type="Converse")
+    assert invoke.answer(model, next(s3.lines(BUCKET, run.input_key(0))), model_id=NOVA, invocation_type="Converse")
 
 
 def test_jobs_are_cut_by_the_size_of_the_objects(s3: S3) -> None:
@@ -210,7 +213,7 @@ def test_jobs_are_cut_by_the_size_of_the_objects(s3: S3) -> None:
 def test_a_job_over_the_quota_is_refused(s3: S3) -> None:
     run, (shard,) = planned(s3)
     quotas = run.quotas | {"max_job_bytes": s3_size(s3, run, shard) + sum(map(len, IMAGES)) - 1}
-    s3.put(BUCKET, ids.run_key("monday"), json.dumps(run.to_json() | {"quotas": quotas}).encode())
+    s3.put(BUCKET, keys.run_key("monday"), json.dumps(run.to_json() | {"quotas": quotas}).encode())
     with pytest.raises(TooLarge, match=r"refers to more than the .* GB that a job may have"):
         prepare_shard(s3, shard)
 

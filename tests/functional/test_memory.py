@@ -12,11 +12,13 @@ from bench import data
 SMALL, LARGE = 10_000, 40_000
 SCRIPT = """
 import sys
-from bedrock_batch import held
-from bedrock_batch.adapters import parquet, parquet_files, s3, s3_writer
+from bedrock_batch.join import held_answers
+from bedrock_batch.aws import s3, s3_upload
+from bedrock_batch.join import write_parquet
+from bedrock_batch.table import parquet_format
 # Everything of a fixed size small, so that it is full at both sizes and only what grows is seen.
-parquet.ROW_GROUP_BYTES = s3.PART_BYTES = s3_writer.PART_BYTES = parquet_files._READ_BYTES = 1 << 20
-held.HELD_BYTES = int(sys.argv.pop())
+write_parquet.ROW_GROUP_BYTES = s3.PART_BYTES = s3_upload.PART_BYTES = parquet_format._READ_BYTES = 1 << 20
+held_answers.HELD_BYTES = int(sys.argv.pop())
 from bench.measure import main
 main(*sys.argv[1:])
 """

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import pytest
 from botocore.exceptions import ClientError
 
-from bedrock_batch.adapters import clients, prompt_store
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import (
     BedrockBatchError,
     InputNotFound,
@@ -16,6 +16,7 @@ from bedrock_batch.errors import (
     UnknownPrompt,
     UnsupportedRequest,
 )
+from bedrock_batch.models import prompt_store
 from tests.conftest import BUCKET
 from tests.functional.planned import PROFILE, plan
 from tests.unit.factories import HAIKU

@@ -14,10 +14,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import output, parquet, text_output
-from bedrock_batch.columns import kept_columns
+from bedrock_batch import keys
 from bedrock_batch.errors import InvalidRunInput, MissingColumn
+from bedrock_batch.join import write, write_parquet, write_text
+from bedrock_batch.join.output_columns import kept_columns
+from bedrock_batch.record_ids import record_id
 from tests.functional.test_join_shard import Bench, answers
 from tests.unit.answers import TITAN, line
 
@@ -56,12 +57,12 @@ EXPECTED = [
 
 def written(form: str, batches: list[pa.RecordBatch], schema: pa.Schema = BATCH.schema) -> bytes:
     out = io.BytesIO()
-    output.write(batches, schema, out, form=form, answer="vector")
+    write.write(batches, schema, out, form=form, answer="vector")
     return out.getvalue()
 
 
 def test_every_type_has_its_form_in_json_lines() -> None:
-    output.check(BATCH.schema, "jsonl")
+    write.check(BATCH.schema, "jsonl")
     lines = written("jsonl", [BATCH, BATCH.slice(1)]).decode().split("\n")
     found = [json.loads(one) for one in lines[:-1]]
     assert found == EXPECTED + EXPECTED[1:]
@@ -69,7 +70,7 @@ def test_every_type_has_its_form_in_json_lines() -> None:
 
 
 def test_every_type_has_its_form_in_csv() -> None:
-    output.check(BATCH.schema, "csv")
+    write.check(BATCH.schema, "csv")
     data = written("csv", [BATCH, BATCH.slice(1)]).decode()
     header, *rows = csv.reader(io.StringIO(data, newline=""))
     assert header == list(COLUMNS)
@@ -99,9 +100,9 @@ def test_row_groups_stream_and_encodings_fit_the_columns(monkeypatch: pytest.Mon
     schema = pa.schema([("label", pa.string()), ("a.b", pa.struct([("c", pa.string())])), ("answer", pa.string())])
     columns = [pa.array(["x", "y"] * 50), pa.array([{"c": "z"}] * 100), pa.array([f"text {i}" for i in range(100)])]
     batch = pa.record_batch(columns, schema=schema)
-    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", batch.nbytes + 1)
+    monkeypatch.setattr(write_parquet, "ROW_GROUP_BYTES", batch.nbytes + 1)
     out = io.BytesIO()
-    parquet.write([batch] * 5, schema, out, unique=["answer"])
+    write_parquet.write([batch] * 5, schema, out, unique=["answer"])
     file = pq.ParquetFile(out)
     assert file.read().equals(pa.Table.from_batches([batch] * 5))
     assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [200, 200, 100]
@@ -175,12 +176,12 @@ def test_parquet_takes_columns_whose_values_arrow_cannot_count(column: pa.Array)
 def test_a_type_without_a_form_is_refused_by_name(form: str, kind: pa.DataType) -> None:
     schema = pa.schema([("ok", pa.int64()), ("odd", kind)])
     with pytest.raises(InvalidRunInput, match=f'{form} has no form for the column "odd" .* Use parquet'):
-        output.check(schema, form)
-    output.check(schema, "parquet")
+        write.check(schema, form)
+    write.check(schema, "parquet")
 
 
 def test_large_batches_are_written_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_output, "_SLICE_BYTES", 10)
+    monkeypatch.setattr(write_text, "_SLICE_BYTES", 10)
     assert [json.loads(one) for one in written("jsonl", [BATCH]).splitlines()] == EXPECTED
 
 
@@ -212,8 +213,8 @@ def test_vectors_come_out_of_text_bit_for_bit(aws: None) -> None:
     vector = np.array([0.1, -1e-8, 3.4e38, 16777217], np.float32)
     for form in ("jsonl", "csv"):
         bench = Bench(kind="embedding", dimensions=4, output={"format": form, "prefix": ""})
-        bench.put(ids.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
-        bench.raw("j0", "a.jsonl.out", [line(ids.record_id(0, 3), {"embedding": vector.tolist()})])
+        bench.put(keys.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
+        bench.raw("j0", "a.jsonl.out", [line(record_id(0, 3), {"embedding": vector.tolist()})])
         data = bench.part(bench.join(0, jobs=["j0"])).decode()
         if form == "jsonl":
             cells = [json.loads(one)["embedding"] for one in data.splitlines()]

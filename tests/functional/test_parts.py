@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 from botocore.response import StreamingBody
 
-from bedrock_batch import ids
+from bedrock_batch import keys
 from bedrock_batch.errors import ChunkTaken, PoolIncomplete, TooLarge
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
@@ -28,8 +28,8 @@ def bench(aws: None) -> Bench:
 def test_pooling_twice_writes_the_same_bytes(bench: Bench) -> None:
     event = {
         "bucket": BUCKET,
-        "run_key": ids.run_key(RUN),
-        "input_key": ids.pooled_key(RUN, 1, 0),
+        "run_key": keys.run_key(RUN),
+        "input_key": keys.pooled_key(RUN, 1, 0),
         "parts": [
             {"shard": 2, "start": 10, "stop": 20, "step": None},
             {"shard": 0, "start": 0, "stop": 5, "step": None},
@@ -45,8 +45,8 @@ def test_pooling_twice_writes_the_same_bytes(bench: Bench) -> None:
 def test_a_leftovers_file_that_is_too_short_is_named(bench: Bench) -> None:
     event = {
         "bucket": BUCKET,
-        "run_key": ids.run_key(RUN),
-        "input_key": ids.pooled_key(RUN, 1, 0),
+        "run_key": keys.run_key(RUN),
+        "input_key": keys.pooled_key(RUN, 1, 0),
         "parts": [{"shard": 2, "start": 0, "stop": 41, "step": None}],
     }
     with pytest.raises(PoolIncomplete, match=r"input/00002.jsonl ends before line 41"):
@@ -58,7 +58,7 @@ def test_a_pooled_file_over_the_quota_is_refused(aws: None) -> None:
     part = {"shard": 0, "start": 0, "stop": 150, "step": None}
     event = {
         "bucket": BUCKET,
-        "run_key": ids.run_key(RUN),
+        "run_key": keys.run_key(RUN),
         "input_key": "runs/monday/input/r1-0.jsonl",
         "parts": [part],
     }
@@ -102,10 +102,10 @@ def refusal(code: str, status: int) -> ClientError:
 def chunk(stop: int = 5) -> dict[str, Any]:
     return {
         "bucket": BUCKET,
-        "run_key": ids.run_key(RUN),
+        "run_key": keys.run_key(RUN),
         "chunk": 7,
         "parts": [{"shard": 2, "start": 0, "stop": stop, "step": None}],
-        "raw_key": ids.on_demand_key(RUN, 0, 7),
+        "raw_key": keys.on_demand_key(RUN, 0, 7),
     }
 
 
@@ -160,7 +160,7 @@ def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> 
     """JSON may hold one, in a ready-made record or in an answer that was cut; UTF-8 may not."""
     bench = Bench([0, 0, 1], invocation_type=invocation_type)
     bench.s3.put(
-        BUCKET, ids.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n'
+        BUCKET, keys.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n'
     )
     assert answer_on_demand(bench.s3, Model(), chunk(1)) == {"chunk": 7, "records": 1, "failed": 0}
     assert bench.lines(chunk()["raw_key"])[0]["modelInput"] == {"messages": ["cut \ud83d"]}

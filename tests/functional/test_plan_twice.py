@@ -5,9 +5,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.handlers.plan_run import plan_run
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
@@ -57,6 +57,6 @@ def test_a_plan_is_the_same_bytes_each_time(aws: None, key: str) -> None:
 
     first = plan()
     assert plan() == first
-    lines = first[ids.plan_key("monday")].splitlines()
+    lines = first[keys.plan_key("monday")].splitlines()
     assert len(lines) == 4
     assert any("staged" in name for name in first) == (key in ("t.csv.gz", "u.csv", "t.jsonl.zst"))

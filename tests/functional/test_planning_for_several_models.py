@@ -4,15 +4,16 @@ import json
 
 import pytest
 
-from bedrock_batch import bodies, catalogue, ids
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.models import Model, rendered_as
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import BudgetExceeded, NoValidRows, TooLarge, UnknownModel, UnsupportedRequest
 from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.models import catalogue, request_body
+from bedrock_batch.plan.resolve_models import Model, rendered_as
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs
-from tests.functional.whole import LITE, MICRO, TITAN, Document, WholeRun, asked, keys, reviews
+from tests.functional.whole import LITE, MICRO, TITAN, Document, WholeRun, asked, keys_below, reviews
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_what_one_model_refuses_is_told_with_its_name(
     played = WholeRun(s3)
     with pytest.raises(error, match=sentence):
         played.plan(asked(*models, **changes), models=known)
-    assert keys(s3, "") == [], "nothing was planned"
+    assert keys_below(s3, "") == [], "nothing was planned"
 
 
 def test_a_model_without_a_row_to_send_is_refused(s3: S3) -> None:
@@ -51,7 +52,7 @@ def test_the_budget_is_for_all_models_together(s3: S3) -> None:
     one = {"input": 0.0, "output": 1.0}
     document = asked(LITE, MICRO, price=one, inference={"max_tokens": 1000}, limits={"budget_usd": 0.048})
     assert review_run(s3, Jobs(), WholeRun(s3).plan(document))["estimate"]["cost_usd"] == 0.048
-    clients.s3().delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
+    clients.s3().delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
     document["limits"] = {"budget_usd": 0.047}
     with pytest.raises(BudgetExceeded, match=r"The estimate is 0.048 USD"):
         review_run(s3, Jobs(), WholeRun(s3).plan(document))
@@ -59,7 +60,7 @@ def test_the_budget_is_for_all_models_together(s3: S3) -> None:
 
 def test_shards_of_all_models_must_have_numbers(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     reviews(s3, 24)
-    monkeypatch.setattr(ids, "MAX_SHARDS", 5)
+    monkeypatch.setattr(keys, "MAX_SHARDS", 5)
     with pytest.raises(TooLarge, match="3 shards for each of 2 models are more than the 5"):
         WholeRun(s3).plan(asked(LITE, MICRO))
 
@@ -69,7 +70,7 @@ def test_a_plan_is_the_same_bytes_each_time(s3: S3) -> None:
 
     def planned() -> dict[str, bytes]:
         WholeRun(s3).plan(asked(LITE, TITAN, MICRO))
-        return {key: s3.read(BUCKET, f"runs/{RUN}/{key}") for key in keys(s3, "") if "results" not in key}
+        return {key: s3.read(BUCKET, f"runs/{RUN}/{key}") for key in keys_below(s3, "") if "results" not in key}
 
     first = planned()
     assert planned() == first
@@ -82,7 +83,7 @@ def test_a_plan_is_the_same_bytes_each_time(s3: S3) -> None:
 def test_what_a_job_may_have_counts_where_records_refer_to_objects(source: str, shared: list[int]) -> None:
     """A shard that fits the job of one model need not fit the other's, and is prepared for each."""
     prompt = {"text": "Judge {review}", "system": None, "messages": []}
-    composed = bodies.compose(catalogue.resolve(LITE), {}, prompt)
+    composed = request_body.compose(catalogue.resolve(LITE), {}, prompt)
     pair = [
         Model(
             label=name,

@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from bedrock_batch import boundaries, errors
-from bedrock_batch.adapters import sources, text_files
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import errors
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.table import text_stream
+from bedrock_batch.table.read import describe
 from tests.conftest import BUCKET
 from tests.functional.tables import STAGED, csv_bytes, gz, jsonl_bytes, put
 
@@ -18,9 +19,9 @@ def test_a_text_that_takes_too_long_to_read_ends_the_run(s3: S3, key: str) -> No
     uri = put(key, gz(body) if key.endswith("gz") else body)
     files = s3.find(uri)
     for until in (time.monotonic() + 60, math.inf):
-        assert sources.describe(s3, files, options={}, staged=STAGED, until=until).table.rows == 1
+        assert describe(s3, files, options={}, staged=STAGED, until=until).table.rows == 1
     with pytest.raises(errors.TooLarge, match=f"{uri} alone takes longer.*Parquet"):
-        sources.describe(s3, files, options={}, staged=STAGED, until=time.monotonic() - 1)
+        describe(s3, files, options={}, staged=STAGED, until=time.monotonic() - 1)
 
 
 class Clock:
@@ -43,14 +44,14 @@ def test_planning_that_runs_out_of_time_goes_on_behind_the_files_it_has_read(
         plain = jsonl_bytes(rows) if suffix == "jsonl" else csv_bytes([["a", "c"], *(list(r.values()) for r in rows)])
         put(f"many/{number}.{suffix}", gz(plain) if suffix.endswith("gz") else plain)
     files = s3.find(f"s3://{BUCKET}/many/")
-    whole = sources.describe(s3, files, options={}, staged=STAGED)
-    monkeypatch.setattr(text_files, "CONCURRENT_FILES", 1)
+    whole = describe(s3, files, options={}, staged=STAGED)
+    monkeypatch.setattr(text_stream, "CONCURRENT_FILES", 1)
     for read in ("2 of 5", "4 of 5"):
-        monkeypatch.setattr(text_files, "time", Clock())
+        monkeypatch.setattr(text_stream, "time", Clock())
         with pytest.raises(errors.PlanUnfinished, match=read):
-            sources.describe(s3, files, options={}, staged=STAGED, until=2)
-    monkeypatch.setattr(text_files, "time", clock := Clock())
-    found = sources.describe(s3, files, options={}, staged=STAGED, until=2)
+            describe(s3, files, options={}, staged=STAGED, until=2)
+    monkeypatch.setattr(text_stream, "time", clock := Clock())
+    found = describe(s3, files, options={}, staged=STAGED, until=2)
     assert clock.now == 1, "one file was left"
     assert (found.table, found.sources) == (whole.table, whole.sources)
     assert [[*layout.rows_at, *layout.bytes_at] for layout in found.layouts] == [
@@ -61,12 +62,12 @@ def test_planning_that_runs_out_of_time_goes_on_behind_the_files_it_has_read(
 def test_what_was_read_of_a_file_that_changed_since_is_forgotten(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
         put(f"many/{number}.csv", b"a\n1\n")
-    monkeypatch.setattr(text_files, "CONCURRENT_FILES", 1)
-    monkeypatch.setattr(text_files, "time", Clock())
+    monkeypatch.setattr(text_stream, "CONCURRENT_FILES", 1)
+    monkeypatch.setattr(text_stream, "time", Clock())
     with pytest.raises(errors.PlanUnfinished, match="1 of 2"):
-        sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED, until=1)
+        describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED, until=1)
     put("many/0.csv", b"a\n1\n2\n")
-    assert sources.describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED).table.rows == 3
+    assert describe(s3, s3.find(f"s3://{BUCKET}/many/"), options={}, staged=STAGED).table.rows == 3
 
 
 _ODD_ROWS = [{"a": f'é{number}\n"{number}"', "b": "x" * (number * 7 % 40)} for number in range(60)]
@@ -84,14 +85,14 @@ def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_wou
     s3: S3, key: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = s3.find(put(key, _ODD_TABLES[key]))
-    monkeypatch.setattr(boundaries, "MOST_MARKS", 9)
-    whole = sources.describe(s3, files, options={}, limit=limit, staged=STAGED)
-    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 23)
+    monkeypatch.setattr("bedrock_batch.table.layout.MOST_MARKS", 9)
+    whole = describe(s3, files, options={}, limit=limit, staged=STAGED)
+    monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", 23)
     turns = 0
     while True:
-        monkeypatch.setattr(text_files, "time", Clock())
+        monkeypatch.setattr(text_stream, "time", Clock())
         try:
-            found = sources.describe(s3, files, options={}, limit=limit, staged=STAGED, until=6)
+            found = describe(s3, files, options={}, limit=limit, staged=STAGED, until=6)
         except errors.PlanUnfinished as err:
             assert "0 of 1 text files" in str(err)
             turns += 1
@@ -106,8 +107,8 @@ def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_wou
 
 def test_a_row_that_takes_longer_than_a_turn_ends_the_run(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     files = s3.find(put("t.csv", b"a\n1\n" + b"x" * 500 + b"\n2\n"))
-    monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", 8)
+    monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", 8)
     for expected in (errors.PlanUnfinished, errors.TooLarge):
-        monkeypatch.setattr(text_files, "time", Clock())
+        monkeypatch.setattr(text_stream, "time", Clock())
         with pytest.raises(expected):
-            sources.describe(s3, files, options={}, staged=STAGED, until=20)
+            describe(s3, files, options={}, staged=STAGED, until=20)

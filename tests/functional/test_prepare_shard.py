@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import errors, ids, plan
-from bedrock_batch.adapters import clients, sources
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Shard
+from bedrock_batch import errors, keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Shard
 from bedrock_batch.handlers import prepare_shard
+from bedrock_batch.plan.shards import cut
+from bedrock_batch.record_ids import record_id
+from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.functional import whole
 from tests.unit.factories import make_run
@@ -24,9 +27,9 @@ def plan_run(
     """Put a table, plan it and write run.json."""
     clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
     s3 = S3(clients.s3())
-    found = sources.describe(s3, s3.find(f"s3://{BUCKET}/{key}"), options={"types": types})
-    run_key = ids.run_key("monday")
-    shards = plan.cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
+    found = read.describe(s3, s3.find(f"s3://{BUCKET}/{key}"), options={"types": types})
+    run_key = keys.run_key("monday")
+    shards = cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
     values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}
     run = make_run(
         bucket=BUCKET,
@@ -46,14 +49,14 @@ def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
     assert [(r["rows"], r["records"], r["skipped"]) for r in results] == [(3, 2, 1), (4, 3, 1)]
     records = {}
     for shard, result in zip(shards, results, strict=True):
-        key = ids.input_key("monday", shard.shard)
+        key = keys.input_key("monday", shard.shard)
         data = s3.read(BUCKET, key)
         assert result["bytes"] == len(data)
         for line in data.split(b"\n")[:-1]:
             record = json.loads(line)
             records[record["recordId"]] = record["modelInput"]
     expected = {
-        ids.record_id(shard.shard, row): {
+        record_id(shard.shard, row): {
             "messages": [{"role": "user", "content": [{"text": texts[shard.first_row + row]}]}],
             "inferenceConfig": {"maxTokens": 5},
         }
@@ -78,7 +81,7 @@ def test_a_shard_of_skipped_rows_writes_no_input(aws: None) -> None:
     s3, (shard,) = plan_run(b'text,n\n,1\n" ",2\n')
     result = prepare_shard.handler(shard.to_json(), None)
     assert (result["records"], result["skipped"], result["bytes"]) == (0, 2, 0)
-    assert [item.key for item in s3.list(BUCKET, "runs/monday/")] == [ids.run_key("monday"), result["skipped_key"]]
+    assert [item.key for item in s3.list(BUCKET, "runs/monday/")] == [keys.run_key("monday"), result["skipped_key"]]
 
 
 def test_preparing_twice_writes_the_same(aws: None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from bedrock_batch.adapters.quotas import applied
+from bedrock_batch.aws.quotas import applied
 from tests.functional.planned import ServiceQuotas
 
 CATALOGUE = {

@@ -7,11 +7,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import errors, ids
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import errors, keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.handlers import join_shard, prepare_shard
 from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.record_ids import record_id
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import gz, put
@@ -51,16 +52,14 @@ def test_bodies_are_sent_as_they_stand(s3: S3, packed: bool) -> None:
     body = lines(*(f'{{"modelInput": {text} , "recordId": "mine-{row}"}}' for row, text in enumerate(BODIES * 2)))
     (shard,) = plan(s3, gz(body) if packed else body, key="in/r.jsonl.gz" if packed else "in/r.jsonl")
     prepared = prepare_shard.handler(shard, None)
-    sent = s3.read(BUCKET, ids.input_key("monday", 0)).decode().splitlines()
-    assert sent == [
-        f'{{"recordId":"{ids.record_id(0, row)}","modelInput":{text}}}' for row, text in enumerate(BODIES * 2)
-    ]
+    sent = s3.read(BUCKET, keys.input_key("monday", 0)).decode().splitlines()
+    assert sent == [f'{{"recordId":"{record_id(0, row)}","modelInput":{text}}}' for row, text in enumerate(BODIES * 2)]
     assert (prepared["records"], prepared["skipped"], prepared["bytes"]) == (
         4,
         0,
         sum(len(x.encode()) + 1 for x in sent),
     )
-    run = s3.get_json(BUCKET, ids.run_key("monday"))
+    run = s3.get_json(BUCKET, keys.run_key("monday"))
     assert (run["prompt"], run["invocation_type"], run["kind"]) == (None, "Converse", "text")
 
 
@@ -73,9 +72,9 @@ def test_the_users_ids_and_bodies_come_back_beside_the_answers(s3: S3) -> None:
     (shard,) = plan(s3, body, invocation_type="Converse")
     prepared = prepare_shard.handler(shard, None)
     assert (prepared["records"], prepared["skipped"]) == (2, 1)
-    raw = ids.raw_prefix("monday", "job")
+    raw = keys.raw_prefix("monday", "job")
     answer = {"output": {"message": {"content": [{"text": "yes"}]}}, "stopReason": "end_turn"}
-    out = json.dumps({"recordId": ids.record_id(0, 1), "modelOutput": answer})
+    out = json.dumps({"recordId": record_id(0, 1), "modelOutput": answer})
     put(f"{raw}id/00000.jsonl.out", out.encode())
     job = {"job_name": "job", "status": "Completed", "raw_prefix": raw, "message": ""}
     joined = join_shard.handler({**shard, "skipped_key": prepared["skipped_key"], "jobs": [job], "step": None}, None)
@@ -95,7 +94,7 @@ def test_a_line_without_a_body_is_skipped_or_an_error(s3: S3, bad: str) -> None:
     (shard,) = plan(s3, body)
     assert prepare_shard.handler(shard, None)["skipped"] == 1
     s3 = S3(clients.s3())
-    clients.s3().delete_object(Bucket=BUCKET, Key=ids.run_key("monday"))
+    clients.s3().delete_object(Bucket=BUCKET, Key=keys.run_key("monday"))
     with pytest.raises(errors.MalformedInput, match='Row 301 of the table .* no object as "modelInput"'):
         (shard,) = plan(s3, body, nulls="error")
         prepare_shard.handler(shard, None)

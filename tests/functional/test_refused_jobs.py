@@ -8,14 +8,15 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import ids
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import NOT_CREATED
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import NOT_CREATED
 from bedrock_batch.errors import PermissionMissing, TooManyFailures
 from bedrock_batch.handlers.finish_run import finish_run
+from bedrock_batch.record_ids import record_id
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
-from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, WholeRun, asked, keys, reviews
+from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, WholeRun, asked, keys_below, reviews
 from tests.unit.factories import make_run
 
 INVALID: Fate = (NOT_CREATED, "Bedrock.ValidationException: no such model")
@@ -158,10 +159,10 @@ def test_a_record_has_two_chances_and_no_third(rows: int, most: int, limits: dic
     assert played.steps.count("run_jobs") <= limits["max_rounds"] + 2
     found = played.table().to_pylist()
     assert [row["id"] for row in found] == [row["id"] for row in table]
-    shards = list(s3.lines(BUCKET, ids.plan_key(RUN)))
+    shards = list(s3.lines(BUCKET, keys.plan_key(RUN)))
     for shard in shards:
         for row in range(shard["rows"]):
-            record = ids.record_id(shard["shard"], row)
+            record = record_id(shard["shard"], row)
             line = found[shard["first_row"] + row]
             ended = (line["bedrock_outcome"], line["bedrock_error_code"]) == ("failed", "RefusedTwice")
             answered = line["bedrock_outcome"] == "succeeded"
@@ -239,7 +240,7 @@ def test_of_several_models_each_that_lacks_a_permission_is_named(s3: S3) -> None
     ended = of_micro.run(asked(LITE, MICRO, limits={"max_rounds": 0}))
     assert of_micro.redriven == 1
     assert [model["outcomes"]["succeeded"] for model in ended["models"]] == [len(rows)] * 2
-    assert keys(again, "output/")
+    assert keys_below(again, "output/")
 
 
 def test_records_that_were_refused_before_wait_for_the_permission_too(s3: S3) -> None:

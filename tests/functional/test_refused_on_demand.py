@@ -16,11 +16,11 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import on_demand
+from bedrock_batch import keys
+from bedrock_batch.answers.outcome import is_leftover
 from bedrock_batch.errors import OnDemandRefused
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
-from bedrock_batch.outcomes import is_leftover
+from bedrock_batch.run import invoke
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
 from tests.functional.test_parts import Model, chunk
@@ -70,7 +70,7 @@ OF_THE_RECORD = {
 
 def answer(error: Exception) -> dict[str, Any]:
     record = {"recordId": "00002000003", "modelInput": {"messages": ["x"]}}
-    return on_demand.answer(Model(x=error), record, model_id="nova", invocation_type="Converse")
+    return invoke.answer(Model(x=error), record, model_id="nova", invocation_type="Converse")
 
 
 @pytest.mark.parametrize("name", OF_NO_RECORD)
@@ -163,7 +163,7 @@ def test_a_message_does_not_repeat_an_image(sdk: Any) -> None:
 
 def test_a_record_cannot_name_another_model(aws: None) -> None:
     bench = Bench([0, 0, 1])
-    bench.s3.put(BUCKET, ids.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"modelId":"other"}}\n')
+    bench.s3.put(BUCKET, keys.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"modelId":"other"}}\n')
     model = Model()
     answer_on_demand(bench.s3, model, chunk(1))
     assert model.calls == [{"modelId": "amazon.nova-lite-v1:0"}]
@@ -171,4 +171,4 @@ def test_a_record_cannot_name_another_model(aws: None) -> None:
 
 def sent(client: Any, body: dict[str, Any]) -> dict[str, Any]:
     record = {"recordId": "00000000000", "modelInput": body}
-    return on_demand.answer(client, record, model_id="nova", invocation_type="Converse")
+    return invoke.answer(client, record, model_id="nova", invocation_type="Converse")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import ids
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.played import RUN
 from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
@@ -50,7 +50,7 @@ def test_a_record_is_asked_again_while_rounds_are_left(s3: S3, vain: Verdict) ->
         line["modelInput"]["inferenceConfig"]["maxTokens"]
         for job in run.jobs
         if job["round"]
-        for line in s3.lines(BUCKET, ids.pooled_key(RUN, job["round"], job["number"]))
+        for line in s3.lines(BUCKET, keys.pooled_key(RUN, job["round"], job["number"]))
     }
     assert limits == {900}
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import salvage
+from bedrock_batch import keys
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
+from bedrock_batch.run import salvage
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, State, job
 
@@ -30,7 +30,7 @@ def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> N
     state = bench.review()
     first, second = bench.lines(state["jobs_key"])
     bench.bedrock = Jobs(job(first["job_name"], "Stopped"))
-    bench.s3.put(BUCKET, ids.skipped_key(RUN, 1), b"{}\n")
+    bench.s3.put(BUCKET, keys.skipped_key(RUN, 1), b"{}\n")
     found = stopped(bench)
     assert found["next"] == "join"
     events = bench.lines(found["joins_key"])
@@ -41,7 +41,7 @@ def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> N
 
     results = [bench.joined(event | {"step": 99}, range(10 * event["shard"])) for event in events]
     finish_run(bench.s3, found | {"result": bench.map(results)})
-    report = bench.s3.get_json(BUCKET, ids.report_key(RUN))
+    report = bench.s3.get_json(BUCKET, keys.report_key(RUN))
     assert (report["salvaged"], report["status"]) == (True, "ABORTED")
     assert report["jobs"] == {"NotCreated": 1, "Stopped": 1}
     assert report["outcomes"]["missing"] == 30
@@ -67,19 +67,19 @@ def test_salvage_knows_which_records_had_been_sent_again(bench: Bench) -> None:
 
 def test_nothing_is_salvaged_where_nothing_was_sent(bench: Bench) -> None:
     assert stopped(bench)["next"] == "end"
-    bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
+    bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
     assert stopped(bench)["next"] == "end", "a run that failed in its plan"
 
 
 def report_of(bench: Bench) -> dict[str, Any]:
-    found: dict[str, Any] = bench.s3.get_json(BUCKET, ids.report_key(RUN))
+    found: dict[str, Any] = bench.s3.get_json(BUCKET, keys.report_key(RUN))
     return found
 
 
 def test_a_report_of_the_run_itself_says_how_it_ended(bench: Bench) -> None:
     """Its last step may have failed after the report was written."""
     bench.review()
-    bench.s3.put_json(BUCKET, ids.report_key(RUN), {"run_id": RUN, "status": "SUCCEEDED", "rows": 340})
+    bench.s3.put_json(BUCKET, keys.report_key(RUN), {"run_id": RUN, "status": "SUCCEEDED", "rows": 340})
     found = stopped(bench, status="FAILED", error="DynamoDB.AmazonDynamoDBException", cause="slow down")
     assert (found["next"], found["message"]) == ("end", "slow down")
     ended = {"status": "FAILED", "error": "DynamoDB.AmazonDynamoDBException", "message": "slow down"}
@@ -100,21 +100,21 @@ def test_a_run_that_failed_before_its_jobs_has_a_report(bench: Bench) -> None:
 def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
     """A new run may meet what an earlier one of its name left, when the state machine was made anew."""
     own = {"run_id": RUN, "status": "FAILED", "error": "TooManyFailures", "message": "at length"}
-    bench.s3.put_json(BUCKET, ids.report_key(RUN), own)
+    bench.s3.put_json(BUCKET, keys.report_key(RUN), own)
     assert stopped(bench, status="FAILED", error="TooManyFailures", cause="short")["next"] == "end"
     for error in ("RunNameTaken", "InputNotFound"):
         assert stopped(bench, status="FAILED", error=error, cause="taken")["next"] == "end"
     assert report_of(bench) == own
     bench.review()
-    bench.client.delete_object(Bucket=BUCKET, Key=ids.report_key(RUN))
+    bench.client.delete_object(Bucket=BUCKET, Key=keys.report_key(RUN))
     assert stopped(bench, status="FAILED", error="RunNameTaken", cause="taken")["next"] == "end", "another's jobs"
 
 
 def test_a_plan_that_failed_leaves_no_report(bench: Bench) -> None:
-    bench.client.delete_object(Bucket=BUCKET, Key=ids.run_key(RUN))
+    bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
     found = stopped(bench, status="FAILED", error="MissingColumn", cause='{"errorMessage": "no {reviw}"}')
     assert (found["next"], found["message"]) == ("end", "no {reviw}")
-    assert not list(bench.s3.list(BUCKET, ids.report_key(RUN)))
+    assert not list(bench.s3.list(BUCKET, keys.report_key(RUN)))
 
 
 def fail_children(bench: Bench, folder: str, *children: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ def test_a_map_whose_children_say_nothing_is_told_by_its_own_cause(bench: Bench)
 def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     state = bench.review()
     bench.bedrock = Jobs(*(job(line["job_name"], "Stopped") for line in bench.lines(state["jobs_key"])))
-    part = ids.output_key(RUN, 1, "parquet")
+    part = keys.output_key(RUN, 1, "parquet")
     bench.s3.put(BUCKET, part, b"joined before the stop")
     found = stopped(bench)
     events = bench.lines(found["joins_key"])
@@ -173,10 +173,10 @@ def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     assert [event["replaces"] for event in events] == ["", etag, ""]
 
     own = {"rows": 340}
-    bench.s3.put_json(BUCKET, ids.report_key(RUN), own)
+    bench.s3.put_json(BUCKET, keys.report_key(RUN), own)
     results = [bench.joined(event | {"step": 99}, ()) for event in events]
     finish_run(bench.s3, found | {"result": bench.map(results)})
-    assert bench.s3.get_json(BUCKET, ids.report_key(RUN)) == own
+    assert bench.s3.get_json(BUCKET, keys.report_key(RUN)) == own
 
 
 def test_a_canary_alone_is_not_salvaged(aws: None) -> None:
@@ -192,7 +192,7 @@ def test_a_tail_is_not_taken_for_a_canary_that_was_skipped(aws: None) -> None:
 
 
 def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bedrock_batch.adapters.clients.client", lambda name: bench.bedrock)
+    monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
     event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "FAILED"}
-    monkeypatch.setattr("bedrock_batch.adapters.clients.s3", lambda: bench.client)
+    monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     assert gather_handler(event, None)["status"] == "FAILED"

@@ -3,11 +3,12 @@
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import boundaries, plan
-from bedrock_batch.adapters import sampling, sources
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import MalformedInput
-from bedrock_batch.ready_made import renderer
+from bedrock_batch.plan import sampling
+from bedrock_batch.plan.shards import cut
+from bedrock_batch.records.ready_made import renderer
+from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.functional.tables import csv_bytes, describe, parquet_bytes, put
 
@@ -15,12 +16,12 @@ REQUEST = {"text": "{text}"}
 QUOTAS = {"min_records": 2, "max_records": 10_000, "max_file_bytes": 100_000}
 
 
-def sizes(s3: S3, found: sources.Description) -> list[int]:
+def sizes(s3: S3, found: read.Description) -> list[int]:
     """Plan and return the size of every shard's records."""
     made = renderer(found.table, REQUEST, found.schema)
     factor = sampling.expansion(s3, found, made)
     assert factor == sampling.expansion(s3, found, made)
-    shards = plan.cut(
+    shards = cut(
         found.layouts,
         bucket=BUCKET,
         run_key="-",
@@ -32,7 +33,7 @@ def sizes(s3: S3, found: sources.Description) -> list[int]:
         sum(
             len(made.render(batch, 0).data)
             for piece in shard.parts()
-            for batch in sources.read_piece(
+            for batch in read.read_piece(
                 s3,
                 None,
                 found.sources[piece.source],
@@ -78,7 +79,7 @@ def test_rows_that_make_no_record_tell_nothing(s3: S3) -> None:
 
 def test_a_bad_cell_in_a_sample_is_named_by_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sampled rows begin between two known offsets, so that rows before them are read too."""
-    monkeypatch.setattr(boundaries, "MOST_MARKS", 4)
+    monkeypatch.setattr("bedrock_batch.table.layout.MOST_MARKS", 4)
     rows = [["text", "n"], *([f"text {n}", "x" if n == 300 else str(n)] for n in range(1, 501))]
     found = describe(s3, put("t.csv", csv_bytes(rows)), types={"n": "int64"})
     with pytest.raises(MalformedInput, match='row 300, column "n" is not a int64'):

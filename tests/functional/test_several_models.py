@@ -7,19 +7,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import ids
-from bedrock_batch.adapters import salvage
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.errors import (
-    CanaryFailed,
-    InvalidRunInput,
-    NoValidRows,
-    TooManyFailures,
-)
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.errors import CanaryFailed, InvalidRunInput, NoValidRows, TooManyFailures
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
 from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.keys import answers_key, report_key, run_key
+from bedrock_batch.run import salvage
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, job
 from tests.functional.whole import (
@@ -32,7 +27,7 @@ from tests.functional.whole import (
     Verdict,
     WholeRun,
     asked,
-    keys,
+    keys_below,
     reviews,
 )
 
@@ -57,10 +52,10 @@ def test_the_same_body_is_rendered_once(s3: S3) -> None:
     rows = reviews(s3, 24, nulls={3})
     played = WholeRun(s3)
     ended = played.run(asked(LITE, MICRO, output={"columns": ["id", "review"]}))
-    assert keys(s3, "input/") == ["00000.jsonl", "00001.jsonl", "00002.jsonl"]
-    assert keys(s3, "skipped/") == ["00000.jsonl"]
+    assert keys_below(s3, "input/") == ["00000.jsonl", "00001.jsonl", "00002.jsonl"]
+    assert keys_below(s3, "skipped/") == ["00000.jsonl"]
     parts = [f"part-0000{number}.parquet" for number in range(3)]
-    assert keys(s3, "output/") == [
+    assert keys_below(s3, "output/") == [
         f"{folder}/{part}" for folder in ("amazon.nova-lite-v1-0", "amazon.nova-micro-v1-0") for part in parts
     ]
     for model_id in (LITE, MICRO):
@@ -80,7 +75,7 @@ def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
     reviews(s3, 24)
     price = {LITE: {"input": 2.0, "output": 4.0}, MICRO: {"input": 1.0, "output": 2.0}}
     WholeRun(s3).run(asked(LITE, MICRO, price=price, inference={"max_tokens": 10}))
-    report = s3.get_json(BUCKET, ids.report_key(RUN))
+    report = s3.get_json(BUCKET, report_key(RUN))
     assert report["model_id"] == [LITE, MICRO]
     assert (report["rows"], report["rows_times_models"], sum(report["outcomes"].values())) == (24, 48, 48)
     assert (report["shards"], report["jobs"]) == (6, {"Completed": 6})
@@ -102,8 +97,8 @@ def test_different_bodies_are_rendered_apart(s3: S3) -> None:
     played = WholeRun(s3)
     played.run(asked(LITE, TITAN, MICRO))
     # The third model reads what was rendered for the first.
-    assert keys(s3, "input/") == [f"0000{number}.jsonl" for number in range(6)]
-    documents = [s3.get_json(BUCKET, ids.run_key(RUN, number)) for number in range(3)]
+    assert keys_below(s3, "input/") == [f"0000{number}.jsonl" for number in range(6)]
+    documents = [s3.get_json(BUCKET, run_key(RUN, number)) for number in range(3)]
     assert [document["rendered_as"] for document in documents] == [0, 1, 0]
     assert [document["kind"] for document in documents] == ["text", "embedding", "text"]
     for model_id in (LITE, TITAN, MICRO):
@@ -139,7 +134,7 @@ def test_leftovers_of_models_are_never_mixed(s3: S3) -> None:
     pooled = [line for line in played.jobs if "pool" in line]
     assert [(line["request"]["ModelId"], line["records"]) for line in pooled] == [(LITE, 6), (LITE, 6)]
     assert played.steps == ["run_jobs", "run_jobs", "join", "answer", "join", "finish"]
-    (chunk,) = s3.lines(BUCKET, ids.answers_key(RUN, 0))
+    (chunk,) = s3.lines(BUCKET, answers_key(RUN, 0))
     assert {part["shard"] for part in chunk["parts"]} == {3, 4, 5}
     assert chunk["raw_key"] == f"runs/{RUN}/raw/on-demand-0-1/00000.jsonl.out"
     for model_id in (LITE, MICRO):
@@ -152,7 +147,7 @@ def test_each_model_has_its_own_tail(s3: S3) -> None:
     played = WholeRun(s3)
     played.run(asked(LITE, MICRO))
     assert played.steps == ["answer", "join", "finish"]
-    assert [line["chunk"] for line in s3.lines(BUCKET, ids.answers_key(RUN, 0))] == [0, 1]
+    assert [line["chunk"] for line in s3.lines(BUCKET, answers_key(RUN, 0))] == [0, 1]
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 4}
 
@@ -200,7 +195,7 @@ def test_models_with_other_quotas_of_bytes_are_rendered_apart(s3: S3) -> None:
     small = ("Batch inference input file size (in GB) for Nova Micro V1", 0.5)
     played = WholeRun(s3)
     played.plan(asked(LITE, MICRO), quotas=[small])
-    assert s3.get_json(BUCKET, ids.run_key(RUN, 1))["rendered_as"] == 1
+    assert s3.get_json(BUCKET, run_key(RUN, 1))["rendered_as"] == 1
 
 
 def test_a_canary_that_fails_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +217,7 @@ def test_jobs_of_all_models_run_side_by_side(s3: S3) -> None:
     reviews(s3, 24)
     played = WholeRun(s3)
     state = played.plan(asked(LITE, MICRO, limits={"max_concurrent_jobs": 1000}))
-    quota = s3.get_json(BUCKET, ids.run_key(RUN))["quotas"]["concurrent_jobs"]
+    quota = s3.get_json(BUCKET, run_key(RUN))["quotas"]["concurrent_jobs"]
     busy = Jobs(*(job(f"other-{number}", model=MICRO) for number in range(quota + 5)))
     assert review_run(s3, busy, state)["max_concurrent_jobs"] == quota + 1
     assert review_run(s3, Jobs(), state)["max_concurrent_jobs"] == 2 * quota
@@ -231,7 +226,7 @@ def test_jobs_of_all_models_run_side_by_side(s3: S3) -> None:
 def test_a_model_and_its_profile_share_one_quota(s3: S3) -> None:
     reviews(s3, 24)
     state = WholeRun(s3).plan(asked(LITE, f"us.{LITE}", limits={"max_concurrent_jobs": 1000}))
-    quota = s3.get_json(BUCKET, ids.run_key(RUN))["quotas"]["concurrent_jobs"]
+    quota = s3.get_json(BUCKET, run_key(RUN))["quotas"]["concurrent_jobs"]
     assert review_run(s3, Jobs(), state)["max_concurrent_jobs"] == quota
 
 

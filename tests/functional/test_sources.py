@@ -7,10 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import errors, plan
-from bedrock_batch.adapters import schemas, sources
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Source
+from bedrock_batch import errors
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.run import Source
+from bedrock_batch.plan import shards
+from bedrock_batch.table.read import read_shard
+from bedrock_batch.table.schemas import common, unpacked
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, put, read_all, shards_of
 from tests.unit.factories import make_run
@@ -26,7 +28,7 @@ def test_csv_shards_give_the_hostile_table_back(s3: S3, terminator: str) -> None
     assert found.schema == pa.schema([("id", pa.string()), ("text, of", pa.string()), ("z", pa.string())])
     assert (found.table.rows, found.table.format) == (len(rows), "csv")
     assert [list(row.values()) for row in read_all(s3, found)] == rows
-    assert schemas.unpacked(found.table.schema) == found.schema
+    assert unpacked(found.table.schema) == found.schema
 
 
 def test_csv_columns_are_read_alone_and_in_the_tables_order(s3: S3) -> None:
@@ -40,7 +42,7 @@ def test_csv_empty_lines_are_no_rows(s3: S3) -> None:
 
 
 def test_csv_shards_follow_marks_that_are_far_apart(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bedrock_batch.boundaries.MOST_MARKS", 5)
+    monkeypatch.setattr("bedrock_batch.table.layout.MOST_MARKS", 5)
     rows = [[str(i), f'line\n"{i}"'] for i in range(61)]
     found = describe(s3, put("t.csv", csv_bytes([["a", "b"], *rows])))
     assert len(found.layouts[0].rows_at) <= 6
@@ -51,7 +53,7 @@ def test_csv_blocks_are_cut_at_records(s3: S3, monkeypatch: pytest.MonkeyPatch) 
     rows = [[text, str(i)] for i, text in enumerate(HOSTILE)]
     found = describe(s3, put("t.csv", csv_bytes([["a", "b"], *rows])), limit=len(rows) - 1)
     for size in range(5, 25):
-        monkeypatch.setattr("bedrock_batch.adapters.s3.PART_BYTES", size)
+        monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", size)
         assert [list(row.values()) for row in read_all(s3, found, max_records=100)] == rows[:-1]
 
 
@@ -158,8 +160,8 @@ def test_parquet_reads_only_what_the_shard_needs(s3: S3) -> None:
 
     s3.read = counting  # type: ignore[method-assign]  # to see how much is fetched
     run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
-    (shard, *_) = plan.cut(found.layouts, bucket=BUCKET, run_key="-", quotas={**QUOTAS, "max_records": 500})
-    assert sum(batch.num_rows for batch in sources.read_shard(s3, run, shard, columns=["a"])) == 500
+    (shard, *_) = shards.cut(found.layouts, bucket=BUCKET, run_key="-", quotas={**QUOTAS, "max_records": 500})
+    assert sum(batch.num_rows for batch in read_shard(s3, run, shard, columns=["a"])) == 500
     assert sum(read) < len(body) / 4
 
 
@@ -219,7 +221,7 @@ def test_comparing_files_takes_time_in_proportion_to_their_columns() -> None:
 
     def seconds(columns: int) -> float:
         one, other = (pa.schema([(f"c{index}", pa.string()) for index in range(columns)]) for _ in range(2))
-        return min(timeit.repeat(lambda: schemas.common([(file, one), (file, other)]), number=1, repeat=5))
+        return min(timeit.repeat(lambda: common([(file, one), (file, other)]), number=1, repeat=5))
 
     assert seconds(4_000) < 30 * seconds(500), "eight times the columns; each by each would be 64 times"
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch import errors
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.s3 import S3
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, STAGED, csv_bytes, describe, gz, jsonl_bytes, put, read_all, shards_of, zst
 
@@ -149,7 +149,7 @@ def test_jsonl_bad_line_is_named_without_its_content(s3: S3, bad: bytes, message
 
 
 def test_jsonl_keys_that_are_data_are_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bedrock_batch.json_types.MOST_COLUMNS", 5)
+    monkeypatch.setattr("bedrock_batch.table.jsonl_types.MOST_COLUMNS", 5)
     with pytest.raises(errors.MalformedInput, match="more than 5 different keys"):
         describe(s3, put("t.jsonl", jsonl_bytes([{f"k{index}": 1} for index in range(6)])))
 

@@ -9,10 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
-from bedrock_batch import ids, run_input
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.catalogue import base_model_id
-from bedrock_batch.contracts import Shard
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Shard
 from bedrock_batch.errors import PermissionMissing
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.finish_run import finish_run
@@ -22,6 +20,9 @@ from bedrock_batch.handlers.plan_run import plan_run
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
 from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.keys import model_folder, output_prefix, report_key
+from bedrock_batch.models.catalogue import base_model_id
+from bedrock_batch.run_input import validate
 from local.bedrock import models
 from local.bedrock.replies import Reply
 from tests.conftest import BUCKET
@@ -57,7 +58,7 @@ def asked(*models: str, **changes: Any) -> Document:
     }
 
 
-def keys(s3: S3, folder: str) -> list[str]:
+def keys_below(s3: S3, folder: str) -> list[str]:
     prefix = f"runs/{RUN}/{folder}"
     return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
 
@@ -67,7 +68,7 @@ Fate = tuple[str, str] | None
 
 
 class MemoryS3:
-    """What `adapters.s3.S3` calls of a boto3 client for small objects, on a dict: moto is too slow for many runs."""
+    """What `aws.s3.S3` calls of a boto3 client for small objects, on a dict: moto is too slow for many runs."""
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
@@ -152,7 +153,7 @@ class WholeRun:
             bucket=BUCKET,
             settings={
                 "name": "reviews",
-                "models": models or run_input.model_ids(asked),
+                "models": models or validate.model_ids(asked),
                 "prompts": {},
                 "service_role_arn": "arn:aws:iam::123456789012:role/r",
             },
@@ -244,10 +245,10 @@ class WholeRun:
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""
-        prefix = ids.output_prefix(RUN, ids.model_folder(model_id))
+        prefix = output_prefix(RUN, model_folder(model_id))
         keys = [item.key for item in self.s3.list(BUCKET, prefix)]
         return pa.concat_tables([pq.read_table(io.BytesIO(self.s3.read(BUCKET, key))) for key in keys])
 
     def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.s3.get_json(BUCKET, ids.report_key(RUN))
+        found: dict[str, Any] = self.s3.get_json(BUCKET, report_key(RUN))
         return found

@@ -2,21 +2,23 @@
 
 from typing import Any
 
-from bedrock_batch import bodies, catalogue, prompts, run_input
-from bedrock_batch.contracts import Prepared, Run, Shard
+from bedrock_batch.contracts.lines import Prepared, Shard
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.models import catalogue, prompts, request_body
+from bedrock_batch.run_input import validate
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 OPUS = "global.anthropic.claude-opus-5"
 
 
-def compose(model_id: str, **given: Any) -> bodies.Composed:
+def compose(model_id: str, **given: Any) -> request_body.Composed:
     """Plan what a run input asks of a model, as plan_run does."""
     given.setdefault("s3_uri", "s3://bucket/t.csv")
     if "request" not in given:
         given.setdefault("prompt", {"text": "Judge {review}"})
-    asked = run_input.validate({"model_id": model_id, **given})
+    asked = validate.validate({"model_id": model_id, **given})
     family = catalogue.resolve(model_id, asked.get("invocation_type"))
-    return bodies.compose(family, asked, prompts.resolve(asked, {}, family))
+    return request_body.compose(family, asked, prompts.resolve(asked, {}, family))
 
 
 def make_run(**changes: Any) -> Run:
@@ -24,7 +26,7 @@ def make_run(**changes: Any) -> Run:
     values: dict[str, Any] = {
         "run_id": "monday",
         "execution_arn": "arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
-        "input": run_input.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment"}),
+        "input": validate.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment"}),
         "input_digest": "0" * 64,
         "bucket": "runs-bucket",
         "name": "reviews",

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import boundaries
-from bedrock_batch.boundaries import CsvScanner
 from bedrock_batch.errors import MalformedInput
-from bedrock_batch.plan import Layout
+from bedrock_batch.table import csv_scan
+from bedrock_batch.table.csv_scan import CsvScanner
+from bedrock_batch.table.layout import Layout
 
 
 def scan(data: bytes, step: int = 1 << 20, **options: Any) -> Layout:
@@ -84,7 +84,7 @@ def test_block_edges_do_not_matter(table: tuple[list[list[str]], bytes], step: i
     _, data = table
     expected = scan(data).bytes_at.tolist()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(boundaries, "_BLOCK", block)
+        patch.setattr(csv_scan, "_BLOCK", block)
         assert scan(data, step).bytes_at.tolist() == expected
 
 
@@ -112,7 +112,7 @@ def test_offsets_count_from_the_start_of_the_file() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 100, 1001])
 def test_marks_thin_out_and_stay_exact(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boundaries, "MOST_MARKS", 8)
+    monkeypatch.setattr("bedrock_batch.table.layout.MOST_MARKS", 8)
     data = b"".join(b"%06d\n" % row for row in range(rows))
     layout = scan(data, 13)
     assert len(layout.rows_at) <= 9

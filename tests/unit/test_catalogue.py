@@ -11,11 +11,12 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from jsonschema import Draft202012Validator
 
-from bedrock_batch import catalogue, ids
-from bedrock_batch.columns import output_schema
-from bedrock_batch.join import Joiner
-from bedrock_batch.parse import embedding_parser, text_parser
-from bedrock_batch.render import Renderer
+from bedrock_batch.answers.parse import embedding_parser, text_parser
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.join.output_columns import output_schema
+from bedrock_batch.models import catalogue
+from bedrock_batch.record_ids import record_id
+from bedrock_batch.records.render import Renderer
 from local.bedrock import models
 from tests.unit.answers import line
 from tests.unit.factories import compose
@@ -183,7 +184,7 @@ def test_golden_answer_lines(golden: dict[str, Any]) -> None:
     response = family.body.response
     parse = embedding_parser(response, dimensions) if dimensions else text_parser(response)
     joiner = Joiner(shard=0, rows=1, kind=family.kind, dimensions=dimensions)
-    joiner.add(parse(line(ids.record_id(0, 0), filled(golden["modelOutput"], vector))))
+    joiner.add(parse(line(record_id(0, 0), filled(golden["modelOutput"], vector))))
     schema = output_schema(pa.schema([]), kind=family.kind, prefix="", dimensions=dimensions)
     (row,) = pa.RecordBatch.from_arrays(joiner.columns(0, 1), schema=schema).to_pylist()
     expected = filled(golden["columns"], vector)

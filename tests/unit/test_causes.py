@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bedrock_batch import causes
+from bedrock_batch.aws import causes
 
 
 def test_of_a_function_its_own_sentence_is_said() -> None:

@@ -68,7 +68,7 @@ def test_light_functions_need_the_zip_alone(code: Path, name: str) -> None:
 def test_every_client_is_made_from_the_zip(code: Path) -> None:
     made = run(
         code,
-        "import json\nfrom bedrock_batch.adapters import clients\n"
+        "import json\nfrom bedrock_batch.aws import clients\n"
         f"print(json.dumps([clients.client(name).meta.service_model.service_name for name in {package.SERVICES!r}]))",
     )
     assert json.loads(made) == list(package.SERVICES)
@@ -78,7 +78,7 @@ def test_the_models_know_what_we_send(code: Path) -> None:
     """Older versions refuse both, and a run with a schema, or of Converse bodies, would fail record by record."""
     known = run(
         code,
-        "import json\nfrom bedrock_batch.adapters.clients import client\n"
+        "import json\nfrom bedrock_batch.aws.clients import client\n"
         "def members(service, operation):\n"
         "    return list(client(service).meta.service_model.operation_model(operation).input_shape.members)\n"
         "print(json.dumps([members('bedrock-runtime', 'Converse'), members('bedrock', 'CreateModelInvocationJob')]))",

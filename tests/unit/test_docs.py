@@ -5,8 +5,9 @@ import re
 import runpy
 from pathlib import Path
 
-from bedrock_batch import errors, run_input
-from bedrock_batch.contracts import OUTCOMES
+from bedrock_batch import errors
+from bedrock_batch.answers.outcome import OUTCOMES
+from bedrock_batch.run_input import validate
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -21,7 +22,7 @@ def test_the_readmes_run_inputs_are_valid() -> None:
     documents = re.findall(r"<<END\n(\{.*?\})\nEND\n", README, re.DOTALL)
     assert documents
     for document in documents:
-        run_input.validate(json.loads(document.replace("$BUCKET", "runs-bucket")))
+        validate.validate(json.loads(document.replace("$BUCKET", "runs-bucket")))
     # The keys that the table of keys shows with a value.
     examples = re.findall(r"^\| `(\S+)` \| `([\[{].*?)`", README, re.MULTILINE)
     assert {key for key, _ in examples} >= {"inference", "limits", "input.csv.null_values"}
@@ -29,7 +30,7 @@ def test_the_readmes_run_inputs_are_valid() -> None:
         value = json.loads(text)
         for name in reversed(key.split(".")):
             value = {name: value}
-        run_input.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "a.b", "prompt_id": "p"} | value)
+        validate.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "a.b", "prompt_id": "p"} | value)
 
 
 def test_the_readmes_make_targets_exist() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import bodies, catalogue, media, prompts, rules, run_input
-from bedrock_batch.render import Renderer
+from bedrock_batch.models import catalogue, prompts, refusals, request_body
+from bedrock_batch.records import media
+from bedrock_batch.records.render import Renderer
+from bedrock_batch.run_input import validate
 from local.bedrock import models
 from local.sample import write_reviews
 
@@ -17,14 +19,14 @@ REVIEWS = pa.record_batch({"review": ["Fine."], "product": ["lamp"]})
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_plans(path: Path) -> None:
-    asked = run_input.validate(json.loads(path.read_text("utf-8")))
+    asked = validate.validate(json.loads(path.read_text("utf-8")))
     rows = REVIEWS
     for name in media.PLACES[asked["media"]["source"]] if "media" in asked else ():
         rows = rows.append_column(name, pa.array(["s3://bucket/0.png"]))
-    for model_id in run_input.model_ids(asked):
+    for model_id in validate.model_ids(asked):
         family = catalogue.resolve(model_id, asked.get("invocation_type"))
-        assert rules.check_model(family, model_id, "us-east-1") == []
-        composed = bodies.compose(family, run_input.of_model(asked, model_id), prompts.resolve(asked, {}, family))
+        assert refusals.check_model(family, model_id, "us-east-1") == []
+        composed = request_body.compose(family, validate.of_model(asked, model_id), prompts.resolve(asked, {}, family))
         assert composed.warnings == []
         record = json.loads(Renderer(composed.request, rows.schema).render(rows, 0).data)
         take = models.converse if family.invocation_type == "Converse" else models.invoke

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import held
-from bedrock_batch.answers import Parsed
-from bedrock_batch.columns import output_schema
-from bedrock_batch.join import Joiner
-from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.answers.answer import Parsed
+from bedrock_batch.answers.parse import embedding_parser, text_parser
+from bedrock_batch.join import held_answers
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.join.output_columns import output_schema
 from tests.unit.answers import CONVERSE, TITAN, converse, line
 from tests.unit.test_join import SHARD, TABLE, rid, table
 
@@ -57,7 +57,7 @@ def test_whatever_the_limit_the_table_is_the_same(monkeypatch: pytest.MonkeyPatc
     expected, again = joined(kind, lines)
     assert again == 0 and expected.num_rows == ROWS
     for limit in (1, 90, 600, 5_000):
-        monkeypatch.setattr(held, "HELD_BYTES", limit)
+        monkeypatch.setattr(held_answers, "HELD_BYTES", limit)
         found, again = joined(kind, lines)
         assert found.equals(expected)
         assert (again > 0) == (limit < 5_000 or kind == "text")
@@ -71,7 +71,7 @@ def test_blocks_of_successes_fill_a_window_alone(monkeypatch: pytest.MonkeyPatch
     ]
     random.Random(2).shuffle(lines)
     expected, _ = joined(kind, lines)
-    monkeypatch.setattr(held, "HELD_BYTES", 600)
+    monkeypatch.setattr(held_answers, "HELD_BYTES", 600)
     found, again = joined(kind, lines)
     assert found.equals(expected) and again > 0
     values = found["response" if kind == "text" else "embedding"].to_pylist()
@@ -80,15 +80,15 @@ def test_blocks_of_successes_fill_a_window_alone(monkeypatch: pytest.MonkeyPatch
 
 def test_of_two_successes_the_first_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line(rid(row), converse(f"{word} {row}")) for word in ("first", "second") for row in range(ROWS)]
-    monkeypatch.setattr(held, "HELD_BYTES", 300)
+    monkeypatch.setattr(held_answers, "HELD_BYTES", 300)
     found, again = joined("text", lines)
     assert found["response"].to_pylist() == [None if row == 9 else f"first {row}" for row in range(ROWS)]
     assert again > 10
 
 
 def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "HELD_BYTES", 10_000)
-    texts = held.Texts(1_000)
+    monkeypatch.setattr(held_answers, "HELD_BYTES", 10_000)
+    texts = held_answers.Texts(1_000)
     for row in range(1_000):
         texts.put(row, b"x" * 400)
         kept = [text for text in texts.column(texts.start, texts.stop).to_pylist() if text]
@@ -100,8 +100,8 @@ def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_window_of_vectors_goes_when_it_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row group that waits to be written must not keep the whole window in memory."""
-    monkeypatch.setattr(held, "HELD_BYTES", 100 * 4 * 4)
-    vectors = held.Vectors(1_000, 4)
+    monkeypatch.setattr(held_answers, "HELD_BYTES", 100 * 4 * 4)
+    vectors = held_answers.Vectors(1_000, 4)
     vectors.put(1, np.array([1, 2, 3, 4]))
     column = vectors.column(0, 2)
     vectors.move(100, 1_000)

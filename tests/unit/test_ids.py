@@ -7,7 +7,8 @@ from botocore.loaders import Loader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_batch import ids
+from bedrock_batch import keys
+from bedrock_batch.record_ids import record_id
 
 MODEL = Loader().load_service_model("bedrock", "service-2")["shapes"]
 NAMES = st.from_regex(r"[a-z](-?[a-z0-9]){0,11}", fullmatch=True)
@@ -21,41 +22,41 @@ def matches(shape: str, value: str) -> bool:
     return fits and re.fullmatch(limits["pattern"], value) is not None
 
 
-@given(name=NAMES, label=st.text(max_size=200), round_=st.integers(0, 99), shard=st.integers(0, ids.MAX_SHARDS - 1))
+@given(name=NAMES, label=st.text(max_size=200), round_=st.integers(0, 99), shard=st.integers(0, keys.MAX_SHARDS - 1))
 def test_job_names_are_legal(name: str, label: str, round_: int, shard: int) -> None:
-    job_name = ids.job_name(name=name, label=label, execution_arn=ARN, round_=round_, number=shard)
+    job_name = keys.job_name(name=name, label=label, execution_arn=ARN, round_=round_, number=shard)
     assert matches("ModelInvocationJobName", job_name)
     assert job_name.startswith(f"{name}-")
-    beginning = ids.job_names(name=name, label=label, execution_arn=ARN)
+    beginning = keys.job_names(name=name, label=label, execution_arn=ARN)
     assert job_name.startswith(f"{beginning}-r")
     assert matches("ModelInvocationJobName", beginning), "a list of jobs takes it as `nameContains`"
-    assert matches("ModelInvocationIdempotencyToken", ids.client_request_token(job_name))
+    assert matches("ModelInvocationIdempotencyToken", keys.client_request_token(job_name))
 
 
 def test_the_longest_job_name_fits() -> None:
-    job_name = ids.job_name(name="n" * 24, label="l" * 200, execution_arn=ARN, round_=99, number=199_999)
+    job_name = keys.job_name(name="n" * 24, label="l" * 200, execution_arn=ARN, round_=99, number=199_999)
     assert len(job_name) <= 63
 
 
 def test_job_names_differ_by_run_round_and_number() -> None:
     def name(*, arn: str = ARN, round_: int = 0, number: int = 0) -> str:
-        return ids.job_name(name="reviews", label="same", execution_arn=arn, round_=round_, number=number)
+        return keys.job_name(name="reviews", label="same", execution_arn=arn, round_=round_, number=number)
 
     assert len({name(), name(arn=f"{ARN}2"), name(round_=1), name(number=1)}) == 4
     assert name() == name()
 
 
-@given(shard=st.integers(0, ids.MAX_SHARDS - 1), row=st.integers(0, ids.MAX_SHARD_ROWS - 1))
+@given(shard=st.integers(0, keys.MAX_SHARDS - 1), row=st.integers(0, keys.MAX_SHARD_ROWS - 1))
 def test_record_ids_have_eleven_characters_and_sort(shard: int, row: int) -> None:
-    assert re.fullmatch(r"[0-9]{11}", ids.record_id(shard, row))
+    assert re.fullmatch(r"[0-9]{11}", record_id(shard, row))
     if row:
-        assert ids.record_id(shard, row - 1) < ids.record_id(shard, row)
+        assert record_id(shard, row - 1) < record_id(shard, row)
 
 
-@given(run_id=st.from_regex(ids.RUN_ID, fullmatch=True), shard=st.integers(0, ids.MAX_SHARDS - 1))
+@given(run_id=st.from_regex(keys.RUN_ID, fullmatch=True), shard=st.integers(0, keys.MAX_SHARDS - 1))
 def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
-    job_name = ids.job_name(name="reviews", label="", execution_arn=ARN, round_=0, number=shard)
-    for key in (ids.input_key(run_id, shard), ids.pooled_key(run_id, 1, shard), ids.raw_prefix(run_id, job_name)):
+    job_name = keys.job_name(name="reviews", label="", execution_arn=ARN, round_=0, number=shard)
+    for key in (keys.input_key(run_id, shard), keys.pooled_key(run_id, 1, shard), keys.raw_prefix(run_id, job_name)):
         assert matches("S3Uri", f"s3://bucket/{key}")
 
 
@@ -70,5 +71,5 @@ def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
     ],
 )
 def test_the_folder_of_a_model_is_one_step_of_a_uri(model_id: str, folder: str) -> None:
-    assert ids.model_folder(model_id) == folder
-    assert ids.output_key("r", 3, "csv", folder) == f"runs/r/output/{folder}/part-00003.csv"
+    assert keys.model_folder(model_id) == folder
+    assert keys.output_key("r", 3, "csv", folder) == f"runs/r/output/{folder}/part-00003.csv"

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import ids
-from bedrock_batch.answers import Answers
-from bedrock_batch.blocks import whole_lines
-from bedrock_batch.columns import output_schema
-from bedrock_batch.contracts import JobEnd
+from bedrock_batch.answers.answer import Answers
+from bedrock_batch.answers.lines import whole_lines
+from bedrock_batch.answers.parse import embedding_parser, text_parser
+from bedrock_batch.contracts.lines import JobEnd
 from bedrock_batch.errors import InputChanged, InvalidRunInput
-from bedrock_batch.join import Joiner
-from bedrock_batch.parse import embedding_parser, text_parser
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.join.output_columns import output_schema
+from bedrock_batch.record_ids import record_id
 from tests.unit.answers import CONVERSE, TITAN, block, converse, line
 
 SHARD = 42
@@ -24,7 +24,7 @@ JOB = JobEnd(job_name="reviews-r0-00042", status="PartiallyCompleted", raw_prefi
 
 
 def rid(row: int) -> str:
-    return ids.record_id(SHARD, row)
+    return record_id(SHARD, row)
 
 
 def table(rows: int) -> list[pa.RecordBatch]:
@@ -339,7 +339,7 @@ def test_each_row_comes_out_once_in_order_with_the_right_outcome(
             lines.append(answer[: data.draw(st.integers(1, len(answer) - 1))])
             broken += 1
         elif fate == "foreign":
-            lines.append(line(ids.record_id(SHARD + 1, row), converse(text)))
+            lines.append(line(record_id(SHARD + 1, row), converse(text)))
             foreign += 1
         elif fate == "skip":
             skipped.append({"row": row + 1, "code": "EmptyText", "reason": "blank"})

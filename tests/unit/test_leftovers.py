@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_batch.contracts import JobEnd, Joined, Part
+from bedrock_batch.contracts.lines import JobEnd, Joined, Part
 from bedrock_batch.errors import CanaryFailed
-from bedrock_batch.leftovers import (
+from bedrock_batch.run.decide import (
     MAX_PARTS,
     Next,
     Standing,

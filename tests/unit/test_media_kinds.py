@@ -2,8 +2,10 @@
 
 import pytest
 
-from bedrock_batch import catalogue, media, run_input
 from bedrock_batch.errors import UnsupportedRequest
+from bedrock_batch.models import catalogue
+from bedrock_batch.records import media
+from bedrock_batch.run_input import validate
 from tests.unit.factories import compose
 
 NOVA = "amazon.nova-pro-v1:0"
@@ -54,11 +56,11 @@ def test_where_nothing_is_known_a_warning_says_so(model_id: str) -> None:
 
 
 def test_the_catalogue_has_the_kinds_that_a_run_may_ask_for() -> None:
-    kinds = set(run_input.schema()["properties"]["media"]["properties"]["kind"]["enum"])
+    kinds = set(validate.schema()["properties"]["media"]["properties"]["kind"]["enum"])
     assert kinds == set(media.FORMATS)
     for entry in [*catalogue.entries()["families"], *catalogue.entries()["models"]]:
         assert set(entry.get("media", {})) <= kinds
-    sources = set(run_input.schema()["properties"]["media"]["properties"]["source"]["enum"])
+    sources = set(validate.schema()["properties"]["media"]["properties"]["source"]["enum"])
     assert sources == set(media.PLACES)
     for body in catalogue.bodies().values():
         assert set(body.media) <= kinds

@@ -3,8 +3,7 @@
 import pytest
 from botocore.session import get_session
 
-from bedrock_batch.contracts import OUTCOMES
-from bedrock_batch.outcomes import STOP_REASONS, is_leftover, judge
+from bedrock_batch.answers.outcome import OUTCOMES, STOP_REASONS, is_leftover, judge
 
 
 @pytest.mark.parametrize(

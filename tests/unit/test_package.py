@@ -39,18 +39,18 @@ def make_zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_same_content_gives_same_bytes_whatever_the_order_time_and_mode(tmp_path: Path) -> None:
-    first = write_package(tmp_path / "a", ["ids.py", "handlers/plan_run.py", "catalogue.json"])
-    second = write_package(tmp_path / "b", ["catalogue.json", "handlers/plan_run.py", "ids.py"])
-    (second / "ids.py").chmod(0o755)
-    (second / "ids.py").touch()
+    first = write_package(tmp_path / "a", ["keys.py", "handlers/plan_run.py", "catalogue.json"])
+    second = write_package(tmp_path / "b", ["catalogue.json", "handlers/plan_run.py", "keys.py"])
+    (second / "keys.py").chmod(0o755)
+    (second / "keys.py").touch()
 
     assert package.zip_bytes(package.read_code(first)) == package.zip_bytes(package.read_code(second))
 
 
 def test_other_content_gives_other_bytes(tmp_path: Path) -> None:
-    code = write_package(tmp_path, ["ids.py"])
+    code = write_package(tmp_path, ["keys.py"])
     before = package.zip_bytes(package.read_code(code))
-    (code / "ids.py").write_text("# changed\n")
+    (code / "keys.py").write_text("# changed\n")
 
     assert package.zip_bytes(package.read_code(code)) != before
 
@@ -58,10 +58,10 @@ def test_other_content_gives_other_bytes(tmp_path: Path) -> None:
 def test_caches_and_tests_stay_out(tmp_path: Path) -> None:
     code = write_package(
         tmp_path,
-        ["ids.py", "py.typed", "__pycache__/ids.cpython-313.pyc", ".mypy_cache/x.json", "tests/test_ids.py"],
+        ["keys.py", "py.typed", "__pycache__/keys.cpython-313.pyc", ".mypy_cache/x.json", "tests/test_keys.py"],
     )
 
-    assert sorted(package.read_code(code)) == ["bedrock_batch/ids.py", "bedrock_batch/py.typed"]
+    assert sorted(package.read_code(code)) == ["bedrock_batch/keys.py", "bedrock_batch/py.typed"]
 
 
 def test_empty_package_is_refused(tmp_path: Path) -> None:

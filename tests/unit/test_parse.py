@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bedrock_batch.blocks import whole_lines
+from bedrock_batch.answers.lines import whole_lines
+from bedrock_batch.answers.parse import Answer, Failure, embedding_parser, text_parser
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.parse import Answer, Failure, embedding_parser, text_parser
 from tests.unit.answers import CONVERSE, TITAN, block, converse, line
 
 ID = "00042000017"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.answers.response_path import EVERY, WrongKind, compile_path, find
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.paths import EVERY, WrongKind, compile_path, find
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bedrock_batch import plan
-from bedrock_batch.contracts import Piece, Shard
+from bedrock_batch.contracts.lines import Piece, Shard
 from bedrock_batch.errors import TooLarge
-from bedrock_batch.plan import Layout, cut, row_limit
+from bedrock_batch.plan.shards import cut, row_limit, strictest
+from bedrock_batch.table.layout import Layout
 
 QUOTAS = {"min_records": 10, "max_records": 100, "max_file_bytes": 10**9}
 
@@ -118,11 +118,11 @@ def test_rows_that_fit_no_file_are_refused() -> None:
 
 
 def test_too_many_small_files_start_new_shards_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MAX_PIECES", 12)
+    monkeypatch.setattr("bedrock_batch.plan.shards.MAX_PIECES", 12)
     shards = make([text(1) for _ in range(95)])
     assert max(len(shard.pieces) for shard in shards) <= 12
     assert sum(shard.rows for shard in shards) == 95
-    monkeypatch.setattr(plan, "MAX_PIECES", 9)
+    monkeypatch.setattr("bedrock_batch.plan.shards.MAX_PIECES", 9)
     with pytest.raises(TooLarge, match="Merge the small input files"):
         make([text(1) for _ in range(95)])
 
@@ -156,4 +156,4 @@ def test_a_canary_is_the_first_shard_and_changes_nothing_else(
 def test_the_strictest_quotas_of_all_models_hold() -> None:
     one = {"min_records": 100, "max_records": 50_000, "max_file_bytes": 10**9}
     two = {"min_records": 200, "max_records": 100_000, "max_file_bytes": 10**8}
-    assert plan.strictest([one, two]) == {"min_records": 200, "max_records": 50_000, "max_file_bytes": 10**8}
+    assert strictest([one, two]) == {"min_records": 200, "max_records": 50_000, "max_file_bytes": 10**8}

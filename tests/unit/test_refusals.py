@@ -2,8 +2,8 @@
 
 import pytest
 
-from bedrock_batch.contracts import NOT_CREATED, TERMINAL_STATUSES, JobEnd
-from bedrock_batch.refusals import is_refusal, lacks_permission
+from bedrock_batch.answers.refused_jobs import is_refusal, lacks_permission
+from bedrock_batch.contracts.lines import NOT_CREATED, TERMINAL_STATUSES, JobEnd
 
 PERMISSIONS = [
     "Customer doesn't have permissions to invokeModel",

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import ids, render
 from bedrock_batch.errors import MalformedInput, MissingColumn, UnsupportedRequest
-from bedrock_batch.render import Renderer, Skipped
-from bedrock_batch.templates import Place, parse
+from bedrock_batch.models.template import Place, parse
+from bedrock_batch.record_ids import record_id
+from bedrock_batch.records import render
+from bedrock_batch.records.render import Renderer, Skipped
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('",\\\n\r\t\x00\x01\x1f\x7f\u2028 {}'))
 BODY = {
@@ -51,7 +52,7 @@ def test_equals_json_of_the_same_records(rows: list[tuple[str, str]], first_row:
     )
     rendered = Renderer(BODY, batch.schema, shard=42).render(batch, first_row)
     expected = [
-        {"recordId": ids.record_id(42, first_row + row), "modelInput": filled(BODY, {"a": a, "b": b})}
+        {"recordId": record_id(42, first_row + row), "modelInput": filled(BODY, {"a": a, "b": b})}
         for row, (a, b) in enumerate(rows)
     ]
     assert lines(rendered.data) == json.loads(json.dumps(expected))
@@ -156,7 +157,7 @@ def test_struct_fields_and_their_missing_parents() -> None:
     batch = pa.RecordBatch.from_pylist([{"s": {"x": 1}}, {"s": None}, {"s": {"x": None}}, {"s": {"x": 4}}])
     renderer = Renderer({"t": "{s.x}"}, batch.schema, nulls="skip")
     rendered = renderer.render(batch.slice(1), 1)
-    assert [line["recordId"] for line in lines(rendered.data)] == [ids.record_id(0, 3)]
+    assert [line["recordId"] for line in lines(rendered.data)] == [record_id(0, 3)]
     assert [(skip.row, skip.code) for skip in rendered.skipped] == [(1, "NullColumn"), (2, "NullColumn")]
     assert renderer.columns == ["s"]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch.contracts import Joined
+from bedrock_batch.contracts.lines import Joined
 from bedrock_batch.errors import JoinIncomplete, TooManyFailures
-from bedrock_batch.report import Report, gate, gate_each, reconcile, retried_counts
+from bedrock_batch.run.report import Report, gate, gate_each, reconcile, retried_counts
 
 
 def joined(shard: int, **changes: Any) -> Joined:

@@ -8,8 +8,9 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from bedrock_batch import bodies, catalogue, prompts, requests
 from bedrock_batch.errors import InvalidRunInput, UnknownPrompt, UnsupportedRequest
+from bedrock_batch.models import catalogue, prompts, request_body
+from bedrock_batch.run import create_job
 from tests.unit.factories import make_run
 
 TITAN = catalogue.resolve("amazon.titan-embed-text-v2:0")
@@ -35,7 +36,7 @@ def from_pascal_case(value: Any, shape: Shape) -> Any:
 
 @pytest.mark.parametrize("run", [make_run(), make_run(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/k")])
 def test_create_job_fits_the_service_model(run: Any) -> None:
-    request = requests.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
+    request = create_job.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
     operation = service_model("bedrock").operation_model("CreateModelInvocationJob")
     parameters = from_pascal_case(request, operation.input_shape)
     report = ParamValidator().validate(parameters, operation.input_shape)
@@ -46,12 +47,12 @@ def test_create_job_fits_the_service_model(run: Any) -> None:
 
 def test_invocation_type_is_left_out_where_it_is_the_default() -> None:
     arguments = {"job_name": "j", "input_key": "k"}
-    assert requests.create_job(make_run(), **arguments)["ModelInvocationType"] == "Converse"
-    assert "ModelInvocationType" not in requests.create_job(make_run(invocation_type="InvokeModel"), **arguments)
+    assert create_job.create_job(make_run(), **arguments)["ModelInvocationType"] == "Converse"
+    assert "ModelInvocationType" not in create_job.create_job(make_run(invocation_type="InvokeModel"), **arguments)
 
 
 def test_converse_body_with_everything_fits_the_service_model() -> None:
-    body = bodies.body_template(
+    body = request_body.body_template(
         TEXT,
         prompt="Judge {review}",
         system="You are {role}.",
@@ -67,27 +68,27 @@ def test_converse_body_with_everything_fits_the_service_model() -> None:
 
 
 def test_body_templates_do_not_share_state() -> None:
-    first = bodies.body_template(TEXT, prompt="one", system=None, inference={}, embedding={})
-    second = bodies.body_template(TEXT, prompt="two", system=None, inference={}, embedding={})
+    first = request_body.body_template(TEXT, prompt="one", system=None, inference={}, embedding={})
+    second = request_body.body_template(TEXT, prompt="two", system=None, inference={}, embedding={})
     assert first["messages"][0]["content"][0]["text"] == "one"
     assert "system" not in second
 
 
 def test_titan_body() -> None:
-    body = bodies.body_template(
+    body = request_body.body_template(
         TITAN, prompt="{input_text}", system=None, inference={}, embedding={"dimensions": 256, "normalize": False}
     )
     assert body == {"inputText": "{input_text}", "dimensions": 256, "normalize": False}
-    assert bodies.dimensions(TITAN, {}) == 1024
+    assert request_body.dimensions(TITAN, {}) == 1024
 
 
 def test_what_a_family_has_no_place_for_is_refused() -> None:
     with pytest.raises(UnsupportedRequest, match="inference.temperature is not supported by .*titan"):
-        bodies.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
+        request_body.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
     with pytest.raises(UnsupportedRequest, match="embedding.dimensions is not supported by .*nova"):
-        bodies.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
+        request_body.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
     with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300; .* has 256, 512, 1024"):
-        bodies.dimensions(TITAN, {"dimensions": 300})
+        request_body.dimensions(TITAN, {"dimensions": 300})
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_embeddings_ignore_a_prompt_that_the_module_lacks() -> None:
 
 def test_a_job_has_the_modules_tags_and_its_own() -> None:
     run = make_run(tags={"team": "reviews", "bedrock-batch:run": "forged"})
-    request = requests.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
+    request = create_job.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
     assert request["Tags"] == [
         {"Key": "bedrock-batch:name", "Value": "reviews"},
         {"Key": "bedrock-batch:run", "Value": "monday"},

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import catalogue, ids
-from bedrock_batch.bodies import body_template
-from bedrock_batch.columns import output_schema
-from bedrock_batch.contracts import JobEnd
-from bedrock_batch.join import Joiner
-from bedrock_batch.parse import Answer, Failure
-from bedrock_batch.retries import Chooser, Due, counted, due, larger
-from bedrock_batch.structured import Reader
+from bedrock_batch.answers.answer_schema import Reader
+from bedrock_batch.answers.parse import Answer, Failure
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.join.ask_again import Chooser, Due, counted, due, larger
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.join.output_columns import output_schema
+from bedrock_batch.models import catalogue
+from bedrock_batch.models.request_body import body_template
+from bedrock_batch.record_ids import record_id
 
 SCHEMA = {"type": "object", "properties": {"verdict": {"enum": ["good", "bad"]}}, "required": ["verdict"]}
 TABLE = pa.schema([pa.field("id", pa.int64())])
@@ -76,13 +77,13 @@ ASKED = {"cut": "truncated", "cut_whole": "truncated", "wordless": "truncated", 
 
 
 def lines(fate: str, row: int, tokens: int) -> list[Line]:
-    record_id = ids.record_id(0, row)
+    name = record_id(0, row)
     said, reason, _ = FATES[fate]
     if fate == "nothing":
         return []
     if isinstance(said, str):
-        return [Failure(record_id, said, "no")]
-    return [Answer(record_id, said, reason, tokens, tokens)]
+        return [Failure(name, said, "no")]
+    return [Answer(name, said, reason, tokens, tokens)]
 
 
 def join(jobs: list[tuple[int | None, list[Line]]], rows: int, outcomes: tuple[str, ...]) -> tuple[Any, ...]:

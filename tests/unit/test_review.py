@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import review, run_input
-from bedrock_batch.contracts import Run
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BudgetExceeded, InvalidRunInput, MalformedInput, NoValidRows, PrepareFailed
+from bedrock_batch.run import estimate
+from bedrock_batch.run_input import validate
 from tests.unit.factories import make_prepared, make_run
 
 
 def run_with(**keys: Any) -> Run:
     document = {"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment", **keys}
-    return make_run(input=run_input.validate(document))
+    return make_run(input=validate.validate(document))
 
 
 def failure(shard: int, error: str, cause: str) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def failure(shard: int, error: str, cause: str) -> dict[str, Any]:
 
 def test_results_come_in_any_order() -> None:
     results = [make_prepared(number).to_json() for number in (2, 0, 1)]
-    assert [shard.shard for shard in review.prepared_shards(results)] == [0, 1, 2]
+    assert [shard.shard for shard in estimate.prepared_shards(results)] == [0, 1, 2]
 
 
 def test_an_error_of_the_input_keeps_its_class_and_sentence() -> None:
@@ -32,70 +33,74 @@ def test_an_error_of_the_input_keeps_its_class_and_sentence() -> None:
         failure(2, "MalformedInput", '{"errorMessage": "s3://b/t.csv, row 7: 2 cells", "errorType": "MalformedInput"}'),
     ]
     with pytest.raises(MalformedInput, match="^s3://b/t.csv, row 7: 2 cells$"):
-        review.prepared_shards(results)
+        estimate.prepared_shards(results)
 
 
 @pytest.mark.parametrize("cause", ["killed", '{"errorMessage": "killed"}', '"killed"'])
 def test_another_error_names_the_shard(cause: str) -> None:
     with pytest.raises(PrepareFailed, match="Shard 00003 could not be prepared: Runtime.ExitError: .?killed"):
-        review.prepared_shards([failure(3, "Runtime.ExitError", cause)])
+        estimate.prepared_shards([failure(3, "Runtime.ExitError", cause)])
 
 
 def test_estimate_adds_up() -> None:
     run = run_with(inference={"max_tokens": 10}, price={"input": 2.0, "output": 4.0})
-    estimate = review.estimate(run, [make_prepared(0, records=100, skipped=5), make_prepared(1, records=0, skipped=3)])
-    assert (estimate.rows, estimate.records, estimate.skipped, estimate.jobs) == (108, 100, 8, 1)
-    assert (estimate.input_tokens, estimate.output_tokens) == (5_000, 1_000)
-    assert estimate.cost_usd == pytest.approx((5_000 * 2 + 1_000 * 4) / 1e6)
+    expected = estimate.estimate(
+        run, [make_prepared(0, records=100, skipped=5), make_prepared(1, records=0, skipped=3)]
+    )
+    assert (expected.rows, expected.records, expected.skipped, expected.jobs) == (108, 100, 8, 1)
+    assert (expected.input_tokens, expected.output_tokens) == (5_000, 1_000)
+    assert expected.cost_usd == pytest.approx((5_000 * 2 + 1_000 * 4) / 1e6)
 
 
 def test_blank_records_are_a_warning_with_their_number() -> None:
     shards = [replace(make_prepared(0, records=100), blank=3), replace(make_prepared(1, records=100), blank=1)]
     run = run_with()
-    assert review.estimate(run, [make_prepared(0)]).warnings == ()
-    assert "warnings" not in review.estimate(run, [make_prepared(0)]).to_json()
+    assert estimate.estimate(run, [make_prepared(0)]).warnings == ()
+    assert "warnings" not in estimate.estimate(run, [make_prepared(0)]).to_json()
     for form, hint in (("csv", 'input.csv.null_values [""] makes'), ("parquet", "Remove these rows")):
-        estimate = review.estimate(replace(run, table={**run.table, "format": form}), shards)
-        (warning,) = estimate.to_json()["warnings"]
+        expected = estimate.estimate(replace(run, table={**run.table, "format": form}), shards)
+        (warning,) = expected.to_json()["warnings"]
         assert warning.startswith("In 4 of 200 records a place of the request is blank: they are sent, and paid.")
         assert hint in warning
-        assert review.total({"a": estimate, "b": estimate}).warnings == (warning,), "models of one body have the same records"
+        assert estimate.total({"a": expected, "b": expected}).warnings == (warning,), (
+            "models of one body have the same records"
+        )
 
 
 def test_the_cost_of_retries_is_bounded_apart() -> None:
     keys: dict[str, Any] = {"inference": {"max_tokens": 10}, "price": {"input": 2.0, "output": 4.0}}
     retry = {"outcomes": ["truncated"], "max_tokens": 50, "place": "/inferenceConfig/maxTokens"}
     run = replace(run_with(**keys, limits={"budget_usd": 0.043}), retry=retry)
-    estimate = review.estimate(run, [make_prepared(0, records=100)])
-    assert (estimate.output_tokens, estimate.cost_usd) == (1_000, 0.014)
-    assert estimate.cost_with_retries_usd == pytest.approx(0.014 + (5_000 * 2 + 5_000 * 4) / 1e6)
+    expected = estimate.estimate(run, [make_prepared(0, records=100)])
+    assert (expected.output_tokens, expected.cost_usd) == (1_000, 0.014)
+    assert expected.cost_with_retries_usd == pytest.approx(0.014 + (5_000 * 2 + 5_000 * 4) / 1e6)
     with pytest.raises(BudgetExceeded, match=r"0.014 USD, and 0.044 USD if retry .*budget_usd is 0.043"):
-        review.check(run, estimate)
+        estimate.check(run, expected)
     same = replace(run, retry=retry | {"max_tokens": None, "place": None})
-    assert review.estimate(same, [make_prepared(0, records=100)]).cost_with_retries_usd == 0.028
-    without = review.estimate(make_run(input=same.input), [make_prepared(0, records=100)])
+    assert estimate.estimate(same, [make_prepared(0, records=100)]).cost_with_retries_usd == 0.028
+    without = estimate.estimate(make_run(input=same.input), [make_prepared(0, records=100)])
     assert "cost_with_retries_usd" not in without.to_json()
-    review.check(same, review.estimate(same, [make_prepared(0, records=100)]))
+    estimate.check(same, estimate.estimate(same, [make_prepared(0, records=100)]))
 
 
 def test_an_unbounded_answer_has_no_cost() -> None:
-    estimate = review.estimate(run_with(price={"input": 2, "output": 4}), [make_prepared(0)])
-    assert estimate.output_tokens is None
-    assert estimate.cost_usd is None
+    expected = estimate.estimate(run_with(price={"input": 2, "output": 4}), [make_prepared(0)])
+    assert expected.output_tokens is None
+    assert expected.cost_usd is None
 
 
 def test_estimates_of_models_add_up() -> None:
     price = {"input": 1.0, "output": 950.0}
-    one = review.estimate(run_with(price=price, inference={"max_tokens": 1}), [make_prepared(0, skipped=2)])
+    one = estimate.estimate(run_with(price=price, inference={"max_tokens": 1}), [make_prepared(0, skipped=2)])
     dearer = price | {"output": 1950.0}
-    two = review.estimate(run_with(price=dearer, inference={"max_tokens": 1}), [make_prepared(0)])
-    both = review.total({"a": one, "b": two})
+    two = estimate.estimate(run_with(price=dearer, inference={"max_tokens": 1}), [make_prepared(0)])
+    both = estimate.total({"a": one, "b": two})
     assert (both.rows, both.records, both.skipped, both.jobs) == (102, 200, 2, 2), "rows are the table's"
     assert (one.cost_usd, two.cost_usd, both.output_tokens) == (0.1, 0.2, 200)
     assert both.cost_usd == 0.3, "rounded, as binary fractions are not"
-    unbounded = review.estimate(run_with(price=price), [make_prepared(0)])
+    unbounded = estimate.estimate(run_with(price=price), [make_prepared(0)])
     assert unbounded.cost_unknown == "the run input has no inference.max_tokens, which bounds the answers"
-    both = review.total({"a": one, "b": unbounded})
+    both = estimate.total({"a": one, "b": unbounded})
     assert both.cost_unknown == f"b: {unbounded.cost_unknown}"
     assert (both.input_tokens, both.output_tokens, both.cost_usd) == (10_000, None, None)
 
@@ -103,21 +108,21 @@ def test_estimates_of_models_add_up() -> None:
 def test_the_shards_of_a_model_are_those_that_were_prepared_for_it() -> None:
     prepared = [make_prepared(number, records=100 + number) for number in (3, 0, 2, 1)]
     own = make_run(shards=2, models=["a", "b", "c"], number=1, rendered_as=1)
-    assert [(one.shard, one.records) for one in review.of_model(own, prepared)] == [(2, 102), (3, 103)]
+    assert [(one.shard, one.records) for one in estimate.of_model(own, prepared)] == [(2, 102), (3, 103)]
     same = make_run(shards=2, models=["a", "b", "c"], number=2, rendered_as=0)
-    assert [(one.shard, one.records) for one in review.of_model(same, prepared)] == [(4, 100), (5, 101)]
+    assert [(one.shard, one.records) for one in estimate.of_model(same, prepared)] == [(4, 100), (5, 101)]
 
 
 def test_nothing_valid_is_refused() -> None:
     run = run_with()
     with pytest.raises(NoValidRows, match="All 5 rows were skipped; runs/monday/skipped/"):
-        review.check(run, review.estimate(run, [make_prepared(0, records=0, skipped=5)]))
+        estimate.check(run, estimate.estimate(run, [make_prepared(0, records=0, skipped=5)]))
 
 
 def test_too_few_records_are_refused_where_nothing_would_be_sent() -> None:
     def check(records: int, **limits: Any) -> None:
         run = run_with(limits=limits)
-        review.check(run, review.estimate(run, [make_prepared(0, records=records)]))
+        estimate.check(run, estimate.estimate(run, [make_prepared(0, records=records)]))
 
     with pytest.raises(InvalidRunInput, match="99 records are fewer than the 100 .*limits.on_demand_tail is false"):
         check(99, on_demand_tail=False)
@@ -129,13 +134,13 @@ def test_too_few_records_are_refused_where_nothing_would_be_sent() -> None:
 def test_budget() -> None:
     keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
     within = run_with(**keys, limits={"budget_usd": 0.014})
-    review.check(within, review.estimate(within, [make_prepared(0)]))
+    estimate.check(within, estimate.estimate(within, [make_prepared(0)]))
     over = run_with(**keys, limits={"budget_usd": 0.0139})
     with pytest.raises(BudgetExceeded, match=r"The estimate is 0.014 USD .*budget_usd is 0.0139"):
-        review.check(over, review.estimate(over, [make_prepared(0)]))
+        estimate.check(over, estimate.estimate(over, [make_prepared(0)]))
     unbounded = run_with(price={"input": 1, "output": 1}, limits={"budget_usd": 1})
     with pytest.raises(InvalidRunInput, match="needs inference.max_tokens"):
-        review.check(unbounded, review.estimate(unbounded, [make_prepared(0)]))
+        estimate.check(unbounded, estimate.estimate(unbounded, [make_prepared(0)]))
 
 
 def test_sums_of_money_are_rounded() -> None:
@@ -144,9 +149,9 @@ def test_sums_of_money_are_rounded() -> None:
     estimates = {}
     for name, output in (("a", 500.0), ("b", 1000.0)):
         run = replace(run_with(**keys, price={"input": 0.0, "output": output}), retry=retry)
-        estimates[name] = review.estimate(run, [make_prepared(0)])
+        estimates[name] = estimate.estimate(run, [make_prepared(0)])
     assert [one.cost_with_retries_usd for one in estimates.values()] == [0.1, 0.2]
-    assert review.total(estimates).cost_with_retries_usd == 0.3, "not 0.30000000000000004"
+    assert estimate.total(estimates).cost_with_retries_usd == 0.3, "not 0.30000000000000004"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +169,7 @@ def test_what_goes_on_demand_is_foretold(
     sizes: list[int], limits: dict[str, Any], jobs: int, on_demand: int, warning: str
 ) -> None:
     run = replace(run_with(limits=limits), canary="canary_records" in limits)
-    estimate = review.estimate(run, [make_prepared(number, records=count) for number, count in enumerate(sizes)])
-    assert (estimate.jobs, estimate.on_demand_records) == (jobs, on_demand)
-    assert [told[: len(warning)] for told in estimate.warnings] == ([warning] if warning else [])
-    assert estimate.cost_unknown == "the run input has no price"
+    expected = estimate.estimate(run, [make_prepared(number, records=count) for number, count in enumerate(sizes)])
+    assert (expected.jobs, expected.on_demand_records) == (jobs, on_demand)
+    assert [told[: len(warning)] for told in expected.warnings] == ([warning] if warning else [])
+    assert expected.cost_unknown == "the run input has no price"

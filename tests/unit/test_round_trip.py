@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import held
-from bedrock_batch.adapters import output
-from bedrock_batch.blocks import whole_lines
-from bedrock_batch.columns import kept_columns, output_schema
-from bedrock_batch.contracts import OUTCOMES, JobEnd
-from bedrock_batch.join import Joiner
-from bedrock_batch.parse import text_parser
-from bedrock_batch.plain import json_cells, to_plain
-from bedrock_batch.render import Renderer
+from bedrock_batch.answers.lines import whole_lines
+from bedrock_batch.answers.outcome import OUTCOMES
+from bedrock_batch.answers.parse import text_parser
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.join import held_answers, write
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.join.output_columns import kept_columns, output_schema
+from bedrock_batch.records.render import Renderer
+from bedrock_batch.table.plain_types import json_cells, to_plain
 from tests.unit.answers import CONVERSE, converse
 
 SHARD = 7
@@ -118,11 +118,11 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
     schema = output_schema(kept, kind="text", prefix="bedrock_")
     out = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(held, "HELD_BYTES", limit)
+        patch.setattr(held_answers, "HELD_BYTES", limit)
         for answers in parsed:
             joiner.add(answers)
         rows = joiner.join((batch.select(kept.names) for batch in batches), schema, lambda: parsed)
-        output.write(rows, schema, out, form=form, answer="bedrock_response")
+        write.write(rows, schema, out, form=form, answer="bedrock_response")
 
     found = read(form, out.getvalue(), schema)
     assert [row[: len(kept)] for row in found] == input_rows(form, table.select(kept.names))

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from bedrock_batch import ids, rounds
-from bedrock_batch.contracts import JobEnd, Joined
-from bedrock_batch.leftovers import MAX_PARTS, Standing
+from bedrock_batch import keys
+from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.run import next_lines
+from bedrock_batch.run.decide import MAX_PARTS, Standing
 from tests.unit.factories import make_run, make_shard
 
 STATE_BYTES = 256 * 1024
@@ -30,7 +31,7 @@ def ended(*leftovers: int, records: int = 500) -> list[Standing]:
 def test_large_shards_have_jobs_of_their_own_and_small_ones_share_one() -> None:
     run = make_run(shards=3)
     shards = [make_shard(number) for number in range(3)]
-    first, pooled = rounds.job_lines(run, shards, fresh(150, 60, 60), SKIPPED, round_=0)
+    first, pooled = next_lines.job_lines(run, shards, fresh(150, 60, 60), SKIPPED, round_=0)
     assert first["request"]["JobName"] == first["job_name"]
     assert first["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith("runs/monday/input/00000.jsonl")
     assert first["request"]["OutputDataConfig"]["S3OutputDataConfig"]["S3Uri"].endswith(first["raw_prefix"])
@@ -45,23 +46,23 @@ def test_large_shards_have_jobs_of_their_own_and_small_ones_share_one() -> None:
 
 def test_small_shards_that_make_no_job_together_wait() -> None:
     shards = [make_shard(number) for number in range(3)]
-    (only,) = rounds.job_lines(make_run(shards=3), shards, fresh(150, 60, 0), SKIPPED, round_=0)
+    (only,) = next_lines.job_lines(make_run(shards=3), shards, fresh(150, 60, 0), SKIPPED, round_=0)
     assert only["number"] == 0
 
 
 def test_later_rounds_are_pooled_and_named_anew() -> None:
-    lines = list(rounds.job_lines(make_run(shards=2), [], ended(150, 150), {}, round_=2))
+    lines = list(next_lines.job_lines(make_run(shards=2), [], ended(150, 150), {}, round_=2))
     (line,) = lines
     assert (line["round"], line["number"], line["records"]) == (2, 0, 300)
     assert "-r2-00000" in line["job_name"]
-    assert lines == list(rounds.job_lines(make_run(shards=2), [], ended(150, 150), {}, round_=2))
+    assert lines == list(next_lines.job_lines(make_run(shards=2), [], ended(150, 150), {}, round_=2))
 
 
 @pytest.mark.parametrize(("asked", "jobs"), [(None, 1), (1000, 1), (150, 2), (10, 3)])
 def test_a_pooled_job_keeps_to_the_records_that_were_asked_for(asked: int | None, jobs: int) -> None:
     run = make_run()
     limited = make_run(input=run.input | ({"max_records_per_job": asked} if asked else {}))
-    assert len(list(rounds.job_lines(limited, [], ended(150, 150), {}, round_=1))) == jobs
+    assert len(list(next_lines.job_lines(limited, [], ended(150, 150), {}, round_=1))) == jobs
 
 
 def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
@@ -71,8 +72,10 @@ def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
     skipped: dict[int, str | None] = dict.fromkeys(range(4))
     standings = fresh(150, 120, 60, 60)
     lines = list(
-        rounds.in_turn(
-            rounds.job_lines(run, plans[run.number], standings[run.numbers.start : run.numbers.stop], skipped, round_=0)
+        next_lines.in_turn(
+            next_lines.job_lines(
+                run, plans[run.number], standings[run.numbers.start : run.numbers.stop], skipped, round_=0
+            )
             for run in (one, two)
         )
     )
@@ -82,17 +85,17 @@ def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
     assert lines[1]["pool"]["run_key"] == "runs/monday/run-1.json"
     assert {part["shard"] for part in lines[1]["pool"]["parts"]} == {2, 3}
 
-    later = [rounds.job_lines(run, [], ended(500, 500), {}, round_=1) for run in (one, two)]
-    assert [line["number"] for line in rounds.in_turn(later)] == [4, 5]
+    later = [next_lines.job_lines(run, [], ended(500, 500), {}, round_=1) for run in (one, two)]
+    assert [line["number"] for line in next_lines.in_turn(later)] == [4, 5]
     wide = make_run(shards=2, models=models, number=1, input=one.input | {"max_records_per_job": 300})
-    assert [line["number"] for line in rounds.job_lines(wide, [], ended(500, 500), {}, round_=1)] == [5, 7, 9, 11]
+    assert [line["number"] for line in next_lines.job_lines(wide, [], ended(500, 500), {}, round_=1)] == [5, 7, 9, 11]
 
 
 def test_a_model_with_the_body_of_another_reads_its_files() -> None:
     run = make_run(shards=2, models=["acme.one", "acme.two"], number=1, rendered_as=0)
     shards = [make_shard(2), make_shard(3)]
     standings = [replace(standing, shard=standing.shard + 2) for standing in fresh(150, 150)]
-    lines = list(rounds.job_lines(run, shards, standings, dict.fromkeys(range(4)), round_=0))
+    lines = list(next_lines.job_lines(run, shards, standings, dict.fromkeys(range(4)), round_=0))
     uris = [line["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"] for line in lines]
     assert [uri.rpartition("/")[2] for uri in uris] == ["00000.jsonl", "00001.jsonl"]
     assert [line["join"]["shard"] for line in lines] == [2, 3]
@@ -110,13 +113,13 @@ def test_the_longest_line_fits_a_state() -> None:
         )
         for number in range(MAX_PARTS)
     ]
-    lines = [json.dumps(line) for line in rounds.job_lines(run, [], thin, {}, round_=1)]
+    lines = [json.dumps(line) for line in next_lines.job_lines(run, [], thin, {}, round_=1)]
     assert max(len(line) for line in lines) < STATE_BYTES / 1.5
 
 
 def test_chunks_are_named_by_their_pass() -> None:
-    lines = list(rounds.answer_lines(make_run(), fresh(15, 8), pass_=1))
-    assert [line["raw_key"] for line in lines] == [ids.on_demand_key("monday", 1, number) for number in range(3)]
+    lines = list(next_lines.answer_lines(make_run(), fresh(15, 8), pass_=1))
+    assert [line["raw_key"] for line in lines] == [keys.on_demand_key("monday", 1, number) for number in range(3)]
     assert [sum(part["stop"] - part["start"] for part in line["parts"]) for line in lines] == [10, 10, 3]
 
 
@@ -124,9 +127,9 @@ def test_what_changed_is_joined_and_the_rest_at_the_end() -> None:
     shards = [make_shard(number) for number in range(3)]
     done, never = ended(0, 0), Standing(shard=2, records=0, bytes=0)
     stale = Standing(shard=1, records=100, bytes=1, ends=(END, END))
-    lines = list(rounds.join_lines(shards, [done[0], stale, never], SKIPPED, step=4))
+    lines = list(next_lines.join_lines(shards, [done[0], stale, never], SKIPPED, step=4))
     assert [line["shard"] for line in lines] == [1]
     assert lines[0]["jobs"] == [END.to_json()] * 2
     assert (lines[0]["step"], lines[0]["skipped_key"]) == (4, SKIPPED[1])
-    lines = list(rounds.join_lines(shards, [*done, never], SKIPPED, step=5))
+    lines = list(next_lines.join_lines(shards, [*done, never], SKIPPED, step=5))
     assert [(line["shard"], line["jobs"]) for line in lines] == [(2, [])]

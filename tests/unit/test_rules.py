@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import catalogue, rules
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
+from bedrock_batch.models import catalogue, refusals
 from tests.unit.factories import HAIKU, OPUS, compose
 
 
@@ -183,7 +183,7 @@ def test_a_warning_does_not_end_the_run() -> None:
 )
 def test_models_that_cannot_be_used_are_refused(model_id: str, words: str) -> None:
     with pytest.raises(UnsupportedRequest, match=words):
-        rules.check_model(catalogue.resolve(model_id), model_id, "us-east-1")
+        refusals.check_model(catalogue.resolve(model_id), model_id, "us-east-1")
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,12 @@ def test_models_that_cannot_be_used_are_refused(model_id: str, words: str) -> No
     ],
 )
 def test_models_that_may_be_used(model_id: str, region: str, warnings: int) -> None:
-    assert len(rules.check_model(catalogue.resolve(model_id), model_id, region)) == warnings
+    assert len(refusals.check_model(catalogue.resolve(model_id), model_id, region)) == warnings
 
 
 def test_a_profile_of_another_geography_is_a_warning_that_says_what_to_do() -> None:
     profile = "us.amazon.nova-lite-v1:0"
-    (warning,) = rules.check_model(catalogue.resolve(profile), profile, "eu-west-1")
+    (warning,) = refusals.check_model(catalogue.resolve(profile), profile, "eu-west-1")
     assert "for Regions of us, and the module is in eu-west-1" in warning
     assert set(catalogue.entries()["geographies"]) == {"us", "us-gov", "eu", "apac", "jp", "au", "ca"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bedrock_batch import run_input
 from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.run_input import validate
 
 MINIMAL = {"s3_uri": "s3://bucket/reviews.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}
 
@@ -39,7 +39,7 @@ SAMPLE_DOCUMENTS = [
 
 @pytest.mark.parametrize("document", SAMPLE_DOCUMENTS, ids=lambda document: document["job_name_prefix"])
 def test_documents_of_the_published_sample_are_valid(document: dict[str, Any]) -> None:
-    completed = run_input.validate(document)
+    completed = validate.validate(document)
     assert {key: completed[key] for key in document} == document
 
 
@@ -62,16 +62,16 @@ DATASET = {"dataset_id": "w601sxs/simpleCoT", "model_id": "m", "prompt_id": "p"}
     ],
 )
 def test_what_the_sample_takes_for_absent_is_absent_here(document: dict[str, Any]) -> None:
-    completed = run_input.validate(document)
+    completed = validate.validate(document)
     assert {key: completed[key] for key in document} == document
-    assert Draft202012Validator(run_input.schema()).is_valid(document), "editors take it, too"
+    assert Draft202012Validator(validate.schema()).is_valid(document), "editors take it, too"
 
 
 def test_a_split_without_a_dataset_is_a_warning() -> None:
-    (warning,) = run_input.warnings(run_input.validate({**TABLE, "split": "train"}))
+    (warning,) = validate.warnings(validate.validate({**TABLE, "split": "train"}))
     assert warning.startswith("split is ignored")
     for document in (TABLE, {**TABLE, "split": None}, {**DATASET, "split": "test"}):
-        assert run_input.warnings(run_input.validate(document)) == []
+        assert validate.warnings(validate.validate(document)) == []
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,13 @@ def test_a_split_without_a_dataset_is_a_warning() -> None:
     ],
 )
 def test_jobs_of_a_trial_have_a_thousand_rows_unless_told_otherwise(given: dict[str, Any], most: int | None) -> None:
-    assert run_input.validate({**DATASET, **given}).get("max_records_per_job") == most
+    assert validate.validate({**DATASET, **given}).get("max_records_per_job") == most
 
 
 def test_null_counts_as_absent_for_every_key_that_may_be_left_out() -> None:
     sections = {"limits": {"budget_usd": None, "max_rounds": None}, "inference": None, "input": {"csv": None}}
     nulls = {"prompt": None, "request": {"seed": None}, "dry_run": None, "config": None, "output": {"schema": None}}
-    assert run_input.validate({**TABLE, **sections, **nulls}) == run_input.validate(
-        {**TABLE, "request": {"seed": None}}
-    )
+    assert validate.validate({**TABLE, **sections, **nulls}) == validate.validate({**TABLE, "request": {"seed": None}})
 
 
 def test_whole_floats_are_integers_wherever_they_stand() -> None:
@@ -107,8 +105,8 @@ def test_whole_floats_are_integers_wherever_they_stand() -> None:
         "limits": {"max_rounds": 0.0, "job_timeout_hours": 24.0},
         "request": {"inferenceConfig": {"maxTokens": 50.0}, "seeds": [1.0, 2.5], "large": 1e300},
     }
-    completed = run_input.validate({**TABLE, **floats})
-    assert json.dumps(run_input.validate(json.loads(json.dumps({**TABLE, **floats})))) == json.dumps(completed)
+    completed = validate.validate({**TABLE, **floats})
+    assert json.dumps(validate.validate(json.loads(json.dumps({**TABLE, **floats})))) == json.dumps(completed)
     assert '"limit": 30,' in json.dumps(completed) and '"max_tokens": 50,' in json.dumps(completed)
     assert json.dumps(completed["request"]) == (
         '{"inferenceConfig": {"maxTokens": 50}, "seeds": [1, 2.5], "large": 1e+300}'
@@ -134,7 +132,7 @@ def test_whole_floats_are_integers_wherever_they_stand() -> None:
 )
 def test_what_no_record_could_hold_is_named(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidRunInput, match=sentence):
-        run_input.validate({**MINIMAL, **change})
+        validate.validate({**MINIMAL, **change})
 
 
 def test_all_mistakes_are_in_one_message() -> None:
@@ -147,7 +145,7 @@ def test_all_mistakes_are_in_one_message() -> None:
         "limits": {"job_timeout_hours": 2},
     }
     with pytest.raises(InvalidRunInput) as raised:
-        run_input.validate(document)
+        validate.validate(document)
     message = str(raised.value)
     assert message.startswith("There are 8 mistakes. (1) ")
     for sentence in (
@@ -166,16 +164,16 @@ def test_all_mistakes_are_in_one_message() -> None:
 def test_contradictions_are_in_one_message_too() -> None:
     document = {**MINIMAL, "prompt": {"system": "s"}, "revision": "main", "limits": {"budget_usd": 1}}
     with pytest.raises(InvalidRunInput, match=r"There are 4 mistakes\. \(1\) revision .*\(2\) .*\(3\) .*\(4\) limits"):
-        run_input.validate(document)
+        validate.validate(document)
 
 
 def test_a_message_has_ten_mistakes_at_most() -> None:
     with pytest.raises(InvalidRunInput, match=r"There are 40 mistakes\. .*\(10\) Unknown key .* And 30 more\.$"):
-        run_input.validate({**MINIMAL, **{f"key{number}": 1 for number in range(40)}})
+        validate.validate({**MINIMAL, **{f"key{number}": 1 for number in range(40)}})
 
 
 def test_defaults_come_from_the_schema() -> None:
-    completed = run_input.validate(MINIMAL)
+    completed = validate.validate(MINIMAL)
     assert completed["limits"]["job_timeout_hours"] == 72
     assert completed["output"]["prefix"] == "bedrock_"
     assert completed["input"]["nulls"] == "skip"
@@ -186,7 +184,7 @@ def test_defaults_come_from_the_schema() -> None:
 def test_the_given_document_is_left_alone() -> None:
     given = {**MINIMAL, "limits": {"check_seconds": 60}}
     before = copy.deepcopy(given)
-    run_input.validate(given)
+    validate.validate(given)
     assert given == before
 
 
@@ -246,7 +244,7 @@ def test_the_given_document_is_left_alone() -> None:
 )
 def test_mistakes_are_named(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidRunInput, match=sentence):
-        run_input.validate({**MINIMAL, **change})
+        validate.validate({**MINIMAL, **change})
 
 
 @pytest.mark.parametrize(
@@ -263,46 +261,46 @@ def test_mistakes_are_named(change: dict[str, Any], sentence: str) -> None:
 )
 def test_prompts_and_secrets_are_not_repeated(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidRunInput, match=sentence) as raised:
-        run_input.validate({**MINIMAL, **change})
+        validate.validate({**MINIMAL, **change})
     assert "SECRET" not in str(raised.value)
 
 
 @pytest.mark.parametrize("document", [[], "s3://bucket/key", None, 3])
 def test_a_document_that_is_no_object_is_refused(document: object) -> None:
     with pytest.raises(InvalidRunInput, match="the run input must be an object, not "):
-        run_input.validate(document)
+        validate.validate(document)
 
 
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(InvalidRunInput, match="Missing key 'model_id'"):
-        run_input.validate({"s3_uri": "s3://bucket/key.csv"})
+        validate.validate({"s3_uri": "s3://bucket/key.csv"})
 
 
 def test_a_dataset_stands_in_place_of_s3() -> None:
     document = {"dataset_id": "org/data", "split": "test", "model_id": "m", "prompt_id": "p"}
-    assert {key: run_input.validate(document)[key] for key in document} == document
+    assert {key: validate.validate(document)[key] for key in document} == document
     with pytest.raises(InvalidRunInput, match="Give either s3_uri or dataset_id"):
-        run_input.validate({"model_id": "m", "prompt_id": "p"})
+        validate.validate({"model_id": "m", "prompt_id": "p"})
     with pytest.raises(InvalidRunInput, match="Leave the format out"):
-        run_input.validate({**document, "input": {"format": "csv"}})
+        validate.validate({**document, "input": {"format": "csv"}})
 
 
 def test_each_model_of_a_list_has_a_document_of_its_own() -> None:
     price = {"m": {"input": 1, "output": 2}, "n": {"input": 3, "output": 4}}
-    completed = run_input.validate({**MINIMAL, "model_id": ["m", "n"], "price": price})
-    assert run_input.model_ids(completed) == ["m", "n"]
-    assert run_input.of_model(completed, "n") == completed | {"model_id": "n", "price": price["n"]}
-    both = run_input.of_model(completed | {"price": price["m"]}, "n")
+    completed = validate.validate({**MINIMAL, "model_id": ["m", "n"], "price": price})
+    assert validate.model_ids(completed) == ["m", "n"]
+    assert validate.of_model(completed, "n") == completed | {"model_id": "n", "price": price["n"]}
+    both = validate.of_model(completed | {"price": price["m"]}, "n")
     assert both["price"] == price["m"]
     both["inference"]["max_tokens"] = 5
     assert completed["inference"] == {}, "what is found out of one model is not the others'"
-    assert run_input.model_ids(run_input.validate(MINIMAL)) == [MINIMAL["model_id"]]
+    assert validate.model_ids(validate.validate(MINIMAL)) == [MINIMAL["model_id"]]
 
 
 def test_digest_tells_inputs_apart_and_ignores_the_order_of_keys() -> None:
-    digest = run_input.digest(run_input.validate(MINIMAL))
-    assert digest == run_input.digest(run_input.validate(dict(reversed(MINIMAL.items()))))
-    assert digest != run_input.digest(run_input.validate({**MINIMAL, "job_name_prefix": "x"}))
+    digest = validate.digest(validate.validate(MINIMAL))
+    assert digest == validate.digest(validate.validate(dict(reversed(MINIMAL.items()))))
+    assert digest != validate.digest(validate.validate({**MINIMAL, "job_name_prefix": "x"}))
 
 
 def test_every_key_of_the_schema_is_described() -> None:
@@ -313,7 +311,7 @@ def test_every_key_of_the_schema_is_described() -> None:
             for missing in undescribed(part, f"{path}{key}.")
         ]
 
-    assert undescribed(run_input.schema(), "") == []
+    assert undescribed(validate.schema(), "") == []
 
 
 def test_an_input_that_whoever_stops_the_run_could_not_read_is_refused() -> None:
@@ -325,7 +323,7 @@ def test_an_input_that_whoever_stops_the_run_could_not_read_is_refused() -> None
 
     lines = {key: MINIMAL[key] for key in ("s3_uri", "model_id")}
     largest = lines | {"prompt": {"text": 'Say "{review}".\n' * 7_950}}
-    run_input.validate(largest)
+    validate.validate(largest)
     assert answered(largest) < 256 * 1024
     with pytest.raises(InvalidRunInput, match=r"(?s)bytes, .* 192000 are the most. Put a long prompt on S3"):
-        run_input.validate(lines | {"prompt": {"text": 'Say "{review}".\n' * 8_100}})
+        validate.validate(lines | {"prompt": {"text": 'Say "{review}".\n' * 8_100}})

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_batch.errors import MissingColumn, UnknownPrompt
-from bedrock_batch.templates import Place, check_columns, columns_of, literal_columns, parse, resolve
+from bedrock_batch.models.template import Place, check_columns, columns_of, literal_columns, parse, resolve
 
 SCHEMA = pa.schema(
     [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import plain, zones
-from bedrock_batch.cells import CellReader
+from bedrock_batch.records.cell_text import CellReader
+from bedrock_batch.table import plain_types, utc_times
 
 UTC, OTHER = pa.timestamp("us", "UTC"), pa.timestamp("ns", "Etc/UTC")
 COLUMNS = [
@@ -30,7 +30,7 @@ COLUMNS = [
 @pytest.mark.parametrize(("first", "count"), [(0, 4), (1, 3), (1, 2), (2, 0)])
 def test_the_text_is_the_one_that_arrow_has(column: pa.Array, first: int, count: int) -> None:
     some = column.slice(first, count)
-    found = plain.to_plain(some)
+    found = plain_types.to_plain(some)
     found.validate(full=True)
     decoded = some.cast(UTC) if isinstance(some, pa.DictionaryArray) else some
     assert found.equals(decoded.cast(found.type))
@@ -38,7 +38,7 @@ def test_the_text_is_the_one_that_arrow_has(column: pa.Array, first: int, count:
 
 def test_columns_without_such_times_are_left_alone() -> None:
     for column in (pa.array([0], pa.timestamp("s")), pa.array([0], pa.timestamp("s", "+02:00")), pa.array([{"a": 1}])):
-        assert zones.written(column) is column
+        assert utc_times.written(column) is column
 
 
 def without_database(script: str) -> str:
@@ -59,21 +59,21 @@ def without_database(script: str) -> str:
 
 
 def test_no_database_is_needed() -> None:
-    texts = [plain.to_plain(column).to_pylist() for column in COLUMNS]
+    texts = [plain_types.to_plain(column).to_pylist() for column in COLUMNS]
     cells = pa.record_batch([COLUMNS[0], COLUMNS[1]], names=["a", "b"])
     texts += [CellReader(name, cells.schema).read(cells, 0).to_pylist() for name in ("a", "b")]
     script = """
 import pyarrow as pa
-from bedrock_batch import plain
-from bedrock_batch.cells import CellReader
+from bedrock_batch.table import plain_types
+from bedrock_batch.records.cell_text import CellReader
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
 from tests.unit.test_zones import COLUMNS
-texts = [plain.to_plain(column).to_pylist() for column in COLUMNS]
+texts = [plain_types.to_plain(column).to_pylist() for column in COLUMNS]
 cells = pa.record_batch([COLUMNS[0], COLUMNS[1]], names=["a", "b"])
 texts += [CellReader(name, cells.schema).read(cells, 0).to_pylist() for name in ("a", "b")]
-plain.check(pa.schema([(str(number), column.type) for number, column in enumerate(COLUMNS)]), "csv")
+plain_types.check(pa.schema([(str(number), column.type) for number, column in enumerate(COLUMNS)]), "csv")
 other = pa.schema([("t", pa.timestamp("s", "Europe/Berlin"))])
-for refused, error in ((lambda: plain.check(other, "csv"), InvalidRunInput),
+for refused, error in ((lambda: plain_types.check(other, "csv"), InvalidRunInput),
                        (lambda: CellReader("t", other), UnsupportedRequest)):
     try:
         refused()

@@ -4,12 +4,14 @@ import json
 import logging
 from typing import Any
 
-from bedrock_batch.adapters import clients, on_demand
-from bedrock_batch.adapters.parts import read_parts
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.adapters.s3_writer import Overtaken
-from bedrock_batch.contracts import Part, Run
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.lines import Part
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import ChunkTaken, OnDemandRefused, after_spend
+from bedrock_batch.records.leftover_lines import read_parts
+from bedrock_batch.run import invoke
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -45,11 +47,11 @@ def answer_on_demand(s3: S3, runtime: Any, event: dict[str, Any]) -> dict[str, i
         if record["recordId"] in done:
             continue
         try:
-            line = on_demand.answer(runtime, record, model_id=run.model_id, invocation_type=run.invocation_type)
+            line = invoke.answer(runtime, record, model_id=run.model_id, invocation_type=run.invocation_type)
         except OnDemandRefused as err:
             refusals.append(err)
             continue
-        lines.append(on_demand.to_line(line))
+        lines.append(invoke.to_line(line))
         try:
             with s3.writer(bucket, raw_key, replaces=etag) as out:
                 out.write(b"".join(lines))

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bedrock_batch import ids, remarks, report, report_document
-from bedrock_batch.adapters import clients, manifests, preview, progress
-from bedrock_batch.adapters.results import read_results
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.adapters.s3_writer import Overtaken
-from bedrock_batch.contracts import JobCounts, Joined, Run
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.map_results import read_results
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooManyFailures, after_spend
-from bedrock_batch.report_document import Found
+from bedrock_batch.run import manifests, preview, progress, remarks, report, report_document
+from bedrock_batch.run.report_document import Found
 
 _MOST_WARNINGS = 20
 """So many go into the run's result, which a state machine carries; the report has all."""
@@ -26,7 +28,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         JoinIncomplete: a shard has no output part, or rows do not add up.
         TooManyFailures: after everything is written.
     """
-    folder = f"s3://{event['bucket']}/{ids.run_prefix(event['run_id'])}/"
+    folder = f"s3://{event['bucket']}/{keys.run_prefix(event['run_id'])}/"
     kept = "Nothing was spent" if event.get("dry_run") else f"The table and all answers are kept in {folder}"
     with after_spend(f"{kept}; a redrive counts again, asks the model nothing and costs nothing."):
         return finish_run(S3(clients.s3()), event)
@@ -53,7 +55,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
             ended = {"status": "FAILED", "error": "TooManyFailures", "message": str(failure)}
     document = report_document.document(found, ended=ended, warnings=warnings)
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
-        key = ids.report_key(state["run_id"])
+        key = keys.report_key(state["run_id"])
         s3.put_json(state["bucket"], key, document, replaces=state.get("replaces"), indent=2)
     if failure is not None:
         raise failure
@@ -128,7 +130,7 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> di
         "first_record": dict(zip(run.models, records, strict=True)) if run.models else records[0],
         "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
     }
-    s3.put_json(run.bucket, ids.report_key(run.run_id), document, indent=2)
+    s3.put_json(run.bucket, keys.report_key(run.run_id), document, indent=2)
     return {
         "run_id": run.run_id,
         "report_uri": _report_uri(state),
@@ -140,7 +142,7 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> di
 
 
 def _report_uri(state: Mapping[str, Any]) -> str:
-    return f"s3://{state['bucket']}/{ids.report_key(state['run_id'])}"
+    return f"s3://{state['bucket']}/{keys.report_key(state['run_id'])}"
 
 
 def _told_warnings(warnings: Any) -> dict[str, Any]:

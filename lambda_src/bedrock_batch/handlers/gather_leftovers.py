@@ -1,17 +1,19 @@
 """Gather leftovers: see which records have no answer yet, decide what is done about it, and write that down."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain, count
 from typing import Any
 
-from bedrock_batch import ids, leftovers, rounds
-from bedrock_batch.adapters import clients, progress, salvage
-from bedrock_batch.adapters.bedrock import active_jobs
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.catalogue import jobs_quota
-from bedrock_batch.contracts import Run
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.batch_jobs import active_jobs
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend, naming
-from bedrock_batch.leftovers import Standing
+from bedrock_batch.models.catalogue import jobs_quota
+from bedrock_batch.run import decide, next_lines, progress, salvage
+from bedrock_batch.run.decide import Standing
 
 Models = Sequence[tuple[Run, Sequence[Standing]]]
 """Models of a run, each with shards of it."""
@@ -24,7 +26,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     `cause` if it has some; `next` is join or end.
     """
     s3, bedrock = S3(clients.s3()), clients.client("bedrock")
-    raw = f"s3://{event['bucket']}/{ids.run_prefix(event['run_id'])}/raw/"
+    raw = f"s3://{event['bucket']}/{keys.run_prefix(event['run_id'])}/raw/"
     with after_spend(
         f"All answers so far are kept in {raw}; a redrive goes on from here, and pays only for records without an "
         "answer."
@@ -57,7 +59,7 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
     if not stale:  # all of the last round is joined
         _check_permissions(state, models, denied)
     wants = [
-        leftovers.decide(
+        decide.decide(
             standings,
             rounds=sum(not shards for shards in denied_shards),
             tail_done=state["passes"] > (1 if canaries else 0),
@@ -66,13 +68,13 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
         )
         for (run, standings), denied_shards in zip(models, denied, strict=True)
     ]
-    decision = leftovers.first_of([want for want, _ in wants], stale=stale)
+    decision = decide.first_of([want for want, _ in wants], stale=stale)
     due = [(run, left) for run, (want, left) in zip(runs, wants, strict=True) if want == decision]
     if decision == "run_jobs" and not state["rounds"]:
         for run, (canary,) in canaries:
             tolerated = run.limits.get("canary_failure_percentage", 50)  # a run of an earlier version has none
             with naming(run.label):
-                leftovers.check_canary(canary, canary_failure_percentage=tolerated)
+                decide.check_canary(canary, canary_failure_percentage=tolerated)
     if decision == "run_jobs":
         return _run_jobs(s3, bedrock, state, found, due)
     if decision == "answer":
@@ -89,14 +91,14 @@ def _check_permissions(state: dict[str, Any], models: Models, denied: Sequence[S
     """
     if state["rounds"] and state.get("redrives", 0) == state.get("round_redrives", 0):
         last = {run.label: (own, shards[-1]) for (run, own), shards in zip(models, denied, strict=True)}
-        leftovers.check_permissions(last)
+        decide.check_permissions(last)
 
 
 def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progress, models: Models) -> dict[str, Any]:
     round_ = state["rounds"]
-    jobs_key = ids.jobs_key(state["run_id"], round_)
-    lines = rounds.in_turn(
-        rounds.job_lines(run, progress.plan_of(s3, run), standings, found.skipped_keys, round_=round_)
+    jobs_key = keys.jobs_key(state["run_id"], round_)
+    lines = next_lines.in_turn(
+        next_lines.job_lines(run, progress.plan_of(s3, run), standings, found.skipped_keys, round_=round_)
         for run, standings in models
     )
     jobs = s3.put_lines(state["bucket"], jobs_key, lines)
@@ -114,24 +116,29 @@ def _free_jobs(bedrock: Any, models: Models) -> int:
     """Return how many jobs the models may start; one each at least: in a full account its Create waits."""
     by_quota = {jobs_quota(run.model_id): run for run, _ in models}
     free = 0
-    for run in by_quota.values():
-        others = active_jobs(bedrock, run.model_id, run_digest=ids.run_digest(run.execution_arn))
+    for quota, run in by_quota.items():
+        others = active_jobs(bedrock, partial(_shares, quota), run_digest=keys.run_digest(run.execution_arn))
         free += max(1, run.quotas["concurrent_jobs"] - others)
     return free
 
 
+def _shares(quota: tuple[str, bool], model_id: str) -> bool:
+    """Tell whether the jobs of a model count towards a quota."""
+    return jobs_quota(model_id) == quota
+
+
 def _answer(s3: S3, state: dict[str, Any], models: Models) -> dict[str, Any]:
     pass_ = state["passes"]
-    answers_key = ids.answers_key(state["run_id"], pass_)
+    answers_key = keys.answers_key(state["run_id"], pass_)
     chunks = count()
-    lines = (rounds.answer_lines(run, standings, pass_=pass_, numbers=chunks) for run, standings in models)
+    lines = (next_lines.answer_lines(run, standings, pass_=pass_, numbers=chunks) for run, standings in models)
     s3.put_lines(state["bucket"], answers_key, chain.from_iterable(lines))
     return state | {"next": "answer", "passes": pass_ + 1, "answers_key": answers_key}
 
 
 def _join(s3: S3, state: dict[str, Any], found: progress.Progress, runs: Sequence[Run]) -> dict[str, Any]:
-    joins_key = ids.joins_key(state["run_id"], state["step"])
+    joins_key = keys.joins_key(state["run_id"], state["step"])
     shards = chain.from_iterable(progress.plan_of(s3, run) for run in runs)
-    lines = rounds.join_lines(shards, found.standings, found.skipped_keys, step=state["step"])
+    lines = next_lines.join_lines(shards, found.standings, found.skipped_keys, step=state["step"])
     s3.put_lines(state["bucket"], joins_key, lines)
     return state | {"next": "join", "joins_key": joins_key}

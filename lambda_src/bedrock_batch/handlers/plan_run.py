@@ -10,17 +10,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from bedrock_batch import bodies, ids, media, plan, prompts, run_input
-from bedrock_batch.adapters import clients, output, sampling, sources
-from bedrock_batch.adapters.models import Model, rendered_as, resolve
-from bedrock_batch.adapters.s3 import S3, split_uri
-from bedrock_batch.columns import kept_columns, output_schema
-from bedrock_batch.contracts import Run, Shard
-from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, naming
-from bedrock_batch.errors import columns_are
-from bedrock_batch.ready_made import Renders
-from bedrock_batch.ready_made import renderer as renderer_of
-from bedrock_batch.render import Nulls
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3, split_uri
+from bedrock_batch.contracts.lines import Shard
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
+from bedrock_batch.join import write
+from bedrock_batch.join.output_columns import kept_columns, output_schema
+from bedrock_batch.models import prompts, request_body
+from bedrock_batch.plan import sampling
+from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
+from bedrock_batch.plan.shards import cut, row_limit, strictest
+from bedrock_batch.records import media
+from bedrock_batch.records.ready_made import Renders
+from bedrock_batch.records.ready_made import renderer as renderer_of
+from bedrock_batch.records.render import Nulls
+from bedrock_batch.run_input import validate
+from bedrock_batch.table import read
 
 _RESERVED_SECONDS = 60
 """What is left of the function's time for cutting and writing the plan."""
@@ -55,21 +62,21 @@ def plan_run(
     `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags. `until` is the
     time.monotonic() by which all text files must have been read.
     """
-    if not ids.RUN_ID.fullmatch(run_id):
+    if not keys.RUN_ID.fullmatch(run_id):
         raise InvalidRunInput(f"The execution name {run_id!r} may hold only letters, digits, `-` and `_`.")
-    asked = run_input.validate(input)
-    digest = run_input.digest(asked)
+    asked = validate.validate(input)
+    digest = validate.digest(asked)
     _check_name(s3, bucket, run_id, digest)
     models = resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
-    quotas = plan.strictest([model.quotas for model in models])
-    table, hub = _describe(s3, asked, quotas, staged=(bucket, ids.staged_prefix(run_id)), until=until)
+    quotas = strictest([model.quotas for model in models])
+    table, hub = _describe(s3, asked, quotas, staged=(bucket, keys.staged_prefix(run_id)), until=until)
     for model in models:
         with naming(model.label):
             _check_output(asked["output"], table.schema, model.composed)
-    shards = _cut(s3, asked, quotas, table, hub, models, bucket=bucket, run_key=ids.run_key(run_id))
-    if len(shards) * len(models) > ids.MAX_SHARDS:
+    shards = _cut(s3, asked, quotas, table, hub, models, bucket=bucket, run_key=keys.run_key(run_id))
+    if len(shards) * len(models) > keys.MAX_SHARDS:
         raise TooLarge(
-            f"{len(shards)} shards for each of {len(models)} models are more than the {ids.MAX_SHARDS} of one run. "
+            f"{len(shards)} shards for each of {len(models)} models are more than the {keys.MAX_SHARDS} of one run. "
             "Start a run for each model, or raise max_records_per_job."
         )
     runs = [
@@ -83,28 +90,28 @@ def plan_run(
             models=[model.label for model in models] if len(models) > 1 else [],
             rendered_as=rendered_as(models, number),
             **_of_model(model, settings),
-            warnings=[*run_input.warnings(asked), *model.warnings],
+            warnings=[*validate.warnings(asked), *model.warnings],
             **_of_table(table, asked),
         )
         for number, model in enumerate(models)
     ]
     lines = (
-        replace(shard, shard=number, run_key=ids.run_key(run_id, run.number)).to_json()
+        replace(shard, shard=number, run_key=keys.run_key(run_id, run.number)).to_json()
         for run in runs
         if run.rendered_as == run.number
         for number, shard in zip(run.numbers, shards, strict=True)
     )
-    s3.put_lines(bucket, ids.plan_key(run_id), lines)
+    s3.put_lines(bucket, keys.plan_key(run_id), lines)
     # The first model's last: with it the run counts as planned.
     for run in reversed(runs):
-        s3.put_json(bucket, ids.run_key(run_id, run.number), run.to_json())
+        s3.put_json(bucket, keys.run_key(run_id, run.number), run.to_json())
     return {
         "run_id": run_id,
         "bucket": bucket,
-        "prefix": ids.run_prefix(run_id),
-        "run_key": ids.run_key(run_id),
-        "plan_key": ids.plan_key(run_id),
-        "job_names": ids.job_names(
+        "prefix": keys.run_prefix(run_id),
+        "run_key": keys.run_key(run_id),
+        "plan_key": keys.plan_key(run_id),
+        "job_names": keys.job_names(
             name=settings["name"], label=asked.get("job_name_prefix") or "", execution_arn=execution_arn
         ),
         "rows": sum(shard.rows for shard in shards),
@@ -123,7 +130,7 @@ def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
         "input": model.asked,
         "limits": model.asked["limits"],
         "model_id": model.asked["model_id"],
-        "folder": ids.model_folder(model.label),
+        "folder": keys.model_folder(model.label),
         "family": model.family.family,
         "invocation_type": model.family.invocation_type,
         "kind": model.composed.kind,
@@ -137,7 +144,7 @@ def _of_model(model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_table(table: sources.Description, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _of_table(table: read.Description, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `run.json` says of the table, and of what is the same for all models."""
     return {
         "table": table.table.to_json(),
@@ -152,9 +159,9 @@ def _of_table(table: sources.Description, asked: Mapping[str, Any]) -> dict[str,
 
 def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
     """Refuse a name whose run had another input: its files would be mixed with the new run's."""
-    if next(iter(s3.list(bucket, ids.run_key(run_id))), None) is None:
+    if next(iter(s3.list(bucket, keys.run_key(run_id))), None) is None:
         return
-    if s3.get_json(bucket, ids.run_key(run_id))["input_digest"] != digest:
+    if s3.get_json(bucket, keys.run_key(run_id))["input_digest"] != digest:
         raise RunNameTaken(
             f"A run named {run_id!r} exists and had another input. Start this one under another execution name."
         )
@@ -162,18 +169,18 @@ def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
 
 def _describe(
     s3: S3, asked: Mapping[str, Any], quotas: Mapping[str, int], *, staged: tuple[str, str], until: float
-) -> tuple[sources.Description, Any]:
+) -> tuple[read.Description, Any]:
     """Return what the input is, and the hub it lies on, if it does."""
-    files, hub = sources.find(s3, asked)
-    limit = plan.row_limit(
+    files, hub = read.find(s3, asked)
+    limit = row_limit(
         limit=asked["input"].get("limit"),
         max_jobs=asked.get("max_num_jobs") or None,
         max_records=min(asked.get("max_records_per_job") or quotas["max_records"], quotas["max_records"]),
     )
-    return sources.describe(s3, files, hub=hub, staged=staged, until=until, options=asked["input"], limit=limit), hub
+    return read.describe(s3, files, hub=hub, staged=staged, until=until, options=asked["input"], limit=limit), hub
 
 
-def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: bodies.Composed) -> None:
+def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: request_body.Composed) -> None:
     """Refuse an output that could not be written, by its columns or its format."""
     written = output_schema(
         kept_columns(table, wanted.get("columns")),
@@ -182,14 +189,14 @@ def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: bodies.
         dimensions=composed.dimensions,
         answer_schema=wanted.get("schema"),
     )
-    output.check(written, wanted["format"])
+    write.check(written, wanted["format"])
 
 
 def _cut(
     s3: S3,
     asked: Mapping[str, Any],
     quotas: Mapping[str, int],
-    table: sources.Description,
+    table: read.Description,
     hub: Any,
     models: Sequence[Model],
     *,
@@ -204,7 +211,7 @@ def _cut(
             with naming(model.label):
                 likeliest = partial(sampling.longest_text, s3, table, hub=hub)
                 renderers.append(_renderer(model, table, schema, nulls=asked["input"]["nulls"], likeliest=likeliest))
-    return plan.cut(
+    return cut(
         table.layouts,
         bucket=bucket,
         run_key=run_key,
@@ -221,7 +228,7 @@ def _cut(
 
 
 def _renderer(
-    model: Model, table: sources.Description, schema: pa.Schema, *, nulls: Nulls, likeliest: Callable[[], str]
+    model: Model, table: read.Description, schema: pa.Schema, *, nulls: Nulls, likeliest: Callable[[], str]
 ) -> Renders:
     """Return what renders the model's records; `likeliest` names the column that a run without a prompt may mean."""
     try:

@@ -5,12 +5,13 @@ import logging
 from contextlib import nullcontext
 from typing import Any
 
-from bedrock_batch.adapters import clients
-from bedrock_batch.adapters.media_folder import Mover
-from bedrock_batch.adapters.parts import read_parts
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Part, Run
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Part
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooLarge, after_spend
+from bedrock_batch.records.leftover_lines import read_parts
+from bedrock_batch.records.media_folder import Mover
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)

@@ -4,14 +4,18 @@ import json
 import logging
 from typing import Any
 
-from bedrock_batch import ids, media
-from bedrock_batch.adapters import clients, schemas, sources
-from bedrock_batch.adapters.media_store import Attacher
-from bedrock_batch.adapters.s3 import S3
-from bedrock_batch.contracts import Prepared, Run, Shard, Table
+from bedrock_batch import keys
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Prepared, Shard
+from bedrock_batch.contracts.run import Run, Table
 from bedrock_batch.errors import TooLarge
-from bedrock_batch.ready_made import renderer as renderer_of
-from bedrock_batch.render import Skipped
+from bedrock_batch.records import media
+from bedrock_batch.records.media_attach import Attacher
+from bedrock_batch.records.ready_made import renderer as renderer_of
+from bedrock_batch.records.render import Skipped
+from bedrock_batch.table import read
+from bedrock_batch.table.schemas import unpacked
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
@@ -20,7 +24,7 @@ _BYTES_PER_TOKEN = 4
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return `contracts.Prepared`; the event is a line of `plan.jsonl`."""
+    """Return `Prepared`; the event is a line of `plan.jsonl`."""
     return prepare_shard(S3(clients.s3()), Shard.from_json(event)).to_json()
 
 
@@ -34,7 +38,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
     """
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     table = Table.from_json(run.table)
-    schema = schemas.unpacked(table.schema)
+    schema = unpacked(table.schema)
     input_key = run.input_key(shard.shard)
     attacher = None
     if run.media:
@@ -56,8 +60,8 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
         columns = attacher.columns(renderer.columns) if attacher else renderer.columns
         # What the join will read of them must not fail there, when all is paid.
         kept = set(run.output.get("columns") or schema.names)
-        columns = [*columns, *kept.intersection(sources.declared_columns(table))]
-        batches = sources.read_shard(s3, run, shard, columns=columns)
+        columns = [*columns, *kept.intersection(read.declared_columns(table))]
+        batches = read.read_shard(s3, run, shard, columns=columns)
         for batch in attacher.attach(batches) if attacher else batches:
             rendered = renderer.render(batch, rows)
             rows += batch.num_rows
@@ -82,7 +86,7 @@ def prepare_shard(s3: S3, shard: Shard) -> Prepared:
         tokens = max(0, text_bytes - attacher.text_bytes) // _BYTES_PER_TOKEN + attacher.items * run.media["tokens"]
     skipped_key = None
     if skipped:
-        skipped_key = ids.skipped_key(run.run_id, shard.shard)
+        skipped_key = keys.skipped_key(run.run_id, shard.shard)
         s3.put_lines(shard.bucket, skipped_key, (skip.to_json(shard.first_row) for skip in skipped))
     prepared = Prepared(
         shard=shard.shard,

@@ -1,0 +1,111 @@
+"""What became of a row, judged from what the model and Bedrock say about it."""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+Ended = Literal["whole", "cut", "withheld"]
+
+STOP_REASONS: dict[str, Ended] = {
+    # The model said all it wanted to say. Converse, Nova and Claude; then OpenAI-shaped bodies and Llama.
+    "end_turn": "whole",
+    "stop_sequence": "whole",
+    "stop": "whole",
+    "tool_use": "whole",
+    "tool_calls": "whole",
+    "function_call": "whole",
+    # The answer met a limit: Converse, Nova and Claude; OpenAI-shaped bodies and Llama; Converse and Claude.
+    "max_tokens": "cut",
+    "length": "cut",
+    "model_length": "cut",  # Mistral: the context window is full
+    "model_context_window_exceeded": "cut",
+    # Claude paused within its own server-side tools; the text so far is not the end.
+    "pause_turn": "cut",
+    # Something stepped in. Text that comes along is what was said until then.
+    "refusal": "withheld",  # Claude
+    "content_filtered": "withheld",  # Converse, Nova
+    "content_filter": "withheld",  # OpenAI-shaped bodies
+    "malformed_model_output": "withheld",  # Converse
+    "malformed_tool_use": "withheld",  # Converse
+}
+"""Stop reasons of the model families (Bedrock user guide, "Inference request parameters"; botocore's
+`StopReason` for Converse). One that is not listed counts as whole: a new word for the end must not turn
+good answers into failures. `guardrail_intervened` is such a case on purpose: a guardrail that masks
+personal data says so on every answer it has touched, and those answers are whole."""
+
+_NAMES_THE_FAILURE = {reason for reason, ended in STOP_REASONS.items() if ended != "whole"}
+_NAMES_THE_FAILURE.add("guardrail_intervened")
+
+MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
+"""Stop reasons of answers that a larger limit would have let go on."""
+
+EMPTY_ANSWER = "EmptyAnswer"
+UNPARSEABLE = "Unparseable"
+WRONG_DIMENSIONS = "WrongDimensions"
+INVALID_ANSWER = "InvalidAnswer"
+MODEL_ERROR = "ModelError"
+EXPIRED = "expired"
+REFUSED_TWICE = "RefusedTwice"
+"""Error codes of our own, beside those Bedrock sends."""
+
+_MAY_STILL_BE_ANSWERED = {
+    EXPIRED,  # the job's deadline came before the record's turn
+    "408",  # the model took too long
+    "429",  # throttled, or the model was not ready
+    # The same by name, with the HTTP codes of the bedrock-runtime service model.
+    "ModelTimeoutException",  # 408
+    "ThrottlingException",  # 429
+    "ModelNotReadyException",  # 429
+    "InternalServerException",  # 500
+    "ServiceUnavailableException",  # 503
+}
+_SERVER_ERROR = re.compile(r"5[0-9][0-9]")
+
+_TOP_CODES = 10
+"""So many error codes are reported by name."""
+
+
+def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[str, str | None, str | None]:
+    """Return the outcome of a row that came back, and the error code and message when it failed.
+
+    Text of an answer that was cut or withheld is kept, because it was paid for: such a row is `truncated`.
+    """
+    if has_answer:
+        whole = STOP_REASONS.get(stop_reason or "", "whole") == "whole"
+        return ("succeeded" if whole else "truncated"), None, None
+    if stop_reason in _NAMES_THE_FAILURE:
+        return "failed", stop_reason, f"the model stopped with {stop_reason} and gave no text"
+    detail = f" (stop reason {stop_reason})" if stop_reason else ""
+    return "failed", EMPTY_ANSWER, f"the model's answer is empty{detail}"
+
+
+def is_leftover(outcome: str, error_code: str) -> bool:
+    """Tell whether a row may still get an answer: the same request can succeed another time.
+
+    Nothing came back for it, or Bedrock failed on its own side (5xx) or for want of time or capacity. The
+    other 4xx are of the record's own making and fail again.
+    """
+    if outcome != "failed":
+        return outcome == "missing"
+    return error_code in _MAY_STILL_BE_ANSWERED or _SERVER_ERROR.fullmatch(error_code) is not None
+
+
+def most_frequent(codes: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent error codes, the first ones first: a report is for reading."""
+    return dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:_TOP_CODES])
+
+
+def named(codes: Mapping[str, int], messages: Mapping[str, str]) -> str:
+    """Return error codes for a sentence, each with its number of rows and what the first of them says."""
+    return ", ".join(
+        f"{code} ({count} rows)" + (f': "{messages[code]}"' if code in messages else "")
+        for code, count in codes.items()
+    )
+
+
+OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
+"""What became of a row. `missing`: no answer and no error came back."""
+
+
+ANSWERED = ("succeeded", "truncated")
+"""Outcomes of rows with an answer that can be used: what `invalid` rows have is none of the schema's."""

@@ -1,0 +1,152 @@
+"""Read output lines one by one with the standard library: slowly, and whatever is wrong with them.
+
+Here go the few lines that do not fit what `parse` decodes. It makes its failures here too, so that a line has the same
+words whichever way it was read.
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bedrock_batch.answers.answer import Answer, Failure
+from bedrock_batch.answers.outcome import EMPTY_ANSWER, EXPIRED, UNPARSEABLE
+from bedrock_batch.answers.response_path import Path, WrongKind, find
+
+MAX_INT64 = 2**63 - 1
+"""A count above it is none: no column could hold it."""
+
+_MOST_DIGITS = 4000
+"""Python refuses to make integers of more than 4300."""
+
+_TOO_DEEP = object()
+"""Stands for a value that is nested more deeply than Python reads."""
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}:,]', re.DOTALL)
+
+
+def exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) -> Answer | Failure | None:
+    """Read one line with the standard library, forgiving what does not change the meaning.
+
+    Invalid UTF-8, raw control characters and lone surrogates are read (as U+FFFD or `?` where they cannot be
+    kept): the answer around them was paid for.
+    """
+    text = line.decode("utf-8-sig", "replace")
+    try:
+        try:
+            value = _loaded(text)
+        except RecursionError:
+            value = _members(text)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    record_id = value.get("recordId")
+    if not isinstance(record_id, str):
+        record_id = None
+    try:
+        return _outcome(record_id, value, read)
+    except RecursionError:
+        return Failure(record_id, UNPARSEABLE, "the output line is nested too deeply")
+
+
+def _outcome(
+    record_id: str | None, value: Mapping[str, Any], read: Callable[[str | None, Any], Answer | Failure]
+) -> Answer | Failure:
+    if _TOO_DEEP in (value.get("error"), value.get("modelOutput")):
+        raise RecursionError
+    error, output, expired = value.get("error"), value.get("modelOutput"), value.get("expired") is True
+    if isinstance(error, dict):
+        expired = expired or error.get("expired") is True
+        return failure(record_id, error.get("errorCode"), error.get("errorMessage"), expired)
+    if error is not None:
+        return failure(record_id, None, error, expired)
+    if output is None:
+        return no_output(record_id, expired)
+    try:
+        return read(record_id, output)
+    except WrongKind as problem:
+        return Failure(record_id, UNPARSEABLE, f"modelOutput is not as expected: {problem}")
+
+
+def _loaded(text: str) -> Any:
+    """Decode JSON; an integer that Python refuses is the text of its digits."""
+    return json.loads(
+        text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits
+    )
+
+
+def _members(text: str) -> dict[str, Any]:
+    """Decode an object member by member, where as a whole it is nested too deeply: most often that is the echo.
+
+    Raises ValueError for what is no object.
+    """
+    if not text.lstrip().startswith("{"):
+        raise ValueError("no object")
+    found: dict[str, Any] = {}
+    key, depth, start = "", 0, 0
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        depth += (mark in "[{") - (mark in "]}")
+        if (depth == 1 and mark in "{:,") or not depth:
+            said = text[start : token.start()]
+            start = token.end()
+            if mark == ":":
+                key = str(json.loads(said, strict=False))
+            elif mark != "{":
+                found[key] = _member(said)
+        if not depth:
+            break
+    return found
+
+
+def _member(text: str) -> Any:
+    try:
+        return _loaded(text)
+    except RecursionError:
+        return _TOO_DEEP
+
+
+def failure(record_id: str | None, code: Any, message: Any, expired: bool | None) -> Failure:
+    """Return the failure of a line with an `error`."""
+    text = as_text(message) if message is not None else "Bedrock gave no error message"
+    if expired:
+        return Failure(record_id, EXPIRED, text)
+    return Failure(record_id, as_text(code) if code is not None else "UnknownError", text)
+
+
+def no_output(record_id: str | None, expired: bool | None) -> Failure:
+    """Return the failure of a line with neither output nor error."""
+    if expired:
+        return Failure(record_id, EXPIRED, "the job's time was over before the record's turn")
+    return Failure(record_id, EMPTY_ANSWER, "the output line holds neither modelOutput nor error")
+
+
+def as_text(value: Any) -> str:
+    """Return a text as it is, anything else as JSON: a number where text was expected is still an answer."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8
+
+
+def any_text(paths: Sequence[Path], output: Any) -> str | None:
+    """Return the text at the first of the paths where there is something."""
+    value = _any_value(paths, output)
+    return None if value is None else as_text(value)
+
+
+def any_count(paths: Sequence[Path], output: Any) -> int | None:
+    """Return the count at the first of the paths where there is something; None for what is no count."""
+    value = _any_value(paths, output)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_INT64 else None
+
+
+def _any_value(paths: Sequence[Path], output: Any) -> Any:
+    """Return the first value at one of the paths. It comes beside the answer: an odd one must not cost the answer."""
+    for path in paths:
+        with contextlib.suppress(WrongKind):
+            if (value := next(find(path, output), None)) is not None:
+                return value
+    return None

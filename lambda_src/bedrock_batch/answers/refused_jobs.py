@@ -1,0 +1,57 @@
+"""Why a job did nothing: for want of a permission, for what its records or its request are, or for neither.
+
+A permission can be repaired, so its records wait for a redrive. What the records or the request are stays as it is:
+the job is tried once more, as Bedrock may have been wrong, and no third time.
+"""
+
+import re
+
+from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
+
+MOST_JOBS = 2
+"""So many jobs may refuse a record; then it is not sent again."""
+
+_REFUSED_CREATE = ("Bedrock.ValidationException:", "Bedrock.ResourceNotFoundException:")
+"""How the message of a job begins whose Create was refused as invalid."""
+
+_PERMISSION = re.compile(
+    r"access ?denied|access is denied|denied access|forbidden|unauthorized"
+    r"|not authorized"
+    r"|(?:not|n't) allowed to"
+    r"|(?:not|n't) have (?:\w+ ){0,3}(?:permissions?|access)\b"
+    r"|(?:no|lacks?|lacking|missing|insufficient|without) (?:\w+ ){0,2}permissions?\b|perms missing"
+    r"|could not validate \w+ permissions?"
+    r"|\blacks \w+:\w+"
+    r"|(?:could not|cannot|can't|unable to|failed to) assume"
+    r"|\bmay not (?:be )?(?:use|read|write|list|assume|access|invoke)"
+    r"|\brole\b.{0,300}\bdoes not (?:exist|trust)"
+    r"|\bkey/\S+ is (?:disabled|pending deletion)"
+    r"|use case details have not been submitted",
+    re.IGNORECASE,
+)
+"""What Bedrock says where a role, bucket, key or model may not be used. tests/unit/test_refusals.py has examples."""
+
+_BEDROCKS_OWN = re.compile(
+    r"unexpected error|internal ?(?:server|service)? ?(?:error|exception|failure)|throttl"
+    r"|temporarily unavailable|service ?(?:is )?unavailable",
+    re.IGNORECASE,
+)
+"""What Bedrock says where the records and the request are not at fault."""
+
+
+def lacks_permission(end: JobEnd) -> bool:
+    """Tell whether a job of a round has not answered its records because something may not be used."""
+    return end.status in (NOT_CREATED, "Failed") and _PERMISSION.search(end.message) is not None
+
+
+def is_refusal(end: JobEnd) -> bool:
+    """Tell whether a job did nothing because of what its records or its request are.
+
+    A job that expired, was stopped, processed a record, or of which that is not known, is none; nor is one whose
+    Create met a full quota, throttling or an error of Bedrock's own.
+    """
+    if lacks_permission(end):
+        return False
+    if end.status == "Failed":
+        return end.processed == 0 and not _BEDROCKS_OWN.search(end.message)
+    return end.status == NOT_CREATED and end.message.startswith(_REFUSED_CREATE)

@@ -1,0 +1,1 @@
+"""Thin calls of AWS; every function takes its client."""

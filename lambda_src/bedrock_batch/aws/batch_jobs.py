@@ -1,0 +1,48 @@
+"""Bedrock's batch jobs, listed; to create and stop them is the business of the state machines."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from bedrock_batch.contracts.lines import TERMINAL_STATUSES
+
+_LOG = logging.getLogger(__name__)
+
+_LONGEST_JOB = timedelta(days=8)
+"""A job's deadline is 168 hours at most, so older ones have ended."""
+
+
+def active_jobs(client: Any, counts: Callable[[str], bool], *, run_digest: str) -> int:
+    """Return how many unfinished jobs of the models that `counts` names there are in the account, the run's own aside.
+
+    Without the permission to list, none are counted: a Create that
+    meets a full quota waits anyway.
+    """
+    try:
+        return sum(
+            1
+            for job in _jobs(client, submitTimeAfter=datetime.now(UTC) - _LONGEST_JOB)
+            if job["status"] not in TERMINAL_STATUSES
+            and counts(job["modelId"])
+            and f"-{run_digest}-" not in job["jobName"]
+        )
+    except ClientError as err:
+        if err.response["Error"]["Code"] != "AccessDeniedException":
+            raise
+        _LOG.warning(json.dumps({"message": "active jobs are not counted", "reason": str(err)}))
+        return 0
+
+
+def job_statuses(client: Any, run_digest: str) -> dict[str, str]:
+    """Return the status of every job of a run, by its name."""
+    return {job["jobName"]: job["status"] for job in _jobs(client, nameContains=run_digest)}
+
+
+def _jobs(client: Any, **filters: Any) -> Iterator[Mapping[str, Any]]:
+    pages = client.get_paginator("list_model_invocation_jobs").paginate(**filters, PaginationConfig={"PageSize": 1000})
+    for page in pages:
+        yield from page["invocationJobSummaries"]

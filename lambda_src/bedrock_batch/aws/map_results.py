@@ -1,0 +1,67 @@
+"""Read what the children of a Distributed Map returned, where its ResultWriter put it."""
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from bedrock_batch.aws import causes
+from bedrock_batch.aws.s3 import S3
+
+_MOST_READ = 1_000
+_MOST_ERRORS = 10
+
+
+def read_results(s3: S3, details: Mapping[str, str] | None) -> list[Any]:
+    """Return the children's outputs, in no particular order; none when the Map did not run.
+
+    `details` is the Map state's `ResultWriterDetails`: the manifest that lists the result files.
+    """
+    if not details:
+        return []
+    manifest = s3.get_json(details["Bucket"], details["Key"])
+    return [
+        output for file in manifest["ResultFiles"]["SUCCEEDED"] for output in s3.lines(details["Bucket"], file["Key"])
+    ]
+
+
+def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[str, Any]]:
+    """Return the first distinct errors of the children of the Map below a prefix, `but` one, that failed last.
+
+    Of a Map that fails the state machine tells only that a threshold was passed. A child's input is not repeated, but
+    for its name: which job, shard or chunk it was.
+    """
+    keys = [item.key for item in s3.list(bucket, prefix) if not item.key.startswith(but)]
+    manifests = [key for key in keys if key.endswith("/manifest.json")]
+    failed = [children for key in manifests if (children := _failed(s3, bucket, key))]
+    if not failed:
+        return []
+    last = max(failed, key=lambda children: max(map(_stopped, children)))
+    errors: dict[tuple[str, str], dict[str, Any]] = {}
+    for child in sorted(last, key=_stopped):
+        message = causes.said_by(child.get("Cause") or "")
+        found = errors.setdefault((child["Error"], message), {"error": child["Error"], "message": message})
+        found["children"] = found.get("children", 0) + 1
+        found.setdefault("first", _name(child))
+    return list(errors.values())[:_MOST_ERRORS]
+
+
+def _failed(s3: S3, bucket: str, manifest_key: str) -> list[dict[str, Any]]:
+    """Return the executions of a Map's children that failed with an error; others were stopped for their sake."""
+    files = s3.get_json(bucket, manifest_key)["ResultFiles"].get("FAILED", ())
+    children = (child for file in files for child in islice(s3.lines(bucket, file["Key"]), _MOST_READ))
+    return [child for child in islice(children, _MOST_READ) if child.get("Error")]
+
+
+def _stopped(child: Mapping[str, Any]) -> str:
+    return str(child.get("StopDate", ""))
+
+
+def _name(child: Mapping[str, Any]) -> str:
+    """Return which child it was, from its input."""
+    try:
+        given = json.loads(child["Input"])
+    except (KeyError, ValueError):
+        return ""
+    found = [f"{key.partition('_')[0]} {given[key]}" for key in ("job_name", "shard", "chunk") if key in given]
+    return found[0] if found else ""

@@ -1,0 +1,243 @@
+"""S3, thinly: find, read pinned by ETag, write. No policy lives here.
+
+Only the standard library and botocore are imported: functions without the libraries' layer use it too.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+
+from bedrock_batch.aws.s3_upload import Writer, naming_object
+from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
+
+PART_BYTES = 8 << 20
+"""What one request reads."""
+
+_READ_AHEAD = 2
+_BODY_ATTEMPTS = 4
+_URI = re.compile(r"s3://([A-Za-z0-9._-]{3,255})/(.*)", re.DOTALL)
+"""The names that the client takes for a bucket: old buckets have capitals and underscores."""
+
+_DENIED = ("AccessDenied", "403", "AllAccessDisabled")
+_NO_BUCKET = "NoSuchBucket"
+_MISSING = ("NoSuchKey", _NO_BUCKET, "404", "NotFound")
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object as listed or headed; `etag` keeps S3's quotes."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+class S3:
+    """The operations this package needs of S3, over a boto3 client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def find(self, uris: str | Sequence[str]) -> list[Object]:
+        """Return the objects of an `s3://` object, of a prefix ending in `/`, or of a list of both.
+
+        Within a prefix in key order, without empty markers and names that start with `_` or `.`.
+        Raises InputNotFound naming the URI and the missing permission, InvalidRunInput for what is no URI.
+        """
+        found: dict[str, Object] = {}
+        for uri in [uris] if isinstance(uris, str) else uris:
+            for item in self._find(uri):
+                if item.uri in found:
+                    raise InvalidRunInput(f"s3_uri names {item.uri} twice: its rows would be paid twice.")
+                found[item.uri] = item
+        return list(found.values())
+
+    def _find(self, uri: str) -> list[Object]:
+        bucket, key = split_uri(uri)
+        if key and not key.endswith("/"):
+            return [self.head(bucket, key)]
+        items = [item for item in self.list(bucket, key) if _is_data(item, len(key))]
+        if not items:
+            raise InputNotFound(f"There is no object below {uri} (names that begin with _ or . do not count).")
+        return items
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Object]:
+        """Yield every object below a prefix, in key order."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        try:
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield Object(bucket, item["Key"], item["ETag"], item["Size"])
+        except ClientError as err:
+            _refuse(err, bucket, prefix, "s3:ListBucket")
+
+    def head(self, bucket: str, key: str) -> Object:
+        try:
+            answer = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as err:
+            if err.response["Error"]["Code"] == "404":
+                self._check_bucket(bucket, key)
+            _refuse(err, bucket, key, "s3:GetObject")
+        return Object(bucket, key, answer["ETag"], answer["ContentLength"])
+
+    def _check_bucket(self, bucket: str, key: str) -> None:
+        """Raise InputNotFound where there is no such bucket: the answer to a HEAD does not say what is missing."""
+        try:
+            next(self.list(bucket, key), None)
+        except InputNotFound as err:
+            if isinstance(err.__cause__, ClientError) and err.__cause__.response["Error"]["Code"] == _NO_BUCKET:
+                raise
+
+    def read(self, bucket: str, key: str, *, start: int = 0, end: int | None = None, etag: str | None = None) -> bytes:
+        """Return bytes [start, end) of an object. Raises InputChanged when it no longer has that ETag."""
+        if end is not None and start >= end:
+            return b""
+        request = {"Bucket": bucket, "Key": key}
+        if start or end is not None:
+            request["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        if etag is not None:
+            request["IfMatch"] = etag
+        # botocore retries requests, but not a body that breaks off.
+        attempts = _BODY_ATTEMPTS
+        while True:
+            try:
+                data: bytes = self._client.get_object(**request)["Body"].read()
+                return data
+            except ClientError as err:
+                _refuse(err, bucket, key, "s3:GetObject")
+            except (HTTPClientError, IncompleteReadError):
+                attempts -= 1
+                if not attempts:
+                    raise
+
+    def stream(
+        self, bucket: str, key: str, *, start: int, end: int, etag: str | None = None
+    ) -> Generator[bytes, None, None]:
+        """Yield bytes [start, end) in order, in parts of 8 MB of which some are fetched ahead."""
+
+        def fetch(at: int) -> bytes:
+            return self.read(bucket, key, start=at, end=min(at + PART_BYTES, end), etag=etag)
+
+        with ThreadPoolExecutor(_READ_AHEAD) as pool:
+            waiting: deque[Future[bytes]] = deque()
+            try:
+                for at in range(start, end, PART_BYTES):
+                    waiting.append(pool.submit(fetch, at))
+                    if len(waiting) > _READ_AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def get_json(self, bucket: str, key: str) -> Any:
+        return json.loads(self.read(bucket, key))
+
+    def put_json(
+        self, bucket: str, key: str, value: Any, *, replaces: str | None = None, indent: int | None = None
+    ) -> None:
+        """Write a value as JSON, for people with an `indent`; `replaces` as in `writer`."""
+        with self.writer(bucket, key, replaces=replaces) as out:
+            out.write(_json(value, indent))
+
+    def put(self, bucket: str, key: str, body: bytes) -> None:
+        try:
+            self._client.put_object(Bucket=bucket, Key=key, Body=body)
+        except ClientError as err:
+            raise naming_object(err, bucket, key) from None
+
+    def copy(self, bucket: str, key: str, *, to: tuple[str, str], etag: str | None = None) -> None:
+        """Copy an object of up to 5 GB to the bucket and key `to`, within S3. Raises as `read` does."""
+        pinned = {} if etag is None else {"CopySourceIfMatch": etag}
+        source = {"Bucket": bucket, "Key": key}
+        try:
+            # Tags stay behind: to copy them takes permissions of their own.
+            self._client.copy_object(Bucket=to[0], Key=to[1], CopySource=source, TaggingDirective="REPLACE", **pinned)
+        except ClientError as err:
+            _refuse(err, bucket, key, "s3:GetObject")
+
+    def lines(self, bucket: str, key: str) -> Iterator[Any]:
+        """Yield the values of a JSONL object."""
+        return map(json.loads, self.raw_lines(bucket, key))
+
+    def raw_lines(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield the lines of an object without their newlines; empty ones are left out."""
+        item = self.head(bucket, key)
+        rest = b""
+        for chunk in self.stream(bucket, key, start=0, end=item.size, etag=item.etag):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line for line in lines if line)
+        if rest:
+            yield rest
+
+    def put_lines(self, bucket: str, key: str, values: Iterable[Any]) -> int:
+        """Write values as JSONL; return their number."""
+        count = 0
+        with self.writer(bucket, key) as out:
+            for value in values:
+                out.write(_json(value) + b"\n")
+                count += 1
+        return count
+
+    def writer(self, bucket: str, key: str, *, empty: bool = True, replaces: str | None = None) -> Writer:
+        """Return a writer of one object of any size: `with s3.writer(b, k) as out: out.write(data)`.
+
+        The object appears when the block ends; an error inside the block leaves nothing behind. With
+        `empty=False` there is no object when nothing was written. `replaces` is the ETag that the object must
+        still have by then, "" if there must be none; else the block ends with Overtaken.
+        """
+        return Writer(self._client, bucket, key, empty=empty, replaces=replaces)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return the bucket and the key, which may be empty. Raises InvalidRunInput."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidRunInput(f"{uri[:200]!r} is not of the form s3://bucket/key.")
+    return match[1], match[2]
+
+
+def _json(value: Any, indent: int | None = None) -> bytes:
+    separators = (",", ":") if indent is None else None
+    # Half a surrogate pair, which a row's error may repeat, has no UTF-8.
+    return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode(errors="replace")
+
+
+def _is_data(item: Object, below: int) -> bool:
+    """Tell data from what Spark, Hive and consoles leave beside it: markers, `_SUCCESS`, `.crc` files."""
+    if item.size == 0 and item.key.endswith(("/", "_$folder$")):
+        return False
+    return not any(name.startswith(("_", ".")) for name in item.key[below:].split("/"))
+
+
+def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn:
+    """Raise what a refusal by S3 means for the user; anything else goes on as it is."""
+    code = err.response["Error"]["Code"]
+    uri = f"s3://{bucket}/{key}"
+    if code in ("PreconditionFailed", "412"):
+        raise InputChanged(f"{uri} changed after the run was planned.", advice="Start a new run.") from err
+    if code == _NO_BUCKET:
+        raise InputNotFound(f"The bucket of {uri} does not exist.", advice="Correct its name.") from err
+    if code in _MISSING:
+        raise InputNotFound(f"{uri} does not exist ({code}).", advice="A prefix must end in a slash.") from err
+    if code in _DENIED:
+        resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
+        said = err.response["Error"].get("Message", "")
+        raise InputNotFound(
+            f"{uri} may not be read: the function's role needs {permission} on {resource}, and kms:Decrypt on the key "
+            "it is encrypted with, if it is. List the bucket in the module's inputs.buckets and the key in "
+            f"inputs.kms_key_arns. To a role without s3:ListBucket a missing object looks the same. S3 says: {said}"
+        ) from err
+    raise naming_object(err, bucket, key)

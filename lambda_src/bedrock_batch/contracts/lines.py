@@ -1,0 +1,133 @@
+"""The lines of the files that Distributed Maps read, and what their children return."""
+
+from dataclasses import dataclass, field
+
+from bedrock_batch.contracts.shape import Shape
+
+TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
+
+
+IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
+"""Bedrock's job statuses, in Bedrock's spelling."""
+
+
+NOT_CREATED = "NotCreated"
+"""Our own job status: Bedrock refused to create the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Shape):
+    """A contiguous part of one source: bytes [start, end) of a text file, rows [start, end) of a Parquet file.
+
+    Planning knows the offset of every n-th record of a text file only, so the bytes may hold `skip` rows before
+    and `tail` rows after the `rows` that are meant.
+    """
+
+    source: int
+    start: int
+    end: int
+    rows: int
+    skip: int = 0
+    tail: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shard(Shape):
+    """A line of `plan.jsonl`: rows [first_row, first_row + rows) of the table, as pieces of its sources."""
+
+    bucket: str
+    run_key: str
+    shard: int
+    first_row: int
+    rows: int
+    pieces: list[dict[str, int]]
+
+    def parts(self) -> list[Piece]:
+        return [Piece.from_json(piece) for piece in self.pieces]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Shape):
+    """What `prepare_shard` returns: `records` lines of `bytes` bytes await Bedrock, `skipped` rows do not."""
+
+    shard: int
+    rows: int
+    records: int
+    skipped: int
+    bytes: int
+    input_tokens_estimate: int
+    skipped_key: str | None = None
+    blank: int = 0
+    """How many of the records have a place with a blank text; see `render.Rendered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd(Shape):
+    """How a job ended, for the join: `raw_prefix` is searched whatever the status says."""
+
+    job_name: str
+    status: str
+    raw_prefix: str
+    message: str = ""
+    leftovers_step: int | None = None
+    """Which leftovers of the shard it was sent, `leftovers/<step>/`; None: lines of the input file."""
+    start: int = 0
+    stop: int | None = None
+    """Which lines of that file it was sent, [start, stop); None: all from `start` on."""
+    processed: int | None = None
+    """How many records it processed, as Bedrock counts; None: that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Shape):
+    """What `join_shard` returns: the shard's part of the output table and its counts."""
+
+    shard: int
+    rows: int
+    output_key: str
+    bytes: int
+    outcomes: dict[str, int]
+    leftovers: int
+    input_tokens: int
+    output_tokens: int
+    errors: dict[str, int] = field(default_factory=dict)
+    """The most frequent error codes of its rows: why rows have no answer."""
+    jobs: int = 0
+    """How many ended jobs it took into account; when more have ended since, the shard is to be joined again."""
+    leftovers_step: int | None = None
+    """Where its leftovers lie, `leftovers/<step>/`; None when there are none, or when all its records are."""
+    leftover_bytes: int = 0
+    """The size of that file."""
+    retries: int = 0
+    """How many records are to be sent once more for their answer's sake, for the first time: the first lines of that
+    file. Those that were sent so before, and not answered, are among the leftovers."""
+    retried: dict[str, int] = field(default_factory=dict)
+    """The outcomes of the rows that a model answered for the second time."""
+    messages: dict[str, str] = field(default_factory=dict)
+    """What the first failed or missing row of each of `errors` says."""
+    met_max_tokens: int = 0
+    """How many of its truncated answers met their limit."""
+    came: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What the raw output of each of its jobs holds, as `JobCounts`, records of other shards included."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts(Shape):
+    """Records of a job that came back, as answers or errors, and the tokens that they name."""
+
+    records: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Shape):
+    """Records of a pooled job or of a chunk to answer: lines [start, stop) of a shard's leftovers.
+
+    `step` names the leftovers file; None stands for the shard's whole input file.
+    """
+
+    shard: int
+    start: int
+    stop: int
+    step: int | None = None

@@ -1,0 +1,135 @@
+"""What run.json holds: everything decided at plan time."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bedrock_batch import keys
+from bedrock_batch.contracts.shape import Shape
+
+InvocationType = Literal["InvokeModel", "Converse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Shape):
+    """One input file as shards read it: `rows` data rows in `size` bytes.
+
+    An S3 object, pinned by its ETag; if it is the plain copy of a compressed one, `origin` is that one's URI. Or,
+    with `dataset`, a file of the Hugging Face hub at the commit `revision`.
+    """
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    rows: int
+    origin: str = ""
+    dataset: str = ""
+    revision: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The name of the user's own file."""
+        if self.dataset:
+            return f"hf://datasets/{self.dataset}@{self.revision}/{self.key}"
+        return self.origin or f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Shape):
+    """A column of the input table; `type` is the text form of its Arrow type, for people."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Shape):
+    """The input as a whole. `schema` is the Arrow schema in IPC form, base64: exact, unlike its text form."""
+
+    format: Literal["csv", "jsonl", "bedrock_jsonl", "parquet"]
+    rows: int
+    schema: str
+    columns: list[dict[str, str]]
+    csv: dict[str, Any] = field(default_factory=dict)
+    """How CSV is read: delimiter, quote and so on (`csv_format.dialect`)."""
+    jsonl: dict[str, Any] = field(default_factory=dict)
+    """Of JSON lines, the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Shape):
+    """`run.json`: everything decided at plan time. `request` is a template with `{column}` places."""
+
+    run_id: str
+    execution_arn: str
+    input: dict[str, Any]
+    input_digest: str
+    bucket: str
+    name: str
+    model_id: str
+    family: str
+    kind: Literal["text", "embedding"]
+    invocation_type: InvocationType
+    service_role_arn: str
+    kms_key_arn: str | None
+    request: dict[str, Any]
+    response: dict[str, str]
+    dimensions: int | None
+    nulls: Literal["error", "skip", "empty"]
+    prompt: dict[str, Any] | None
+    table: dict[str, Any]
+    sources: list[dict[str, Any]]
+    shards: int
+    """How many the table is cut into; in a run of several models each has so many of its own."""
+    quotas: dict[str, int]
+    limits: dict[str, Any]
+    output: dict[str, Any]
+    dry_run: bool
+    canary: bool = False
+    """Whether shard 0 is a trial that is answered on demand before any job is made."""
+    quota_origins: dict[str, str] = field(default_factory=dict)
+    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`. For media that
+    records refer to, `max_records` is lowered to what a job has room for."""
+    media: dict[str, Any] | None = None
+    """The run input's `media`: what stands in the records beside text."""
+    warnings: list[str] = field(default_factory=list)
+    """What plan_run was not sure of; repeated in the report."""
+    retry: dict[str, Any] | None = None
+    """Which answers are asked for once more and how, as `ask_again.settle` returns it."""
+    models: list[str] = field(default_factory=list)
+    """In a run of several models all of them; each has a document like this one (`keys.run_key`)."""
+    number: int = 0
+    """Which of `models` this is. Shard s of the table is, for this model, the shard number * shards + s."""
+    rendered_as: int = 0
+    """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
+    folder: str = ""
+    """The folder below `output/` that holds its parts, where there are several models."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """The module's, for its jobs: what they cost can be told apart by them."""
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its shards."""
+        return range(self.number * self.shards, (self.number + 1) * self.shards)
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other models of its run; nothing where it is the only one."""
+        return self.model_id if self.models else ""
+
+    def rendered(self, shard: int) -> int:
+        """Return the shard that was prepared, and has the record ids, for this shard of the model."""
+        return shard + (self.rendered_as - self.number) * self.shards
+
+    @property
+    def own_folders(self) -> bool:
+        """Whether each job reads a folder of its own, which holds the objects that its records refer to."""
+        return (self.media or {}).get("source") == "s3_location"
+
+    def input_key(self, shard: int) -> str:
+        """Return the key of a shard's records."""
+        return keys.input_key(self.run_id, self.rendered(shard), own_folder=self.own_folders)
+
+    def output_key(self, shard: int) -> str:
+        """Return the key of a shard's part of the table."""
+        return keys.output_key(self.run_id, shard - self.numbers.start, self.output["format"], self.folder)

@@ -1,0 +1,1 @@
+"""Lay the answers beside the rows, and write the output table."""

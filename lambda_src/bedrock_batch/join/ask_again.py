@@ -1,0 +1,199 @@
+"""Send a record once more whose answer met its limit or is not of the schema, and tell which answer counts.
+
+A join lists such records before its leftovers, with the larger limit. They go wherever leftovers go next: a later job
+of the shard that was sent a list had all of the list's retries. One that the model was not asked there, because its
+request was throttled or its job was stopped, is a leftover from then on, and has what chances leftovers have.
+"""
+
+import copy
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bedrock_batch.answers.answer import Answer, Failure
+from bedrock_batch.answers.answer_schema import Reader, Unfit
+from bedrock_batch.answers.outcome import MET_MAX_TOKENS, is_leftover, judge
+from bedrock_batch.contracts.lines import Joined
+from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.models import json_pointer, refusals
+from bedrock_batch.models.catalogue import Family
+from bedrock_batch.models.request_body import Composed
+from bedrock_batch.record_ids import row_of
+
+
+def settle(family: Family, asked: Mapping[str, Any], composed: Composed) -> dict[str, Any] | None:
+    """Return the run input's `retry` with the place of max_tokens in the body; None where there is none.
+
+    Raises:
+        InvalidRunInput: the run cannot tell which answers are meant, or cannot give them a larger limit.
+        UnsupportedRequest: the model does not have so many tokens.
+    """
+    wanted = asked.get("retry")
+    if wanted is None:
+        return None
+    if composed.kind != "text":
+        raise InvalidRunInput("retry is for models that answer with text: leave it out.")
+    if "truncated" in wanted["outcomes"] and "stop_reason" not in composed.response:
+        raise InvalidRunInput(
+            "retry.outcomes has truncated, but nothing tells why an answer stopped: give response.stop_reason, or "
+            "leave truncated out."
+        )
+    most = wanted.get("max_tokens")
+    if most is None:
+        return {"outcomes": wanted["outcomes"], "max_tokens": None, "place": None}
+    place = family.body.places.get("max_tokens") if family.body else None
+    if place is None:
+        raise InvalidRunInput(
+            f"retry.max_tokens: the catalogue does not know where in a body {family.model} is told its limit through "
+            f"{family.invocation_type}. Leave it out."
+        )
+    if composed.max_tokens is None:
+        raise InvalidRunInput(
+            "retry.max_tokens has no limit to be larger than: give inference.max_tokens, or, where request is the "
+            f"whole body, a number in its {place}."
+        )
+    if most <= composed.max_tokens:
+        raise InvalidRunInput(
+            f"retry.max_tokens is {most}: it must be more than max_tokens, which is {composed.max_tokens}."
+        )
+    limited = copy.deepcopy(composed.request)
+    json_pointer.put(limited, place, most)
+    refusals.check_body(family, limited)
+    return {"outcomes": wanted["outcomes"], "max_tokens": most, "place": place}
+
+
+def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
+    """Return a record's line with the limit that it has the second time; nothing else of its body changes."""
+    if retry["max_tokens"] is None:
+        return line
+    record = json.loads(line)
+    json_pointer.put(record["modelInput"], retry["place"], retry["max_tokens"])
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Rows of a joined shard whose records are still to be sent once more, in order."""
+
+    first: list[int]
+    """Those that never were."""
+    again: list[int]
+    """Those that were, without the model being asked."""
+
+
+def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
+    """Return the rows of a joined shard whose records are still to be sent once more."""
+    rows = joiner.rows_to_ask_again(retry["outcomes"])
+    if chooser is None:
+        return Due(rows, [])
+    return Due([row for row in rows if not chooser.listed[row]], [row for row in rows if chooser.is_open(row)])
+
+
+def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", due: Due) -> Joined:
+    """Return the shard's counts with those of its retries."""
+    joined = replace(joined, retries=len(due.first), leftovers=joined.leftovers + len(due.again))
+    if chooser is None:
+        return joined
+    return replace(
+        joined,
+        retried=joiner.outcomes_of(np.flatnonzero(chooser.retried).tolist()),
+        input_tokens=joined.input_tokens + chooser.other_input_tokens,
+        output_tokens=joined.output_tokens + chooser.other_output_tokens,
+    )
+
+
+class Chooser:
+    """Goes through the answers of a shard that had retries, and finds the one that counts for each row.
+
+    A second answer counts, unless it has no text and the first one has: a retry takes nothing away.
+    """
+
+    def __init__(self, *, shard: int, rows: int, retry: Mapping[str, Any], reader: Reader | None) -> None:
+        self.other_input_tokens = 0
+        self.other_output_tokens = 0
+        """Tokens of the answers that do not count, though they were paid."""
+        self.listed = np.zeros(rows, np.bool_)
+        """Whether a row's record was sent once more, whatever became of it."""
+        self.retried = np.zeros(rows, np.bool_)
+        """Whether a model answered it for the second time."""
+        self._prefix, self._rows = f"{shard:05d}", rows
+        self._met = MET_MAX_TOKENS if "truncated" in retry["outcomes"] else frozenset[str]()
+        self._reader = reader if "invalid" in retry["outcomes"] else None
+        self._job = -1
+        self._step: int | None = None
+        self._shown = array("i", [-1]) * rows  # the job whose answer counts
+        self._has_text, self._unsatisfying, self._refused = (np.zeros(rows, np.bool_) for _ in range(3))
+        self._tokens = np.zeros((2, rows), np.int64)
+
+    def look(self, leftovers_step: int | None, answers: Iterable[Iterable[Answer | Failure | None]]) -> None:
+        """Take in the answers of the next job, in the order of time; `leftovers_step` is that of its end."""
+        self._job += 1
+        if leftovers_step not in (None, self._step):
+            self._step = leftovers_step
+            self.listed |= self._unsatisfying
+        for some in answers:
+            for answer in some:
+                if answer is not None:
+                    row = row_of(answer.record_id, self._prefix, self._rows)
+                    if row is not None:
+                        self._look(row, answer)
+
+    def _look(self, row: int, answer: Answer | Failure) -> None:
+        """Do as `Joiner.add` for a first answer: a text stays, and until there is one what came last counts."""
+        if isinstance(answer, Failure):
+            if self.listed[row]:
+                self._refused[row] |= not is_leftover("failed", answer.code)
+            elif not self._has_text[row]:
+                self._unsatisfying[row] = False
+            return
+        tokens = (answer.input_tokens or 0, answer.output_tokens or 0)
+        if not self.listed[row]:
+            if self._has_text[row]:
+                return
+        elif self.retried[row]:
+            return
+        else:
+            self.retried[row] = True
+            counts = answer.value is not None or not self._has_text[row]
+            other = self._tokens[:, row] if counts else tokens
+            self.other_input_tokens += int(other[0])
+            self.other_output_tokens += int(other[1])
+            if not counts:
+                return
+        self._tokens[:, row] = tokens
+        self._shown[row] = self._job
+        self._has_text[row] = answer.value is not None
+        self._unsatisfying[row] = not self._satisfies(answer)
+
+    def _satisfies(self, answer: Answer) -> bool:
+        if answer.stop_reason in self._met:
+            return False
+        if self._reader is None or not isinstance(answer.value, bytes):
+            return True
+        if judge(answer.stop_reason, has_answer=True)[0] != "succeeded":
+            return True
+        try:
+            self._reader.read(answer.value)
+        except Unfit:
+            return False
+        return True
+
+    def is_open(self, row: int) -> bool:
+        """Tell whether a record that was sent once more may still be answered: a refusal would come again."""
+        return bool(self.listed[row] and not self.retried[row] and not self._refused[row])
+
+    def counting(
+        self, job: int, answers: Iterable[Iterable[Answer | Failure | None]]
+    ) -> Iterator[list[Answer | Failure | None]]:
+        """Yield the answers of a job, counted from 0, without those of listed rows that do not count."""
+        for some in answers:
+            yield [answer for answer in some if answer is None or self._counts(job, answer)]
+
+    def _counts(self, job: int, answer: Answer | Failure) -> bool:
+        row = row_of(answer.record_id, self._prefix, self._rows)
+        return row is None or not self.listed[row] or self._shown[row] == job

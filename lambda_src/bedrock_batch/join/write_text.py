@@ -1,0 +1,40 @@
+"""Write the output table as CSV or JSON lines, streaming: some MB of rows are turned into text at a time."""
+
+from collections.abc import Iterable, Iterator
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+
+from bedrock_batch.join.sinks import File, Sink
+from bedrock_batch.table.plain_types import json_cells, to_plain, to_text
+
+_SLICE_BYTES = 2 << 20
+"""Of Arrow memory; the text of vectors is three times that, and there are several copies of it on the way."""
+
+
+def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -> None:
+    """Write batches as CSV in UTF-8: a header, lines that end in LF, text quoted, nulls empty and not quoted.
+
+    So an empty text (`""`) and a null stay apart for readers that look. Nested cells are JSON text.
+    """
+    header = pa.schema([(field.name, to_text(to_plain(pa.nulls(0, field.type))).type) for field in schema])
+    with pa.csv.CSVWriter(File(out), header) as writer:
+        for part in _slices(batches):
+            writer.write_batch(pa.record_batch([to_text(to_plain(column)) for column in part.columns], header))
+
+
+def write_jsonl(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -> None:
+    """Write batches as JSON lines: one object a row with every column, in order; nested cells stay nested."""
+    keys = (orjson.dumps(name).replace(b"%", b"%%") + b":%s" for name in schema.names)
+    line = b"{" + b",".join(keys) + b"}\n"
+    for part in _slices(batches):
+        columns = [json_cells(to_plain(column)) for column in part.columns]
+        out.write(b"".join([line % row for row in zip(*columns, strict=True)]))
+
+
+def _slices(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        step = max(1, batch.num_rows * _SLICE_BYTES // max(1, batch.nbytes))
+        for start in range(0, batch.num_rows, step):
+            yield batch.slice(start, step)

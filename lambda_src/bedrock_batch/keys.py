@@ -1,0 +1,163 @@
+"""Every id and every S3 key of a run is made here, from ids alone: no clock, no randomness.
+
+S3 layout, below `runs/<run_id>/`:
+
+    run.json                     the resolved run, frozen at plan time
+    run-1.json                   the same for the second model, in a run of several
+    plan.jsonl                   one line a shard to prepare: models with the same body share theirs
+    staged/00003.csv             the plain copy of a compressed input file; of no other
+    staged/00003.scan.json       where the records of a file begin; only when planning ran out of time
+    skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
+    input/00042.jsonl            what Bedrock reads: the records of shard 42
+    input/r1-00003.jsonl         what Bedrock reads: leftovers of many shards, pooled for a job of round 1
+    input/00042/                 where records refer to objects: the file of that name, and copies of the objects
+    jobs-0.jsonl                 one line a job of round 0
+    answers-0.jsonl              one line a chunk of records that are answered on demand
+    joins-3.jsonl                one line a shard to join; each turn of Gather leftovers is a step
+    leftovers/3/00042.jsonl      the records of shard 42 that its join of step 3 found without an answer, and before
+                                 them those to send once more for a better one
+    results/<state>/…            what the children of a Distributed Map returned
+    raw/<job_name>/…             what Bedrock wrote, untouched
+    raw/on-demand-0/…            answers on demand, in Bedrock's batch format; on-demand-0-1/ of the second model
+    output/part-00042.parquet    the table, in order; of several models output/<model>/part-00042.parquet
+    report.json                  the reconciled counts
+"""
+
+import hashlib
+import re
+
+MAX_SHARDS = 100_000
+MAX_SHARD_ROWS = 1_000_000
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""Execution names may hold more, but Bedrock refuses most of it in an S3 URI."""
+
+_JOB_PREFIX_LENGTH = 16
+
+
+def run_prefix(run_id: str) -> str:
+    return f"runs/{run_id}"
+
+
+def run_key(run_id: str, model: int = 0) -> str:
+    """Return the key of a model's document; `model` is its number in a run of several."""
+    return f"{run_prefix(run_id)}/run{_behind_first(model)}.json"
+
+
+def plan_key(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/plan.jsonl"
+
+
+def jobs_key(run_id: str, round_: int) -> str:
+    return f"{run_prefix(run_id)}/jobs-{round_}.jsonl"
+
+
+def answers_key(run_id: str, pass_: int) -> str:
+    return f"{run_prefix(run_id)}/answers-{pass_}.jsonl"
+
+
+def joins_key(run_id: str, step: int) -> str:
+    return f"{run_prefix(run_id)}/joins-{step}.jsonl"
+
+
+def report_key(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/report.json"
+
+
+def input_key(run_id: str, shard: int, *, own_folder: bool = False) -> str:
+    return _input_key(run_id, f"{shard:05d}", own_folder)
+
+
+def pooled_key(run_id: str, round_: int, number: int, *, own_folder: bool = False) -> str:
+    return _input_key(run_id, f"r{round_}-{number:05d}", own_folder)
+
+
+def _input_key(run_id: str, name: str, own_folder: bool) -> str:
+    """Return the key of a job's file. Bedrock names its answers after the file alone, so that name is unique."""
+    return f"{run_prefix(run_id)}/input/{f'{name}/' if own_folder else ''}{name}.jsonl"
+
+
+def folder_of(key: str) -> str:
+    """Return the folder of a key, with the slash at its end."""
+    return key.rpartition("/")[0] + "/"
+
+
+def staged_prefix(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/staged/"
+
+
+def skipped_prefix(run_id: str) -> str:
+    return f"{run_prefix(run_id)}/skipped/"
+
+
+def skipped_key(run_id: str, shard: int) -> str:
+    return f"{skipped_prefix(run_id)}{shard:05d}.jsonl"
+
+
+def leftovers_key(run_id: str, step: int, shard: int) -> str:
+    """Return the key of a join's leftovers; a later join of the shard has a key of its own.
+
+    A job that waits to be pooled counts lines of the file it was planned with, so that file never changes.
+    """
+    return f"{run_prefix(run_id)}/leftovers/{step}/{shard:05d}.jsonl"
+
+
+def raw_prefix(run_id: str, job_name: str) -> str:
+    return f"{run_prefix(run_id)}/raw/{job_name}/"
+
+
+def on_demand_name(pass_: int, model: int = 0) -> str:
+    """Return what stands for a job's name where records are answered on demand.
+
+    Models whose records are the same have the same record ids, so their answers lie apart.
+    """
+    return f"on-demand-{pass_}{_behind_first(model)}"
+
+
+def on_demand_key(run_id: str, pass_: int, chunk: int, model: int = 0) -> str:
+    return f"{raw_prefix(run_id, on_demand_name(pass_, model))}{chunk:05d}.jsonl.out"
+
+
+def output_prefix(run_id: str, folder: str = "") -> str:
+    return f"{run_prefix(run_id)}/output/" + (f"{folder}/" if folder else "")
+
+
+def output_key(run_id: str, part: int, suffix: str, folder: str = "") -> str:
+    """Return the key of a part of the table; several models have a folder each (`model_folder`)."""
+    return f"{output_prefix(run_id, folder)}part-{part:05d}.{suffix}"
+
+
+def model_folder(model_id: str) -> str:
+    """Return a model's id or ARN as one step of a URI, without what Bedrock refuses there."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", model_id)
+
+
+def run_digest(execution_arn: str) -> str:
+    """Return the part of its jobs' names that is this run's alone."""
+    return hashlib.sha256(execution_arn.encode()).hexdigest()[:10]
+
+
+def job_names(*, name: str, label: str, execution_arn: str) -> str:
+    """Return how the names of a run's jobs begin; no other run's do.
+
+    `name` is the module's (the event rule filters on it), `label` the user's own words. The execution's ARN makes
+    it unique; when the whole is too long the label gives way, never the unique tail.
+    """
+    label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
+    return "-".join(part for part in (name, label, run_digest(execution_arn)) if part)
+
+
+def job_name(*, name: str, label: str, execution_arn: str, round_: int, number: int) -> str:
+    """Return the job's name: unique, legal for Bedrock (63 characters, no underscore), known beforehand.
+
+    `number` is the job's within its round: its shard's, where it has one of its own.
+    """
+    return f"{job_names(name=name, label=label, execution_arn=execution_arn)}-r{round_}-{number:05d}"
+
+
+def _behind_first(model: int) -> str:
+    return f"-{model}" if model else ""
+
+
+def client_request_token(job_name: str) -> str:
+    """Return the token that makes a repeated Create the same job: job names are unique already."""
+    return hashlib.sha256(job_name.encode()).hexdigest()

@@ -1,0 +1,58 @@
+"""Fetch a prompt that lies outside the run input: an S3 object, or a prompt of Bedrock Prompt Management."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from bedrock_batch.aws.s3 import S3, split_uri
+from bedrock_batch.errors import UnknownPrompt
+from bedrock_batch.models import prompts
+
+_MOST_BYTES = 1 << 20
+"""A prompt is repeated in every record; a larger object is surely not one."""
+
+_REFUSED = ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
+_VERSION = re.compile(r"(?<=prompt/[0-9a-zA-Z]{10}):([0-9]+)$")
+
+
+def fetch(s3: S3, bedrock_agent: Callable[[], Any], prompt: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return `text` and perhaps `system` and `messages` of a run input's prompt; None when it holds its text itself.
+
+    `bedrock_agent` makes the client, which few runs need.
+
+    Raises:
+        InputNotFound, UnknownPrompt: it does not exist, may not be read, or is no prompt.
+    """
+    if prompt is not None and "s3_uri" in prompt:
+        return _from_s3(s3, prompt["s3_uri"])
+    if prompt is not None and "arn" in prompt:
+        return prompts.from_management(_get(bedrock_agent(), prompt["arn"]))
+    return None
+
+
+def _from_s3(s3: S3, uri: str) -> dict[str, Any]:
+    if uri.endswith("/"):
+        raise UnknownPrompt(f"prompt.s3_uri {uri!r} must name one object: s3://bucket/key.")
+    item = s3.head(*split_uri(uri))
+    if item.size > _MOST_BYTES:
+        raise UnknownPrompt(f"{uri} has {item.size} bytes; a prompt may have {_MOST_BYTES}.")
+    return prompts.from_document(uri, s3.read(item.bucket, item.key, etag=item.etag))
+
+
+def _get(client: Any, arn: str) -> dict[str, Any]:
+    version = _VERSION.search(arn)
+    request = {"promptIdentifier": _VERSION.sub("", arn)}
+    if version:
+        request["promptVersion"] = version[1]
+    try:
+        answer: dict[str, Any] = client.get_prompt(**request)
+    except ClientError as err:
+        if err.response["Error"]["Code"] not in _REFUSED:
+            raise
+        raise UnknownPrompt(
+            f"prompt.arn {arn}: {err}. It must be a prompt of the module's own account and Region, and of the version "
+            "that the ARN ends with; without one its draft is used."
+        ) from err
+    return answer

@@ -1,0 +1,265 @@
+"""Build the body of a record, `modelInput`, as a template: from the catalogue, the prompt and the run input.
+
+String values are templates with `{column}` places; what is no template is escaped.
+"""
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
+from bedrock_batch.models import json_pointer, refusals
+from bedrock_batch.models.catalogue import Body, Family
+
+_SCHEMA_PROMPT = "\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What is asked of the model and where its answer lies; `max_tokens` is the most that an answer may have."""
+
+    request: dict[str, Any]
+    response: dict[str, str]
+    kind: Literal["text", "embedding"]
+    dimensions: int | None
+    max_tokens: int | None
+    warnings: list[str]
+
+
+def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] | None) -> Composed:
+    """Return the body template and the response paths of a run; without a prompt its `request` is the whole body.
+
+    `asked` is the validated run input, `prompt` what `prompts.resolve` returns.
+
+    Raises:
+        UnsupportedRequest: the model refuses what the run asks for, or the catalogue does not know its body.
+        InvalidRunInput: keys of the run input contradict each other.
+    """
+    own = asked.get("request")
+    doubts = refusals.check_media(family, asked["media"]) if "media" in asked else []
+    if prompt is None:
+        _check_whole(asked)
+        request = copy.deepcopy(dict(own or {}))
+    else:
+        request = _merged(_built(family, asked, prompt), own or {})
+    if "media" in asked and not _uses_media(request, asked["media"]):
+        raise InvalidRunInput(
+            f"Without a prompt, request is the whole body: put {_place(asked['media'])} into it, or leave media out."
+        )
+    response = dict(asked.get("response") or (family.body.response if family.body else {}))
+    if ("text" in response) == ("embedding" in response):
+        raise InvalidRunInput(
+            f"The catalogue does not know how {family.model} answers to {family.invocation_type}: give response, the "
+            'paths of either text or embedding, such as {"text": "choices[0].message.content"}.'
+        )
+    kind: Literal["text", "embedding"] = "text" if "text" in response else "embedding"
+    schema = asked.get("output", {}).get("schema")
+    if schema is not None and kind != "text":
+        raise InvalidRunInput("output.schema is for models that answer with text.")
+    return Composed(
+        request=request,
+        response=response,
+        kind=kind,
+        dimensions=dimensions(family, asked.get("embedding", {})) if kind == "embedding" else None,
+        max_tokens=_max_tokens(family, request),
+        # Ready-made records bring their bodies along; there is none to look at.
+        warnings=_unlisted(family) + doubts + (refusals.check_body(family, request) if request else []),
+    )
+
+
+def _built(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any]) -> dict[str, Any]:
+    output = asked.get("output", {})
+    schema = output.get("schema")
+    media = asked.get("media")
+    text = prompt["text"]
+    if schema is not None and not output.get("enforce"):
+        text += _SCHEMA_PROMPT + _escaped(json.dumps(schema, ensure_ascii=False))
+    return body_template(
+        family,
+        prompt=text,
+        system=prompt["system"],
+        messages=prompt.get("messages", ()),
+        inference=asked.get("inference", {}),
+        embedding=asked.get("embedding", {}),
+        schema=schema if output.get("enforce") else None,
+        media=None if media is None or _uses_media(asked.get("request"), media) else media,
+    )
+
+
+def _check_whole(asked: Mapping[str, Any]) -> None:
+    if asked.get("inference"):
+        raise InvalidRunInput(
+            f"Without a prompt, request is the whole body: write {', '.join(asked['inference'])} of inference into "
+            "it, under the names that the model has for them."
+        )
+    if asked.get("output", {}).get("enforce"):
+        raise InvalidRunInput(
+            "Without a prompt, request is the whole body: ask for the schema in it, and leave output.enforce out."
+        )
+
+
+def _unlisted(family: Family) -> list[str]:
+    if family.listed:
+        return []
+    return [
+        f"{family.model} is not in the catalogue: it is used through {family.invocation_type} with the documented "
+        "default quotas, and whether it can do batch inference at all is told by Bedrock when the first job is created."
+    ]
+
+
+def body_template(
+    family: Family,
+    *,
+    prompt: str,
+    system: str | None,
+    inference: Mapping[str, Any],
+    embedding: Mapping[str, Any],
+    messages: Sequence[Mapping[str, str]] = (),
+    schema: Mapping[str, Any] | None = None,
+    media: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the family's body with everything put in its place; `schema` is asked for in the model's own way.
+
+    `media` is the run input's: what stands before the prompt.
+
+    Raises:
+        UnsupportedRequest: the family has no place for something that was asked for.
+    """
+    known = family.body
+    if known is None:
+        raise UnsupportedRequest(
+            f"The catalogue does not know the {family.invocation_type} body of {family.model}: give the whole body as "
+            "request, with {column} places, and where its answer lies as response; and no prompt."
+        )
+    body = copy.deepcopy(dict(known.request))
+    wanted = {**known.defaults, **inference, **embedding}
+    if "stop_sequences" in wanted:
+        wanted["stop_sequences"] = _escaped(wanted["stop_sequences"])
+    if known.turns is None:
+        wanted["prompt"] = prompt
+        if messages:
+            wanted["messages"] = messages
+    else:
+        system = _converse(body, known.turns, system=system, messages=messages, prompt=prompt)
+    if system is not None:
+        wanted["system"] = system
+    if media is not None:
+        _show(body, family, known, media)
+    if schema is not None:
+        _ask_for(body, family, known, schema)
+    for name, value in wanted.items():
+        if name not in known.places:
+            section = "inference" if name in inference else "embedding" if name in embedding else "prompt"
+            raise UnsupportedRequest(
+                f"{section}.{name} is not supported by the model family {family.family!r} through "
+                f"{family.invocation_type}: leave it out."
+            )
+        json_pointer.put(body, known.places[name], value)
+    return body
+
+
+def _converse(
+    body: dict[str, Any],
+    turns: Mapping[str, Any],
+    *,
+    system: str | None,
+    messages: Sequence[Mapping[str, str]],
+    prompt: str,
+) -> str | None:
+    """Write the conversation into the body; return the system prompt if it belongs elsewhere."""
+    conversation = [(message["role"], message["text"]) for message in messages] + [("user", prompt)]
+    if system is not None and "system" in turns:
+        conversation.insert(0, ("system", system))
+        system = None
+    if "turn" in turns:
+        said: Any = [_filled(turns["turn"], {"$role": role, "$text": text}) for role, text in conversation]
+    else:
+        said = "".join(turns[role].replace("$text", text) for role, text in conversation)
+        said = turns["start"] + said + turns["end"]
+    json_pointer.put(body, turns["at"], said)
+    return system
+
+
+def _show(body: dict[str, Any], family: Family, known: Body, media: Mapping[str, Any]) -> None:
+    """Put the media before the text of the prompt."""
+    kind = media["kind"]
+    if known.turns is None or kind not in known.media or media["source"] not in known.media_sources:
+        raise UnsupportedRequest(
+            f"No way is known to give {family.family!r} through {family.invocation_type} a record's {kind}: use "
+            f"Converse, or put {_place(media)} and {{media.format}} into a request of your own."
+        )
+    shown = _filled(known.media[kind], {"$source": known.media_sources[media["source"]]})
+    body[known.turns["at"].removeprefix("/")][-1]["content"].insert(0, shown)
+
+
+def _uses_media(request: Any, media: Mapping[str, Any]) -> bool:
+    return _place(media) in json.dumps(request)
+
+
+def _place(media: Mapping[str, Any]) -> str:
+    """Return the place of a request that stands for the media themselves."""
+    return "{media.data}" if media["source"] == "inline" else "{media.uri}"
+
+
+def _ask_for(body: dict[str, Any], family: Family, known: Body, schema: Mapping[str, Any]) -> None:
+    if known.schema is None:
+        raise UnsupportedRequest(
+            f"output.enforce: no way is known to make {family.family!r} through {family.invocation_type} answer in a "
+            "schema: leave it out. The schema then goes into the prompt; answers are validated either way."
+        )
+    text = _escaped(json.dumps(schema, ensure_ascii=False))
+    json_pointer.put(
+        body, known.schema["at"], _filled(known.schema["value"], {"$schema": _escaped(schema), "$schema_text": text})
+    )
+
+
+def dimensions(family: Family, embedding: Mapping[str, Any]) -> int:
+    """Return the length of the vectors.
+
+    Raises:
+        InvalidRunInput: the model does not have this length, or the catalogue does not know the model's.
+    """
+    length = embedding.get("dimensions", family.dimensions.get("default"))
+    if length is None:
+        raise InvalidRunInput(
+            f"embedding.dimensions is needed: the catalogue does not know the length of the vectors of {family.model}."
+        )
+    allowed = family.dimensions.get("allowed", [length])
+    if length not in allowed:
+        raise InvalidRunInput(f"embedding.dimensions is {length}; {family.family} has {', '.join(map(str, allowed))}.")
+    return int(length)
+
+
+def _max_tokens(family: Family, request: Any) -> int | None:
+    pointer = family.body.places.get("max_tokens") if family.body else None
+    values = json_pointer.found(request, pointer) if pointer else []
+    return next((value for value in values if isinstance(value, int)), None)
+
+
+def _merged(body: Any, own: Any) -> Any:
+    """Return the body with the members of `own` added: objects are merged, of anything else `own` wins."""
+    if not isinstance(body, dict) or not isinstance(own, Mapping):
+        return copy.deepcopy(own)
+    return body | {
+        key: _merged(body[key], value) if key in body else copy.deepcopy(value) for key, value in own.items()
+    }
+
+
+def _filled(value: Any, marks: Mapping[str, Any]) -> Any:
+    """Return JSON with every string that is a mark replaced."""
+    if isinstance(value, dict):
+        return {key: _filled(member, marks) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_filled(member, marks) for member in value]
+    return marks.get(value, value) if isinstance(value, str) else value
+
+
+def _escaped(value: Any) -> Any:
+    """Return JSON in which no string is a template."""
+    if isinstance(value, str):
+        return value.replace("{", "{{").replace("}", "}}")
+    if isinstance(value, Mapping):
+        return {key: _escaped(member) for key, member in value.items()}
+    return [_escaped(member) for member in value] if isinstance(value, list) else value

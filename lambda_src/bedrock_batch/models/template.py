@@ -1,0 +1,155 @@
+"""The template language: text with `{column}` places; `{{` and `}}` are literal braces."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bedrock_batch.errors import MissingColumn, UnknownPrompt, columns_are, missing_column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_LITERAL = re.compile(r"\{\s*([^{}]+?)\s*\}")
+_SEPARATOR = re.compile(r"[;|\t,]")
+_DOUBLED = "A place is {column}; write literal braces doubled: {{ and }}."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`{name}`: a column, or a dotted path into a struct column; `position` is its brace in the text."""
+
+    name: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Literal texts and places, in order; adjacent literals are merged and none is empty."""
+
+    segments: tuple[str | Place, ...]
+
+    @property
+    def places(self) -> list[Place]:
+        return [segment for segment in self.segments if isinstance(segment, Place)]
+
+
+def parse(text: str) -> Template:
+    """Parse a template. Raises UnknownPrompt naming the position of a brace that makes no sense, and no text of it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as err:
+        raise UnknownPrompt(f"Half a surrogate pair, which is no character, at {_where(text, err.start)}.") from None
+    segments: list[str | Place] = []
+    literal = ""
+    end = 0
+    for token in _TOKEN.finditer(text):
+        literal += text[end : token.start()]
+        end = token.end()
+        if token[0] in ("{{", "}}"):
+            literal += token[0][0]
+            continue
+        if token[1] is None or not token[1].strip():
+            raise UnknownPrompt(f"{_problem(token[0])} at {_where(text, token.start())}. {_DOUBLED}")
+        if literal:
+            segments.append(literal)
+            literal = ""
+        segments.append(Place(token[1], token.start()))
+    literal += text[end:]
+    if literal:
+        segments.append(literal)
+    return Template(tuple(segments))
+
+
+def parse_at(where: str, text: str) -> Template:
+    """Parse a template; an error begins with where it stands."""
+    try:
+        return parse(text)
+    except UnknownPrompt as err:
+        raise UnknownPrompt(f"{where}: {err}") from err
+
+
+def templates_of(request: Any, where: str = "request") -> Iterator[Template]:
+    """Yield the template of every string value in a request body, depth first; keys are constants."""
+    if isinstance(request, str):
+        yield parse_at(where, request)
+    elif isinstance(request, dict):
+        for key, value in request.items():
+            yield from templates_of(value, f"{where}.{key}")
+    elif isinstance(request, list):
+        for index, value in enumerate(request):
+            yield from templates_of(value, f"{where}.{index}")
+
+
+def columns_of(request: Any) -> list[str]:
+    """Return the names in a request's places, each once, in order of appearance."""
+    return list(dict.fromkeys(place.name for template in templates_of(request) for place in template.places))
+
+
+def resolve(name: str, schema: "pa.Schema") -> tuple[str, ...] | None:
+    """Return the column and the struct fields a place's name leads to; None when there is no such column.
+
+    A column whose own name holds the dots wins over a path.
+    """
+    return _descend(name.split("."), list(schema))
+
+
+def check_columns(request: Any, schema: "pa.Schema") -> None:
+    """Raise MissingColumn for the first place that names no column, with near misses and all columns."""
+    for name in columns_of(request):
+        if resolve(name, schema) is not None:
+            continue
+        said = f"The request has a place {{{name[:80]}}}"
+        if len(schema) == 1 and (separator := _SEPARATOR.search(schema.names[0])):
+            hint = f"It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
+            raise MissingColumn(f"{said}, but the table has no such column. {hint} {columns_are(schema.names)}")
+        paths = list(_paths(list(schema)))
+        found = missing_column(said, name, schema.names, paths=paths, write=lambda path: f"{{{path}}}")
+        raise MissingColumn(f"{found} {_DOUBLED}")
+
+
+def literal_columns(request: Any, schema: "pa.Schema") -> list[str]:
+    """Return the columns that stand in doubled braces, as in other template languages, and so are literal text."""
+    texts = (text for template in templates_of(request) for text in template.segments if isinstance(text, str))
+    names = (name for text in texts for name in _LITERAL.findall(text))
+    return list(dict.fromkeys(name for name in names if resolve(name, schema) is not None))
+
+
+def _descend(words: list[str], fields: "list[pa.Field]") -> tuple[str, ...] | None:
+    for length in range(len(words), 0, -1):
+        name = ".".join(words[:length])
+        for field in fields:
+            if field.name != name:
+                continue
+            if length == len(words):
+                return (name,)
+            rest = _descend(words[length:], _children(field))
+            if rest is not None:
+                return (name, *rest)
+    return None
+
+
+def _paths(fields: "list[pa.Field]") -> Iterator[str]:
+    for field in fields:
+        yield field.name
+        for path in _paths(_children(field)):
+            yield f"{field.name}.{path}"
+
+
+def _children(field: "pa.Field") -> "list[pa.Field]":
+    """Return the fields of a struct; other nested types have none that a path could name."""
+    # Told by its text so that this module works, and is tested, without importing pyarrow.
+    return list(field.type) if str(field.type).startswith("struct<") else []
+
+
+def _problem(token: str) -> str:
+    if token == "{":
+        return "An opening brace is never closed"
+    return "A closing brace has no opening brace" if token == "}" else "A place is empty"
+
+
+def _where(text: str, position: int) -> str:
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return f"line {line}, character {column}"

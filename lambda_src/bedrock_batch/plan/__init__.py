@@ -1,0 +1,1 @@
+"""Cut the table into shards and settle everything before any spend."""

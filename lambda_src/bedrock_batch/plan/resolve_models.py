@@ -1,0 +1,125 @@
+"""The models of a run: what each is asked, and what it takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_batch.answers.parse import parser
+from bedrock_batch.aws import clients
+from bedrock_batch.aws.quotas import applied as applied_quotas
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.errors import UnknownModel, UnsupportedRequest, naming
+from bedrock_batch.join import ask_again
+from bedrock_batch.models import catalogue, profiles, prompt_store, prompts, refusals, request_body
+from bedrock_batch.records import media
+from bedrock_batch.run_input import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One of the run's models: what it is asked, and what it takes. `label` is empty where it is the only one."""
+
+    label: str
+    asked: dict[str, Any]
+    family: catalogue.Family
+    prompt: dict[str, Any] | None
+    composed: request_body.Composed
+    quotas: dict[str, int]
+    origins: dict[str, str]
+    warnings: list[str]
+    retry: dict[str, Any] | None
+
+
+def resolve(
+    s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Mapping[str, Any], *, region: str
+) -> list[Model]:
+    """Return the run's models; what one of them refuses is told with its name."""
+    fetched = None
+    if asked["input"].get("format") != "bedrock_jsonl":
+        fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
+    model_ids = validate.model_ids(asked)
+    listed: dict[str, Any] = {}
+    models = []
+    for model_id in model_ids:
+        label = model_id if len(model_ids) > 1 else ""
+        own = validate.of_model(asked, model_id)
+        with naming(label):
+            family, warnings = _family(own, settings["models"])
+            warnings += refusals.check_model(family, model_id, region=region)
+            if family.custom:
+                warnings += _for_jobs_alone(own)
+            prompt, composed = _compose(own, settings["prompts"], family, fetched)
+            retry = ask_again.settle(family, own, composed)
+        quotas, origins = applied_quotas(
+            service_quotas, family.quota_label, family.quotas, custom=family.custom, listed=listed
+        )
+        if "media" in asked:
+            quotas = media.lowered(quotas, asked["media"])
+        warnings += prompts.warnings(own, settings["prompts"], family) + composed.warnings
+        models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
+    return models
+
+
+def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
+    """Switch off the tail on demand of a custom model, which Bedrock offers for jobs alone; return a warning.
+
+    Raises:
+        UnsupportedRequest: the run has a canary, which is answered on demand.
+    """
+    model_id, limits = own["model_id"], own["limits"]
+    if limits["canary_records"]:
+        raise UnsupportedRequest(
+            f"limits.canary_records: {model_id} is a custom model, which cannot be called on demand as canaries are. "
+            "Leave it out, and start with input.limit for a trial."
+        )
+    if not limits["on_demand_tail"]:
+        return []
+    limits["on_demand_tail"] = False
+    return [
+        f"{model_id} is a custom model, which cannot be called on demand: records that are too few for a job stay "
+        "without an answer, as with limits.on_demand_tail false."
+    ]
+
+
+def rendered_as(models: Sequence[Model], number: int) -> int:
+    """Return the number of the first model that is sent the same records: the same body, as long as it may be."""
+    own = models[number]
+    # Objects that records refer to count against the job, not against the file.
+    sizes = ["max_file_bytes", "max_job_bytes"] if _refers(own.asked) else ["max_file_bytes"]
+    return next(
+        earlier
+        for earlier, model in enumerate(models)
+        if model.composed.request == own.composed.request
+        and all(model.quotas[size] == own.quotas[size] for size in sizes)
+    )
+
+
+def _refers(asked: Mapping[str, Any]) -> bool:
+    return bool(asked.get("media", {}).get("source") == "s3_location")
+
+
+def _family(asked: Mapping[str, Any], models: list[str]) -> tuple[catalogue.Family, list[str]]:
+    """Return the family of the model, or of the model behind the profile, and warnings."""
+    model_id = asked["model_id"]
+    if model_id not in models:
+        raise UnknownModel(
+            f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
+            "Use one of these, or add it to the module's `models`, from which its permissions are built."
+        )
+    behind, warnings = profiles.model_behind(lambda: clients.client("bedrock"), model_id)
+    return catalogue.resolve(behind, asked.get("invocation_type")), warnings
+
+
+def _compose(
+    asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family, fetched: Any
+) -> tuple[dict[str, Any] | None, request_body.Composed]:
+    """Return the prompt, if the run has one, and the body of a record; a bound on the answers goes into `asked`."""
+    prompt = None
+    if asked["input"].get("format") != "bedrock_jsonl":
+        prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
+    composed = request_body.compose(family, asked, prompt)
+    # Paths that the join could not follow are refused before there is anything to join.
+    parser(composed.response, composed.dimensions)
+    if composed.max_tokens:
+        asked["inference"]["max_tokens"] = composed.max_tokens
+    return prompt, composed

@@ -1,0 +1,183 @@
+"""Cut the table into shards: contiguous, balanced, and within the model's quotas."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bedrock_batch.contracts.lines import Piece, Shard
+from bedrock_batch.errors import TooLarge
+from bedrock_batch.keys import MAX_SHARD_ROWS, MAX_SHARDS
+from bedrock_batch.table.layout import Integers, Layout
+
+MAX_PIECES = 2_000
+"""A shard's line must fit the 256 KB that a state machine carries."""
+
+_MARGIN = 0.8
+"""How full a file may be by estimate: rows of one source are not all of one size."""
+
+
+def row_limit(*, limit: int | None, max_jobs: int | None, max_records: int) -> int | None:
+    """Return how many rows a run reads at most (None: all), for `read.describe(limit=…)`.
+
+    `limit` is `input.limit`; `max_jobs` and `max_records` are `max_num_jobs` and `max_records_per_job`: a trial
+    of so many jobs of so many rows, the rest of the table is not read.
+    """
+    trial = None if max_jobs is None else max_jobs * max_records
+    limits = [value for value in (limit, trial) if value is not None]
+    return min(limits, default=None)
+
+
+def strictest(quotas: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Return the quotas that hold for all models of a run, which are sent the same shards."""
+    return {name: (max if name == "min_records" else min)(one[name] for one in quotas) for name in quotas[0]}
+
+
+def cut(
+    layouts: Sequence[Layout],
+    *,
+    bucket: str,
+    run_key: str,
+    quotas: Mapping[str, int],
+    max_records: int | None = None,
+    max_jobs: int | None = None,
+    expansion: float = 1.2,
+    record_bytes: int = 200,
+    canary: int = 0,
+) -> list[Shard]:
+    """Return the run's shards, in table order; the run's table is the sum of their rows.
+
+    `quotas` needs min_records, max_records and max_file_bytes. `max_records` lowers the quota of that name,
+    but never so far that a shard would fall below min_records; a table below min_records is one shard.
+    With `max_jobs` the table ends after that many shards. A record's size is taken as its source bytes times
+    `expansion` (JSON escapes) plus `record_bytes` (`Renderer.structure_bytes`: the constant part of a line).
+    Shards differ by one row at most, but for a canary: that is the first `canary` rows, as a shard of their own
+    before the others. It is none of the `max_jobs`, but its rows are among theirs.
+
+    Raises TooLarge when no cut fits: rows too big for the file quota, too many shards or too many small files.
+    """
+    table = _Table.of(layouts)
+    most = min(max_records or quotas["max_records"], quotas["max_records"], MAX_SHARD_ROWS)
+    least = quotas["min_records"]
+    full = int(quotas["max_file_bytes"] * _MARGIN)
+    rows = table.rows
+    if max_jobs is not None:
+        rows = min(rows, max_jobs * most)
+    first = min(canary, rows)
+    rows -= first
+    while rows:
+        count = _count(
+            table, first, rows=rows, most=most, least=least, full=full, expansion=expansion, extra=record_bytes
+        )
+        if max_jobs is None or count <= max_jobs:
+            break
+        # Bytes, not rows, are what limits a shard: the trial is as many rows as that leaves to each job.
+        rows = rows * max_jobs // count
+    edges = _edges(first, rows, count) if rows else np.array([first])
+    if first:
+        edges = np.concatenate([[0], edges])
+    return [
+        Shard(
+            bucket=bucket,
+            run_key=run_key,
+            shard=number,
+            first_row=low,
+            rows=high - low,
+            pieces=[_compact(piece) for piece in table.pieces(low, high)],
+        )
+        for number, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """All sources end to end: `starts[i]` is the table's row at which source i begins."""
+
+    layouts: Sequence[Layout]
+    starts: Integers
+    rows_at: Integers
+    bytes_at: Integers
+
+    @classmethod
+    def of(cls, layouts: Sequence[Layout]) -> "_Table":
+        starts = np.concatenate([[0], np.cumsum([layout.rows for layout in layouts])]).astype(np.int64)
+        rows, sizes, total = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)], 0
+        for start, layout in zip(starts[:-1], layouts, strict=True):
+            grown = layout.bytes_at - layout.bytes_at[0] + total
+            rows.append(layout.rows_at[1:] + start)
+            sizes.append(grown[1:])
+            total = int(grown[-1])
+        return cls(layouts, starts, np.concatenate(rows), np.concatenate(sizes))
+
+    @property
+    def rows(self) -> int:
+        return int(self.starts[-1])
+
+    def bytes_before(self, edges: Integers) -> npt.NDArray[np.float64]:
+        return np.interp(edges, self.rows_at, self.bytes_at)
+
+    def pieces_between(self, edges: Integers) -> Integers:
+        """Return how many sources each shard touches (an empty one counts too: an upper bound)."""
+        first = np.searchsorted(self.starts, edges[:-1], side="right")
+        last = np.searchsorted(self.starts, edges[1:], side="left")
+        return last - first + 1
+
+    def pieces(self, first: int, last: int) -> list[Piece]:
+        source = int(np.searchsorted(self.starts, first, side="right")) - 1
+        pieces = []
+        while first < last:
+            start, end = int(self.starts[source]), min(int(self.starts[source + 1]), last)
+            if end > first:
+                pieces.append(self.layouts[source].piece(source, first - start, end - start))
+                first = end
+            source += 1
+        return pieces
+
+
+def _count(
+    table: _Table, first: int, *, rows: int, most: int, least: int, full: int, expansion: float, extra: int
+) -> int:
+    """Return the smallest number of balanced shards of `rows` rows from row `first` on that fits every quota."""
+    highest = max(1, rows // least)
+    count = max(1, min(-(-rows // most), highest))
+    while True:
+        edges = _edges(first, rows, count)
+        sizes = np.diff(table.bytes_before(edges)) * expansion + np.diff(edges) * extra
+        heaviest, pieces = float(sizes.max()), int(table.pieces_between(edges).max())
+        if heaviest <= full and pieces <= MAX_PIECES:
+            break
+        if count == highest:
+            # No smaller shard is allowed, so the margin may go: preparing weighs the file before anything is spent.
+            if heaviest <= full / _MARGIN and pieces <= MAX_PIECES:
+                break
+            raise TooLarge(_why(heaviest, full / _MARGIN, pieces, rows, count))
+        count = min(highest, max(count + 1, int(count * min(heaviest / full, 2.0))))
+    if count > MAX_SHARDS:
+        raise TooLarge(
+            f"{rows} rows make {count} shards, and {MAX_SHARDS} is the most of one run. "
+            "Raise max_records_per_job or split the input."
+        )
+    return count
+
+
+def _why(heaviest: float, most: float, pieces: int, rows: int, count: int) -> str:
+    if pieces > MAX_PIECES:
+        return (
+            f"A shard of {rows // count} rows would read {pieces} files, and {MAX_PIECES} is the most. "
+            "Merge the small input files into larger ones."
+        )
+    return (
+        f"Even a shard of the fewest rows a job may have ({rows // count}) would be some {heaviest / 1e6:.0f} MB, "
+        f"and {most / 1e6:.0f} MB is the most of a file. Shorten the rows."
+    )
+
+
+def _edges(first: int, rows: int, count: int) -> Integers:
+    """Return count + 1 row numbers that cut `rows` rows from `first` on into parts differing by one row at most."""
+    return first + np.arange(count + 1, dtype=np.int64) * rows // count
+
+
+def _compact(piece: Piece) -> dict[str, int]:
+    fields: dict[str, int] = asdict(piece)
+    return {name: value for name, value in fields.items() if value or name not in ("skip", "tail")}

@@ -1,0 +1,1 @@
+"""Render rows as the records that Bedrock reads."""

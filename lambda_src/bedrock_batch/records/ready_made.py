@@ -1,0 +1,74 @@
+"""Records that are in Bedrock's shape already: only the record id is put in place of the user's own.
+
+Their table has the column `modelInput`, which holds the body's JSON text as it stands in the file; the body is sent
+just so, digit for digit. `recordId`, if they have one, and any other key are columns like others.
+"""
+
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_batch.contracts.run import Table
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput
+from bedrock_batch.record_ids import record_id
+from bedrock_batch.records.render import MOST_RECORD_BYTES, Nulls, Rendered, Renderer, Skipped, too_long
+from bedrock_batch.table.layout import BODY
+
+
+class Renders(Protocol):
+    """What prepares records: `Renderer`, or `ReadyMade`."""
+
+    columns: list[str]
+    structure_bytes: int
+
+    def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered: ...
+
+
+def renderer(
+    table: Table,
+    request: dict[str, Any],
+    schema: pa.Schema,
+    *,
+    shard: int = 0,
+    nulls: Nulls = "error",
+    first_row: int = 0,
+    most_bytes: int = MOST_RECORD_BYTES,
+) -> Renders:
+    """Return what makes records of the table's rows; the parameters are those of `Renderer`."""
+    if table.format == "bedrock_jsonl":
+        return ReadyMade(shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes)
+    return Renderer(request, schema, shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes)
+
+
+class ReadyMade:
+    """Makes records of ready-made bodies. A row without one is skipped (code NoModelInput), or an error."""
+
+    def __init__(self, *, shard: int, nulls: Nulls, first_row: int, most_bytes: int) -> None:
+        self.columns = [BODY]
+        self.structure_bytes = len(_line(record_id(0, 0), b""))
+        self._shard = shard
+        self._nulls = nulls
+        self._first_row = first_row
+        self._most_bytes = most_bytes
+
+    def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered:
+        """Render a batch whose first row is row `first_row` of the shard. Raises MalformedInput for nulls=error."""
+        lines: list[bytes] = []
+        skipped: list[Skipped] = []
+        for row, body in enumerate(pc.cast(batch.column(BODY), pa.binary()).to_pylist(), first_row):
+            if body is None or not body.startswith(b"{"):
+                if self._nulls == "error":
+                    sentence = f'Row {self._first_row + row + 1} of the table has no object as "{BODY}" {ROWS_COUNT}.'
+                    raise MalformedInput(f'{sentence} Correct it, or set input.nulls to "skip".')
+                skipped.append(Skipped(row, "NoModelInput", f'"{BODY}" is no object.'))
+            elif len(body) + self.structure_bytes > self._most_bytes:
+                skipped.append(too_long(row, len(body) + self.structure_bytes, self._most_bytes))
+            else:
+                lines.append(_line(record_id(self._shard, row), body))
+        data = b"".join(lines)
+        return Rendered(data, len(lines), len(data) - len(lines) * self.structure_bytes, skipped)
+
+
+def _line(record: str, body: bytes) -> bytes:
+    return b'{"recordId":"%s","modelInput":%s}\n' % (record.encode(), body)

@@ -1,0 +1,306 @@
+"""Render rows as the JSONL that Bedrock reads, column by column: no Python object per row or cell.
+
+JSON escaping works character by character: escape(before + cell + after) is the sum of the three escapes. So the
+request's constants are escaped once, when the template is compiled. For the rest, Arrow joins the cells of some
+hundred rows to one text, with a control byte where each constant belongs; a few `bytes.replace` escape that text
+as a whole, and a few more put the constants in. JSON text holds no raw control bytes, so nothing is mistaken. Cells
+that bring control bytes of their own (other than tab, line feed and carriage return) take a slower path.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput, UnsupportedRequest
+from bedrock_batch.models.template import Template, check_columns, literal_columns, parse
+from bedrock_batch.records.cell_text import CellReader
+
+_CHUNK_ROWS = 512
+_CHUNK_BYTES = 1 << 20
+"""What stays in a processor's cache."""
+
+_ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"))
+_MARKS = [bytes([code]) for code in range(1, 32) if code not in (9, 10, 13)]
+"""Control bytes that may stand for a constant."""
+
+MOST_RECORD_BYTES = 10**9
+"""Bedrock's limit for a whole file, where the run's quotas do not say."""
+
+_LONGEST_ESCAPE = 6
+"""Bytes of the longest JSON escape of one byte."""
+
+Nulls = Literal["error", "skip", "empty"]
+
+_LINE_START = b'{"recordId":"'
+_ROW_SPACE = 1_000_000
+"""A record id ends in six digits of row; added to a row, this keeps its leading zeros."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A row refused before submission: `row` within its shard, `code` NullColumn, EmptyText or TooLong."""
+
+    row: int
+    code: str
+    reason: str
+
+    def to_json(self, first_row: int) -> dict[str, Any]:
+        """Return a line of the skipped file, in which `row` is the table's, from 1; the shard begins at `first_row`."""
+        return {"row": first_row + self.row + 1, "code": self.code, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """`records` JSONL lines in `data`; `text_bytes` of them are text, as escaped, not structure.
+
+    `blank` of them have a place with a blank text, though the run input does not ask for that (nulls=empty).
+    """
+
+    data: bytes
+    records: int
+    text_bytes: int
+    skipped: list[Skipped]
+    blank: int = 0
+
+
+class Renderer:
+    """A request template compiled for a table.
+
+    `shard` is the shard's number, `first_row` the table's row that is the shard's row 0 (for messages).
+    A record of more than `most_bytes` is skipped. `columns` are the top-level columns it reads;
+    `structure_bytes` is what a line has besides its cells.
+    Planning makes one too, to refuse a run early: raises UnknownPrompt, MissingColumn, and UnsupportedRequest
+    for a column that has no text form (binary).
+    """
+
+    def __init__(
+        self,
+        request: dict[str, Any],
+        schema: pa.Schema,
+        *,
+        shard: int = 0,
+        nulls: Nulls = "error",
+        first_row: int = 0,
+        most_bytes: int = MOST_RECORD_BYTES,
+    ) -> None:
+        check_columns(request, schema)
+        self._nulls = nulls
+        self._first_row = first_row
+        self._most_bytes = most_bytes
+        body = _Body()
+        body.add(request)
+        if not body.places:
+            doubled = literal_columns(request, schema)
+            hint = (
+                f"Write {{{doubled[0]}}}, not {{{{{doubled[0]}}}}}: doubled" if doubled else "Add a {column}. Doubled"
+            )
+            raise UnsupportedRequest(
+                f"The request uses no column, so every row would be the same. {hint} braces are literal ones."
+            )
+        self._cells = [CellReader(name, schema) for name in body.names]
+        self._slots = [body.names.index(name) for name in body.places]
+        self._never_blank = [[body.names.index(name) for name in names] for names in body.texts]
+        head = _LINE_START + b"%05d" % shard
+        first, *rest = body.constants
+        # Each constant ends where a cell begins; the last one ends the line and begins the next.
+        self._head = head
+        self._constants = [b'","modelInput":' + first, *rest]
+        self._constants[-1] += b"}\n" + head
+        self.columns = list(dict.fromkeys(reader.column for reader in self._cells))
+        self.structure_bytes = sum(map(len, self._constants)) + 6
+        self._text_free_bytes = self.structure_bytes - body.literal_bytes
+
+    def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered:
+        """Render a batch whose first row is row `first_row` of the shard. Raises MalformedInput for a null."""
+        rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int64)
+        cells = [reader.read(batch, self._first_row + first_row) for reader in self._cells]
+        skipped: list[Skipped] = []
+        cells, rows = self._drop_nulls(cells, rows, skipped)
+        cells, rows = self._drop_blanks(cells, rows, skipped)
+        cells, rows = self._drop_long(cells, rows, skipped)
+        data = b"".join(self._chunks(cells, rows))
+        text_bytes = len(data) - len(rows) * self._text_free_bytes
+        blank = 0 if self._nulls == "empty" else _blank_rows(cells)
+        return Rendered(data, len(rows), text_bytes, sorted(skipped, key=lambda skip: skip.row), blank)
+
+    def _drop_nulls(
+        self, cells: list[pa.Array], rows: npt.NDArray[np.int64], skipped: list[Skipped]
+    ) -> tuple[list[pa.Array], npt.NDArray[np.int64]]:
+        if not any(column.null_count for column in cells):
+            return cells, rows
+        if self._nulls == "empty":
+            return [column.fill_null("") for column in cells], rows
+        bad: dict[int, str] = {}
+        for reader, column in zip(self._cells, cells, strict=True):
+            for index in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
+                bad.setdefault(index, reader.name)
+        if self._nulls == "error":
+            index = min(bad)
+            row = self._first_row + int(rows[index]) + 1
+            raise MalformedInput(
+                f'Row {row} of the table has a null in column "{bad[index]}", which the request uses {ROWS_COUNT}. '
+                'Fill it in, or set input.nulls to "skip" or "empty".'
+            )
+        skipped += (Skipped(int(rows[index]), "NullColumn", f'Column "{name}" is null.') for index, name in bad.items())
+        return _without(cells, rows, list(bad))
+
+    def _drop_blanks(
+        self, cells: list[pa.Array], rows: npt.NDArray[np.int64], skipped: list[Skipped]
+    ) -> tuple[list[pa.Array], npt.NDArray[np.int64]]:
+        bad: dict[int, str] = {}
+        for text in self._never_blank:
+            mask = _is_blank(cells[text[0]])
+            for index in text[1:]:
+                mask = pc.and_(mask, _is_blank(cells[index]))
+            names = ", ".join(f'"{self._cells[index].name}"' for index in text)
+            for index in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
+                bad.setdefault(index, names)
+        if not bad:
+            return cells, rows
+        skipped += (
+            Skipped(int(rows[index]), "EmptyText", f"The text is blank; it comes from {names} alone.")
+            for index, names in bad.items()
+        )
+        return _without(cells, rows, list(bad))
+
+    def _drop_long(
+        self, cells: list[pa.Array], rows: npt.NDArray[np.int64], skipped: list[Skipped]
+    ) -> tuple[list[pa.Array], npt.NDArray[np.int64]]:
+        room = (self._most_bytes - self.structure_bytes) // _LONGEST_ESCAPE
+        if sum(cells[slot].nbytes for slot in self._slots) <= room:
+            return cells, rows
+        sizes = sum(pc.binary_length(cells[slot]).to_numpy().astype(np.int64) for slot in self._slots)
+        bad = []
+        for index in np.flatnonzero(sizes > room).tolist():
+            size = sum(len(chunk) for chunk in self._chunks([cell.slice(index, 1) for cell in cells], rows[[index]]))
+            if size > self._most_bytes:
+                bad.append(index)
+                skipped.append(too_long(int(rows[index]), size, self._most_bytes))
+        return _without(cells, rows, bad) if bad else (cells, rows)
+
+    def _chunks(self, cells: list[pa.Array], rows: npt.NDArray[np.int64]) -> Iterator[bytes]:
+        size = sum(column.nbytes for column in cells) // max(1, len(rows)) + self.structure_bytes
+        step = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // size))
+        numbers = pc.utf8_slice_codeunits(pa.array(rows + _ROW_SPACE).cast(pa.string()), 1)
+        for start in range(0, len(rows), step):
+            parts = [numbers.slice(start, step), *(cells[slot].slice(start, step) for slot in self._slots)]
+            yield self._join(parts)
+
+    def _join(self, parts: list[pa.Array]) -> bytes:
+        """Return the lines of one chunk: `parts` are its row numbers and the cells of every place."""
+        count = len(parts[0])
+        if len(parts) > len(_MARKS):
+            return self._join_slowly(parts)
+        marks = _MARKS[: len(parts)]
+        pairs = (value for pair in zip(parts, marks, strict=True) for value in (pair[0], pair[1].decode()))
+        joined = pc.binary_join_element_wise(*pairs, "")
+        data: bytes = pc.binary_join(_one_list(joined), "")[0].as_buffer().to_pybytes()
+        for character, escape in _ESCAPES:
+            data = data.replace(character, escape)
+        controls = np.count_nonzero(np.frombuffer(data, np.uint8) < 32)
+        if controls != count * len(marks):
+            return self._join_slowly(parts)
+        for mark, constant in zip(marks, self._constants, strict=True):
+            data = data.replace(mark, constant)
+        return self._head + data[: -len(self._head)]
+
+    def _join_slowly(self, parts: list[pa.Array]) -> bytes:
+        count, width = len(parts[0]), 2 * len(parts)
+        pieces = [b""] * (count * width)
+        for index, (part, constant) in enumerate(zip(parts, self._constants, strict=True)):
+            pieces[2 * index :: width] = _escaped(part.to_pylist())
+            pieces[2 * index + 1 :: width] = [constant] * count
+        pieces[-1] = pieces[-1][: -len(self._head)]
+        return b"".join([self._head, *pieces])
+
+
+class _Body:
+    """A request flattened to JSON: `constants` surround `places`, so there is one more of them.
+
+    `names` are the places' distinct names, `texts` the names of each text that consists of places alone,
+    which must not render blank. `literal_bytes` counts the constants' text, as opposed to structure.
+    """
+
+    def __init__(self) -> None:
+        self.constants = [b""]
+        self.places: list[str] = []
+        self.names: list[str] = []
+        self.texts: list[list[str]] = []
+        self.literal_bytes = 0
+
+    def add(self, value: Any) -> None:
+        if isinstance(value, str):
+            self.constants[-1] += b'"'
+            self._add_text(parse(value))
+            self.constants[-1] += b'"'
+        elif isinstance(value, dict):
+            for index, (key, member) in enumerate(value.items()):
+                self.constants[-1] += (b"," if index else b"{") + orjson.dumps(key) + b":"
+                self.add(member)
+            self.constants[-1] += b"}" if value else b"{}"
+        elif isinstance(value, list):
+            for index, member in enumerate(value):
+                self.constants[-1] += b"," if index else b"["
+                self.add(member)
+            self.constants[-1] += b"]" if value else b"[]"
+        else:
+            self.constants[-1] += orjson.dumps(value)
+
+    def _add_text(self, template: Template) -> None:
+        names = [place.name for place in template.places]
+        for segment in template.segments:
+            if isinstance(segment, str):
+                escaped = orjson.dumps(segment)[1:-1]
+                self.constants[-1] += escaped
+                self.literal_bytes += len(escaped)
+            else:
+                self.places.append(segment.name)
+                self.constants.append(b"")
+        self.names = list(dict.fromkeys(self.names + names))
+        literals = [segment for segment in template.segments if isinstance(segment, str)]
+        if names and not any(literal.strip() for literal in literals):
+            self.texts.append(list(dict.fromkeys(names)))
+
+
+def too_long(row: int, size: int, most: int) -> Skipped:
+    """Return why a record is skipped that no file has room for."""
+    return Skipped(row, "TooLong", f"The record would have {size:,} bytes, and {most:,} is the most of a whole file.")
+
+
+def _without(
+    cells: list[pa.Array], rows: npt.NDArray[np.int64], bad: list[int]
+) -> tuple[list[pa.Array], npt.NDArray[np.int64]]:
+    keep = np.ones(len(rows), bool)
+    keep[bad] = False
+    mask = pa.array(keep)
+    return [column.filter(mask) for column in cells], rows[keep]
+
+
+def _is_blank(strings: pa.Array) -> pa.Array:
+    return pc.or_(pc.utf8_is_space(strings), pc.equal(pc.binary_length(strings), 0))
+
+
+def _blank_rows(cells: list[pa.Array]) -> int:
+    """Return in how many rows a cell is blank."""
+    rows: int | None = pc.sum(reduce(pc.or_, map(_is_blank, cells))).as_py()
+    return rows or 0
+
+
+def _one_list(strings: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array([0, len(strings)], pa.int32()), strings)
+
+
+def _escaped(values: list[str]) -> list[bytes]:
+    """Return each value's inner JSON text.
+
+    Indented, because the output is cut where one value ends and the next begins: only a raw line feed is
+    certain not to occur within a value (`","` is not: a value may end in a quote and a comma).
+    """
+    return orjson.dumps(values, option=orjson.OPT_INDENT_2)[5:-3].split(b'",\n  "')

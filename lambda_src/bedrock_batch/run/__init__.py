@@ -1,0 +1,1 @@
+"""Decide how a run goes on, and report how it went. Imports neither Arrow nor NumPy."""

@@ -1,0 +1,133 @@
+"""Write down what a run does next: the lines of `jobs-*.jsonl`, `answers-*.jsonl` and `joins-*.jsonl`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, zip_longest
+from typing import Any
+
+from bedrock_batch import keys
+from bedrock_batch.contracts.lines import Part, Shard
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.run.create_job import create_job
+from bedrock_batch.run.decide import Standing, chunks, pool, whole_shards
+
+CHUNK_RECORDS = 10
+"""So many records are answered on demand by one call of the function, one after the other."""
+
+
+def join_event(
+    shard: Shard, *, skipped_key: str | None, jobs: Iterable[Mapping[str, Any]], step: int | None
+) -> dict[str, Any]:
+    """Return the event that joins a shard; with a `step` its leftovers are written too."""
+    return shard.to_json() | {"skipped_key": skipped_key, "jobs": list(jobs), "step": step}
+
+
+def job_lines(
+    run: Run,
+    shards: Iterable[Shard],
+    standings: Sequence[Standing],
+    skipped_keys: Mapping[int, str | None],
+    *,
+    round_: int,
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a model's round: a job for each large shard that none had yet, then the pooled jobs.
+
+    The child of a shard's own job joins the shard at once (`join`); pooled jobs (`pool`) are joined later.
+    """
+    whole = set(whole_shards(standings, min_records=run.quotas["min_records"]))
+    by_shard = {standing.shard: standing for standing in standings}
+    for shard in shards:
+        if shard.shard not in whole:
+            continue
+        join = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=(), step=0)
+        input_key = run.input_key(shard.shard)
+        records = by_shard[shard.shard].records
+        yield _job(run, round_, shard.shard, records=records, input_key=input_key) | {"join": join}
+    rest = [standing for standing in standings if standing.shard not in whole]
+    # Behind the numbers of shards, and apart from those of other models, so that no name of the round is taken twice.
+    several = len(run.models)
+    numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
+    for number, parts in zip(numbers, pooled(run, rest), strict=False):
+        records = sum(part.stop - part.start for part in parts)
+        input_key = keys.pooled_key(run.run_id, round_, number, own_folder=run.own_folders)
+        event = {
+            "bucket": run.bucket,
+            "run_key": keys.run_key(run.run_id, run.number),
+            "input_key": input_key,
+            "parts": [part.to_json() for part in parts],
+        }
+        yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": event}
+
+
+def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """Yield a line of each model in turn: jobs are started in this order, and no model is to wait for another's."""
+    for turn in zip_longest(*lines):
+        yield from (line for line in turn if line is not None)
+
+
+def pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
+    """Return the parts of the jobs that answer these shards' leftovers; none where they are too few for one."""
+    asked = run.input.get("max_records_per_job") or run.quotas["max_records"]
+    return pool(
+        standings,
+        min_records=run.quotas["min_records"],
+        max_records=min(asked, run.quotas["max_records"]),
+        max_bytes=run.quotas["max_file_bytes"],
+    )
+
+
+def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) -> dict[str, Any]:
+    job_name = keys.job_name(
+        name=run.name,
+        label=run.input.get("job_name_prefix") or "",
+        execution_arn=run.execution_arn,
+        round_=round_,
+        number=number,
+    )
+    return {
+        "run_id": run.run_id,
+        "job_name": job_name,
+        "round": round_,
+        "number": number,
+        "records": records,
+        "check_seconds": run.limits["check_seconds"],
+        "raw_prefix": keys.raw_prefix(run.run_id, job_name),
+        "request": create_job(run, job_name=job_name, input_key=input_key),
+    }
+
+
+def answer_lines(
+    run: Run, standings: Sequence[Standing], *, pass_: int, numbers: Iterator[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a model's on-demand pass: chunks of records, each with the key of its answers.
+
+    Chunks are numbered over all models of the pass, from `numbers`.
+    """
+    for parts, chunk in zip(chunks(standings, records=CHUNK_RECORDS), numbers or count(), strict=False):
+        yield {
+            "bucket": run.bucket,
+            "run_key": keys.run_key(run.run_id, run.number),
+            "chunk": chunk,
+            "parts": [part.to_json() for part in parts],
+            "raw_key": keys.on_demand_key(run.run_id, pass_, chunk, run.number),
+        }
+
+
+def join_lines(
+    shards: Iterable[Shard],
+    standings: Sequence[Standing],
+    skipped_keys: Mapping[int, str | None],
+    *,
+    step: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the shards to join: the stale ones, or where there are none those that were never joined."""
+    by_shard = {standing.shard: standing for standing in standings}
+    some_stale = any(standing.stale for standing in standings)
+    for shard in shards:
+        standing = by_shard[shard.shard]
+        if standing.stale if some_stale else standing.joined is None:
+            yield join_event(
+                shard,
+                skipped_key=skipped_keys[shard.shard],
+                jobs=(end.to_json() for end in standing.ends),
+                step=step,
+            )

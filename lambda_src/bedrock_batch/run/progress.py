@@ -1,0 +1,176 @@
+"""Where a run stands, read from what its Maps left in S3."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from bedrock_batch import keys
+from bedrock_batch.answers.refused_jobs import lacks_permission
+from bedrock_batch.aws.map_results import read_results
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import JobEnd, Joined, Part, Prepared, Shard
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.run import estimate
+from bedrock_batch.run.decide import Standing
+
+_MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
+"""Where `state["results"]` keeps the results of the Map that `state["next"]` led to."""
+
+Ends = Sequence[tuple[int, JobEnd]]
+"""Shards, each with the end of a job that had records of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Every shard's standing, in order, where its skipped rows are listed, and how the jobs of each round ended."""
+
+    standings: list[Standing]
+    skipped_keys: dict[int, str | None]
+    rounds: list[Ends]
+
+    def of(self, run: Run) -> list[Standing]:
+        """Return the standings of a model's shards."""
+        return self.standings[run.numbers.start : run.numbers.stop]
+
+    def without_permission(self, run: Run) -> list[dict[int, str]]:
+        """Return for each round the shards of a model whose job lacked a permission, with what Bedrock said."""
+        return [
+            {shard: end.message for shard, end in ends if shard in run.numbers and lacks_permission(end)}
+            for ends in self.rounds
+        ]
+
+
+def runs(s3: S3, bucket: str, run_id: str) -> list[Run]:
+    """Return the document of each of the run's models, in the order of the run input."""
+    first = Run.from_json(s3.get_json(bucket, keys.run_key(run_id)))
+    others = (s3.get_json(bucket, keys.run_key(run_id, number)) for number in range(1, len(first.models)))
+    return [first, *map(Run.from_json, others)]
+
+
+def plan_of(s3: S3, run: Run) -> Iterator[Shard]:
+    """Yield a model's shards; where another model has the same body, the plan has only that one's."""
+    moved = run.rendered(0)
+    for line in s3.lines(run.bucket, keys.plan_key(run.run_id)):
+        if line["shard"] - moved in run.numbers:
+            shard = Shard.from_json(line)
+            yield replace(shard, shard=shard.shard - moved, run_key=keys.run_key(run.run_id, run.number))
+
+
+def collect(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state with the `result` of the Map that has just run filed under `results`."""
+    if "result" not in state:
+        return dict(state)
+    kind = _MAPS[state["next"]]
+    results = state["results"] | {kind: [*state["results"][kind], state["result"]]}
+    return {key: value for key, value in state.items() if key != "result"} | {"results": results}
+
+
+def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
+    """Return where the run of a collected state stands; `runs` are its models' documents."""
+    bucket, run_id, results = state["bucket"], state["run_id"], state["results"]
+    rendered = [Prepared.from_json(result) for result in read_results(s3, state["prepared"])]
+    prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
+    ended = {result["job_name"]: result for map_ in results["jobs"] for result in read_results(s3, map_)}
+    joined = latest_joins(s3, results)
+    passes = [
+        pass_ends(s3, bucket, run_id, number, read_results(s3, map_)) for number, map_ in enumerate(results["answers"])
+    ]
+    rounds = [round_ends(s3, bucket, run_id, round_, ended) for round_ in range(len(results["jobs"]))]
+    ends = by_shard(rounds, passes, canaries=canary_passes(runs, passes))
+    standings = [
+        Standing(
+            shard=shard.shard,
+            records=shard.records,
+            bytes=shard.bytes,
+            ends=tuple(ends.get(shard.shard, ())),
+            joined=joined.get(shard.shard),
+        )
+        for shard in prepared
+    ]
+    return Progress(standings, {shard.shard: shard.skipped_key for shard in prepared}, rounds)
+
+
+def canary_passes(runs: Sequence[Run], passes: Sequence[Ends]) -> int:
+    """Return how many of the passes answered canaries: one at most, and none where all rows of these were skipped."""
+    canaries = {run.numbers.start for run in runs if run.canary}
+    return int(any(shard in canaries for first in passes[:1] for shard, _ in first))
+
+
+def by_shard(rounds: Sequence[Ends], passes: Sequence[Ends], *, canaries: int) -> dict[int, list[JobEnd]]:
+    """Return the ends of each shard's jobs in the order of time: rows without an answer blame the last.
+
+    The first `canaries` passes went before the rounds.
+    """
+    ends: dict[int, list[JobEnd]] = {}
+    for shard, end in chain(*passes[:canaries], *rounds, *passes[canaries:]):
+        ends.setdefault(shard, []).append(end)
+    return ends
+
+
+def latest_joins(s3: S3, results: Mapping[str, Any]) -> dict[int, Joined]:
+    """Return each shard's latest join, the one that took the most jobs into account."""
+    latest: dict[int, Joined] = {}
+    for map_ in (*results["jobs"], *results["joins"]):
+        for result in read_results(s3, map_):
+            if "joined" in result:
+                joined = Joined.from_json(result["joined"])
+                if joined.shard not in latest or joined.jobs >= latest[joined.shard].jobs:
+                    latest[joined.shard] = joined
+    return latest
+
+
+def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str, Mapping[str, Any]]) -> Ends:
+    """Return each shard that a job of the round had records of, with how the job ended."""
+    ends = []
+    for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
+        result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
+        end = JobEnd(
+            line["job_name"],
+            result["status"],
+            line["raw_prefix"],
+            result["message"],
+            processed=result.get("processed"),
+        )
+        if "pool" in line:
+            for part in map(Part.from_json, line["pool"]["parts"]):
+                sent = replace(end, leftovers_step=part.step, start=part.start, stop=part.stop)
+                ends.append((part.shard, sent))
+        else:
+            ends.append((line["join"]["shard"], end))
+    return ends
+
+
+def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
+    """Return each shard that an on-demand pass had records of; chunks that failed make their model's a failed job."""
+    errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
+    steps: dict[str, dict[int, int | None]] = {}
+    failed: dict[str, list[str]] = {}
+    for line in s3.lines(bucket, keys.answers_key(run_id, number)):
+        folder = line["raw_key"].rpartition("/")[0]
+        steps.setdefault(folder, {}).update((part["shard"], part["step"]) for part in line["parts"])
+        if line["chunk"] in errors:
+            failed.setdefault(folder, []).append(errors[line["chunk"]])
+    ends = []
+    for folder, of_shards in steps.items():
+        messages = sorted(failed.get(folder, ()))
+        status = "Failed" if messages else "Completed"
+        end = JobEnd(folder.rpartition("/")[2], status, f"{folder}/", messages[0] if messages else "")
+        ends += [(shard, replace(end, leftovers_step=step)) for shard, step in sorted(of_shards.items())]
+    return ends
+
+
+def shards_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, set[int]]:
+    """Return the shards that each job of these rounds has records of, by the job's name."""
+    shards: dict[str, set[int]] = {}
+    for round_ in rounds:
+        for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
+            parts = line["pool"]["parts"] if "pool" in line else [line["join"]]
+            shards[line["job_name"]] = {part["shard"] for part in parts}
+    return shards
+
+
+def models_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, str]:
+    """Return the model of each job of these rounds, by the job's name."""
+    lines = (line for round_ in rounds for line in s3.lines(bucket, keys.jobs_key(run_id, round_)))
+    return {line["job_name"]: line["request"]["ModelId"] for line in lines}

@@ -1,0 +1,171 @@
+"""What a stopped run leaves behind, read from S3 alone: its state was lost with its execution."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+from bedrock_batch.aws import causes
+from bedrock_batch.aws.batch_jobs import job_statuses
+from bedrock_batch.aws.map_results import failed_children
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.lines import NOT_CREATED
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import BY_NAME, InputError, RunNameTaken
+from bedrock_batch.keys import (
+    answers_key,
+    jobs_key,
+    report_key,
+    run_digest,
+    run_key,
+    run_prefix,
+    skipped_key,
+    skipped_prefix,
+)
+from bedrock_batch.run import next_lines, progress, report
+
+_MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+_WITHOUT_ERROR = {"ABORTED": "the execution was stopped", "TIMED_OUT": "the execution ran out of time"}
+_ENDS = ("status", "error", "message", "failed_children")
+
+
+def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state that joins every shard of a stopped run; `next` is end where there is nothing to join.
+
+    That is a run that made no job and answered nothing but its canary, and one that wrote its own report. Every
+    shard is joined, as nobody knows which were. No leftovers are written: those of the run stay as it planned
+    with them, for its redrive.
+
+    `message` says how the run ended, and so does its report, if it came further than its plan.
+
+    That redrive may come at any moment. So parts and report are written over what is there now alone: what the run
+    writes from here on knows more.
+    """
+    bucket, run_id = event["bucket"], event["run_id"]
+    prefix = run_prefix(run_id)
+    ended = _how_it_ended(s3, event)
+    state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
+    state |= {"prefix": prefix, "run_key": run_key(run_id), "ended": ended, "message": ended["message"]}
+    # Before the jobs are looked at, so that whoever wrote a part by now knew no more of them.
+    found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
+    keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
+    if run_key(run_id) not in keys or event.get("error") == RunNameTaken.__name__:
+        return state | {"next": "end"}  # it failed in its plan, or what is here is another run's
+    report_etag = found.get(report_key(run_id), "")
+    own = s3.get_json(bucket, report_key(run_id)) if report_etag else {"salvaged": True}
+    runs = progress.runs(s3, bucket, run_id)
+    if not own.get("salvaged"):
+        if not _knows(own, ended):
+            _write_report(s3, bucket, run_id, own, ended, replaces=report_etag)
+        return state | {"next": "end"}
+    made = list(_count_up(keys, lambda number: jobs_key(run_id, number)))
+    answered = _count_up(keys, lambda number: answers_key(run_id, number))
+    passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
+    canaries = progress.canary_passes(runs, passes)
+    if not made and len(passes) == canaries:
+        _write_report(s3, bucket, run_id, _nothing_sent(runs), ended, replaces=report_etag)
+        return state | {"next": "end"}
+
+    jobs_ended = _ended(s3, bedrock, runs[0], made)
+    ends = progress.by_shard(
+        [progress.round_ends(s3, bucket, run_id, number, jobs_ended) for number in made], passes, canaries=canaries
+    )
+    skipped = {item.key for item in s3.list(bucket, skipped_prefix(run_id))}
+    joins_key = f"{prefix}/joins-salvage.jsonl"
+    rows = 0
+
+    def lines(run: Run) -> Iterator[dict[str, Any]]:
+        nonlocal rows
+        for shard in progress.plan_of(s3, run):
+            rows += shard.rows
+            key = skipped_key(run_id, run.rendered(shard.shard))
+            jobs = [end.to_json() for end in ends.get(shard.shard, ())]
+            event = next_lines.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
+            yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
+
+    shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
+    by_model = report.statuses_by_model(jobs_ended.values(), runs[0].models)
+    return state | {
+        "next": "join",
+        "joins_key": joins_key,
+        "shards": shards,
+        "rows": rows // len(runs),
+        "estimate": None,
+        "jobs": len(jobs_ended),
+        "results": {"jobs": [], "answers": [], "joins": []},
+        "job_statuses": report.statuses(jobs_ended.values()),
+        "replaces": report_etag,
+        **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
+    }
+
+
+def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says of the end: the execution's own error, and those of the children of a Map that failed.
+
+    The Map itself says no more than that too many of them failed.
+    """
+    error, message = event.get("error", ""), causes.said_by(event.get("cause", ""))
+    ended: dict[str, Any] = {"status": event["status"]}
+    if error == _MAP_FAILED:
+        folder = f"{run_prefix(event['run_id'])}/results/"
+        # What a salvage left there, if it failed itself, is none of the run's.
+        children = failed_children(s3, event["bucket"], folder, but=f"{folder}salvage/")
+        if children:
+            first = children[0]
+            where = f" ({first['first']})" if first["first"] else ""
+            message = f"{causes.sentence(first['error'], first['message'])}{where}"
+            ended["failed_children"] = children
+    if error:
+        ended["error"] = error
+    elif not message:
+        message = _WITHOUT_ERROR.get(event["status"], "")
+    return ended | {"message": message}
+
+
+def _nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the report of a run that made no job: what it was planned to be."""
+    run = runs[0]
+    return {
+        "run_id": run.run_id,
+        "salvaged": True,
+        "warnings": list(dict.fromkeys(warning for one in runs for warning in one.warnings)),
+        "model_id": run.models or run.model_id,
+        "jobs": {},
+        "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
+    }
+
+
+def _write_report(
+    s3: S3, bucket: str, run_id: str, report_: Mapping[str, Any], ended: Mapping[str, Any], *, replaces: str
+) -> None:
+    """Write a report with how the run ended, unless somebody else has written one meanwhile."""
+    told = {"run_id": run_id, **ended, **{key: value for key, value in report_.items() if key not in _ENDS}}
+    with suppress(Overtaken):  # the run was redriven
+        s3.put_json(bucket, report_key(run_id), told, replaces=replaces, indent=2)
+
+
+def _knows(own: Mapping[str, Any], ended: Mapping[str, Any]) -> bool:
+    """Tell whether a run's own report has its end already, or is that of an earlier run of the same name.
+
+    An error of the input comes before any report of its own run.
+    """
+    if issubclass(BY_NAME.get(ended.get("error", ""), object), InputError):
+        return True
+    return (own.get("status"), own.get("error")) == (ended["status"], ended.get("error"))
+
+
+def _count_up(keys: set[str], key: Any) -> Iterator[int]:
+    number = 0
+    while key(number) in keys:
+        yield number
+        number += 1
+
+
+def _ended(s3: S3, bedrock: Any, run: Run, made: list[int]) -> dict[str, dict[str, str]]:
+    """Return how each job of the rounds ended, by name."""
+    known = job_statuses(bedrock, run_digest(run.execution_arn))
+    return {
+        name: {"status": known.get(name, NOT_CREATED), "message": "the run was stopped", "model_id": model_id}
+        for name, model_id in progress.models_of_jobs(s3, run.bucket, run.run_id, made).items()
+    }

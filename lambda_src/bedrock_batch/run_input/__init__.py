@@ -1,0 +1,1 @@
+"""The run input: its schema, and the check against it."""

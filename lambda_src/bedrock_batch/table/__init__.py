@@ -1,0 +1,1 @@
+"""Read the input table, whatever its format."""

@@ -1,0 +1,181 @@
+"""Find where the records of a CSV begin, without parsing it: one pass over its bytes, in bounded memory.
+
+A line end inside quotes is part of a field; whether a byte is inside is the parity of the quotes before it. A quote
+in the middle of an unquoted field would shift that parity and every boundary behind it, so it is an error here.
+The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are none;
+but a lone CR in a file of LF is refused.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput
+from bedrock_batch.table.layout import Integers, Layout, Marks
+
+_BLOCK = 1 << 19
+"""Bytes looked at together: what stays in a processor's cache."""
+
+_LF, _CR = 10, 13
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class CsvScanner:
+    """Scans a CSV fed in chunks of any size; `finish` returns its layout.
+
+    `name` is the file's, for messages; `start` the offset of the first byte fed (behind a byte order mark).
+    `header` records are not counted as rows. With `limit` the scan is `done` once that many rows are known.
+    At most MOST_MARKS offsets are kept: when there are more, every second one is dropped. `part`, from `so_far`, is
+    what an earlier scan found: the first byte fed is the one behind it, and the layout will be that of both.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        delimiter: str = ",",
+        quote: str = '"',
+        header: int = 0,
+        start: int = 0,
+        limit: int | None = None,
+        part: Layout | None = None,
+    ) -> None:
+        self.done = False
+        self._name = name
+        self._quote = ord(quote)
+        self._before_quote = np.zeros(256, bool)
+        self._before_quote[[ord(delimiter), ord(quote), _LF, _CR]] = True
+        self._at = self._last_start = start if part is None else part.end
+        self._previous = _LF
+        self._inside = False
+        self._last_quote = start
+        self._has_lf = False
+        self._lone_cr = ""
+        self._rows = -header if part is None else part.rows
+        self._limit = limit
+        self._marks = Marks(part)
+        self._masks = np.empty((2, _BLOCK), bool)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises MalformedInput naming the row of a quote inside an unquoted field."""
+        data = np.frombuffer(chunk, np.uint8)
+        has_cr = _CR in chunk
+        for start in range(0, len(data), _BLOCK):
+            if self.done:
+                return
+            self._feed(data[start : start + _BLOCK], has_cr)
+
+    def finish(self) -> Layout:
+        """Return the layout of all rows fed. Raises MalformedInput when a quoted field is still open."""
+        if self._inside and not self.done:
+            raise MalformedInput(
+                f"{self._name}: the quoted field that begins at byte {self._last_quote}, in {self._where(0)}, "
+                f"is never closed {ROWS_COUNT}."
+            )
+        return self._marks.layout(max(0, self._rows), self._at)
+
+    def so_far(self) -> Layout:
+        """Return the layout of the rows before the last one that began: that one may not have been fed whole."""
+        return self._marks.layout(max(0, self._rows - 1), self._last_start)
+
+    def _feed(self, block: Bytes, has_cr: bool) -> None:
+        at = self._special(block, has_cr)
+        is_quote = block.take(at) == self._quote
+        quotes = at[is_quote]
+        # Quotes open and close in turn, and before the n-th line end stand all the special bytes but n that are quotes.
+        opening = quotes[int(self._inside) :: 2]
+        line_ends = np.flatnonzero(~is_quote)
+        outside = (line_ends - np.arange(len(line_ends))) & 1 == self._inside
+        ends = at[line_ends[outside]]
+        starts = self._starts(block, ends)
+        stop = self._stop(starts, len(block))
+        if self.done:
+            opening, ends = opening[opening < stop], ends[ends < stop]
+        self._check_quotes(block, opening, starts)
+        self._check_ends(block, ends, starts)
+        if self.done:
+            self._add(starts[starts < stop])
+            self._at += stop
+            return
+        self._add(starts)
+        if len(quotes):
+            self._last_quote = self._at + int(quotes[-1])
+        self._inside ^= len(quotes) % 2 == 1
+        self._previous = int(block[-1])
+        self._at += len(block)
+
+    def _special(self, block: Bytes, has_cr: bool) -> Integers:
+        """Return the positions of quotes and line ends."""
+        found, other = self._masks[:, : len(block)]
+        np.equal(block, _LF, out=found)
+        for byte in (self._quote, _CR) if has_cr else (self._quote,):
+            np.equal(block, byte, out=other)
+            np.logical_or(found, other, out=found)
+        return np.flatnonzero(found)
+
+    def _check_quotes(self, block: Bytes, opening: Integers, starts: Integers) -> None:
+        """Refuse a quote that opens a field anywhere but at its start (a doubled one reopens its field)."""
+        if not len(opening):
+            return
+        before = block[opening - 1]
+        if opening[0] == 0:
+            before[0] = self._previous
+        wrong = ~self._before_quote[before]
+        if not wrong.any():
+            return
+        position = int(opening[wrong.argmax()])
+        where = self._where(int(np.searchsorted(starts, position, side="right")))
+        raise MalformedInput(
+            f"{self._name}: {where} has a quote inside an unquoted field {ROWS_COUNT}, at byte {self._at + position}. "
+            "Put the whole field in quotes and double those in it, or set input.csv.quote to a character that is not "
+            "used."
+        )
+
+    def _check_ends(self, block: Bytes, ends: Integers, starts: Integers) -> None:
+        """Refuse a CR alone where other records end in LF: some writers leave it unquoted within a text."""
+        lone = self._lone_cr
+        if not lone and not self._inside and self._previous == _CR and block[0] != _LF:
+            lone = self._where(0)
+        kinds = block[ends]
+        returns = ends[kinds == _CR]
+        if not lone and len(returns):
+            # Whether one at the very end is alone, the next block tells.
+            alone = returns[block[np.minimum(returns + 1, len(block) - 1)] != _LF]
+            alone = alone[alone + 1 < len(block)]
+            if len(alone):
+                lone = self._where(int(np.searchsorted(starts, alone[0])))
+        self._lone_cr = lone
+        self._has_lf = self._has_lf or bool((kinds == _LF).any())
+        if lone and self._has_lf:
+            raise MalformedInput(
+                f"{self._name}: {lone} has a carriage return outside quotes, while records end in line feeds "
+                f"{ROWS_COUNT}. If it is part of a text, put the whole field in quotes; else write the file with one "
+                "kind of line end."
+            )
+
+    def _starts(self, block: Bytes, ends: Integers) -> Integers:
+        """Return where records start: behind a line end, unless another one follows."""
+        after = ends + 1
+        if not self._inside and self._previous in (_LF, _CR):
+            after = np.concatenate([np.zeros(1, np.int64), after])
+        after = after[after < len(block)]
+        first = block[after]
+        starts: Integers = after[(first != _LF) & (first != _CR)]
+        return starts
+
+    def _stop(self, starts: Integers, size: int) -> int:
+        """Return where in the block the scan ends: where the first row too many starts, else behind the block."""
+        if self._limit is None or self._rows + len(starts) <= self._limit:
+            return size
+        self.done = True
+        return int(starts[self._limit - self._rows])
+
+    def _add(self, starts: Integers) -> None:
+        self._marks.add(starts[max(0, -self._rows) :] + self._at, max(0, self._rows))
+        self._rows += len(starts)
+        if len(starts):
+            self._last_start = self._at + int(starts[-1])
+
+    def _where(self, started: int) -> str:
+        row = self._rows + started
+        return f"row {row}" if row > 0 else "the header"

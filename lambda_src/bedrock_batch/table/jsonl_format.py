@@ -1,0 +1,185 @@
+"""JSON lines on S3: where the rows begin and what their columns hold, and rows as Arrow.
+
+Every key of any row is a column. Its type holds every value exactly (see `json_types`), or it holds the values' JSON
+text, as it stands in the file; a missing key is null. Lines end in a line feed; blank lines are no rows.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bedrock_batch.aws.s3 import S3, Object
+from bedrock_batch.contracts.lines import Piece
+from bedrock_batch.contracts.run import Source
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput
+from bedrock_batch.table import declared_types, jsonl_types, text_stream
+from bedrock_batch.table.jsonl_types import Kinds
+from bedrock_batch.table.layout import Layout, Marks
+from bedrock_batch.table.scan_checkpoint import Found
+from bedrock_batch.table.text_stream import BOM, Terms, Text
+
+_BLOCK_BYTES = 2 << 20
+"""Decoded at once: some ten times this is in memory, as Python's objects."""
+
+_NULL = msgspec.Raw(b"null")
+
+
+def describe(s3: S3, item: Object, limit: int | None, terms: Terms, part: Found | None) -> tuple[Kinds, Layout, Text]:
+    """Decode a file once, behind its part that is known: what its columns hold, where its first `limit` rows begin.
+
+    The text's `stored` is the object to read: this, or its plain copy; when the text is not `whole`, all is of the rows
+    that were read.
+    """
+    known = None if part is None else part.layout
+    kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
+    marks = Marks(known)
+    rows = 0 if known is None else known.rows
+    at = end = 0 if known is None else known.end
+    with text_stream.reading(s3, item, encoding="utf-8", terms=terms, part=known) as text:
+        for block in text_stream.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=item.uri):
+            if not text.whole:
+                break  # this is the beginning of a line
+            skip = len(BOM) if not at and block.startswith(BOM) else 0
+            lines, starts = _lines(block[skip:], at + skip)
+            if limit is not None:
+                lines, starts = lines[: limit - rows], starts[: limit - rows]
+            try:
+                jsonl_types.add(kinds, _decoded(item.uri, lines, jsonl_types.decode, rows + 1))
+            except MalformedInput as err:
+                raise err if str(err).startswith(item.uri) else MalformedInput(f"{item.uri}: {err}") from None
+            marks.add(starts, rows)
+            rows += len(lines)
+            at += len(block)
+            if lines:
+                # The last line may have no line feed.
+                end = min(int(starts[-1]) + len(lines[-1]) + 1, at)
+            if rows == limit:
+                break
+    layout = marks.layout(rows, end)
+    return kinds, layout if text.whole else text_stream.progress(item, layout, part), text
+
+
+def read(
+    s3: S3,
+    source: Source,
+    piece: Piece,
+    *,
+    schema: pa.Schema,
+    jsonl: Mapping[str, Any],
+    columns: Sequence[str],
+    row: int,
+) -> Iterator[pa.RecordBatch]:
+    """Yield all rows between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
+
+    `jsonl` is `Table.jsonl`; `row` is the source's row (from 1) of the first.
+    """
+    wanted = pa.schema([schema.field(name) for name in columns])
+    readers = [_Cells(field, jsonl) for field in wanted]
+    names = [f"f{index}" for index in range(len(readers))]
+    line_type = msgspec.defstruct(
+        "Line",
+        [(name, reader.kind, reader.absent) for name, reader in zip(names, readers, strict=True)],
+        rename=dict(zip(names, columns, strict=True)),
+        gc=False,
+    )
+    decode = msgspec.json.Decoder(line_type).decode
+    chunks = s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
+    with closing(chunks):
+        for block in text_stream.blocks(chunks, _last_end, size=_BLOCK_BYTES, name=source.uri):
+            lines, _ = _lines(block, 0)
+            found = _decoded(source.uri, lines, decode, row)
+            cells = [
+                reader.array(source, [getattr(line, name) for line in found], row)
+                for name, reader in zip(names, readers, strict=True)
+            ]
+            yield _batch(cells, wanted, len(found))
+            row += len(found)
+
+
+class _Cells:
+    """How the cells of one column are decoded: `kind` is the type for msgspec, `absent` stands for a missing key."""
+
+    def __init__(self, field: pa.Field, jsonl: Mapping[str, Any]) -> None:
+        self._field = field
+        self._typed = field.name in jsonl["typed"]
+        raw = self._typed or field.name in jsonl["as_json"]
+        kinds = {pa.string(): str, pa.bool_(): bool, pa.int64(): int, pa.float64(): float}
+        self.kind: Any = msgspec.Raw if raw else kinds[field.type] | None
+        self.absent = _NULL if raw else None
+
+    def array(self, source: Source, values: list[Any], row: int) -> pa.Array:
+        if self.kind is not msgspec.Raw:
+            return pa.array(values, self._field.type)
+        texts = [None if value == _NULL else bytes(value) for value in values]
+        if not self._typed:
+            return pa.array(texts, pa.string())
+        # A text is its characters, any other value its JSON text.
+        plain = [msgspec.json.decode(text) if text and text[:1] == b'"' else text for text in texts]
+        return declared_types.cast(source, pa.array(plain, pa.string()), self._field, row)
+
+
+def _batch(cells: list[pa.Array], schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    if cells:
+        return pa.RecordBatch.from_arrays(cells, schema=schema)
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], row: int) -> list[Any]:
+    """Decode every line; `row` is the first one's, for the MalformedInput that names a bad one."""
+    found: list[Any] = []
+    try:
+        # Filled in place, so that its length tells which line failed.
+        found.extend(map(decode, lines))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as err:
+        bad = lines[len(found)]
+        what, hint = f"is no JSON object ({err})", "One object a line; NaN and Infinity are no JSON."
+        if isinstance(err, UnicodeError):
+            what = "is not UTF-8"
+        elif isinstance(err, RecursionError):
+            what, hint = "is nested too deeply", "Write the inner objects or lists as a text."
+        elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
+            # The line is JSON, but for a number that no type holds.
+            what, hint = f"cannot be read ({err})", "Write the number as a text."
+        if _has_half_a_pair(bad):
+            what = r"has half of a surrogate pair, as \ud83d alone is"
+            hint = "It is no character, and comes from a text that was cut in the middle of one: remove it."
+        if bad.lstrip()[:1] == b"[":
+            hint = "The file looks like one JSON array: write its items one a line."
+        message = f"{name}: row {row + len(found)} {what} {ROWS_COUNT}."
+        raise MalformedInput(message, advice=hint) from None
+    return found
+
+
+def _has_half_a_pair(line: bytes) -> bool:
+    """Tell whether a line would be JSON but for an escape that is half a character. Not every reader minds it."""
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def _lines(block: bytes, at: int) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """Return the lines that are not blank, and where they start; `at` is where the block does."""
+    lines = block.split(b"\n")
+    ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1)
+    starts = np.concatenate([[0], ends[:-1]]) + at
+    # Most often only the rest behind the last line feed is blank.
+    if not lines[-1]:
+        lines, starts = lines[:-1], starts[:-1]
+    if all(lines) and not any(map(bytes.isspace, lines)):
+        return lines, starts
+    filled = [index for index, line in enumerate(lines) if line and not line.isspace()]
+    return [lines[index] for index in filled], starts[filled]
+
+
+def _last_end(data: bytes) -> int:
+    return data.rfind(b"\n") + 1

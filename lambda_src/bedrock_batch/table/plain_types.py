@@ -1,0 +1,144 @@
+"""Columns in the few types that JSON and CSV know: text, numbers, booleans, and lists and structs of these.
+
+What neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their digits,
+bytes as base64, a map as a list of its [key, value] pairs (keys may repeat), a duration as its count of units.
+"""
+
+from base64 import b64encode
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.types as pt
+
+from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.table import utc_times
+
+
+def check(schema: pa.Schema, form: str) -> None:
+    """Raise InvalidRunInput, naming the column, where a type has no form in CSV or JSON."""
+    for field in schema:
+        try:
+            to_plain(pa.nulls(0, field.type))
+        except (pa.ArrowException, TypeError) as err:
+            raise InvalidRunInput(
+                f'output.format {form} has no form for the column "{field.name}" of type {field.type}. Use parquet, '
+                "or leave the column out of output.columns."
+            ) from err
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Tell whether a type is one of those that hold bytes."""
+    return bool(
+        pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind) or pt.is_binary_view(kind)
+    )
+
+
+def to_plain(column: pa.Array) -> pa.Array:
+    """Return the column in a type that is plain; bytes stay bytes. Raises ArrowException for what has none."""
+    return utc_times.written(column).cast(_plain(column.type))
+
+
+def to_text(column: pa.Array) -> pa.Array:
+    """Return a plain column as CSV can hold it: nested cells as JSON text, bytes as base64."""
+    if pt.is_nested(column.type):
+        cells = zip(json_cells(column), column.is_valid().to_pylist(), strict=True)
+        return pa.array([cell if valid else None for cell, valid in cells], pa.string())
+    if pt.is_binary(column.type):
+        return pa.array([None if value is None else b64encode(value) for value in column.to_pylist()], pa.string())
+    if pt.is_string(column.type) and not is_utf8(column):
+        return pa.array(_values(column), pa.string())
+    return column
+
+
+def is_utf8(column: pa.Array) -> bool:
+    """Tell whether all text in a column is UTF-8; Parquet readers take any bytes for text."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def json_cells(column: pa.Array) -> list[bytes]:
+    """Return each cell of a plain column as JSON. JSON has no NaN and no infinity: they are null."""
+    if not len(column):
+        return []
+    if pt.is_fixed_size_list(column.type) and pt.is_floating(column.type.value_type):
+        return _vectors(column)
+    if pt.is_nested(column.type):
+        return [orjson.dumps(value, default=_base64) for value in _values(column)]
+    values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else _values(column)
+    # One dump for all cells; indented, as within a value there is no raw line feed to cut at by mistake.
+    option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(values, default=_base64, option=option)[4:-2].split(b",\n  ")
+
+
+def _vectors(column: pa.Array) -> list[bytes]:
+    size = column.type.list_size
+    values = column.values.slice(column.offset * size, len(column) * size)
+    rows = values.to_numpy(zero_copy_only=False).reshape(len(column), size)
+    valid = column.is_valid().to_pylist()
+    option = orjson.OPT_SERIALIZE_NUMPY
+    return [orjson.dumps(row, option=option) if ok else b"null" for row, ok in zip(rows, valid, strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        # A Parquet file may hold any bytes as text. The answers beside them are paid for: they must come out.
+        values = [_forgiving(cell) for cell in column]
+    return values
+
+
+def _forgiving(cell: pa.Scalar) -> Any:
+    """Return what `as_py` does, with U+FFFD for what is no UTF-8."""
+    if not cell.is_valid:
+        return None
+    if isinstance(cell, pa.StringScalar):
+        return cell.as_buffer().to_pybytes().decode("utf-8", "replace")
+    if isinstance(cell, pa.StructScalar):
+        return {name: _forgiving(member) for name, member in cell.items()}
+    if isinstance(cell, pa.MapScalar):
+        return [list(map(_forgiving, pair.values())) for pair in cell.values]
+    if isinstance(cell, pa.ListScalar):
+        return list(map(_forgiving, cell.values))
+    return cell.as_py()
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type)
+    if pt.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_float32(kind) or pt.is_float64(kind):
+        return kind
+    if pt.is_float16(kind):
+        return pa.float32()
+    if pt.is_duration(kind):
+        return pa.int64()
+    if is_bytes(kind):
+        return pa.binary()
+    if pt.is_map(kind):
+        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+    if pt.is_struct(kind):
+        if len({field.name for field in kind}) < kind.num_fields:
+            raise TypeError(f"{kind} has two fields of one name")
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if pt.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
+    if pt.is_list(kind) or pt.is_large_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    if pt.is_nested(kind):
+        raise TypeError(f"{kind} has no plain form")
+    if pt.is_timestamp(kind) and not utc_times.is_utc(kind):
+        # A time zone that is not known shows only where there is a cell, and is wanted before there are any.
+        pa.nulls(1, kind).cast(pa.string())
+    return pa.string()
+
+
+def _base64(value: Any) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    raise TypeError(f"{type(value)} is not plain")
