@@ -29,7 +29,7 @@ _PERMISSION = re.compile(
     r"|use case details have not been submitted",
     re.IGNORECASE,
 )
-"""What Bedrock says where a role, bucket, key or model may not be used. tests/unit/test_refusals.py has examples."""
+"""What Bedrock says where a role, bucket, key or model may not be used (examples: test_refused_jobs.py)."""
 
 _BEDROCKS_OWN = re.compile(
     r"unexpected error|internal ?(?:server|service)? ?(?:error|exception|failure)|throttl"

@@ -20,7 +20,7 @@ from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import kept_columns, output_schema
 from bedrock_batch.records.render import Renderer
 from bedrock_batch.table.plain_types import json_cells, to_plain
-from tests.unit.answers import CONVERSE, converse
+from tests.unit.output_lines import CONVERSE, converse
 
 SHARD = 7
 JOB = JobEnd(job_name="j", status="Expired", raw_prefix="raw/")

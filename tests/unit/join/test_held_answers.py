@@ -12,8 +12,8 @@ from bedrock_batch.answers.parse import embedding_parser, text_parser
 from bedrock_batch.join import held_answers
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
-from tests.unit.answers import CONVERSE, TITAN, converse, line
-from tests.unit.test_join import SHARD, TABLE, rid, table
+from tests.unit.join.test_joiner import SHARD, TABLE, rid, table
+from tests.unit.output_lines import CONVERSE, TITAN, converse, line
 
 ROWS = 100
 

@@ -48,7 +48,7 @@ def without_database(script: str) -> str:
         ["unshare", "--mount", "sh", "-c", hidden],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={"PYTHONPATH": "lambda_src:."},
         check=False,
     )
@@ -67,7 +67,7 @@ import pyarrow as pa
 from bedrock_batch.table import plain_types
 from bedrock_batch.records.cell_text import CellReader
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
-from tests.unit.test_zones import COLUMNS
+from tests.unit.table.test_utc_times import COLUMNS
 texts = [plain_types.to_plain(column).to_pylist() for column in COLUMNS]
 cells = pa.record_batch([COLUMNS[0], COLUMNS[1]], names=["a", "b"])
 texts += [CellReader(name, cells.schema).read(cells, 0).to_pylist() for name in ("a", "b")]

@@ -10,7 +10,7 @@ import pytest
 from bedrock_batch.answers.lines import whole_lines
 from bedrock_batch.answers.parse import Answer, Failure, embedding_parser, text_parser
 from bedrock_batch.errors import InvalidRunInput
-from tests.unit.answers import CONVERSE, TITAN, block, converse, line
+from tests.unit.output_lines import CONVERSE, TITAN, block, converse, line
 
 ID = "00042000017"
 OPENAI = {

@@ -23,7 +23,7 @@ from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.run import invoke
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
-from tests.functional.test_parts import Model, chunk
+from tests.functional.records.test_leftover_lines import Model, chunk
 
 UNKNOWN = 'Unknown parameter in input: "outputConfig", must be one of: modelId, messages'
 WRONG_TYPE = "Invalid type for parameter messages, value: x, type: <class 'str'>, valid types: <class 'list'>"

@@ -27,7 +27,7 @@ from bedrock_batch.run.decide import Standing
 from bedrock_batch.run.next_lines import job_lines
 from tests.conftest import BUCKET
 from tests.functional.planned import plan
-from tests.functional.test_media import IMAGES, PROMPT
+from tests.functional.records.test_media import IMAGES, PROMPT
 from tests.unit.factories import HAIKU
 
 NOVA = "amazon.nova-lite-v1:0"

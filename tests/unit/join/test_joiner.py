@@ -16,7 +16,7 @@ from bedrock_batch.errors import InputChanged, InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.record_ids import record_id
-from tests.unit.answers import CONVERSE, TITAN, block, converse, line
+from tests.unit.output_lines import CONVERSE, TITAN, block, converse, line
 
 SHARD = 42
 TABLE = pa.schema([pa.field("id", pa.int64()), pa.field("text", pa.string())])

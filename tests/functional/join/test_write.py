@@ -19,8 +19,8 @@ from bedrock_batch.errors import InvalidRunInput, MissingColumn
 from bedrock_batch.join import write, write_parquet, write_text
 from bedrock_batch.join.output_columns import kept_columns
 from bedrock_batch.record_ids import record_id
-from tests.functional.test_join_shard import Bench, answers
-from tests.unit.answers import TITAN, line
+from tests.functional.join.test_join_shard import Bench, answers
+from tests.unit.output_lines import TITAN, line
 
 COLUMNS: dict[str, tuple[pa.Array, list[Any]]] = {
     # Column, and what JSON holds of it.

@@ -23,8 +23,8 @@ from bedrock_batch.plan.shards import cut
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.table import read
 from tests.conftest import BUCKET
-from tests.unit.answers import CONVERSE, TITAN, converse, line
 from tests.unit.factories import make_run
+from tests.unit.output_lines import CONVERSE, TITAN, converse, line
 
 ROWS = 250
 QUOTAS = {"min_records": 1, "max_records": 100, "max_file_bytes": 10**9}

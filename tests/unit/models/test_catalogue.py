@@ -18,10 +18,10 @@ from bedrock_batch.models import catalogue
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.records.render import Renderer
 from local.bedrock import models
-from tests.unit.answers import line
 from tests.unit.factories import compose
+from tests.unit.output_lines import line
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parents[1] / "goldens"
 BODIES = json.loads((GOLDENS / "bodies.schema.json").read_text("utf-8"))
 REQUESTS = json.loads((GOLDENS / "requests.json").read_text("utf-8"))
 ANSWERS = json.loads((GOLDENS / "answers.json").read_text("utf-8"))
@@ -223,7 +223,7 @@ def test_an_unknown_model_works_with_its_own_request_and_response() -> None:
 
 
 def test_the_documentation_lists_every_model() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text("utf-8")
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
     documented = {cells[1].strip().strip("`"): cells[2].strip().split(", ") for cells in rows if len(cells) > 4}
     families = {family["family"]: family for family in catalogue.entries()["families"] if family["bodies"]}

@@ -14,7 +14,7 @@ from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.record_ids import record_id
-from tests.unit.answers import CONVERSE, converse, line
+from tests.unit.output_lines import CONVERSE, converse, line
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
