@@ -21,7 +21,7 @@ from local.sample import write_reviews
 from local.screen import Screen, table
 
 WORK = ROOT / "build" / "local" / "demo"
-RUN = "first-look"
+RUN = "demo"
 ROWS = 2_500
 ROWS_PER_JOB = 500
 MODEL = "amazon.nova-lite-v1:0"

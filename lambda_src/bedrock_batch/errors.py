@@ -177,11 +177,12 @@ _REPAIR = " Make it readable, and what it was when the run was planned."
 def after_spend(kept: str) -> Iterator[None]:
     """End the sentence of an error with what is kept and what a redrive costs; advice for the plan goes.
 
-    A RunError stays as it is: its sentence says so itself. The class stays in any case, as retries go by it.
+    RunError and OnDemandRefused stay as they are: their sentences say so themselves. The class stays in any case, as
+    retries go by it.
     """
     try:
         yield
-    except RunError:
+    except (RunError, OnDemandRefused):
         raise
     except Exception as err:
         fact = getattr(err, "fact", err)

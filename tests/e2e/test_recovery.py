@@ -39,7 +39,7 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "mostly": (200, {}),
     "lossy": (400, {"max_records_per_job": 400}),
-    "unseen": (200, {}),
+    "unseen": (100, {}),  # one job, so that its Get alone is refused, and none of the machine that stops it
     "verbose": (
         200,
         {

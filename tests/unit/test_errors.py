@@ -29,3 +29,4 @@ def test_other_errors_keep_their_sentence() -> None:
 
 def test_what_says_so_itself_stays() -> None:
     assert said(errors.CanaryFailed("no job was started.")) == "no job was started."
+    assert said(errors.OnDemandRefused("a redrive asks again.")) == "a redrive asks again."
