@@ -388,6 +388,12 @@ def test_a_run_that_lacks_a_permission_goes_on_when_it_is_repaired(batch: Batch)
     assert "not authorized to perform: iam:PassRole" in message and "(200 records have no answer)" in message
     wait_until(lambda: batch.keys("runs/forbidden/report.json"))
     assert outcomes(batch, "forbidden") == {"succeeded": 100, "missing": 200}
+    report = batch.report("forbidden")
+    assert (report["salvaged"], report["error"]) == (True, "PermissionMissing")
+    assert report["jobs"] == {"Completed": 1, "Failed": 1, "NotCreated": 1}
+    not_created, failed = sorted(report["failed_jobs"], key=lambda one: str(one["job_name"]))
+    assert refused["message"] in not_created["message"], "what Bedrock said outlasts the run's own state"
+    assert (failed["status"], failed["message"]) == ("Failed", unpermitted)
 
     batch.engine.configure(faults=[])
     batch.sfn.redrive_execution(executionArn=arn)

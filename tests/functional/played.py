@@ -20,6 +20,9 @@ from tests.unit.factories import make_prepared, make_run, make_shard
 RUN = "monday"
 State = dict[str, Any]
 
+FOLDERS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
+"""Where below `results/` the Map leaves its results that a `next` leads to."""
+
 
 class Jobs:
     """Bedrock as Gather leftovers sees it: a list of jobs."""
@@ -63,10 +66,10 @@ class Bench:
             self.s3.put(BUCKET, keys.input_key(RUN, number), b"".join(lines))
         self.maps = 0
 
-    def map(self, results: Sequence[Any]) -> dict[str, str]:
+    def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         """Write what the children of a Map returned; return where."""
         self.maps += 1
-        return write_results(self.s3, f"runs/{RUN}/results/{self.maps}", results)
+        return write_results(self.s3, f"runs/{RUN}/results/{folder}/{self.maps}", results)
 
     def planned(self) -> State:
         return {
@@ -84,7 +87,8 @@ class Bench:
         return review_run(self.s3, self.bedrock, self.planned())
 
     def gather(self, state: State, results: Sequence[Any]) -> State:
-        return gather_leftovers(self.s3, self.bedrock, state | {"result": self.map(results)})
+        result = self.map(results, FOLDERS[state["next"]])
+        return gather_leftovers(self.s3, self.bedrock, state | {"result": result})
 
     def lines(self, key: str) -> list[Any]:
         return list(self.s3.lines(BUCKET, key))
@@ -138,5 +142,5 @@ def line(shard: int, row: int) -> bytes:
 def write_results(s3: S3, key: str, results: Sequence[Any]) -> dict[str, str]:
     """Write results as a Map's ResultWriter does, below `key`; return its details."""
     s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
-    s3.put_json(BUCKET, key, {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
-    return {"Bucket": BUCKET, "Key": key}
+    s3.put_json(BUCKET, f"{key}/manifest.json", {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
+    return {"Bucket": BUCKET, "Key": f"{key}/manifest.json"}

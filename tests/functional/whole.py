@@ -22,12 +22,13 @@ from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.handlers.review_run import review_run
 from bedrock_batch.keys import model_folder, output_prefix, report_key
 from bedrock_batch.models.catalogue import base_model_id
+from bedrock_batch.run import salvage
 from bedrock_batch.run_input import validate
 from local.bedrock import models
 from local.bedrock.replies import Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
-from tests.functional.played import RUN, Jobs, State, write_results
+from tests.functional.played import FOLDERS, RUN, Jobs, State, write_results
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
 LABELS = ("Nova Lite V1", "Nova Micro V1", "Titan Text Embeddings V2")
@@ -171,11 +172,12 @@ class WholeRun:
             self.steps.append(state["next"])
             if state["next"] == "finish":
                 return finish_run(self.s3, state)
-            state = self._gather(state | {"result": self.map(list(self.step(state)))})
+            result = self.map(list(self.step(state)), FOLDERS[state["next"]])
+            state = self._gather(state | {"result": result})
         raise AssertionError(f"the run does not end: {self.steps}")
 
     def _gather(self, state: State) -> State:
-        """Call Gather leftovers, for a redrive with the same state again."""
+        """Call Gather leftovers, for a redrive with the same state again, when the run has been salvaged."""
         while True:
             try:
                 return gather_leftovers(self.s3, Jobs(), state | {"redrives": self.redriven})
@@ -183,6 +185,13 @@ class WholeRun:
                 if self.redriven == self.redrives:
                     raise
                 self.redriven += 1
+                self.salvage(status="FAILED", error="PermissionMissing")
+
+    def salvage(self, **how: str) -> None:
+        """Do what the machine does that stops runs."""
+        event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED", **how}
+        found = salvage.gather(self.s3, Jobs(), event)
+        finish_run(self.s3, found | {"result": self.map(list(self.step(found)), "salvage")})
 
     def step(self, state: State) -> Iterator[Any]:
         """Do what the Map that comes next does, and yield what its children return."""
@@ -239,9 +248,9 @@ class WholeRun:
     def invoke_model(self, *, modelId: str, body: bytes) -> dict[str, Any]:
         return {"body": io.BytesIO(json.dumps(answered(modelId, json.loads(body))).encode())}
 
-    def map(self, results: Sequence[Any]) -> dict[str, str]:
+    def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         self.maps += 1
-        return write_results(self.s3, f"runs/{RUN}/results/{self.maps}", results)
+        return write_results(self.s3, f"runs/{RUN}/results/{folder}/{self.maps}", results)
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""

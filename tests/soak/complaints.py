@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, fault, foretell
 from tests.soak.play import Played, Sent
-from tests.soak.schedules import EMBEDDING_MODEL, MAX_TOKENS, MORE_TOKENS
+from tests.soak.schedules import EMBEDDING_MODEL, FORBIDDEN, MAX_TOKENS, MORE_TOKENS, MOST_REFUSALS
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
 TOKEN_BEGINS = base64.b64encode(b'["arn:aws:state').decode()
@@ -85,6 +85,12 @@ def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
         passes = [pass_["records"] for pass_ in played.report["on_demand"]]
         if passes != told.passes:
             yield f"{passes} records on demand, foretold were {told.passes}"
+        times = len(played.salvaged)  # whoever redrives a run for another reason meanwhile has repaired it
+        if times > len(told.forbidden) or (times < len(told.forbidden) and not schedule.may_break):
+            yield f"{times} times a permission was missing, foretold were the rounds {told.forbidden}"
+    refused = [key for key in keys if len(played.wrote(key).refusals) > MOST_REFUSALS]
+    if refused:
+        yield f"{len(refused)} records were sent again though two jobs had refused them, such as {refused[0]}"
     answered = [{played.outcomes[key] for key in keys if key[0] == model} for model in played.models]
     good = all({SUCCEEDED, TRUNCATED} & outcomes for outcomes in answered)
     expected = ("SUCCEEDED", "") if good else ("FAILED", "TooManyFailures")
@@ -169,8 +175,8 @@ def _of_inventory(played: Played) -> Iterator[str]:
     noted = {key.removeprefix("job/"): item["status"] for key, item in inventory.items() if key.startswith("job/")}
     for job in played.jobs:
         if noted.pop(job["job_name"], None) != job["bedrock_status"]:
-            item = inventory.get(f"job/{job['job_name']}")
-            yield f"{job['job_name']} is {job['bedrock_status']}, the inventory differs: {item}"
+            noted_as = inventory.get(f"job/{job['job_name']}")
+            yield f"{job['job_name']} is {job['bedrock_status']}, the inventory differs: {noted_as}"
     for name, status in noted.items():
         if status != "NotCreated":
             yield f"the inventory has {name} as {status}, and Bedrock knows no such job"
@@ -189,6 +195,10 @@ def _of_report(played: Played) -> Iterator[str]:
             yield f"parts {keys}, reported are {section['parts']}"
         if sum(pq.read_metadata(io.BytesIO(played.batch.read(key))).num_rows for key in keys) != rows:
             yield "the rows of the parts do not add up"
+    for salvaged in played.salvaged:
+        said = [job.get("message", "") for job in salvaged["failed_jobs"]]
+        if not any(FORBIDDEN in message for message in said):
+            yield f"the report of a run that lacked a permission says {said}"
     if report.get("salvaged"):
         yield f"a salvaged report stands, and the run is {played.ended.status}"
     missing = sum(outcome == MISSING for outcome in played.outcomes.values())

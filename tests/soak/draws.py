@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from tests.soak.schedules import (
     EMBEDDING_MODEL,
+    FORBIDDEN,
     GIVEN_UP,
     MIN_RECORDS,
+    REFUSED_CREATE,
     SECOND_MODEL,
     TEXT_MODEL,
     Rule,
@@ -60,7 +62,7 @@ class _Draw:
         cut_every = dice.choice((0, 1, 2, 5, 30)) if EMBEDDING_MODEL not in models else 0
         refused = not stopped and not blind and dice.random() < 0.1
         if not small and dice.random() < 0.9:
-            self._faults_of_jobs(later_rounds=not stopped and not blind)
+            self._faults_of_jobs()
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
             calls.append(self._break_of_a_map())
@@ -95,7 +97,7 @@ class _Draw:
         rounds = [1 if retries and dice.random() < 0.6 else 0 for _ in range(dice.choice((1, 1, 2, 3)))]
         return [Stop(n, round(dice.uniform(0.1, 4), 2), round(dice.uniform(0, 6), 2)) for n in sorted(rounds)]
 
-    def _faults_of_jobs(self, *, later_rounds: bool) -> None:
+    def _faults_of_jobs(self) -> None:
         dice = self.random
         for number in range(6):
             if dice.random() < 0.5:
@@ -103,8 +105,8 @@ class _Draw:
                 for kind in dice.sample((self._end, self._create, self._records, self._time, self._events), 2):
                     faults |= kind()
                 self.faults.append((0, number, faults))
-        if later_rounds and dice.random() < 0.3:
-            faults = dice.choice(({"expire": True}, {"fail_job": "no luck"}, {"partial": 0.5}, self._records()))
+        if dice.random() < 0.3:
+            faults = dice.choice((*self._refusals(), {"expire": True}, {"partial": 0.5}, self._records()))
             self.faults.append((1, None, dict(faults)))
 
     def _hidden(self) -> Rule:
@@ -114,15 +116,16 @@ class _Draw:
 
     def _end(self) -> Rule:
         share = {"partial": self.random.choice((0.0, 0.1, 0.5, 0.99))}
-        return self.random.choice(
-            (
-                share,
-                {"fail_job": "the role may not read it"},
-                {"expire": True},
-                share | {"fail_job": "the model went away"},
-                share | {"expire": True},
-                {"refuse_create": {"error": "ValidationException", "message": "not for you"}},
-            )
+        others = (share, {"expire": True}, share | {"fail_job": "the model went away"}, share | {"expire": True})
+        return self.random.choice((*others, *self._refusals()))
+
+    def _refusals(self) -> tuple[Rule, ...]:
+        """Return jobs that do nothing: twice for what their records or their request are, twice for a permission."""
+        return (
+            {"fail_job": "the file is of no use"},
+            {"refuse_create": {"error": REFUSED_CREATE, "message": "not for you"}},
+            {"fail_job": FORBIDDEN},
+            {"refuse_create": {"error": "AccessDeniedException", "message": FORBIDDEN}},
         )
 
     def _create(self) -> Rule:
@@ -137,6 +140,7 @@ class _Draw:
                 {"drop_records": self.random.choice((1, 10, 100))},
                 {"duplicate_records": self.random.choice((1, 20))},
                 {"foreign_records": self.random.choice((1, 20))},
+                {"no_manifest": True},
             )
         )
 

@@ -1,19 +1,20 @@
-"""What a run may do under its faults: foretold from its schedule alone, and judged from what Bedrock really wrote.
+"""What a run does under its faults, foretold from its schedule alone.
 
 The flow of a run is told here a second time, in its plainest form: jobs, leftovers, rounds, retries, the canary and
 the tail on demand. For a run that nobody stopped it is exact; a stopped one is judged by what is always true.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.soak.schedules import MIN_RECORDS, Answered, Rule, Schedule
+from tests.soak.schedules import FORBIDDEN, MIN_RECORDS, MOST_REFUSALS, REFUSED_CREATE, Answered, Rule, Schedule
 
 LEFTOVER_CODES = {"408", "429", "500", "503"}
 FINAL_CODES = {"400", "403"}
 MISSING, SUCCEEDED, SKIPPED, TRUNCATED = ("missing", None), ("succeeded", None), ("skipped", None), ("truncated", None)
+REFUSED_TWICE = ("failed", "RefusedTwice")
 
 Outcome = tuple[str, str | None]
 """An outcome, with its code where a record failed."""
@@ -37,21 +38,36 @@ class Record:
     listed: bool = False
     """It was sent once more, because its answer met the limit."""
     closed: bool = False
-    """The model answered it then, or refused it for good."""
+    """The model answered it then, or it was refused for good."""
+    refusals: int = 0
+    """So many jobs did nothing because of what it is."""
 
     @property
     def is_retry(self) -> bool:
         """Whether it is to be sent once more for its answer's sake."""
         return self.outcome == TRUNCATED and not self.closed
 
+    def refuse(self) -> None:
+        """Let a job do nothing with it: the second such job is the last."""
+        self.refusals += 1
+        if self.refusals == MOST_REFUSALS:
+            if self.is_retry:
+                self.closed = True
+            else:
+                self.outcome = REFUSED_TWICE
+
 
 @dataclass(slots=True)
 class Model:
-    """One of the run's models, with its shards' records; `sent`: the shards that a job or a pass had records of."""
+    """One of the run's models, with its shards' records; `sent`: the shards that a job or a pass had records of.
+
+    `forbidden`: the rounds in which one of its jobs lacked a permission. They do not count, and each costs a redrive.
+    """
 
     number: int
     shards: list[list[Record]]
     sent: set[int] = field(default_factory=set)
+    forbidden: set[int] = field(default_factory=set)
 
     def firsts(self) -> list[Record]:
         """Return the records to send once more for the first time."""
@@ -80,6 +96,10 @@ class Foretold:
     passes: list[int] = field(default_factory=list)
     paid: Counter[Call] = field(default_factory=Counter)
     retried: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def forbidden(self) -> set[int]:
+        return {round_ for model in self.models for round_ in model.forbidden}
 
     @property
     def outcomes(self) -> dict[Key, Outcome]:
@@ -138,7 +158,8 @@ def foretell(schedule: Schedule, rules: list[Rule], digest: str, shards: list[li
 
 def _want(told: Foretold, model: Model, schedule: Schedule, *, tail_done: bool) -> tuple[Want, list[Record]]:
     left, firsts = model.left(), model.firsts()
-    if len(left) >= MIN_RECORDS and (len(told.rounds) <= schedule.max_rounds or model.unsent()):
+    rounds = len(told.rounds) - len(model.forbidden)
+    if len(left) >= MIN_RECORDS and (rounds <= schedule.max_rounds or model.unsent()):
         return "run_jobs", left
     if len(firsts) >= MIN_RECORDS:
         return "run_jobs", firsts
@@ -173,7 +194,10 @@ def _round(
             jobs[start + number * several] = rest[len(rest) * number // count : len(rest) * (number + 1) // count]
         for number, records in jobs.items():
             told.send(model, records)
-            statuses[_job(told, rules, f"-{digest}-r{len(told.rounds)}-{number:05d}", records)] += 1
+            name = f"-{digest}-r{len(told.rounds)}-{number:05d}"
+            statuses[_job(told, rules, name, records)] += 1
+            if lacks_permission(rules, name):
+                model.forbidden.add(len(told.rounds))
     told.rounds.append(dict(statuses))
 
 
@@ -182,8 +206,26 @@ def fault(rules: Iterable[Rule], job_name: str, kind: str) -> Any:
     return next((rule[kind] for rule in rules if kind in rule and rule["job_name_contains"] in job_name), None)
 
 
+def lacks_permission(rules: list[Rule], job_name: str) -> bool:
+    create = fault(rules, job_name, "refuse_create")
+    return bool(create["error"] != REFUSED_CREATE if create else fault(rules, job_name, "fail_job") == FORBIDDEN)
+
+
+def does_nothing(rules: list[Rule], job_name: str, records: int) -> bool:
+    """Tell whether a job refuses its records because of what they or its request are."""
+    if lacks_permission(rules, job_name):
+        return False
+    if fault(rules, job_name, "refuse_create"):
+        return True
+    share = fault(rules, job_name, "partial")
+    return bool(fault(rules, job_name, "fail_job")) and not int(records * (share or 0))
+
+
 def _job(told: Foretold, rules: list[Rule], name: str, records: list[Record]) -> str:
     """Let a job do what its faults say; return its status."""
+    if does_nothing(rules, name, len(records)):
+        for record in records:
+            record.refuse()
     if fault(rules, name, "refuse_create"):
         return "NotCreated"
     share, message, expired = (fault(rules, name, kind) for kind in ("partial", "fail_job", "expire"))
@@ -201,64 +243,3 @@ def _job(told: Foretold, rules: list[Rule], name: str, records: list[Record]) ->
         elif not lost:
             record.outcome = ("failed", str(errors["code"]))
     return status
-
-
-# --- From what Bedrock wrote ---
-
-
-@dataclass(slots=True)
-class Evidence:
-    """All that came back for a record of a model, each with its moment: model outputs and error codes."""
-
-    answers: list[tuple[int, Any]] = field(default_factory=list)
-    codes: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def moments(self) -> list[int]:
-        """When it was answered: once, or a second time after an answer that met its limit."""
-        return sorted({at for at, _ in self.answers})
-
-    @property
-    def shown(self) -> Any:
-        """The model output that counts."""
-        return next(output for at, output in self.answers if at == self.moments[-1])
-
-    def allows(self, outcome: Outcome) -> bool:
-        """Tell whether that is what a row's outcome must be: an answer if there is one, else an error, else missing."""
-        if self.answers:
-            return outcome == (TRUNCATED if is_cut(self.shown) else SUCCEEDED)
-        if self.codes:
-            last = max(at for at, _ in self.codes)
-            return outcome in {("failed", code) for at, code in self.codes if at == last}
-        return outcome == MISSING
-
-    def settled_before(self, moment: int, *, retry: bool) -> bool:
-        """Tell whether the record was answered or refused for good before: then it must not be sent again.
-
-        With `retry` one answer that met its limit does not settle it.
-        """
-        before = [output for at, output in self.answers if at < moment]
-        if any(at < moment and code not in LEFTOVER_CODES for at, code in self.codes):
-            return True
-        times = sum(at < moment for at in self.moments)
-        return bool(before) and not (retry and times == 1 and is_cut(before[0]))
-
-    def is_settled(self, *, retry: bool) -> bool:
-        """Tell whether nothing more can become of it."""
-        return self.settled_before(1 << 60, retry=retry)
-
-
-def is_cut(output: Mapping[str, Any]) -> bool:
-    return output.get("stopReason") == "max_tokens"
-
-
-def read_evidence(lines: Iterable[tuple[int, int, dict[str, Any]]]) -> dict[Key, Evidence]:
-    """Return what the output lines, each with the number of its model and its moment, say of each record."""
-    evidence: dict[Key, Evidence] = {}
-    for model, at, line in lines:
-        found = evidence.setdefault((model, line["recordId"]), Evidence())
-        if "error" in line:
-            found.codes.append((at, str(line["error"]["errorCode"])))
-        else:
-            found.answers.append((at, line["modelOutput"]))
-    return evidence

@@ -14,7 +14,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
-from tests.soak.oracle import Call, Evidence, Key, Outcome, read_evidence
+from tests.soak.evidence import Evidence, read_evidence
+from tests.soak.oracle import Call, Key, Outcome, does_nothing
 from tests.soak.schedules import MORE_TOKENS, Schedule, run_digest
 
 _STOP_SECONDS = 300
@@ -52,6 +53,8 @@ class Played:
     arn: str
     ended: Ended
     seconds: float
+    salvaged: tuple[dict[str, Any], ...]
+    """The report of each time that a permission was missing."""
 
     @property
     def digest(self) -> str:
@@ -76,15 +79,18 @@ class Played:
         }
 
     @cached_property
-    def jobs(self) -> list[dict[str, Any]]:
-        """The lines of all rounds' jobs that Bedrock knows, with their `bedrock_status`."""
+    def planned_jobs(self) -> list[dict[str, Any]]:
+        """The lines of all rounds' jobs, with their `bedrock_status` where Bedrock knows them."""
         summaries = self.batch.bedrock.get_paginator("list_model_invocation_jobs").paginate(nameContains=self.digest)
         statuses = {job["jobName"]: job["status"] for page in summaries for job in page["invocationJobSummaries"]}
         names = self.batch.keys(f"runs/{self.run_id}/jobs-")
         lines = [line for key in names for line in self._lines(key.rsplit("/", 1)[-1])]
-        return [
-            {**line, "bedrock_status": statuses[line["job_name"]]} for line in lines if line["job_name"] in statuses
-        ]
+        return [{**line, "bedrock_status": statuses.get(line["job_name"])} for line in lines]
+
+    @cached_property
+    def jobs(self) -> list[dict[str, Any]]:
+        """The lines of the jobs that Bedrock knows."""
+        return [job for job in self.planned_jobs if job["bedrock_status"]]
 
     @cached_property
     def evidence(self) -> dict[Key, Evidence]:
@@ -99,7 +105,13 @@ class Played:
             for line in self._objects(key)
             if line["recordId"] in self.rows
         )
-        return read_evidence(lines)
+        found = read_evidence(lines)
+        rules = self.schedule.bedrock_rules(self.arn)
+        for job in self.planned_jobs:
+            if job["bedrock_status"] in (None, "Failed") and does_nothing(rules, job["job_name"], job["records"]):
+                for record, _ in self._records_of(job):
+                    found.setdefault(record, Evidence()).refusals.append(job["round"])
+        return found
 
     def wrote(self, key: Key) -> Evidence:
         return self.evidence.get(key, Evidence())
@@ -144,15 +156,19 @@ class Played:
         """Every record that was sent."""
         found = []
         for job in self.jobs:
-            model, number = self._model_of(job), job["number"] % len(self.shards)
-            key = job["pool"]["input_key"] if "pool" in job else f"runs/{self.run_id}/input/{number:05d}.jsonl"
-            for place, line in enumerate(self._objects(key), 1):
-                record = (model, line["recordId"])
-                found.append(Sent(record, job["round"], line["modelInput"], job["job_name"], place))
+            for place, (record, body) in enumerate(self._records_of(job), 1):
+                found.append(Sent(record, job["round"], body, job["job_name"], place))
         for model, moment, key in self.chunks:
             for place, line in enumerate(self._objects(key), 1):
                 found.append(Sent((model, line["recordId"]), moment, line["modelInput"], key, place))
         return found
+
+    def _records_of(self, job: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
+        """Yield what is in the file that a job was sent, with the bodies."""
+        model, number = self._model_of(job), job["number"] % len(self.shards)
+        key = job["pool"]["input_key"] if "pool" in job else f"runs/{self.run_id}/input/{number:05d}.jsonl"
+        for line in self._objects(key):
+            yield (model, line["recordId"]), line["modelInput"]
 
     def paid_twice(self) -> Counter[Call]:
         """Return how often Bedrock answered a request more than once, as the stand-in has counted it."""
@@ -209,13 +225,18 @@ def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
             with suppress(ClientError):  # somebody else redrives it too, and is refused while it runs
                 batch.sfn.redrive_execution(executionArn=arn)
     ended = batch.wait(arn)
-    while schedule.may_break and ended.error.startswith("States."):  # every fault comes so many times and no more
-        time.sleep(schedule.seed % 4 / 2)
+    salvaged: list[dict[str, Any]] = []
+    # Every fault comes so many times and no more.
+    while ended.error == "PermissionMissing" or (schedule.may_break and ended.error.startswith("States.")):
+        if ended.error == "PermissionMissing":
+            salvaged.append(_wait_for_salvage(batch, run_id, arn))
+        else:
+            time.sleep(schedule.seed % 4 / 2)
         batch.sfn.redrive_execution(executionArn=arn)
         ended = batch.wait(arn)
     seconds = time.monotonic() - started
     _wait_for_stop_machine(batch, arn)
-    return Played(schedule, batch, run_id, arn, ended, seconds)
+    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
 
 
 def _status(batch: Batch, arn: str) -> str:
@@ -226,6 +247,22 @@ def _wait_for_round(batch: Batch, run_id: str, arn: str, round_: int) -> None:
     """Wait until a round begins, or the run ends without it."""
     while round_ and not batch.keys(f"runs/{run_id}/jobs-{round_}.jsonl") and _status(batch, arn) == "RUNNING":
         time.sleep(0.2)
+
+
+def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
+    """Wait until the stop machine is done with a run that has just failed, as its error asks for; return the report."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    before = len(_salvages(batch, run_id))
+    while len(_salvages(batch, run_id)) == before:
+        assert time.monotonic() < deadline, f"{run_id} is not salvaged"
+        time.sleep(0.2)
+    _wait_for_stop_machine(batch, arn)
+    return batch.report(run_id)
+
+
+def _salvages(batch: Batch, run_id: str) -> list[str]:
+    """Return the manifests of the joins of the stop machine: one for each time that it took care of the run."""
+    return [key for key in batch.keys(f"runs/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
 
 
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:

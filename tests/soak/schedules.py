@@ -27,6 +27,15 @@ ANSWERS = [
 GIVEN_UP = 7
 """So often must a function fail that a child gives up its join, and leaves it to Gather leftovers."""
 
+FORBIDDEN = "the role may not read it"
+"""What a job that lacks a permission says, and a Create that is denied."""
+
+REFUSED_CREATE = "ValidationException"
+"""What Bedrock answers to a Create that it takes for invalid."""
+
+MOST_REFUSALS = 2
+"""So many jobs may refuse a record, and no job is sent it again."""
+
 Rule = dict[str, Any]
 Answered = Literal["whole", "cut once", "cut always"]
 

@@ -21,7 +21,7 @@ from tests.e2e.batch import Batch
 from tests.soak.complaints import TOKEN_BEGINS, complaints
 from tests.soak.draws import draw
 from tests.soak.play import play
-from tests.soak.schedules import ANSWERS, Schedule
+from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
 AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
 CHUNK = 200
@@ -128,6 +128,9 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
     for some in (schedules, retries):
         assert any(schedule.canary for schedule in some)
         assert any(schedule.refusals for schedule in some)
+    for round_ in (0, 1):
+        refused = str([faults for one in schedules for at, _, faults in one.job_faults if at == round_])
+        assert all(words in refused for words in (FORBIDDEN, "AccessDenied", REFUSED_CREATE, "of no use"))
     assert any(schedule.may_break for schedule in schedules)
     assert min(schedule.rows for schedule in schedules) < 100 < max(schedule.rows for schedule in schedules)
 

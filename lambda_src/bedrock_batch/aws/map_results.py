@@ -1,7 +1,7 @@
-"""Read what the children of a Distributed Map returned, where its ResultWriter put it."""
+"""What the children of a Distributed Map returned, where its ResultWriter puts it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -23,6 +23,20 @@ def read_results(s3: S3, details: Mapping[str, str] | None) -> list[Any]:
     return [
         output for file in manifest["ResultFiles"]["SUCCEEDED"] for output in s3.lines(details["Bucket"], file["Key"])
     ]
+
+
+def write_results(s3: S3, bucket: str, folder: str, outputs: Iterable[Any]) -> dict[str, str]:
+    """Write outputs as if children of a Map had returned them; return its `ResultWriterDetails`."""
+    file, manifest = f"{folder}/SUCCEEDED_0.jsonl", f"{folder}/manifest.json"
+    s3.put_lines(bucket, file, outputs)
+    s3.put_json(bucket, manifest, {"ResultFiles": {"SUCCEEDED": [{"Key": file}]}})
+    return {"Bucket": bucket, "Key": manifest}
+
+
+def all_results(s3: S3, bucket: str, folder: str) -> list[Any]:
+    """Return the outputs of the children of all Maps that wrote below a folder, also of Maps that failed."""
+    manifests = [item.key for item in s3.list(bucket, folder) if item.key.endswith("/manifest.json")]
+    return [output for key in manifests for output in read_results(s3, {"Bucket": bucket, "Key": key})]
 
 
 def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[str, Any]]:

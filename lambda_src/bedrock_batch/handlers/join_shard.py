@@ -88,6 +88,8 @@ def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
         joiner.add(some)
     for job, rows in _refused(s3, run, shard, jobs, raw):
         joiner.refuse(rows, job)
+        if chooser is not None:
+            chooser.refuse(rows)
     size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=event.get("replaces"))
     joined = joiner.joined(output_key=run.output_key(shard.shard), size=size)
     came = {name: counts.to_json() for name, counts in raw.came.items()}

@@ -183,6 +183,11 @@ class Chooser:
             return False
         return True
 
+    def refuse(self, rows: Iterable[int]) -> None:
+        """Note the rows whose records two jobs refused: the answer that is there stays."""
+        for row in rows:
+            self._refused[row] = True
+
     def is_open(self, row: int) -> bool:
         """Tell whether a record that was sent once more may still be answered: a refusal would come again."""
         return bool(self.listed[row] and not self.retried[row] and not self._refused[row])

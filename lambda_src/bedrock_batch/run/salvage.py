@@ -7,7 +7,7 @@ from typing import Any
 
 from bedrock_batch.aws import causes
 from bedrock_batch.aws.batch_jobs import job_statuses
-from bedrock_batch.aws.map_results import failed_children
+from bedrock_batch.aws.map_results import all_results, failed_children, write_results
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import NOT_CREATED
@@ -26,6 +26,7 @@ from bedrock_batch.keys import (
 from bedrock_batch.run import next_lines, progress, report
 
 _MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+_STOPPED = "the run was stopped"
 _WITHOUT_ERROR = {"ABORTED": "the execution was stopped", "TIMED_OUT": "the execution ran out of time"}
 _ENDS = ("status", "error", "message", "failed_children")
 
@@ -67,7 +68,8 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         _write_report(s3, bucket, run_id, _nothing_sent(runs), ended, replaces=report_etag)
         return state | {"next": "end"}
 
-    jobs_ended = _ended(s3, bedrock, runs[0], made)
+    job_rounds = _ended(s3, bedrock, runs[0], made)
+    jobs_ended = {end["job_name"]: end for round_ in job_rounds for end in round_}
     ends = progress.by_shard(
         [progress.round_ends(s3, bucket, run_id, number, jobs_ended) for number in made], passes, canaries=canaries
     )
@@ -93,7 +95,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         "rows": rows // len(runs),
         "estimate": None,
         "jobs": len(jobs_ended),
-        "results": {"jobs": [], "answers": [], "joins": []},
+        "results": {"jobs": _write_ends(s3, runs[0], job_rounds), "answers": [], "joins": []},
         "job_statuses": report.statuses(jobs_ended.values()),
         "replaces": report_etag,
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
@@ -162,10 +164,27 @@ def _count_up(keys: set[str], key: Any) -> Iterator[int]:
         number += 1
 
 
-def _ended(s3: S3, bedrock: Any, run: Run, made: list[int]) -> dict[str, dict[str, str]]:
-    """Return how each job of the rounds ended, by name."""
+def _ended(s3: S3, bedrock: Any, run: Run, made: Sequence[int]) -> list[list[dict[str, Any]]]:
+    """Return for each round how its jobs ended: as the run knew it, or else as Bedrock lists them."""
+    told = {one["job_name"]: one for one in all_results(s3, run.bucket, f"{run_prefix(run.run_id)}/results/jobs/")}
     known = job_statuses(bedrock, run_digest(run.execution_arn))
-    return {
-        name: {"status": known.get(name, NOT_CREATED), "message": "the run was stopped", "model_id": model_id}
-        for name, model_id in progress.models_of_jobs(s3, run.bucket, run.run_id, made).items()
-    }
+
+    def end(line: Mapping[str, Any]) -> dict[str, Any]:
+        name = line["job_name"]
+        found = told.get(name, {"status": known.get(name, NOT_CREATED), "message": _STOPPED})
+        about = {"job_name": name, "records": line["records"], "model_id": line["request"]["ModelId"]}
+        return about | {key: found[key] for key in ("status", "message", "processed") if key in found}
+
+    return [[end(line) for line in s3.lines(run.bucket, jobs_key(run.run_id, number))] for number in made]
+
+
+def _write_ends(s3: S3, run: Run, job_rounds: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
+    """Write the ends of each round's jobs as their Maps do, for the report: without those that nobody tried to make."""
+    folder = f"{run_prefix(run.run_id)}/results/salvage/jobs"
+    untried = (NOT_CREATED, _STOPPED)
+    written = []
+    for number, round_ in enumerate(job_rounds):
+        tried = (end for end in round_ if (end["status"], end["message"]) != untried)
+        lines = ({key: value for key, value in end.items() if key != "model_id"} for end in tried)
+        written.append(write_results(s3, run.bucket, f"{folder}-{number}", lines))
+    return written

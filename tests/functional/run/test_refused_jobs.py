@@ -252,6 +252,30 @@ def test_records_that_were_refused_before_wait_for_the_permission_too(s3: S3) ->
     assert (ended["outcomes"]["succeeded"], played.redriven) == (10, 2)
 
 
+def test_the_end_of_refused_records_outlasts_a_failure_of_the_run(s3: S3) -> None:
+    """In round 1 a job refuses records for the second time, and another lacks a permission."""
+    reviews(s3, 20)
+    ends = {(0, 0): FAILED, (0, 1): ("Expired", ""), (1, 0): INVALID, (1, 1): UNREADABLE}
+    played = WholeRun(s3, fate=lambda line: ends.get((line["round"], line["number"])))
+    limits = {"max_rounds": 5}
+    with pytest.raises(PermissionMissing):
+        played.run(asked(LITE, limits=limits))
+    before = [(row["bedrock_outcome"], row["bedrock_error"]) for row in played.table().to_pylist()]
+    assert Counter(outcome for outcome, _ in before) == {"failed": 10, "missing": 10}
+    played.salvage(status="FAILED", error="PermissionMissing")
+    assert [(row["bedrock_outcome"], row["bedrock_error"]) for row in played.table().to_pylist()] == before
+    report = played.report()
+    assert (report["salvaged"], report["errors"]["RefusedTwice"]) == (True, 10)
+    ended = [(job["status"], job.get("message", "")) for job in report["failed_jobs"]]
+    assert ended == [ends[key] for key in sorted(ends)]
+
+    again = S3(MemoryS3())
+    reviews(again, 20)
+    played = WholeRun(again, fate=lambda line: ends.get((line["round"], line["number"])), redrives=1)
+    assert played.run(asked(LITE, limits=limits))["outcomes"]["succeeded"] == 10
+    assert [row["bedrock_error_code"] for row in played.table().to_pylist()] == ["RefusedTwice"] * 10 + [None] * 10
+
+
 def test_results_of_a_child_without_the_count_end_no_record(aws: None) -> None:
     """A run that was started before the count was there goes on as it did."""
     bench = Bench([100], limits=make_run().limits | {"max_rounds": 1})

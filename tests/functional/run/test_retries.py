@@ -11,7 +11,7 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.played import RUN
-from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
+from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, Verdict, WholeRun, asked, reviews
 
 RETRY = {"outcomes": ["truncated"], "max_tokens": 900}
 CUT = {"modelOutput": {"output": {"message": {"content": [{"text": "cut"}]}}, "stopReason": "max_tokens"}}
@@ -68,6 +68,20 @@ def test_a_refusal_is_final_and_no_answer(s3: S3) -> None:
     run, report = played(s3, CUT, REFUSED, rounds=6)
     assert (len(run.sent), report["leftovers"], report["retried"]) == (2 * ROWS, 0, {"records": 0})
     assert report["outcomes"]["truncated"] == ROWS
+
+
+@pytest.mark.parametrize("first", [None, ("Failed", "Unable to parse a.jsonl")], ids=["answered", "refused"])
+def test_what_two_jobs_refused_is_not_sent_again_and_keeps_its_answer(s3: S3, first: Fate) -> None:
+    """So it is for a first answer: whether the jobs refused the record before that answer or after it."""
+    reviews(s3, ROWS)
+    refused = ("Failed", "Unable to parse a.jsonl")
+    fates = [first, refused, refused] if first is None else [first, None, refused]
+    run = WholeRun(s3, lambda *_: CUT, fate=lambda line: fates[line["round"]])
+    run.run(asked(LITE, inference={"max_tokens": 100}, retry=RETRY, limits={"max_rounds": 6}))
+    report = run.report()
+    assert [round_["records"] for round_ in report["rounds"]] == [ROWS] * 3
+    assert (report["outcomes"]["truncated"], report["leftovers"]) == (ROWS, 0)
+    assert (report["on_demand"], report["retried"]) == ([], {"records": 0})
 
 
 def test_what_was_not_asked_in_its_round_is_asked_on_demand(s3: S3) -> None:

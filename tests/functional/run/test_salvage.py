@@ -65,6 +65,48 @@ def test_salvage_knows_which_records_had_been_sent_again(bench: Bench) -> None:
     assert [[end["leftovers_step"] for end in event["jobs"]] for event in events] == [[None, 0], [None], [None]]
 
 
+def test_salvage_knows_what_the_run_knew_of_its_jobs(bench: Bench) -> None:
+    """Else rows that two jobs refused would be missing, and a report would not say what Bedrock said."""
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    told = {"status": "Failed", "message": "Unable to parse a.jsonl", "processed": 0}
+    first_result = bench.job_result(first, range(150)) | told
+    refused = {"status": "NotCreated", "message": "Bedrock.ValidationException: no such model", "processed": 0}
+    state = bench.gather(state, [first_result, bench.job_result(second, ())])
+    assert (state["next"], state["rounds"]) == ("run_jobs", 2)
+    again, *others = bench.lines(state["jobs_key"])
+    assert others == []
+    bench.map([bench.job_result(again) | refused], "jobs")
+    bench.bedrock = Jobs(job(first["job_name"], "Failed"), job(second["job_name"], "Completed"))
+
+    found = stopped(bench)
+    events = bench.lines(found["joins_key"])
+    ends = [[(end["status"], end["message"], end.get("processed")) for end in event["jobs"]] for event in events]
+    failed, never = tuple(told.values()), tuple(refused.values())
+    assert ends == [[failed, never], [("Completed", "", None)], [never]]
+    results = [bench.joined(event | {"step": 99}, range(10)) for event in events]
+    finish_run(bench.s3, found | {"result": bench.map(results)})
+    report = report_of(bench)
+    assert report["jobs"] == {"Completed": 1, "Failed": 1, "NotCreated": 1}
+    assert [job["message"] for job in report["failed_jobs"]] == [told["message"], refused["message"]]
+    assert report["rounds"] == [
+        {"jobs": {"Completed": 1, "Failed": 1}, "records": 300},
+        {"jobs": {"NotCreated": 1}, "records": 190},
+    ]
+
+
+def test_of_jobs_that_the_run_did_not_wait_for_salvage_knows_what_bedrock_lists(bench: Bench) -> None:
+    state = bench.review()
+    first, second = bench.lines(state["jobs_key"])
+    bench.map([bench.job_result(second, range(150)) | {"status": "Expired", "message": "late"}], "jobs")
+    bench.bedrock = Jobs(job(first["job_name"], "Stopped"), job(second["job_name"], "Expired"))
+    found = stopped(bench)
+    results = [bench.joined(event | {"step": 99}, range(10)) for event in bench.lines(found["joins_key"])]
+    finish_run(bench.s3, found | {"result": bench.map(results)})
+    told = [(job["status"], job["message"]) for job in report_of(bench)["failed_jobs"]]
+    assert told == [("Stopped", "the run was stopped"), ("Expired", "late")]
+
+
 def test_nothing_is_salvaged_where_nothing_was_sent(bench: Bench) -> None:
     assert stopped(bench)["next"] == "end"
     bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))

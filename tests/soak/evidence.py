@@ -1,0 +1,72 @@
+"""What must be true of each record, judged from what Bedrock really did with it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.soak.oracle import LEFTOVER_CODES, MISSING, REFUSED_TWICE, SUCCEEDED, TRUNCATED, Key, Outcome
+from tests.soak.schedules import MOST_REFUSALS
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that came back for a record of a model, each with its moment: model outputs and error codes."""
+
+    answers: list[tuple[int, Any]] = field(default_factory=list)
+    codes: list[tuple[int, str]] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+    """The moments of jobs that did nothing because of what the record is."""
+
+    @property
+    def moments(self) -> list[int]:
+        """When it was answered: once, or a second time after an answer that met its limit."""
+        return sorted({at for at, _ in self.answers})
+
+    @property
+    def shown(self) -> Any:
+        """The model output that counts."""
+        return next(output for at, output in self.answers if at == self.moments[-1])
+
+    def allows(self, outcome: Outcome) -> bool:
+        """Tell whether that is what a row's outcome must be: an answer if there is one, else an error, else missing."""
+        if self.answers:
+            return outcome == (TRUNCATED if is_cut(self.shown) else SUCCEEDED)
+        if len(self.refusals) >= MOST_REFUSALS:
+            return outcome == REFUSED_TWICE
+        if self.codes:
+            last = max(at for at, _ in self.codes)
+            return outcome in {("failed", code) for at, code in self.codes if at == last}
+        return outcome == MISSING
+
+    def settled_before(self, moment: int, *, retry: bool) -> bool:
+        """Tell whether the record was answered or refused for good before, or by two jobs: it must not be sent again.
+
+        With `retry` one answer that met its limit does not settle it.
+        """
+        if sum(at < moment for at in self.refusals) >= MOST_REFUSALS:
+            return True
+        before = [output for at, output in self.answers if at < moment]
+        if any(at < moment and code not in LEFTOVER_CODES for at, code in self.codes):
+            return True
+        times = sum(at < moment for at in self.moments)
+        return bool(before) and not (retry and times == 1 and is_cut(before[0]))
+
+    def is_settled(self, *, retry: bool) -> bool:
+        """Tell whether nothing more can become of it."""
+        return self.settled_before(1 << 60, retry=retry)
+
+
+def is_cut(output: Mapping[str, Any]) -> bool:
+    return output.get("stopReason") == "max_tokens"
+
+
+def read_evidence(lines: Iterable[tuple[int, int, dict[str, Any]]]) -> dict[Key, Evidence]:
+    """Return what the output lines, each with the number of its model and its moment, say of each record."""
+    evidence: dict[Key, Evidence] = {}
+    for model, at, line in lines:
+        found = evidence.setdefault((model, line["recordId"]), Evidence())
+        if "error" in line:
+            found.codes.append((at, str(line["error"]["errorCode"])))
+        else:
+            found.answers.append((at, line["modelOutput"]))
+    return evidence
