@@ -59,7 +59,9 @@ def test_blank_records_are_a_warning_with_their_number() -> None:
         (warning,) = estimate.to_json()["warnings"]
         assert warning.startswith("In 4 of 200 records a place of the request is blank: they are sent, and paid.")
         assert hint in warning
-        assert review.total({"a": estimate, "b": estimate}).warnings == (warning,), "models of one body have the same records"
+        assert review.total({"a": estimate, "b": estimate}).warnings == (warning,), (
+            "models of one body have the same records"
+        )
 
 
 def test_the_cost_of_retries_is_bounded_apart() -> None:
