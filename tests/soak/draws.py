@@ -62,7 +62,8 @@ class _Draw:
         cut_every = dice.choice((0, 1, 2, 5, 30)) if EMBEDDING_MODEL not in models else 0
         refused = not stopped and not blind and dice.random() < 0.1
         if not small and dice.random() < 0.9:
-            self._faults_of_jobs()
+            # What happens to the second request of a record is decided in the rounds after the first.
+            self._faults_of_jobs(later_rounds=0 if stopped or blind else 0.7 if cut_every else 0.3)
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
             calls.append(self._break_of_a_map())
@@ -97,7 +98,8 @@ class _Draw:
         rounds = [1 if retries and dice.random() < 0.6 else 0 for _ in range(dice.choice((1, 1, 2, 3)))]
         return [Stop(n, round(dice.uniform(0.1, 4), 2), round(dice.uniform(0, 6), 2)) for n in sorted(rounds)]
 
-    def _faults_of_jobs(self) -> None:
+    def _faults_of_jobs(self, *, later_rounds: float) -> None:
+        """Draw faults of the first round's jobs, and with these odds one of all jobs of the second."""
         dice = self.random
         for number in range(6):
             if dice.random() < 0.5:
@@ -105,7 +107,7 @@ class _Draw:
                 for kind in dice.sample((self._end, self._create, self._records, self._time, self._events), 2):
                     faults |= kind()
                 self.faults.append((0, number, faults))
-        if dice.random() < 0.3:
+        if dice.random() < later_rounds:
             faults = dice.choice((*self._refusals(), {"expire": True}, {"partial": 0.5}, self._records()))
             self.faults.append((1, None, dict(faults)))
 
