@@ -112,14 +112,10 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return _plain(kind.storage_type)
     if pt.is_dictionary(kind):
         return _plain(kind.value_type)
-    if pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_float32(kind) or pt.is_float64(kind):
-        return kind
-    if pt.is_float16(kind):
-        return pa.float32()
-    if pt.is_duration(kind):
-        return pa.int64()
-    if is_bytes(kind):
-        return pa.binary()
+    return _plain_nested(kind) if pt.is_nested(kind) else _plain_value(kind)
+
+
+def _plain_nested(kind: pa.DataType) -> pa.DataType:
     if pt.is_map(kind):
         return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
     if pt.is_struct(kind):
@@ -130,10 +126,20 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
     if pt.is_list(kind) or pt.is_large_list(kind):
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
-    if pt.is_nested(kind):
-        raise TypeError(f"{kind} has no plain form")
+    raise TypeError(f"{kind} has no plain form")
+
+
+def _plain_value(kind: pa.DataType) -> pa.DataType:
+    if pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_float32(kind) or pt.is_float64(kind):
+        return kind
+    if pt.is_float16(kind):
+        return pa.float32()
+    if pt.is_duration(kind):
+        return pa.int64()
+    if is_bytes(kind):
+        return pa.binary()
     if pt.is_timestamp(kind) and not utc_times.is_utc(kind):
-        # A time zone that is not known shows only where there is a cell, and is wanted before there are any.
+        # Arrow refuses an unknown time zone only where there is a cell, and it must be refused before there are any.
         pa.nulls(1, kind).cast(pa.string())
     return pa.string()
 
