@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.plan.plan_run import plan_run
 from tests.conftest import BUCKET
 from tests.unit.factories import HAIKU
 
