@@ -17,7 +17,7 @@ from bedrock_batch.run_input import validate
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One of the run's models: what it is asked, and what it takes. `label` is empty where it is the only one."""
+    """One of the run's models: what it is asked, and what it takes. `label` is empty for the only model of a run."""
 
     label: str
     asked: dict[str, Any]
@@ -61,7 +61,7 @@ def resolve(
 
 
 def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
-    """Switch off the tail on demand of a custom model, which Bedrock offers for jobs alone; return a warning.
+    """Switch off the tail on demand for a custom model, as Bedrock offers it for jobs only; return a warning.
 
     Raises:
         UnsupportedRequest: the run has a canary, which is answered on demand.

@@ -33,8 +33,10 @@ _ROW = re.compile(r"Row #(\d+)")
 
 
 def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what reading needs besides the schema: delimiter, quote, encoding, texts that mean null, types, and
-    the columns' names if there is no header row."""
+    """Return what reading needs besides the schema.
+
+    That is delimiter, quote, encoding, texts that mean null, types, and the columns' names if there is no header row.
+    """
     given = options.get("csv") or {}
     defaults = {"\t" if suffixes(item.key)[0] == "tsv" else "," for item in objects}
     delimiter = given.get("delimiter")
@@ -70,8 +72,7 @@ class CsvReader:
     def describe(self, scan: Scan) -> Found:
         """Look through a file, behind its part that is known, for its header and record boundaries.
 
-        The schema of an object without a byte is None. The file in what is returned is the one to read: this, or its
-        plain copy.
+        The schema of an empty file is None. `Found.file` is the file to read: this one, or its plain copy.
         """
         file, part = scan.file, scan.part
         head: bytes | None = None

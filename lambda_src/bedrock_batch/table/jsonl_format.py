@@ -1,7 +1,8 @@
 """JSON lines on S3: where the rows begin and what their columns hold, and rows as Arrow.
 
-Every key of any row is a column. Its type holds every value exactly (see `jsonl_types`), or it holds the values' JSON
-text, as it stands in the file; a missing key is null. Lines end in a line feed; blank lines are no rows.
+Every key of any row is a column. Its type holds every value exactly (see `jsonl_types`); if no type does, the column
+holds the values' JSON text, as it stands in the file. A missing key is null. Lines end in a line feed; blank lines are
+not rows.
 """
 
 import json
@@ -42,7 +43,7 @@ class JsonlReader:
     def describe(self, scan: Scan) -> Found:
         """Decode a file once, behind its part that is known: what its columns hold, where its rows begin.
 
-        The file in what is returned is the one to read: this, or its plain copy.
+        `Found.file` is the file to read: this one, or its plain copy.
         """
         uri, limit, part, known = scan.file.uri, scan.limit, scan.part, scan.known
         kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
@@ -52,7 +53,7 @@ class JsonlReader:
         with text_stream.reading(self._s3, scan, form="jsonl", encoding="utf-8") as text:
             for block in text_stream.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=uri):
                 if not text.whole:
-                    break  # this is the beginning of a line
+                    break  # the block is only the beginning of a line
                 skip = len(BOM) if not at and block.startswith(BOM) else 0
                 lines, starts = _lines(block[skip:], at + skip)
                 if limit is not None:
@@ -145,7 +146,7 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
     """Decode every line; `row` is the first one's, for the MalformedInput that names a bad one."""
     found: list[Any] = []
     try:
-        # Filled in place, so that its length tells which line failed.
+        # Filled in place: after an error its length is the index of the line that failed.
         found.extend(map(decode, lines))
     except (msgspec.MsgspecError, ValueError, RecursionError) as err:
         bad = lines[len(found)]
@@ -168,7 +169,7 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
 
 
 def _has_half_a_pair(line: bytes) -> bool:
-    """Tell whether a line would be JSON but for an escape that is half a character. Not every reader minds it."""
+    """Tell whether a line is JSON but for an escape that is half a character. Some JSON readers accept it."""
     try:
         json.dumps(json.loads(line), ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """Columns in the few types that JSON and CSV know: text, numbers, booleans, and lists and structs of these.
 
-What neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their digits,
-bytes as base64, a map as a list of its [key, value] pairs (keys may repeat), a duration as its count of units.
+A type that neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their
+digits, bytes as base64. A map becomes a list of its [key, value] pairs (keys may repeat), a duration its count of units.
 """
 
 from base64 import b64encode
@@ -35,7 +35,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 
 def to_plain(column: pa.Array) -> pa.Array:
-    """Return the column in a type that is plain; bytes stay bytes. Raises ArrowException for what has none."""
+    """Return the column in a plain type; bytes stay bytes. Raises ArrowException or TypeError if there is none."""
     return utc_times.written(column).cast(_plain(column.type))
 
 
@@ -69,7 +69,7 @@ def json_cells(column: pa.Array) -> list[bytes]:
     if pt.is_nested(column.type):
         return [orjson.dumps(value, default=_base64) for value in _values(column)]
     values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else _values(column)
-    # One dump for all cells; indented, as within a value there is no raw line feed to cut at by mistake.
+    # One dump for all cells. It is indented, so that it can be cut at line feeds: no value holds a raw one.
     option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(values, default=_base64, option=option)[4:-2].split(b",\n  ")
 
@@ -93,7 +93,7 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _forgiving(cell: pa.Scalar) -> Any:
-    """Return what `as_py` does, with U+FFFD for what is no UTF-8."""
+    """Return what `as_py` returns, with U+FFFD in place of bytes that are not UTF-8."""
     if not cell.is_valid:
         return None
     if isinstance(cell, pa.StringScalar):

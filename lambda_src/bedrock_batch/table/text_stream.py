@@ -1,7 +1,8 @@
 """Text files on S3 as a stream of UTF-8, whatever they are packed or encoded in.
 
-Shards read a file from its middle, which a compressed file does not allow, and know its offsets only in UTF-8. So
-such a file is copied once, plain, into the run's own folder, while planning reads it anyway; the shards read the copy.
+Shards start reading in the middle of a file, at offsets that are known in UTF-8 only. A compressed file does not allow
+that, nor does one in another encoding. Planning, which reads such a file anyway, writes a plain copy of it into the
+run's own folder, and the shards read the copy.
 """
 
 import codecs
@@ -36,9 +37,9 @@ MOST_RECORD_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class Text:
-    """A file while it is read: `chunks` are its bytes as UTF-8; `stored`, set behind the last, is what shards read.
+    """A file while it is read. `chunks` are its bytes as UTF-8; `stored`, known after the last, is what shards read.
 
-    `whole` is False when `chunks` ended before the file did, because the time was up.
+    `whole` is False when `chunks` ended before the file did, because the deadline was over.
     """
 
     chunks: Iterator[bytes]
@@ -47,7 +48,7 @@ class Text:
 
 
 def suffixes(key: str) -> tuple[str, str | None]:
-    """Return what a key's suffix says, in lower case: the format, and the compression if there is one."""
+    """Return, in lower case, the format and the compression (None: none) that a key's suffix names."""
     stem, _, last = key.rpartition(".")
     codec = _CODECS.get(last.lower())
     return (stem.rpartition(".")[2] if codec else last).lower(), codec
@@ -114,7 +115,7 @@ def blocks(
 
 
 def _codec(file: Source, head: bytes) -> str | None:
-    """Return the compression: as the name says, else as the first bytes do."""
+    """Return the compression that the name shows, or else the first bytes."""
     _, codec = suffixes(file.key)
     if codec is None:
         return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
@@ -175,7 +176,7 @@ def _in_one_go(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Ite
 
 
 def _checked(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Refuse, by its first bytes, what is no text in this encoding."""
+    """Refuse a file whose first bytes show that it is not text in this encoding."""
     first = True
     for chunk in chunks:
         if first:

@@ -1,5 +1,7 @@
 """Text that takes longer to read than a function has time: planning goes on where it was, and plans the same."""
 
+import math
+
 import pytest
 
 from bedrock_batch import errors
@@ -8,7 +10,9 @@ from bedrock_batch.table import csv_format, deadline, jsonl_format
 from bedrock_batch.table.deadline import NO_DEADLINE, Deadline
 from bedrock_batch.table.read import Files, describe
 from tests.conftest import BUCKET
+from tests.functional.planned import plan
 from tests.functional.tables import STAGED, csv_bytes, gz, jsonl_bytes, put
+from tests.unit.factories import HAIKU
 
 
 @pytest.mark.parametrize("key", ["t.csv", "t.csv.gz", "t.jsonl"])
@@ -115,3 +119,13 @@ def test_a_row_that_takes_longer_than_a_turn_ends_the_run(s3: S3, monkeypatch: p
         monkeypatch.setattr(deadline, "time", Clock())
         with pytest.raises(expected):
             describe(files, options={}, staged=STAGED, deadline=Deadline(20))
+
+
+@pytest.mark.parametrize(("seconds", "planned"), [(math.inf, True), (120, True), (59, False)])
+def test_planning_stops_a_minute_before_the_function_would_be_stopped(s3: S3, seconds: float, planned: bool) -> None:
+    put("in/t.csv", b"text\na\n")
+    if planned:
+        assert plan(s3, HAIKU, prompt={"text": "{text}"}, seconds=seconds)["shards"] == 1
+        return
+    with pytest.raises(errors.TooLarge, match=r"t\.csv alone takes longer"):
+        plan(s3, HAIKU, prompt={"text": "{text}"}, seconds=seconds)
