@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import JobEnd, Shard
-from bedrock_batch.handlers.plan_run import plan_run
-from bedrock_batch.handlers.prepare_shard import prepare_shard
+from bedrock_batch.plan.plan_run import plan_run
+from bedrock_batch.records.prepare_shard import prepare_shard
 from bench.local_s3 import LocalClient, NoQuotas
 
 BUCKET = "bench-bucket"

@@ -13,7 +13,7 @@ KEY = "in/table.csv"
 
 
 def ours(work: Workload) -> int:
-    found = read.describe(work.s3, work.s3.find(f"s3://{BUCKET}/{KEY}"), options={})
+    found = read.describe(read.Files(work.s3, work.s3.find(f"s3://{BUCKET}/{KEY}")), options={})
     return found.table.rows
 
 

@@ -9,7 +9,7 @@ import orjson
 import pyarrow.parquet as pq
 
 from bedrock_batch import keys
-from bedrock_batch.handlers.prepare_shard import prepare_shard
+from bedrock_batch.records.prepare_shard import prepare_shard
 from bench.data import AFTER, BEFORE, MAX_TOKENS, TEXT_RUN, Workload
 
 Written = list[Path]

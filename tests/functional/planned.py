@@ -1,10 +1,11 @@
 """Plan a run of one model, and a Service Quotas to plan with."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.plan.plan_run import plan_run
 from tests.conftest import BUCKET
 from tests.unit.factories import HAIKU
 
@@ -43,7 +44,7 @@ class ServiceQuotas:
             yield {"Quotas": [{"QuotaName": name, "Value": value}]}
 
 
-def plan(s3: S3, model_id: str, *, run_id: str = "monday", **given: Any) -> dict[str, Any]:
+def plan(s3: S3, model_id: str, *, run_id: str = "monday", seconds: float = math.inf, **given: Any) -> dict[str, Any]:
     """Return the run.json that planning writes."""
     settings = {"name": "reviews", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"}
     state = plan_run(
@@ -54,6 +55,7 @@ def plan(s3: S3, model_id: str, *, run_id: str = "monday", **given: Any) -> dict
         run_id=run_id,
         execution_arn="arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
         input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
+        seconds=seconds,
     )
     run: dict[str, Any] = s3.get_json(BUCKET, state["run_key"])
     return run

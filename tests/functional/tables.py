@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Shard
 from bedrock_batch.plan import shards
+from bedrock_batch.plan.shards import Bounds, RecordSize
 from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.unit.factories import make_run
 
 QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
+SIZE = RecordSize(1.2, 200)
 STAGED = (BUCKET, "runs/monday/staged/")
 
 Row = dict[str, Any]
@@ -54,19 +57,33 @@ def zst(body: bytes) -> bytes:
 
 
 def describe(s3: S3, uris: str | list[str], *, limit: int | None = None, **options: Any) -> read.Description:
-    return read.describe(s3, s3.find(uris), options=options, limit=limit, staged=STAGED)
+    return read.describe(read.Files(s3, s3.find(uris)), options=options, limit=limit, staged=STAGED)
 
 
-def shards_of(s3: S3, found: read.Description, *, columns: list[str] | None = None, **cut: Any) -> Iterator[list[Row]]:
+def cut(
+    found: read.Description,
+    quotas: dict[str, int] = QUOTAS,
+    *,
+    run_key: str = "-",
+    size: RecordSize = SIZE,
+    **bounds: int | None,
+) -> list[Shard]:
+    """Cut a table into shards; `bounds` are those of `Bounds`."""
+    of_run = Bounds(quotas, **bounds)  # type: ignore[arg-type]  # numbers all
+    return shards.cut(found.layouts, of_run, size, bucket=BUCKET, run_key=run_key)
+
+
+def shards_of(
+    s3: S3, found: read.Description, *, columns: list[str] | None = None, **bounds: Any
+) -> Iterator[list[Row]]:
     """Yield the rows of every shard of a plan."""
-    planned = shards.cut(found.layouts, **{"bucket": BUCKET, "run_key": "-", "quotas": QUOTAS, **cut})
     run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
-    for shard in planned:
+    for shard in cut(found, **bounds):
         batches = list(read.read_shard(s3, run, shard, columns=columns))
         table = pa.Table.from_batches(batches)
         assert table.num_rows == shard.rows
         yield table.to_pylist()
 
 
-def read_all(s3: S3, found: read.Description, **cut: Any) -> list[Row]:
-    return [row for rows in shards_of(s3, found, **cut) for row in rows]
+def read_all(s3: S3, found: read.Description, **bounds: Any) -> list[Row]:
+    return [row for rows in shards_of(s3, found, **bounds) for row in rows]

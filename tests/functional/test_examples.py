@@ -14,9 +14,9 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import JobEnd, Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.handlers.join_shard import join_shard
-from bedrock_batch.handlers.plan_run import plan_run
-from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.models.catalogue import base_model_id
+from bedrock_batch.plan.plan_run import plan_run
+from bedrock_batch.records.prepare_shard import prepare_shard
 from local.bedrock import models
 from local.bedrock.replies import Reply
 from local.sample import write_products, write_reviews

@@ -16,12 +16,12 @@ from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
 from bedrock_batch.handlers.join_shard import join_shard
-from bedrock_batch.handlers.plan_run import plan_run
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
-from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.handlers.review_run import review_run
 from bedrock_batch.keys import model_folder, output_prefix, report_key
 from bedrock_batch.models.catalogue import base_model_id
+from bedrock_batch.plan.plan_run import plan_run
+from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.run import salvage
 from bedrock_batch.run_input import validate
 from local.bedrock import models

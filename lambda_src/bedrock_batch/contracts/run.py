@@ -95,7 +95,7 @@ class Run(Shape):
     warnings: list[str] = field(default_factory=list)
     """What plan_run was not sure of; repeated in the report."""
     retry: dict[str, Any] | None = None
-    """Which answers are asked for once more and how, as `ask_again.settle` returns it."""
+    """Which answers are asked for once more and how, with the place of max_tokens in the body."""
     models: list[str] = field(default_factory=list)
     """In a run of several models all of them; each has a document like this one (`keys.run_key`)."""
     number: int = 0

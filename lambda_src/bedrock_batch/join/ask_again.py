@@ -5,7 +5,6 @@ of the shard that was sent a list had all of the list's retries. One that the mo
 request was throttled or its job was stopped, is a leftover from then on, and has what chances leftovers have.
 """
 
-import copy
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,53 +17,9 @@ from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.answer_schema import Reader, Unfit
 from bedrock_batch.answers.outcome import MET_MAX_TOKENS, is_leftover, judge
 from bedrock_batch.contracts.lines import Joined
-from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
-from bedrock_batch.models import json_pointer, refusals
-from bedrock_batch.models.catalogue import Family
-from bedrock_batch.models.request_body import Composed
+from bedrock_batch.models import json_pointer
 from bedrock_batch.record_ids import row_of
-
-
-def settle(family: Family, asked: Mapping[str, Any], composed: Composed) -> dict[str, Any] | None:
-    """Return the run input's `retry` with the place of max_tokens in the body; None where there is none.
-
-    Raises:
-        InvalidRunInput: the run cannot tell which answers are meant, or cannot give them a larger limit.
-        UnsupportedRequest: the model does not have so many tokens.
-    """
-    wanted = asked.get("retry")
-    if wanted is None:
-        return None
-    if composed.kind != "text":
-        raise InvalidRunInput("retry is for models that answer with text: leave it out.")
-    if "truncated" in wanted["outcomes"] and "stop_reason" not in composed.response:
-        raise InvalidRunInput(
-            "retry.outcomes has truncated, but nothing tells why an answer stopped: give response.stop_reason, or "
-            "leave truncated out."
-        )
-    most = wanted.get("max_tokens")
-    if most is None:
-        return {"outcomes": wanted["outcomes"], "max_tokens": None, "place": None}
-    place = family.body.places.get("max_tokens") if family.body else None
-    if place is None:
-        raise InvalidRunInput(
-            f"retry.max_tokens: the catalogue does not know where in a body {family.model} is told its limit through "
-            f"{family.invocation_type}. Leave it out."
-        )
-    if composed.max_tokens is None:
-        raise InvalidRunInput(
-            "retry.max_tokens has no limit to be larger than: give inference.max_tokens, or, where request is the "
-            f"whole body, a number in its {place}."
-        )
-    if most <= composed.max_tokens:
-        raise InvalidRunInput(
-            f"retry.max_tokens is {most}: it must be more than max_tokens, which is {composed.max_tokens}."
-        )
-    limited = copy.deepcopy(composed.request)
-    json_pointer.put(limited, place, most)
-    refusals.check_body(family, limited)
-    return {"outcomes": wanted["outcomes"], "max_tokens": most, "place": place}
 
 
 def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:

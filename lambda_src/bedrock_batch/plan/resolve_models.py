@@ -1,5 +1,6 @@
 """The models of a run: what each is asked, and what it takes."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +9,15 @@ from bedrock_batch.answers.parse import parser
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.quotas import applied as applied_quotas
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.errors import UnknownModel, UnsupportedRequest, naming
-from bedrock_batch.join import ask_again
-from bedrock_batch.models import catalogue, profiles, prompt_store, prompts, refusals, request_body
+from bedrock_batch.errors import InvalidRunInput, UnknownModel, UnsupportedRequest, naming
+from bedrock_batch.models import catalogue, json_pointer, profiles, prompt_store, prompts, refusals, request_body
 from bedrock_batch.records import media
 from bedrock_batch.run_input import validate
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One of the run's models: what it is asked, and what it takes. `label` is empty where it is the only one."""
+    """One of the run's models: what it is asked, and what it takes. `label` is empty for the only model of a run."""
 
     label: str
     asked: dict[str, Any]
@@ -33,7 +33,7 @@ class Model:
 def resolve(
     s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Mapping[str, Any], *, region: str
 ) -> list[Model]:
-    """Return the run's models; what one of them refuses is told with its name."""
+    """Return the run's models. Of several models, an error names the one that refuses something."""
     fetched = None
     if asked["input"].get("format") != "bedrock_jsonl":
         fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
@@ -49,7 +49,7 @@ def resolve(
             if family.custom:
                 warnings += _for_jobs_alone(own)
             prompt, composed = _compose(own, settings["prompts"], family, fetched)
-            retry = ask_again.settle(family, own, composed)
+            retry = _retry(family, own, composed)
         quotas, origins = applied_quotas(
             service_quotas, family.quota_label, family.quotas, custom=family.custom, listed=listed
         )
@@ -61,7 +61,7 @@ def resolve(
 
 
 def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
-    """Switch off the tail on demand of a custom model, which Bedrock offers for jobs alone; return a warning.
+    """Switch off the tail on demand for a custom model, as Bedrock offers it for jobs only; return a warning.
 
     Raises:
         UnsupportedRequest: the run has a canary, which is answered on demand.
@@ -82,7 +82,7 @@ def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
 
 
 def rendered_as(models: Sequence[Model], number: int) -> int:
-    """Return the number of the first model that is sent the same records: the same body, as long as it may be."""
+    """Return the number of the first model that is sent the same records: same body, same limits of size."""
     own = models[number]
     # Objects that records refer to count against the job, not against the file.
     sizes = ["max_file_bytes", "max_job_bytes"] if _refers(own.asked) else ["max_file_bytes"]
@@ -123,3 +123,46 @@ def _compose(
     if composed.max_tokens:
         asked["inference"]["max_tokens"] = composed.max_tokens
     return prompt, composed
+
+
+def _retry(
+    family: catalogue.Family, asked: Mapping[str, Any], composed: request_body.Composed
+) -> dict[str, Any] | None:
+    """Return the run input's `retry` with the place of max_tokens in the body; None without a `retry`.
+
+    Raises:
+        InvalidRunInput: nothing shows which answers to ask for again, or there is no way to give them a larger limit.
+        UnsupportedRequest: the model has a lower limit than `retry.max_tokens`.
+    """
+    wanted = asked.get("retry")
+    if wanted is None:
+        return None
+    if composed.kind != "text":
+        raise InvalidRunInput("retry is for models that answer with text: leave it out.")
+    if "truncated" in wanted["outcomes"] and "stop_reason" not in composed.response:
+        raise InvalidRunInput(
+            "retry.outcomes has truncated, but nothing tells why an answer stopped: give response.stop_reason, or "
+            "leave truncated out."
+        )
+    most = wanted.get("max_tokens")
+    if most is None:
+        return {"outcomes": wanted["outcomes"], "max_tokens": None, "place": None}
+    place = family.body.places.get("max_tokens") if family.body else None
+    if place is None:
+        raise InvalidRunInput(
+            f"retry.max_tokens: the catalogue does not know where in a body {family.model} is told its limit through "
+            f"{family.invocation_type}. Leave it out."
+        )
+    if composed.max_tokens is None:
+        raise InvalidRunInput(
+            "retry.max_tokens has no limit to be larger than: give inference.max_tokens, or, where request is the "
+            f"whole body, a number in its {place}."
+        )
+    if most <= composed.max_tokens:
+        raise InvalidRunInput(
+            f"retry.max_tokens is {most}: it must be more than max_tokens, which is {composed.max_tokens}."
+        )
+    limited = copy.deepcopy(composed.request)
+    json_pointer.put(limited, place, most)
+    refusals.check_body(family, limited)
+    return {"outcomes": wanted["outcomes"], "max_tokens": most, "place": place}

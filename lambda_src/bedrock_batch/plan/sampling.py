@@ -1,66 +1,56 @@
 """How large records become, measured on a few rows before shards are cut.
 
-A file does not tell: JSON escapes make text longer, columns that the prompt does not use make no difference, and
-Parquet stores a text that repeats once, although every record has it.
+The size of a file does not show it: JSON escapes make text longer, columns that the prompt does not use make no
+difference, and Parquet stores a repeated text once, although every record has it.
 """
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from bedrock_batch.aws.s3 import S3
 from bedrock_batch.records.ready_made import Renders
-from bedrock_batch.table import read
-
-if TYPE_CHECKING:
-    from bedrock_batch.table.hugging_face import Hub
+from bedrock_batch.table.read import Description
 
 _PLACES = 8
 _ROWS = 256
 _RESERVE = 1.25
-"""The samples will hardly have met the largest rows."""
+"""The largest rows are hardly among the samples."""
 
 UNKNOWN = 1.2
-"""What is assumed where no sampled row makes a record."""
+"""The factor to assume where no sampled row makes a record."""
 
 
-def longest_text(s3: S3, found: read.Description, *, hub: "Hub | None" = None) -> str:
-    """Return the column of the longest texts among the first rows: the likeliest that a model is to read.
+def longest_text(found: Description) -> str:
+    """Return the column with the longest texts in the first rows, as a model is likeliest to read it.
 
-    Where no column is text it is the first one.
+    If no column is text, return the first one.
     """
-    layout, source = found.layouts[0], found.sources[0]
+    layout = found.layouts[0]
     texts = [field.name for field in found.schema if pt.is_string(field.type) or pt.is_large_string(field.type)]
     piece = layout.piece(0, 0, min(_ROWS, layout.rows))
-    batches = read.read_piece(s3, hub, source, piece, table=found.table, schema=found.schema, columns=texts, row=1)
     size: dict[str, int] = dict.fromkeys(texts or found.schema.names[:1], 0)
-    for batch in batches if texts else ():
+    for batch in found.rows.read(piece, texts, row=1) if texts else ():
         for name in texts:
             size[name] += pc.sum(pc.binary_length(batch.column(name))).as_py() or 0
     return max(size, key=size.__getitem__)
 
 
-def expansion(s3: S3, found: read.Description, renderer: Renders, *, hub: "Hub | None" = None) -> float:
-    """Return how many bytes of a record's cells to expect for each byte of its source, for `shards.cut`.
+def expansion(found: Description, renderer: Renders) -> float:
+    """Return how many bytes of a record's cells to expect for each byte of its source, for `shards.RecordSize`.
 
-    The largest of what places all over the table show, with some reserve; the same table gives the same figure.
-    Raises what reading and rendering these rows raises: bad rows among them end the run here.
+    Rows are sampled all over the table: this is the largest factor that was found, with some reserve. The same table
+    gives the same figure. Raises what reading and rendering these rows raises: bad rows among them end the run here.
     """
     starts = np.cumsum([0, *(layout.rows for layout in found.layouts)])
     ratios = []
     for first in np.unique(np.linspace(0, starts[-1], _PLACES, endpoint=False, dtype=np.int64)).tolist():
         number = int(np.searchsorted(starts, first, side="right")) - 1
-        layout, source = found.layouts[number], found.sources[number]
+        layout = found.layouts[number]
         low = first - int(starts[number])
         high = min(low + _ROWS, layout.rows)
         piece = layout.piece(number, low, high)
-        batches = read.read_piece(
-            s3, hub, source, piece, table=found.table, schema=found.schema, columns=renderer.columns, row=low + 1
-        )
         records = size = 0
-        for batch in batches:
+        for batch in found.rows.read(piece, renderer.columns, row=low + 1):
             rendered = renderer.render(batch, first)
             first += batch.num_rows
             records += rendered.records

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,14 @@ MAX_PIECES = 2_000
 """A shard's line must fit the 256 KB that a state machine carries."""
 
 _MARGIN = 0.8
-"""How full a file may be by estimate: rows of one source are not all of one size."""
+"""How full a file may be by estimate, as the rows of a source differ in size."""
 
 
 def row_limit(*, limit: int | None, max_jobs: int | None, max_records: int) -> int | None:
     """Return how many rows a run reads at most (None: all), for `read.describe(limit=…)`.
 
-    `limit` is `input.limit`; `max_jobs` and `max_records` are `max_num_jobs` and `max_records_per_job`: a trial
-    of so many jobs of so many rows, the rest of the table is not read.
+    `limit` is `input.limit`. `max_jobs` and `max_records` are `max_num_jobs` and `max_records_per_job`: with both the
+    run is a trial, and the rest of the table is not read.
     """
     trial = None if max_jobs is None else max_jobs * max_records
     limits = [value for value in (limit, trial) if value is not None]
@@ -34,49 +35,63 @@ def strictest(quotas: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {name: (max if name == "min_records" else min)(one[name] for one in quotas) for name in quotas[0]}
 
 
-def cut(
-    layouts: Sequence[Layout],
-    *,
-    bucket: str,
-    run_key: str,
-    quotas: Mapping[str, int],
-    max_records: int | None = None,
-    max_jobs: int | None = None,
-    expansion: float = 1.2,
-    record_bytes: int = 200,
-    canary: int = 0,
-) -> list[Shard]:
+@dataclass(frozen=True, slots=True)
+class RecordSize:
+    """How large a record becomes: `expansion` bytes (JSON escapes) for each byte of its source, and `constant` more."""
+
+    expansion: float
+    constant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many rows a shard may have, and how many shards there may be.
+
+    `quotas` needs min_records, max_records and max_file_bytes. `max_records` lowers the quota of that name, but never
+    so far that a shard would fall below min_records. With `max_jobs` the table ends after that many shards. The first
+    `canary` rows are a shard of their own: it is not one of the `max_jobs`, but its rows count as rows of theirs.
+    """
+
+    quotas: Mapping[str, int]
+    max_records: int | None = None
+    max_jobs: int | None = None
+    canary: int = 0
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any], quotas: Mapping[str, int]) -> "Bounds":
+        """Return the bounds that a run input sets within the quotas."""
+        return cls(
+            quotas,
+            max_records=asked.get("max_records_per_job"),
+            max_jobs=asked.get("max_num_jobs") or None,
+            canary=asked["limits"]["canary_records"],
+        )
+
+    @property
+    def most(self) -> int:
+        """The most rows of a shard."""
+        return min(self.max_records or self.quotas["max_records"], self.quotas["max_records"], MAX_SHARD_ROWS)
+
+    @property
+    def least(self) -> int:
+        """The fewest rows of a shard, where the table has as many."""
+        return self.quotas["min_records"]
+
+    @property
+    def full(self) -> int:
+        """How many bytes a shard's file may have by estimate."""
+        return int(self.quotas["max_file_bytes"] * _MARGIN)
+
+
+def cut(layouts: Sequence[Layout], bounds: Bounds, size: RecordSize, *, bucket: str, run_key: str) -> list[Shard]:
     """Return the run's shards, in table order; the run's table is the sum of their rows.
 
-    `quotas` needs min_records, max_records and max_file_bytes. `max_records` lowers the quota of that name,
-    but never so far that a shard would fall below min_records; a table below min_records is one shard.
-    With `max_jobs` the table ends after that many shards. A record's size is taken as its source bytes times
-    `expansion` (JSON escapes) plus `record_bytes` (`Renderer.structure_bytes`: the constant part of a line).
-    Shards differ by one row at most, but for a canary: that is the first `canary` rows, as a shard of their own
-    before the others. It is none of the `max_jobs`, but its rows are among theirs.
+    But for the canary, shards differ by one row at most. A table with fewer rows than a shard must have is one shard.
 
     Raises TooLarge when no cut fits: rows too big for the file quota, too many shards or too many small files.
     """
     table = _Table.of(layouts)
-    most = min(max_records or quotas["max_records"], quotas["max_records"], MAX_SHARD_ROWS)
-    least = quotas["min_records"]
-    full = int(quotas["max_file_bytes"] * _MARGIN)
-    rows = table.rows
-    if max_jobs is not None:
-        rows = min(rows, max_jobs * most)
-    first = min(canary, rows)
-    rows -= first
-    while rows:
-        count = _count(
-            table, first, rows=rows, most=most, least=least, full=full, expansion=expansion, extra=record_bytes
-        )
-        if max_jobs is None or count <= max_jobs:
-            break
-        # Bytes, not rows, are what limits a shard: the trial is as many rows as that leaves to each job.
-        rows = rows * max_jobs // count
-    edges = _edges(first, rows, count) if rows else np.array([first])
-    if first:
-        edges = np.concatenate([[0], edges])
+    edges = _cut(table, bounds, size)
     return [
         Shard(
             bucket=bucket,
@@ -135,30 +150,46 @@ class _Table:
         return pieces
 
 
-def _count(
-    table: _Table, first: int, *, rows: int, most: int, least: int, full: int, expansion: float, extra: int
-) -> int:
-    """Return the smallest number of balanced shards of `rows` rows from row `first` on that fits every quota."""
-    highest = max(1, rows // least)
-    count = max(1, min(-(-rows // most), highest))
+def _cut(table: _Table, bounds: Bounds, size: RecordSize) -> Integers:
+    """Return the rows at which shards begin, and behind them the row at which the last one ends."""
+    rows = table.rows
+    if bounds.max_jobs is not None:
+        rows = min(rows, bounds.max_jobs * bounds.most)
+    first = min(bounds.canary, rows)
+    rows -= first
+    canary = np.zeros(1 if first else 0, np.int64)
+    while rows:
+        edges = _balanced(table, first, rows, bounds, size)
+        count = len(edges) - 1
+        if bounds.max_jobs is None or count <= bounds.max_jobs:
+            return np.concatenate([canary, edges])
+        # Bytes, not rows, are what limits a shard: the trial is as many rows as that leaves to each job.
+        rows = rows * bounds.max_jobs // count
+    return np.append(canary, first)
+
+
+def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: RecordSize) -> Integers:
+    """Return the edges of as few balanced shards as fit all quotas, of `rows` rows from row `first` on."""
+    highest = max(1, rows // bounds.least)
+    count = max(1, min(-(-rows // bounds.most), highest))
     while True:
         edges = _edges(first, rows, count)
-        sizes = np.diff(table.bytes_before(edges)) * expansion + np.diff(edges) * extra
+        sizes = np.diff(table.bytes_before(edges)) * size.expansion + np.diff(edges) * size.constant
         heaviest, pieces = float(sizes.max()), int(table.pieces_between(edges).max())
-        if heaviest <= full and pieces <= MAX_PIECES:
+        if heaviest <= bounds.full and pieces <= MAX_PIECES:
             break
         if count == highest:
             # No smaller shard is allowed, so the margin may go: preparing weighs the file before anything is spent.
-            if heaviest <= full / _MARGIN and pieces <= MAX_PIECES:
+            if heaviest <= bounds.full / _MARGIN and pieces <= MAX_PIECES:
                 break
-            raise TooLarge(_why(heaviest, full / _MARGIN, pieces, rows, count))
-        count = min(highest, max(count + 1, int(count * min(heaviest / full, 2.0))))
+            raise TooLarge(_why(heaviest, bounds.full / _MARGIN, pieces, rows, count))
+        count = min(highest, max(count + 1, int(count * min(heaviest / bounds.full, 2.0))))
     if count > MAX_SHARDS:
         raise TooLarge(
             f"{rows} rows make {count} shards, and {MAX_SHARDS} is the most of one run. "
             "Raise max_records_per_job or split the input."
         )
-    return count
+    return edges
 
 
 def _why(heaviest: float, most: float, pieces: int, rows: int, count: int) -> str:

@@ -17,7 +17,7 @@ from bedrock_batch.records.render import Skipped
 
 _FETCHES = 8
 _FULL_BYTES = 32 << 20
-"""When so much base64 is held, its rows are rendered."""
+"""When this much base64 is held, its rows are rendered."""
 
 _MOST_BYTES = 20 << 20
 """Of one item in a record; models take a few MB, and eight of these must fit beside each other."""
@@ -28,7 +28,7 @@ _MOST_COPIED_BYTES = 5 << 30
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """The cells of a row for `media.PLACES`, or why there are none; `size` is that of an object in the folder."""
+    """The cells of a row for `media.PLACES`, or the problem with them; `size` is that of an object in the folder."""
 
     cells: tuple[str, ...] = ()
     size: int = 0

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_batch.errors import ROWS_COUNT, MalformedInput, UnsupportedRequest
-from bedrock_batch.models.template import Template, check_columns, literal_columns, parse
+from bedrock_batch.models.template import check_columns, literal_columns
 from bedrock_batch.records.cell_text import CellReader
+from bedrock_batch.records.flat_request import FlatRequest
 
 _CHUNK_ROWS = 512
 _CHUNK_BYTES = 1 << 20
@@ -94,8 +95,7 @@ class Renderer:
         self._nulls = nulls
         self._first_row = first_row
         self._most_bytes = most_bytes
-        body = _Body()
-        body.add(request)
+        body = FlatRequest(request)
         if not body.places:
             doubled = literal_columns(request, schema)
             hint = (
@@ -219,54 +219,6 @@ class Renderer:
             pieces[2 * index + 1 :: width] = [constant] * count
         pieces[-1] = pieces[-1][: -len(self._head)]
         return b"".join([self._head, *pieces])
-
-
-class _Body:
-    """A request flattened to JSON: `constants` surround `places`, so there is one more of them.
-
-    `names` are the places' distinct names, `texts` the names of each text that consists of places alone,
-    which must not render blank. `literal_bytes` counts the constants' text, as opposed to structure.
-    """
-
-    def __init__(self) -> None:
-        self.constants = [b""]
-        self.places: list[str] = []
-        self.names: list[str] = []
-        self.texts: list[list[str]] = []
-        self.literal_bytes = 0
-
-    def add(self, value: Any) -> None:
-        if isinstance(value, str):
-            self.constants[-1] += b'"'
-            self._add_text(parse(value))
-            self.constants[-1] += b'"'
-        elif isinstance(value, dict):
-            for index, (key, member) in enumerate(value.items()):
-                self.constants[-1] += (b"," if index else b"{") + orjson.dumps(key) + b":"
-                self.add(member)
-            self.constants[-1] += b"}" if value else b"{}"
-        elif isinstance(value, list):
-            for index, member in enumerate(value):
-                self.constants[-1] += b"," if index else b"["
-                self.add(member)
-            self.constants[-1] += b"]" if value else b"[]"
-        else:
-            self.constants[-1] += orjson.dumps(value)
-
-    def _add_text(self, template: Template) -> None:
-        names = [place.name for place in template.places]
-        for segment in template.segments:
-            if isinstance(segment, str):
-                escaped = orjson.dumps(segment)[1:-1]
-                self.constants[-1] += escaped
-                self.literal_bytes += len(escaped)
-            else:
-                self.places.append(segment.name)
-                self.constants.append(b"")
-        self.names = list(dict.fromkeys(self.names + names))
-        literals = [segment for segment in template.segments if isinstance(segment, str)]
-        if names and not any(literal.strip() for literal in literals):
-            self.texts.append(list(dict.fromkeys(names)))
 
 
 def too_long(row: int, size: int, most: int) -> Skipped:

@@ -2,8 +2,8 @@
 
 A line end inside quotes is part of a field; whether a byte is inside is the parity of the quotes before it. A quote
 in the middle of an unquoted field would shift that parity and every boundary behind it, so it is an error here.
-The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are none;
-but a lone CR in a file of LF is refused.
+The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are not records.
+But a lone CR in a file whose records end in LF is refused.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ class CsvScanner:
     `name` is the file's, for messages; `start` the offset of the first byte fed (behind a byte order mark).
     `header` records are not counted as rows. With `limit` the scan is `done` once that many rows are known.
     At most MOST_MARKS offsets are kept: when there are more, every second one is dropped. `part`, from `so_far`, is
-    what an earlier scan found: the first byte fed is the one behind it, and the layout will be that of both.
+    what an earlier scan found: the first byte fed is the one behind it, and the layout holds the rows of both scans.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class CsvScanner:
         at = self._special(block, has_cr)
         is_quote = block.take(at) == self._quote
         quotes = at[is_quote]
-        # Quotes open and close in turn, and before the n-th line end stand all the special bytes but n that are quotes.
+        # The position of a line end among the special bytes, minus the number of line ends before it, is the number of
+        # quotes before it. If that is odd (even, where the block begins inside quotes), the line end is inside quotes.
         opening = quotes[int(self._inside) :: 2]
         line_ends = np.flatnonzero(~is_quote)
         outside = (line_ends - np.arange(len(line_ends))) & 1 == self._inside
@@ -139,7 +140,7 @@ class CsvScanner:
         kinds = block[ends]
         returns = ends[kinds == _CR]
         if not lone and len(returns):
-            # Whether one at the very end is alone, the next block tells.
+            # Whether one at the very end is alone shows in the next block.
             alone = returns[block[np.minimum(returns + 1, len(block) - 1)] != _LF]
             alone = alone[alone + 1 < len(block)]
             if len(alone):

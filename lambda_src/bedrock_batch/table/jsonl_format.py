@@ -1,7 +1,8 @@
 """JSON lines on S3: where the rows begin and what their columns hold, and rows as Arrow.
 
-Every key of any row is a column. Its type holds every value exactly (see `json_types`), or it holds the values' JSON
-text, as it stands in the file; a missing key is null. Lines end in a line feed; blank lines are no rows.
+Every key of any row is a column. Its type holds every value exactly (see `jsonl_types`); if no type does, the column
+holds the values' JSON text, as it stands in the file. A missing key is null. Lines end in a line feed; blank lines are
+not rows.
 """
 
 import json
@@ -14,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bedrock_batch.aws.s3 import S3, Object
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Piece
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import ROWS_COUNT, MalformedInput
-from bedrock_batch.table import declared_types, jsonl_types, text_stream
+from bedrock_batch.table import declared_types, jsonl_types, schemas, text_stream
 from bedrock_batch.table.jsonl_types import Kinds
-from bedrock_batch.table.layout import Layout, Marks
-from bedrock_batch.table.scan_checkpoint import Found
-from bedrock_batch.table.text_stream import BOM, Terms, Text
+from bedrock_batch.table.layout import Marks
+from bedrock_batch.table.scan_checkpoint import Found, Scan
+from bedrock_batch.table.schemas import Selection
+from bedrock_batch.table.text_stream import BOM
 
 _BLOCK_BYTES = 2 << 20
 """Decoded at once: some ten times this is in memory, as Python's objects."""
@@ -30,76 +32,86 @@ _BLOCK_BYTES = 2 << 20
 _NULL = msgspec.Raw(b"null")
 
 
-def describe(s3: S3, item: Object, limit: int | None, terms: Terms, part: Found | None) -> tuple[Kinds, Layout, Text]:
-    """Decode a file once, behind its part that is known: what its columns hold, where its first `limit` rows begin.
+class JsonlReader:
+    """Reads the JSON lines of a table; `jsonl` is `Table.jsonl`, which only `read` needs."""
 
-    The text's `stored` is the object to read: this, or its plain copy; when the text is not `whole`, all is of the rows
-    that were read.
-    """
-    known = None if part is None else part.layout
-    kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
-    marks = Marks(known)
-    rows = 0 if known is None else known.rows
-    at = end = 0 if known is None else known.end
-    with text_stream.reading(s3, item, encoding="utf-8", terms=terms, part=known) as text:
-        for block in text_stream.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=item.uri):
-            if not text.whole:
-                break  # this is the beginning of a line
-            skip = len(BOM) if not at and block.startswith(BOM) else 0
-            lines, starts = _lines(block[skip:], at + skip)
-            if limit is not None:
-                lines, starts = lines[: limit - rows], starts[: limit - rows]
-            try:
-                jsonl_types.add(kinds, _decoded(item.uri, lines, jsonl_types.decode, rows + 1))
-            except MalformedInput as err:
-                raise err if str(err).startswith(item.uri) else MalformedInput(f"{item.uri}: {err}") from None
-            marks.add(starts, rows)
-            rows += len(lines)
-            at += len(block)
-            if lines:
-                # The last line may have no line feed.
-                end = min(int(starts[-1]) + len(lines[-1]) + 1, at)
-            if rows == limit:
-                break
-    layout = marks.layout(rows, end)
-    return kinds, layout if text.whole else text_stream.progress(item, layout, part), text
+    concurrent_files = text_stream.CONCURRENT_FILES
+
+    def __init__(self, s3: S3, jsonl: Mapping[str, Any]) -> None:
+        self._s3, self._jsonl = s3, jsonl
+
+    def describe(self, scan: Scan) -> Found:
+        """Decode a file once, behind its part that is known: what its columns hold, where its rows begin.
+
+        `Found.file` is the file to read: this one, or its plain copy.
+        """
+        uri, limit, part, known = scan.file.uri, scan.limit, scan.part, scan.known
+        kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
+        marks = Marks(known)
+        rows = 0 if known is None else known.rows
+        at = end = 0 if known is None else known.end
+        with text_stream.reading(self._s3, scan, form="jsonl", encoding="utf-8") as text:
+            for block in text_stream.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=uri):
+                if not text.whole:
+                    break  # the block is only the beginning of a line
+                skip = len(BOM) if not at and block.startswith(BOM) else 0
+                lines, starts = _lines(block[skip:], at + skip)
+                if limit is not None:
+                    lines, starts = lines[: limit - rows], starts[: limit - rows]
+                _add_kinds(kinds, lines, uri, rows + 1)
+                marks.add(starts, rows)
+                rows += len(lines)
+                at += len(block)
+                if lines:
+                    # The last line may have no line feed.
+                    end = min(int(starts[-1]) + len(lines[-1]) + 1, at)
+                if rows == limit:
+                    break
+        layout = marks.layout(rows, end)
+        if not text.whole:
+            layout = scan.progress(layout)
+        return Found(text.stored, layout, kinds=kinds, whole=text.whole)
+
+    def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
+        """Return the schema of all files, and what `Table` holds of the format."""
+        kinds = [(one.file, one.kinds) for one in found]
+        ready_made = options.get("format") == "bedrock_jsonl"
+        schema, jsonl = schemas.of_json(kinds, options.get("types") or {}, ready_made=ready_made)
+        return schema, {"jsonl": jsonl}
+
+    def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
+        """Yield all rows between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
+
+        `row` is the source's row (from 1) of the first.
+        """
+        cells_of = [_Cells(field, self._jsonl) for field in selection.columns]
+        names = [f"f{index}" for index in range(len(cells_of))]
+        line_type = msgspec.defstruct(
+            "Line",
+            [(name, cells.kind, cells.absent) for name, cells in zip(names, cells_of, strict=True)],
+            rename=dict(zip(names, selection.columns.names, strict=True)),
+            gc=False,
+        )
+        decode = msgspec.json.Decoder(line_type).decode
+        chunks = self._s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
+        with closing(chunks):
+            for block in text_stream.blocks(chunks, _last_end, size=_BLOCK_BYTES, name=source.uri):
+                lines, _ = _lines(block, 0)
+                found = _decoded(source.uri, lines, decode, row)
+                arrays = [
+                    cells.array(source, [getattr(line, name) for line in found], row)
+                    for name, cells in zip(names, cells_of, strict=True)
+                ]
+                yield _batch(arrays, selection.columns, len(found))
+                row += len(found)
 
 
-def read(
-    s3: S3,
-    source: Source,
-    piece: Piece,
-    *,
-    schema: pa.Schema,
-    jsonl: Mapping[str, Any],
-    columns: Sequence[str],
-    row: int,
-) -> Iterator[pa.RecordBatch]:
-    """Yield all rows between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
-
-    `jsonl` is `Table.jsonl`; `row` is the source's row (from 1) of the first.
-    """
-    wanted = pa.schema([schema.field(name) for name in columns])
-    readers = [_Cells(field, jsonl) for field in wanted]
-    names = [f"f{index}" for index in range(len(readers))]
-    line_type = msgspec.defstruct(
-        "Line",
-        [(name, reader.kind, reader.absent) for name, reader in zip(names, readers, strict=True)],
-        rename=dict(zip(names, columns, strict=True)),
-        gc=False,
-    )
-    decode = msgspec.json.Decoder(line_type).decode
-    chunks = s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
-    with closing(chunks):
-        for block in text_stream.blocks(chunks, _last_end, size=_BLOCK_BYTES, name=source.uri):
-            lines, _ = _lines(block, 0)
-            found = _decoded(source.uri, lines, decode, row)
-            cells = [
-                reader.array(source, [getattr(line, name) for line in found], row)
-                for name, reader in zip(names, readers, strict=True)
-            ]
-            yield _batch(cells, wanted, len(found))
-            row += len(found)
+def _add_kinds(kinds: Kinds, lines: Sequence[bytes], uri: str, row: int) -> None:
+    """Add what the lines show of their columns; `row` is the first line's."""
+    try:
+        jsonl_types.add(kinds, _decoded(uri, lines, jsonl_types.decode, row))
+    except MalformedInput as err:
+        raise err if str(err).startswith(uri) else MalformedInput(f"{uri}: {err}") from None
 
 
 class _Cells:
@@ -134,7 +146,7 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
     """Decode every line; `row` is the first one's, for the MalformedInput that names a bad one."""
     found: list[Any] = []
     try:
-        # Filled in place, so that its length tells which line failed.
+        # Filled in place: after an error its length is the index of the line that failed.
         found.extend(map(decode, lines))
     except (msgspec.MsgspecError, ValueError, RecursionError) as err:
         bad = lines[len(found)]
@@ -157,7 +169,7 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
 
 
 def _has_half_a_pair(line: bytes) -> bool:
-    """Tell whether a line would be JSON but for an escape that is half a character. Not every reader minds it."""
+    """Tell whether a line is JSON but for an escape that is half a character. Some JSON readers accept it."""
     try:
         json.dumps(json.loads(line), ensure_ascii=False).encode()
     except UnicodeEncodeError:

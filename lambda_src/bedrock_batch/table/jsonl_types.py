@@ -1,7 +1,7 @@
 """Find the type of every column of JSON lines: one that holds each value exactly, or else its JSON text.
 
-What was seen of a column is a set of words, so that sets found in parts of a table, in any order, add up to the same
-type: no part can have another schema than the rest, and no value is rounded.
+What was seen of a column is a set of words. The sets found in parts of a table add up to the same type in any order:
+no part can have another schema than the rest, and no value is rounded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ _WORDS: dict[type, str] = {str: "string", bool: "bool", dict: "nested", list: "n
 _DOUBLE_HOLDS = 1 << 53
 _INT64_HOLDS = 1 << 63
 _SHORT = 16
-"""A literal of so many characters has at most 15 digits, which a double always holds."""
+"""A literal of this many characters has at most 15 digits, which a double always holds."""
 
 
 class Float(str):
@@ -61,7 +61,7 @@ def add(kinds: Kinds, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def merge(parts: Iterable[Kinds]) -> Kinds:
-    """Return the parts' kinds together; columns stand in the order in which the parts bring them up."""
+    """Return the kinds of all parts together; columns stand in the order in which they first appear."""
     whole: Kinds = {}
     for part in parts:
         for name, seen in part.items():

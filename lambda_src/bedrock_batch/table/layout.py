@@ -55,7 +55,7 @@ class Layout:
 
 
 class Marks:
-    """The offsets of every n-th row; n doubles whenever there are too many. Begins with those of `part`, if given."""
+    """The offsets of every n-th row, at first those of `part`, if given. When there are too many, n doubles."""
 
     def __init__(self, part: Layout | None = None) -> None:
         self._stride = int(part.rows_at[1]) if part is not None and len(part.rows_at) > 2 else 1

@@ -1,7 +1,7 @@
 """Columns in the few types that JSON and CSV know: text, numbers, booleans, and lists and structs of these.
 
-What neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their digits,
-bytes as base64, a map as a list of its [key, value] pairs (keys may repeat), a duration as its count of units.
+A type that neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their
+digits, bytes as base64. A map becomes a list of its [key, value] pairs (keys may repeat), a duration its count of units.
 """
 
 from base64 import b64encode
@@ -35,7 +35,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 
 def to_plain(column: pa.Array) -> pa.Array:
-    """Return the column in a type that is plain; bytes stay bytes. Raises ArrowException for what has none."""
+    """Return the column in a plain type; bytes stay bytes. Raises ArrowException or TypeError if there is none."""
     return utc_times.written(column).cast(_plain(column.type))
 
 
@@ -69,7 +69,7 @@ def json_cells(column: pa.Array) -> list[bytes]:
     if pt.is_nested(column.type):
         return [orjson.dumps(value, default=_base64) for value in _values(column)]
     values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else _values(column)
-    # One dump for all cells; indented, as within a value there is no raw line feed to cut at by mistake.
+    # One dump for all cells. It is indented, so that it can be cut at line feeds: no value holds a raw one.
     option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(values, default=_base64, option=option)[4:-2].split(b",\n  ")
 
@@ -93,7 +93,7 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _forgiving(cell: pa.Scalar) -> Any:
-    """Return what `as_py` does, with U+FFFD for what is no UTF-8."""
+    """Return what `as_py` returns, with U+FFFD in place of bytes that are not UTF-8."""
     if not cell.is_valid:
         return None
     if isinstance(cell, pa.StringScalar):
@@ -112,14 +112,10 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return _plain(kind.storage_type)
     if pt.is_dictionary(kind):
         return _plain(kind.value_type)
-    if pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_float32(kind) or pt.is_float64(kind):
-        return kind
-    if pt.is_float16(kind):
-        return pa.float32()
-    if pt.is_duration(kind):
-        return pa.int64()
-    if is_bytes(kind):
-        return pa.binary()
+    return _plain_nested(kind) if pt.is_nested(kind) else _plain_value(kind)
+
+
+def _plain_nested(kind: pa.DataType) -> pa.DataType:
     if pt.is_map(kind):
         return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
     if pt.is_struct(kind):
@@ -130,10 +126,20 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
     if pt.is_list(kind) or pt.is_large_list(kind):
         return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
-    if pt.is_nested(kind):
-        raise TypeError(f"{kind} has no plain form")
+    raise TypeError(f"{kind} has no plain form")
+
+
+def _plain_value(kind: pa.DataType) -> pa.DataType:
+    if pt.is_boolean(kind) or pt.is_integer(kind) or pt.is_float32(kind) or pt.is_float64(kind):
+        return kind
+    if pt.is_float16(kind):
+        return pa.float32()
+    if pt.is_duration(kind):
+        return pa.int64()
+    if is_bytes(kind):
+        return pa.binary()
     if pt.is_timestamp(kind) and not utc_times.is_utc(kind):
-        # A time zone that is not known shows only where there is a cell, and is wanted before there are any.
+        # Arrow refuses an unknown time zone only where there is a cell, and it must be refused before there are any.
         pa.nulls(1, kind).cast(pa.string())
     return pa.string()
 

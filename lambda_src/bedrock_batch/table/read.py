@@ -1,12 +1,11 @@
 """From files to Arrow: what the input table is, and the rows of one shard of it."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate, count, repeat
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -15,8 +14,10 @@ from bedrock_batch.contracts.lines import Piece, Shard
 from bedrock_batch.contracts.run import Column, Run, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput
 from bedrock_batch.table import csv_format, jsonl_format, parquet_format, schemas, text_stream
+from bedrock_batch.table.deadline import NO_DEADLINE, Deadline
 from bedrock_batch.table.layout import Layout
-from bedrock_batch.table.scan_checkpoint import Found, OutOfTime, Scans
+from bedrock_batch.table.scan_checkpoint import Found, Scan, Scans
+from bedrock_batch.table.schemas import Selection
 
 if TYPE_CHECKING:
     from bedrock_batch.table.hugging_face import Hub
@@ -35,85 +36,126 @@ _SUFFIXES: dict[str, Format] = {
 }
 
 
+class Reader(Protocol):
+    """Reads the files of one format."""
+
+    concurrent_files: int
+    """How many of them planning looks through at the same time."""
+
+    def describe(self, scan: Scan) -> Found:
+        """Look through a file for its columns, and for where its rows are."""
+
+    def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
+        """Return the one schema of all files, and what `Table` holds of the format alone."""
+
+    def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
+        """Yield a piece's rows, its `skip` and `tail` included; `row` is the source's first of them, from 1."""
+
+
+class Rows:
+    """The rows of an input table, whose sources lie on S3 or on the hub."""
+
+    def __init__(self, s3: S3, hub: "Hub | None", table: Table, sources: Sequence[Source]) -> None:
+        self.schema = schemas.unpacked(table.schema)
+        self.sources = sources
+        self._reader = _reader(s3, hub, table.format, csv_=table.csv, jsonl=table.jsonl)
+
+    def read(self, piece: Piece, columns: Sequence[str], *, row: int) -> Iterator[pa.RecordBatch]:
+        """Yield a piece's rows with these columns; `row` is the source's row (from 1) that comes first, for messages.
+
+        Raises MalformedInput when there are not as many as planned.
+        """
+        source = self.sources[piece.source]
+        row -= piece.skip
+        planned = piece.skip + piece.rows + piece.tail
+        at = 0
+        for batch in self._reader.read(source, piece, Selection.of(self.schema, columns), row):
+            low, high = max(piece.skip - at, 0), min(piece.skip + piece.rows - at, batch.num_rows)
+            at += batch.num_rows
+            if low < high:
+                yield batch.slice(low, high - low)
+        if at != planned:
+            raise MalformedInput(
+                f"{source.uri}: {planned} rows from row {row} were planned and {at} were read.",
+                advice="Its quotes are ambiguous, or the file is damaged: write it again with every text field quoted.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of an input, in order, on S3 or on the hub."""
+
+    s3: S3
+    items: Sequence[Object | Source]
+    hub: "Hub | None" = None
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The input as planning needs it; `sources` and `layouts` are parallel, in table order."""
+    """The input as planning needs it; `sources` and `layouts` are parallel, in table order. `rows` reads them."""
 
     table: Table
     schema: pa.Schema
     sources: list[Source]
     layouts: list[Layout]
+    rows: Rows
 
 
-def find(s3: S3, asked: Mapping[str, Any]) -> tuple[Sequence[Object | Source], "Hub | None"]:
-    """Return the files that a run input names, and the hub if that is where they are."""
+def find(s3: S3, asked: Mapping[str, Any]) -> Files:
+    """Return the files that a run input names."""
     if not asked.get("dataset_id"):
-        return s3.find(asked["s3_uri"]), None
+        return Files(s3, s3.find(asked["s3_uri"]))
     hub = _hub(asked)
-    files = hub.find(
+    items = hub.find(
         asked["dataset_id"],
         config=asked.get("config"),
         split=asked.get("split") or "train",
         revision=asked.get("revision"),
     )
-    return files, hub
+    return Files(s3, items, hub)
 
 
 def describe(
-    s3: S3,
-    files: Sequence[Object | Source],
+    files: Files,
     *,
     options: Mapping[str, Any],
     limit: int | None = None,
-    hub: "Hub | None" = None,
     staged: tuple[str, str] = ("", ""),
-    until: float = math.inf,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Description:
     """Read what planning needs: Parquet footers, or one pass over a text for record boundaries and JSON types.
 
-    `files` and `hub` come from `find`; `options` is the run input's `input` object: `format` (else by suffix), `csv`
-    (delimiter, quote, …), `types` (column to Arrow type). `limit` is the number of rows to read at most
-    (`shards.row_limit`): what lies behind it is not looked at, `Table.rows` and `Source.rows` count only rows
-    within it. Files without rows, and those behind the limit, are not among the sources. Text files that are
-    compressed or not in UTF-8 are copied below `staged`, a bucket and a prefix; the sources are then the copies.
-    By the time.monotonic() `until` all must be read, or it ends in PlanUnfinished: asked again, it goes on behind what
-    was read. TooLarge is for a file that takes longer by itself, and that cannot be read in parts.
+    `options` is the run input's `input` object: `format` (else the suffixes decide), `csv` (delimiter, quote, …),
+    `types` (column to Arrow type). `limit` is the number of rows to read at most (`shards.row_limit`): rows behind it
+    are not looked at, and `Table.rows` and `Source.rows` do not count them. Files without rows, and files behind the
+    limit, are not among the sources. Text files that are compressed or not in UTF-8 are copied below `staged`, a
+    bucket and a prefix; the sources are then the copies.
 
-    Raises InvalidRunInput, InputNotFound, InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn,
-    HubUnavailable.
+    Raises PlanUnfinished when the deadline is over; called again, it goes on behind what was read. Raises TooLarge for
+    a file that alone takes longer and that cannot be read in parts. Raises InvalidRunInput, InputNotFound,
+    InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn, HubUnavailable.
     """
-    form = _format(files, options)
-    dialect = csv_format.dialect(files, options) if form == "csv" else {}
-    started = [_source(item) for item in files]
-    found: list[Found] = []
-    scans = Scans(s3, staged if form != "parquet" else ("", ""), started)
-    try:
-        for one in _described(s3, started, form, dialect, limit, hub, scans, staged, until):
-            found.append(one)
-            if not one.whole:
-                raise OutOfTime(one.file.uri)
-    except OutOfTime as err:
-        raise scans.keep(found, err) from None
+    form = _format(files.items, options)
+    csv_ = csv_format.dialect(files.items, options) if form == "csv" else {}
+    reader = _reader(files.s3, files.hub, form, csv_=csv_, jsonl={})
+    started = [_source(item) for item in files.items]
+    scans = Scans(files.s3, staged if form != "parquet" else ("", ""), started, deadline)
+    found = scans.collect(_described(reader, scans, len(started), limit))
     found = [one for one in found if one.schema is not None or one.layout.rows]
     rows = sum(one.layout.rows for one in found)
     if not rows:
         raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in started[:3])}.")
-    jsonl: dict[str, Any] = {}
-    if form in ("jsonl", "bedrock_jsonl"):
-        kinds = [(one.file, one.kinds) for one in found]
-        schema, jsonl = schemas.of_json(kinds, options.get("types") or {}, ready_made=form == "bedrock_jsonl")
-    else:
-        schema = schemas.common([(one.file, one.schema) for one in found])
-    filled = [one for one in found if one.layout.rows]
+    schema, of_format = reader.schema(found, options)
     columns = [Column(field.name, str(field.type)).to_json() for field in schema]
-    packed = schemas.packed(schema)
-    table = Table(format=form, rows=rows, schema=packed, columns=columns, csv=dialect, jsonl=jsonl)
+    table = Table(format=form, rows=rows, schema=schemas.packed(schema), columns=columns, **of_format)
+    filled = [one for one in found if one.layout.rows]
     sources = [replace(one.file, rows=one.layout.rows) for one in filled]
-    return Description(table, schema, sources, [one.layout for one in filled])
+    layouts = [one.layout for one in filled]
+    return Description(table, schema, sources, layouts, Rows(files.s3, files.hub, table, sources))
 
 
 def declared_columns(table: Table) -> list[str]:
-    """Return the columns whose types the user declared; only reading them tells whether every cell is of its type."""
+    """Return the columns whose types the user declared. Whether every cell fits its type shows only in reading them."""
     return [*table.csv.get("types", ()), *table.jsonl.get("typed", ())]
 
 
@@ -124,103 +166,49 @@ def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None 
     the plan: raises InputChanged when the object is no longer the planned one, MalformedInput (naming file,
     row and what was expected) for what cannot be read.
     """
-    table = Table.from_json(run.table)
-    schema = schemas.unpacked(table.schema)
-    names = [name for name in schema.names if columns is None or name in columns]
     sources = [Source.from_json(source) for source in run.sources]
     hub = _hub(run.input) if any(source.dataset for source in sources) else None
+    rows = Rows(s3, hub, Table.from_json(run.table), sources)
+    names = [name for name in rows.schema.names if columns is None or name in columns]
     # Rows of the table before each source.
     before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row
     for piece in shard.parts():
-        source = sources[piece.source]
-        row = at - before[piece.source] + 1
-        yield from read_piece(s3, hub, source, piece, table=table, schema=schema, columns=names, row=row)
+        yield from rows.read(piece, names, row=at - before[piece.source] + 1)
         at += piece.rows
 
 
-def read_piece(
-    s3: S3,
-    hub: "Hub | None",
-    source: Source,
-    piece: Piece,
-    *,
-    table: Table,
-    schema: pa.Schema,
-    columns: Sequence[str],
-    row: int,
-) -> Iterator[pa.RecordBatch]:
-    """Yield a piece's rows; `row` is the source's row (from 1) that comes first, for messages."""
-    row -= piece.skip
-    if table.format == "parquet":
-        fetch = _fetch(s3, hub, source)
-        batches = parquet_format.read(fetch, piece, name=source.uri, size=source.size, schema=schema, columns=columns)
-    elif table.format == "csv":
-        batches = csv_format.read(s3, source, piece, schema=schema, csv_=table.csv, columns=columns, row=row)
-    else:
-        batches = jsonl_format.read(s3, source, piece, schema=schema, jsonl=table.jsonl, columns=columns, row=row)
-    planned = piece.skip + piece.rows + piece.tail
-    at = 0
-    for batch in batches:
-        low, high = max(piece.skip - at, 0), min(piece.skip + piece.rows - at, batch.num_rows)
-        at += batch.num_rows
-        if low < high:
-            yield batch.slice(low, high - low)
-    if at != planned:
-        raise MalformedInput(
-            f"{source.uri}: {planned} rows from row {row} were planned and {at} were read.",
-            advice="Its quotes are ambiguous, or the file is damaged: write it again with every text field quoted.",
-        )
-
-
-def _described(
-    s3: S3,
-    files: Sequence[Source],
-    form: Format,
-    dialect: Mapping[str, Any],
-    limit: int | None,
-    hub: "Hub | None",
-    scans: Scans,
-    staged: tuple[str, str],
-    until: float,
-) -> Iterator[Found]:
+def _described(reader: Reader, scans: Scans, files: int, limit: int | None) -> Generator[Found, None, None]:
     """Yield what every file holds, in order, up to `limit` rows."""
 
-    def one(number: int, file: Source, most: int | None) -> Found:
-        kept = scans.kept(number)
-        if kept is not None and kept.whole:
-            return kept
-        if form == "parquet":
-            schema, layout = parquet_format.describe(_fetch(s3, hub, file), name=file.uri, size=file.size, limit=most)
-            return Found(file, layout, schema)
-        bucket, prefix = staged
-        copy = (bucket, f"{prefix}{number:05d}.{'csv' if form == 'csv' else 'jsonl'}")
-        terms = text_stream.Terms(copy, until)
-        item = Object(file.bucket, file.key, file.etag, file.size)
-        if form == "csv":
-            schema, layout, text = csv_format.describe(s3, item, dialect, most, terms, kept)
-            return Found(_source(text.stored, origin=file.uri), layout, schema, whole=text.whole)
-        kinds, layout, text = jsonl_format.describe(s3, item, most, terms, kept)
-        return Found(_source(text.stored, origin=file.uri), layout, kinds=kinds, whole=text.whole)
+    def one(number: int, most: int | None) -> Found:
+        scan = scans.scan(number, most)
+        return scan.part if scan.part is not None and scan.part.whole else reader.describe(scan)
 
     if limit is not None:
         # One after the other: how much of a file is wanted depends on those before it.
-        for number, file in enumerate(files):
-            found = one(number, file, limit)
+        for number in range(files):
+            found = one(number, limit)
             yield found
             limit -= found.layout.rows
             if not limit:
                 return
         return
-    workers = parquet_format.CONCURRENT_FILES if form == "parquet" else text_stream.CONCURRENT_FILES
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(one, count(), files, repeat(None))
+    with ThreadPoolExecutor(reader.concurrent_files) as pool:
+        yield from pool.map(one, range(files), repeat(None))
 
 
-def _source(item: Object | Source, *, origin: str = "") -> Source:
-    if isinstance(item, Source):
-        return item
-    return Source(item.bucket, item.key, item.etag, item.size, rows=0, origin="" if origin == item.uri else origin)
+def _reader(s3: S3, hub: "Hub | None", form: Format, *, csv_: Mapping[str, Any], jsonl: Mapping[str, Any]) -> Reader:
+    """Return what reads this format; `csv_` and `jsonl` are those of `Table`."""
+    if form == "parquet":
+        return parquet_format.ParquetReader(partial(_fetch, s3, hub))
+    if form == "csv":
+        return csv_format.CsvReader(s3, csv_)
+    return jsonl_format.JsonlReader(s3, jsonl)
+
+
+def _source(item: Object | Source) -> Source:
+    return item if isinstance(item, Source) else Source(item.bucket, item.key, item.etag, item.size, rows=0)
 
 
 def _hub(asked: Mapping[str, Any]) -> "Hub":

@@ -1,6 +1,7 @@
-"""What scanning a text file found, kept in the run's folder: planning that ran out of time goes on behind it."""
+"""What planning found in the input's files, and how it is kept in the run's folder when time runs out."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,20 +11,19 @@ import pyarrow as pa
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import PlanUnfinished, TooLarge
+from bedrock_batch.table.deadline import Deadline, OutOfTime
 from bedrock_batch.table.jsonl_types import Kinds
 from bedrock_batch.table.layout import Layout
 from bedrock_batch.table.schemas import packed, unpacked
 
-
-class OutOfTime(Exception):
-    """The function's time is nearly over; its argument is the URI of the file that was being read."""
+_SUFFIX = ".scan.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file turned out to hold: `schema`, None without a header, or what JSON lines show of their columns.
+    """What a file holds: its `schema`, None for an empty file, or for JSON lines the `kinds` of its columns.
 
-    When it is not `whole`, all is of the first rows only.
+    When it is not `whole`, this is known of its first rows only.
     """
 
     file: Source
@@ -53,29 +53,75 @@ class Found:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One file to look through: its first `limit` rows, by the deadline.
+
+    `part` is what an earlier planning found in its first rows: the scan goes on behind them. `copy` is the bucket and
+    the key, without its suffix, for a plain copy.
+    """
+
+    file: Source
+    limit: int | None
+    copy: tuple[str, str]
+    deadline: Deadline
+    part: Found | None = None
+
+    @property
+    def known(self) -> Layout | None:
+        """The layout of the part that is known."""
+        return None if self.part is None else self.part.layout
+
+    def progress(self, layout: Layout) -> Layout:
+        """Return the layout of a file that was not read whole. Raises OutOfTime if it has no more rows than before."""
+        if layout.rows == (0 if self.known is None else self.known.rows):
+            raise OutOfTime(self.file.uri)
+        return layout
+
+
 class Scans:
     """The scans of a run's text files, by the files' numbers. `staged` is a bucket and a prefix.
 
-    Only a planning that runs out of time writes any; the next one of the same run goes on behind what they tell of.
+    Only planning that runs out of time writes down what it found; the next planning of the same run goes on from there.
     """
 
-    def __init__(self, s3: S3, staged: tuple[str, str], files: Sequence[Source]) -> None:
-        self._s3, self._files = s3, files
+    def __init__(self, s3: S3, staged: tuple[str, str], files: Sequence[Source], deadline: Deadline) -> None:
+        self._s3, self._files, self._deadline = s3, files, deadline
         self._bucket, self._prefix = staged
-        suffix = ".scan.json"
-        keys = [item.key for item in s3.list(*staged) if item.key.endswith(suffix)] if self._bucket else []
-        self._numbers = {int(key.removeprefix(self._prefix).removesuffix(suffix)) for key in keys}
+        keys = [item.key for item in s3.list(*staged) if item.key.endswith(_SUFFIX)] if self._bucket else []
+        self._numbers = {int(key.removeprefix(self._prefix).removesuffix(_SUFFIX)) for key in keys}
         self._kept: dict[int, Found] = {}
 
-    def kept(self, number: int) -> Found | None:
-        """Return what an earlier planning found in a file, or in a part of it, if it is still the same."""
+    def scan(self, number: int, limit: int | None) -> Scan:
+        """Return what is to be done for a file; `part` is what an earlier planning found, if the file is the same."""
+        copy = (self._bucket, f"{self._prefix}{number:05d}")
+        return Scan(self._files[number], limit, copy, self._deadline, self._known(number))
+
+    def collect(self, described: Generator[Found, None, None]) -> list[Found]:
+        """Return what the files hold, in order.
+
+        Raises PlanUnfinished when the deadline is over: what was found is kept, and planning that is called again goes
+        on behind it. Raises TooLarge when nothing new was found, as the next planning would not get further either.
+        """
+        found: list[Found] = []
+        try:
+            with closing(described):
+                for one in described:
+                    found.append(one)
+                    if not one.whole:
+                        raise OutOfTime(one.file.uri)
+        except OutOfTime as err:
+            raise self._keep(found, err) from None
+        return found
+
+    def _known(self, number: int) -> Found | None:
         if number in self._numbers:
             value = self._s3.get_json(self._bucket, self._key(number))
             if value["etag"] == self._files[number].etag:
                 self._kept[number] = Found.from_json(value["found"])
         return self._kept.get(number)
 
-    def keep(self, found: Sequence[Found], err: OutOfTime) -> PlanUnfinished | TooLarge:
+    def _keep(self, found: Sequence[Found], err: OutOfTime) -> PlanUnfinished | TooLarge:
         """Write down what was found in the first files; return the error to end with."""
         new = [number for number, one in enumerate(found) if one is not self._kept.get(number)]
         if not new or not self._bucket:
@@ -95,4 +141,4 @@ class Scans:
         )
 
     def _key(self, number: int) -> str:
-        return f"{self._prefix}{number:05d}.scan.json"
+        return f"{self._prefix}{number:05d}{_SUFFIX}"

@@ -2,7 +2,8 @@
 
 import base64
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,23 +15,35 @@ from bedrock_batch.table.jsonl_types import Kinds
 from bedrock_batch.table.layout import BODY
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The columns to read, of the table whose schema is `table`."""
+
+    table: pa.Schema
+    columns: pa.Schema
+
+    @classmethod
+    def of(cls, table: pa.Schema, names: Iterable[str]) -> "Selection":
+        return cls(table, pa.schema([table.field(name) for name in names]))
+
+
 def packed(schema: pa.Schema) -> str:
     """Return a schema as `Table.schema` holds it: exact, unlike its text form."""
     return base64.b64encode(schema.serialize().to_pybytes()).decode()
 
 
 def unpacked(text: str) -> pa.Schema:
-    """Return the schema that `packed` made a text of."""
+    """Return the schema whose text `packed` returned."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
 def of_json(
     files: Sequence[tuple[Source, Kinds]], types: Mapping[str, str], *, ready_made: bool
 ) -> tuple[pa.Schema, dict[str, Any]]:
-    """Return the schema of JSON lines, and what `Table.jsonl` holds of it: types as declared, else as all files show.
+    """Return the schema of JSON lines, and `Table.jsonl`. A type is the declared one, else one that fits all files.
 
-    Raises MissingColumn for a declared column that no row has, InvalidRunInput for a type that is none, and
-    MalformedInput where there are no ready-made records.
+    Raises MissingColumn for a declared column that no row has, InvalidRunInput for an unknown type, and
+    MalformedInput for a file without ready-made records where the run input asks for them.
     """
     kinds = jsonl_types.merge(one for _, one in files)
     if ready_made and BODY not in kinds:
@@ -56,7 +69,7 @@ def of_json(
 
 
 def common(files: Sequence[tuple[Source, pa.Schema]]) -> pa.Schema:
-    """Return the schema that all files have. Raises SchemaMismatch, and MalformedInput for a column that is twice."""
+    """Return the schema that all files have. Raises SchemaMismatch, and MalformedInput for two columns of one name."""
     for file, schema in files:
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:

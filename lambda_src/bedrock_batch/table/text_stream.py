@@ -1,13 +1,12 @@
 """Text files on S3 as a stream of UTF-8, whatever they are packed or encoded in.
 
-Shards read a file from its middle, which a compressed file does not allow, and know its offsets only in UTF-8. So
-such a file is copied once, plain, into the run's own folder, while planning reads it anyway; the shards read the copy.
+Shards start reading in the middle of a file, at offsets that are known in UTF-8 only. A compressed file does not allow
+that, nor does one in another encoding. Planning, which reads such a file anyway, writes a plain copy of it into the
+run's own folder, and the shards read the copy.
 """
 
 import codecs
 import io
-import math
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from itertools import chain
 
 import pyarrow as pa
 
-from bedrock_batch.aws.s3 import S3, Object
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import MalformedInput
-from bedrock_batch.table.layout import Layout
-from bedrock_batch.table.scan_checkpoint import Found, OutOfTime
+from bedrock_batch.table.deadline import Deadline, OutOfTime
+from bedrock_batch.table.scan_checkpoint import Scan
 
 CONCURRENT_FILES = 2
 """Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
@@ -37,60 +37,56 @@ MOST_RECORD_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class Text:
-    """A file while it is read: `chunks` are its bytes as UTF-8; `stored`, set behind the last, is what shards read.
+    """A file while it is read. `chunks` are its bytes as UTF-8; `stored`, known after the last, is what shards read.
 
-    `whole` is False when `chunks` ended before the file did, because the time was up.
+    `whole` is False when `chunks` ended before the file did, because the deadline was over.
     """
 
     chunks: Iterator[bytes]
-    stored: Object
+    stored: Source
     whole: bool = True
 
 
 def suffixes(key: str) -> tuple[str, str | None]:
-    """Return what a key's suffix says, in lower case: the format, and the compression if there is one."""
+    """Return, in lower case, the format and the compression (None: none) that a key's suffix names."""
     stem, _, last = key.rpartition(".")
     codec = _CODECS.get(last.lower())
     return (stem.rpartition(".")[2] if codec else last).lower(), codec
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On what terms a file is read: `copy` is the bucket and key of its plain copy, `until` a time.monotonic()."""
-
-    copy: tuple[str, str]
-    until: float = math.inf
-
-
 @contextmanager
-def reading(s3: S3, item: Object, *, encoding: str, terms: Terms, part: Layout | None = None) -> Iterator[Text]:
-    """Read a file, behind its part that is known, to wherever the block ends; write its plain copy if it needs one.
+def reading(s3: S3, scan: Scan, *, form: str, encoding: str) -> Iterator[Text]:
+    """Read a file, behind its part that is known, to the end of the block; write its plain copy if it needs one.
 
-    Raises, from `chunks`, MalformedInput for what cannot be decompressed or is not in this encoding, and OutOfTime for
-    what needs a copy and takes too long: that must be read in one go, and so has no part.
+    `form`, the format, is the copy's suffix. Raises, from `chunks`, MalformedInput for what cannot be decompressed or
+    is not in this encoding. Raises OutOfTime for a file that needs a copy and takes too long: it must be read in one
+    go, and so never has a known part.
     """
-    start = 0 if part is None else part.end
+    file = scan.file
+    start = 0 if scan.known is None else scan.known.end
     with ExitStack() as stack:
-        raw = stack.enter_context(closing(s3.stream(item.bucket, item.key, start=start, end=item.size, etag=item.etag)))
-        if part is not None:
-            yield _plain(item, raw, terms.until)
+        raw = stack.enter_context(closing(s3.stream(file.bucket, file.key, start=start, end=file.size, etag=file.etag)))
+        if scan.known is not None:
+            yield _plain(file, raw, scan.deadline)
             return
         head = next(raw, b"")
-        codec = _codec(item, head)
+        codec = _codec(file, head)
         chunks: Iterator[bytes] = chain([head], raw)
         if codec:
-            chunks = stack.enter_context(closing(_decompressed(item, chunks, codec)))
-        chunks = _checked(item, chunks, encoding)
+            chunks = stack.enter_context(closing(_decompressed(file, chunks, codec)))
+        chunks = _checked(file, chunks, encoding)
         if not codec and encoding == "utf-8":
-            yield _plain(item, chunks, terms.until)
+            yield _plain(file, chunks, scan.deadline)
             return
-        chunks = _timed(item, chunks, terms.until)
+        chunks = _in_one_go(file, chunks, scan.deadline)
         if encoding != "utf-8":
-            chunks = _transcoded(item, chunks, encoding)
-        with s3.writer(*terms.copy) as out:
-            text = Text(_copied(chunks, out.write), item)
+            chunks = _transcoded(file, chunks, encoding)
+        bucket, stem = scan.copy
+        copy = (bucket, f"{stem}.{form}")
+        with s3.writer(*copy) as out:
+            text = Text(_copied(chunks, out.write), file)
             yield text
-        text.stored = Object(*terms.copy, out.etag, out.size)
+        text.stored = Source(*copy, out.etag, out.size, rows=0, origin=file.uri)
 
 
 def blocks(
@@ -118,13 +114,13 @@ def blocks(
         yield rest
 
 
-def _codec(item: Object, head: bytes) -> str | None:
-    """Return the compression: as the name says, else as the first bytes do."""
-    _, codec = suffixes(item.key)
+def _codec(file: Source, head: bytes) -> str | None:
+    """Return the compression that the name shows, or else the first bytes."""
+    _, codec = suffixes(file.key)
     if codec is None:
         return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
-    if not item.size:
-        raise MalformedInput(f"{item.uri} is empty, which no {codec} file is. Write it again.")
+    if not file.size:
+        raise MalformedInput(f"{file.uri} is empty, which no {codec} file is. Write it again.")
     return codec
 
 
@@ -148,59 +144,51 @@ class _Stream(io.RawIOBase):
         return bytes(data)
 
 
-def _decompressed(item: Object, chunks: Iterator[bytes], codec: str) -> Generator[bytes, None, None]:
+def _decompressed(file: Source, chunks: Iterator[bytes], codec: str) -> Generator[bytes, None, None]:
     with pa.CompressedInputStream(pa.PythonFile(_Stream(chunks), mode="r"), codec) as stream:
         while True:
             try:
                 data = stream.read(_UNPACKED_BYTES)
             except (pa.ArrowException, OSError) as err:
-                raise MalformedInput(f"{item.uri} cannot be decompressed as {codec}: {err}. Write it again.") from err
+                raise MalformedInput(f"{file.uri} cannot be decompressed as {codec}: {err}. Write it again.") from err
             if not data:
                 return
             yield data
 
 
-def progress(item: Object, layout: Layout, part: Found | None) -> Layout:
-    """Return what is known of a file that was not read whole. Raises OutOfTime if that is no more than before."""
-    if layout.rows == (0 if part is None else part.layout.rows):
-        raise OutOfTime(item.uri)
-    return layout
+def _plain(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Text:
+    """Return a text that ends when the deadline is over: it is then not whole."""
 
+    def late() -> None:
+        text.whole = False
 
-def _plain(item: Object, chunks: Iterator[bytes], until: float) -> Text:
-    def in_time() -> Iterator[bytes]:
-        for chunk in chunks:
-            if time.monotonic() > until:
-                text.whole = False
-                return
-            yield chunk
-
-    text = Text(in_time(), item)
+    text = Text(deadline.in_time(chunks, late), file)
     return text
 
 
-def _timed(item: Object, chunks: Iterator[bytes], until: float) -> Iterator[bytes]:
-    """Refuse to go on for longer than the function may: it would be started again, only to time out again."""
-    for chunk in chunks:
-        if time.monotonic() > until:
-            raise OutOfTime(item.uri)
-        yield chunk
+def _in_one_go(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+    """Yield the chunks of a file that cannot be read in parts. Raises OutOfTime when the deadline is over."""
+
+    def late() -> None:
+        raise OutOfTime(file.uri)
+
+    return deadline.in_time(chunks, late)
 
 
-def _checked(item: Object, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Refuse, by its first bytes, what is no text in this encoding."""
+def _checked(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Refuse a file whose first bytes show that it is not text in this encoding."""
     first = True
     for chunk in chunks:
         if first:
             what = next((what for magic, what in _FOREIGN.items() if chunk.startswith(magic)), encoding)
             if what.lower() != encoding:
                 hint = 'Set input.csv.encoding to "utf-16", if it is CSV.' if what == "UTF-16" else "Convert it."
-                raise MalformedInput(f"{item.uri} is {what}, not text in {encoding}. {hint}")
+                raise MalformedInput(f"{file.uri} is {what}, not text in {encoding}. {hint}")
         first = False
         yield chunk
 
 
-def _transcoded(item: Object, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def _transcoded(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     at = 0
     try:
@@ -210,7 +198,7 @@ def _transcoded(item: Object, chunks: Iterator[bytes], encoding: str) -> Iterato
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as err:
         raise MalformedInput(
-            f"{item.uri} is not {encoding}, as input.csv.encoding says: what stands before byte {at} cannot be decoded "
+            f"{file.uri} is not {encoding}, as input.csv.encoding says: what stands before byte {at} cannot be decoded "
             f"({getattr(err, 'reason', err)}). Set another encoding."
         ) from err
 

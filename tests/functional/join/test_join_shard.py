@@ -19,10 +19,10 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
 from bedrock_batch.join import held_answers
-from bedrock_batch.plan.shards import cut
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.table import read
 from tests.conftest import BUCKET
+from tests.functional.tables import cut
 from tests.unit.factories import make_run
 from tests.unit.output_lines import CONVERSE, TITAN, converse, line
 
@@ -47,9 +47,9 @@ class Bench:
         file = io.BytesIO()
         pq.write_table(TABLE, file, row_group_size=64)
         self.put("in/table.parquet", file.getvalue())
-        found = read.describe(self.s3, self.s3.find(f"s3://{BUCKET}/in/table.parquet"), options={})
+        found = read.describe(read.Files(self.s3, self.s3.find(f"s3://{BUCKET}/in/table.parquet")), options={})
         run_key = keys.run_key("monday")
-        self.shards = cut(found.layouts, bucket=BUCKET, run_key=run_key, quotas=QUOTAS)
+        self.shards = cut(found, QUOTAS, run_key=run_key)
         self.run: Run = make_run(
             bucket=BUCKET,
             response=CONVERSE,

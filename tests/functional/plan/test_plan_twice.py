@@ -8,7 +8,7 @@ import pytest
 from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.plan.plan_run import plan_run
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import csv_bytes, gz, jsonl_bytes, parquet_bytes, put, zst

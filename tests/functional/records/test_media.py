@@ -16,9 +16,9 @@ from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Prepared, Shard
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, MissingColumn, UnsupportedRequest
-from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.records import media_attach
+from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.records.render import Skipped
 from bedrock_batch.run import invoke
 from local.bedrock import models

@@ -20,8 +20,8 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, TooLarge, UnsupportedRequest
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
-from bedrock_batch.handlers.prepare_shard import prepare_shard
 from bedrock_batch.records import media_attach
+from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.run import invoke
 from bedrock_batch.run.decide import Standing
 from bedrock_batch.run.next_lines import job_lines

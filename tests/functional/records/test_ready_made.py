@@ -11,7 +11,7 @@ from bedrock_batch import errors, keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.handlers import join_shard, prepare_shard
-from bedrock_batch.handlers.plan_run import plan_run
+from bedrock_batch.plan.plan_run import plan_run
 from bedrock_batch.record_ids import record_id
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas

@@ -12,10 +12,9 @@ import pytest
 from bedrock_batch import errors
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.plan.shards import cut
 from bedrock_batch.table import read
-from tests.conftest import BUCKET
 from tests.functional.hub import CONVERTED, TOKEN, Dataset, StandIn, stand_in
+from tests.functional.tables import cut
 from tests.unit.factories import make_run
 
 QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
@@ -55,14 +54,13 @@ def texts(asked: dict[str, Any], found: read.Description | None = None) -> list[
         table=found.table.to_json(),
         sources=[source.to_json() for source in found.sources],
     )
-    shards = cut(found.layouts, bucket=BUCKET, run_key="-", quotas=QUOTAS)
+    shards = cut(found, QUOTAS)
     return [text for shard in shards for batch in read.read_shard(s3, run, shard) for text in batch["text"].to_pylist()]
 
 
 def describe(asked: dict[str, Any]) -> read.Description:
     s3 = S3(clients.s3())
-    files, hub = read.find(s3, asked)
-    return read.describe(s3, files, options={}, hub=hub)
+    return read.describe(read.find(s3, asked), options={})
 
 
 def own(**splits: str) -> dict[str, Any]:

@@ -10,11 +10,10 @@ import pytest
 from bedrock_batch import errors
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Source
-from bedrock_batch.plan import shards
 from bedrock_batch.table.read import read_shard
 from bedrock_batch.table.schemas import common, unpacked
 from tests.conftest import BUCKET
-from tests.functional.tables import QUOTAS, csv_bytes, describe, parquet_bytes, put, read_all, shards_of
+from tests.functional.tables import QUOTAS, csv_bytes, cut, describe, parquet_bytes, put, read_all, shards_of
 from tests.unit.factories import make_run
 
 HOSTILE = ['say "hi",', "two\nlines", "crlf\r\nin", "", " ", "NA", "null", "é日😀", "\ufeffmark", "a,b;c\td", "''", '"']
@@ -160,7 +159,7 @@ def test_parquet_reads_only_what_the_shard_needs(s3: S3) -> None:
 
     s3.read = counting  # type: ignore[method-assign]  # to see how much is fetched
     run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
-    (shard, *_) = shards.cut(found.layouts, bucket=BUCKET, run_key="-", quotas={**QUOTAS, "max_records": 500})
+    (shard, *_) = cut(found, {**QUOTAS, "max_records": 500})
     assert sum(batch.num_rows for batch in read_shard(s3, run, shard, columns=["a"])) == 500
     assert sum(read) < len(body) / 4
 

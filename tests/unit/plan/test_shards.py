@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bedrock_batch.contracts.lines import Piece, Shard
 from bedrock_batch.errors import TooLarge
-from bedrock_batch.plan.shards import cut, row_limit, strictest
+from bedrock_batch.plan.shards import Bounds, RecordSize, cut, row_limit, strictest
 from bedrock_batch.table.layout import Layout
 
 QUOTAS = {"min_records": 10, "max_records": 100, "max_file_bytes": 10**9}
@@ -24,7 +24,8 @@ def text(rows: int, *, stride: int = 1, row_bytes: int = 100, start: int = 5) ->
 
 
 def make(layouts: list[Layout], quotas: dict[str, int] = QUOTAS, **options: int | None) -> list[Shard]:
-    return cut(layouts, bucket="b", run_key="k", quotas=quotas, **options)  # type: ignore[arg-type]  # numbers all
+    bounds = Bounds(quotas, **options)  # type: ignore[arg-type]  # numbers all
+    return cut(layouts, bounds, RecordSize(1.2, 200), bucket="b", run_key="k")
 
 
 def rows_read(layouts: list[Layout], piece: Piece, *, row_bytes: int = 100, start: int = 5) -> list[tuple[int, int]]:

@@ -1,0 +1,244 @@
+"""Plan a run: everything that is decided before any spend, frozen in `run.json` and `plan.jsonl`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Shard
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
+from bedrock_batch.join import write
+from bedrock_batch.join.output_columns import kept_columns, output_schema
+from bedrock_batch.models import prompts, request_body
+from bedrock_batch.plan import sampling
+from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
+from bedrock_batch.plan.shards import Bounds, RecordSize, cut, row_limit, strictest
+from bedrock_batch.records import media
+from bedrock_batch.records.ready_made import Renders
+from bedrock_batch.records.ready_made import renderer as renderer_of
+from bedrock_batch.run_input import validate
+from bedrock_batch.table import read
+from bedrock_batch.table.deadline import Deadline
+
+_RESERVED_SECONDS = 60
+"""Kept of the function's time for cutting and writing the plan."""
+
+
+def plan_run(
+    s3: S3,
+    service_quotas: Any,
+    *,
+    bucket: str,
+    settings: Mapping[str, Any],
+    run_id: str,
+    execution_arn: str,
+    input: Any,
+    seconds: float = math.inf,
+) -> dict[str, Any]:
+    """Plan the run: write `run.json` and `plan.jsonl`, return the run's state. Doing it twice writes the same bytes.
+
+    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags. `seconds` is how long the
+    function may still run. Raises PlanUnfinished before they are over; called again, planning goes on where it was.
+    """
+    deadline = Deadline.within(seconds - _RESERVED_SECONDS)
+    if not keys.RUN_ID.fullmatch(run_id):
+        raise InvalidRunInput(f"The execution name {run_id!r} may hold only letters, digits, `-` and `_`.")
+    asked = validate.validate(input)
+    digest = validate.digest(asked)
+    _check_name(s3, bucket, run_id, digest)
+    models = resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
+    quotas = strictest([model.quotas for model in models])
+    staged = (bucket, keys.staged_prefix(run_id))
+    table = read.describe(
+        read.find(s3, asked), options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
+    )
+    for model in models:
+        with naming(model.label):
+            _check_output(asked["output"], table.schema, model.composed)
+    shards = _cut(asked, models, table, quotas, bucket=bucket, run_key=keys.run_key(run_id))
+    named = {"run_id": run_id, "execution_arn": execution_arn, "input_digest": digest, "bucket": bucket}
+    runs = _runs(asked, models, named | _of_module(settings) | _of_table(table, asked) | {"shards": len(shards)})
+    _write(s3, runs, shards)
+    return {
+        "run_id": run_id,
+        "bucket": bucket,
+        "prefix": keys.run_prefix(run_id),
+        "run_key": keys.run_key(run_id),
+        "plan_key": keys.plan_key(run_id),
+        "job_names": keys.job_names(
+            name=settings["name"], label=asked.get("job_name_prefix") or "", execution_arn=execution_arn
+        ),
+        "rows": sum(shard.rows for shard in shards),
+        "shards": len(shards) * len(models),
+        "dry_run": asked["dry_run"],
+    }
+
+
+def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
+    """Refuse a name whose run had another input: its files would be mixed with the new run's."""
+    if next(iter(s3.list(bucket, keys.run_key(run_id))), None) is None:
+        return
+    if s3.get_json(bucket, keys.run_key(run_id))["input_digest"] != digest:
+        raise RunNameTaken(
+            f"A run named {run_id!r} exists and had another input. Start this one under another execution name."
+        )
+
+
+def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | None:
+    """Return how many rows of the table the run reads at most."""
+    return row_limit(
+        limit=asked["input"].get("limit"),
+        max_jobs=asked.get("max_num_jobs") or None,
+        max_records=min(asked.get("max_records_per_job") or quotas["max_records"], quotas["max_records"]),
+    )
+
+
+def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: request_body.Composed) -> None:
+    """Refuse an output that could not be written, by its columns or its format."""
+    written = output_schema(
+        kept_columns(table, wanted.get("columns")),
+        kind=composed.kind,
+        prefix=wanted["prefix"],
+        dimensions=composed.dimensions,
+        answer_schema=wanted.get("schema"),
+    )
+    write.check(written, wanted["format"])
+
+
+def _cut(
+    asked: Mapping[str, Any],
+    models: Sequence[Model],
+    table: read.Description,
+    quotas: Mapping[str, int],
+    *,
+    bucket: str,
+    run_key: str,
+) -> list[Shard]:
+    """Cut the table into shards. Raises TooLarge when there are more of them than a run may have."""
+    size = _record_size(asked, models, table, folder=f"s3://{bucket}/{run_key}")
+    shards = cut(table.layouts, Bounds.of(asked, quotas), size, bucket=bucket, run_key=run_key)
+    if len(shards) * len(models) > keys.MAX_SHARDS:
+        raise TooLarge(
+            f"{len(shards)} shards for each of {len(models)} models are more than the {keys.MAX_SHARDS} of one run. "
+            "Start a run for each model, or raise max_records_per_job."
+        )
+    return shards
+
+
+def _record_size(
+    asked: Mapping[str, Any], models: Sequence[Model], table: read.Description, *, folder: str
+) -> RecordSize:
+    """Return the size of a record as a sample of rows shows it: the largest of all models'."""
+    schema, media_bytes = _with_media(asked, table.schema, folder=folder)
+    renderers = []
+    for number, model in enumerate(models):
+        if rendered_as(models, number) == number:
+            with naming(model.label):
+                renderers.append(_renderer(model, table, schema))
+    # Media are not fetched for a sample; in a record they are base64.
+    expansion = media.BASE64 if "media" in asked else max(sampling.expansion(table, one) for one in renderers)
+    return RecordSize(expansion, max(renderer.structure_bytes for renderer in renderers) + media_bytes)
+
+
+def _renderer(model: Model, table: read.Description, schema: pa.Schema) -> Renders:
+    """Return what renders the model's records; without a prompt, an error names a column that one could ask for."""
+    try:
+        return renderer_of(table.table, model.composed.request, schema, nulls=model.asked["input"]["nulls"])
+    except MissingColumn as err:
+        if model.prompt is None or model.prompt["text"] != prompts.DEFAULT_EMBEDDING_PROMPT:
+            raise
+        ignored = model.asked.get("prompt_id")
+        why = f"The module has no prompt {ignored!r}, and without one" if ignored else "Without a prompt"
+        raise MissingColumn(
+            f"{why} the column input_text is embedded, which the table does not have. {columns_are(schema.names)} "
+            f'Name one of them: "prompt": {{"text": "{{{sampling.longest_text(table)}}}"}}.'
+        ) from err
+
+
+def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> tuple[pa.Schema, int]:
+    """Return the schema with the columns for media, if any, and how many bytes of media a record has on average."""
+    if "media" not in asked:
+        return schema, 0
+    media.check(asked["media"], schema, nulls=asked["input"]["nulls"])
+    size = media.record_bytes(asked["media"], schema, folder=folder)
+    return media.extended(schema, asked["media"]), size
+
+
+def _runs(asked: Mapping[str, Any], models: Sequence[Model], common: Mapping[str, Any]) -> list[Run]:
+    """Return the documents of the models; `common` is the same in all of them."""
+    warnings = validate.warnings(asked)
+    labels = [model.label for model in models] if len(models) > 1 else []
+    return [
+        Run(
+            number=number,
+            models=labels,
+            rendered_as=rendered_as(models, number),
+            warnings=[*warnings, *model.warnings],
+            **common,
+            **_of_model(model),
+        )
+        for number, model in enumerate(models)
+    ]
+
+
+def _of_module(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the module's part of `run.json`."""
+    return {
+        "name": settings["name"],
+        "service_role_arn": settings["service_role_arn"],
+        "kms_key_arn": settings.get("kms_key_arn"),
+        "tags": settings.get("tags", {}),
+    }
+
+
+def _of_model(model: Model) -> dict[str, Any]:
+    """Return a model's part of `run.json`."""
+    return {
+        "input": model.asked,
+        "limits": model.asked["limits"],
+        "model_id": model.asked["model_id"],
+        "folder": keys.model_folder(model.label),
+        "family": model.family.family,
+        "invocation_type": model.family.invocation_type,
+        "kind": model.composed.kind,
+        "request": model.composed.request,
+        "response": model.composed.response,
+        "dimensions": model.composed.dimensions,
+        "prompt": model.prompt,
+        "retry": model.retry,
+        "quotas": model.quotas,
+        "quota_origins": model.origins,
+    }
+
+
+def _of_table(table: read.Description, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of `run.json` about the table and the output, which is the same for all models."""
+    return {
+        "table": table.table.to_json(),
+        "sources": [source.to_json() for source in table.sources],
+        "nulls": asked["input"]["nulls"],
+        "media": asked.get("media"),
+        "canary": asked["limits"]["canary_records"] > 0,
+        "output": asked["output"],
+        "dry_run": asked["dry_run"],
+    }
+
+
+def _write(s3: S3, runs: Sequence[Run], shards: Sequence[Shard]) -> None:
+    """Write the plan's shards, for each model that is rendered for, and then the models' documents."""
+    first = runs[0]
+    lines = (
+        replace(shard, shard=number, run_key=keys.run_key(run.run_id, run.number)).to_json()
+        for run in runs
+        if run.rendered_as == run.number
+        for number, shard in zip(run.numbers, shards, strict=True)
+    )
+    s3.put_lines(first.bucket, keys.plan_key(first.run_id), lines)
+    # The first model's last: with it the run counts as planned.
+    for run in reversed(runs):
+        s3.put_json(run.bucket, keys.run_key(run.run_id, run.number), run.to_json())
