@@ -42,7 +42,7 @@ class Reader:
     Raises InvalidRunInput for what is no JSON Schema of an object.
     """
 
-    def __init__(self, schema: Mapping[str, Any], *, prefix: str = "") -> None:
+    def __init__(self, schema: Mapping[str, Any]) -> None:
         _check(schema)
         # No look-up of other documents: a schema could make the functions fetch any address.
         kind = validator_for(schema, default=Draft202012Validator)
@@ -52,7 +52,7 @@ class Reader:
         self._columns = {name: _column(member, schema, _DEPTH) for name, member in members.items()}
         if not self._columns:
             raise InvalidRunInput("output.schema has no properties, which are what becomes columns.")
-        self.fields = [pa.field(f"{prefix}{name}", type_) for name, (type_, _) in self._columns.items()]
+        self.fields = [pa.field(name, type_) for name, (type_, _) in self._columns.items()]
 
     def read(self, text: bytes) -> dict[str, Any]:
         """Return an answer's properties, ready for Arrow. Raises Unfit."""

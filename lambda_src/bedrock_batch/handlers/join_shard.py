@@ -66,7 +66,7 @@ def _join(s3: S3, shard: Shard, event: dict[str, Any]) -> Joined:
     run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
     jobs = [JobEnd.from_json(job) for job in event["jobs"]]
     answer_schema = run.output.get("schema")
-    reader = Reader(answer_schema, prefix=run.output["prefix"]) if answer_schema else None
+    reader = Reader(answer_schema) if answer_schema else None
     records_of = run.rendered(shard.shard)
     joiner = Joiner(shard=records_of, rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader)
     if event.get("skipped_key"):

@@ -16,14 +16,14 @@ import numpy as np
 
 from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.answer_schema import Reader, Unfit
-from bedrock_batch.answers.outcome import MET_MAX_TOKENS, is_leftover, judge
+from bedrock_batch.answers.outcome import MET_MAX_TOKENS, Outcome, is_leftover, judge
 from bedrock_batch.contracts.lines import Joined
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.models import json_pointer, refusals
 from bedrock_batch.models.catalogue import Family
 from bedrock_batch.models.request_body import Composed
-from bedrock_batch.record_ids import row_of
+from bedrock_batch.record_ids import row_of, shard_prefix
 
 
 def settle(family: Family, asked: Mapping[str, Any], composed: Composed) -> dict[str, Any] | None:
@@ -88,7 +88,7 @@ class Due:
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
     """Return the rows of a joined shard whose records are still to be sent once more."""
-    rows = joiner.rows_to_ask_again(retry["outcomes"])
+    rows = joiner.outcomes.rows_to_ask_again(retry["outcomes"])
     if chooser is None:
         return Due(rows, [])
     return Due([row for row in rows if not chooser.listed[row]], [row for row in rows if chooser.is_open(row)])
@@ -101,7 +101,7 @@ def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", due: Due)
         return joined
     return replace(
         joined,
-        retried=joiner.outcomes_of(np.flatnonzero(chooser.retried).tolist()),
+        retried=joiner.outcomes.counts_of(np.flatnonzero(chooser.retried).tolist()),
         input_tokens=joined.input_tokens + chooser.other_input_tokens,
         output_tokens=joined.output_tokens + chooser.other_output_tokens,
     )
@@ -121,9 +121,9 @@ class Chooser:
         """Whether a row's record was sent once more, whatever became of it."""
         self.retried = np.zeros(rows, np.bool_)
         """Whether a model answered it for the second time."""
-        self._prefix, self._rows = f"{shard:05d}", rows
-        self._met = MET_MAX_TOKENS if "truncated" in retry["outcomes"] else frozenset[str]()
-        self._reader = reader if "invalid" in retry["outcomes"] else None
+        self._prefix, self._rows = shard_prefix(shard), rows
+        self._met = MET_MAX_TOKENS if Outcome.TRUNCATED in retry["outcomes"] else frozenset[str]()
+        self._reader = reader if Outcome.INVALID in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
         self._shown = array("i", [-1]) * rows  # the job whose answer counts
@@ -147,7 +147,7 @@ class Chooser:
         """Do as `Joiner.add` for a first answer: a text stays, and until there is one what came last counts."""
         if isinstance(answer, Failure):
             if self.listed[row]:
-                self._refused[row] |= not is_leftover("failed", answer.code)
+                self._refused[row] |= not is_leftover(Outcome.FAILED, answer.code)
             elif not self._has_text[row]:
                 self._unsatisfying[row] = False
             return
@@ -175,7 +175,7 @@ class Chooser:
             return False
         if self._reader is None or not isinstance(answer.value, bytes):
             return True
-        if judge(answer.stop_reason, has_answer=True)[0] != "succeeded":
+        if judge(answer.stop_reason, has_answer=True)[0] != Outcome.SUCCEEDED:
             return True
         try:
             self._reader.read(answer.value)

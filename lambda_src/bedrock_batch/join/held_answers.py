@@ -20,6 +20,10 @@ _TEXT_OVERHEAD = 41
 """What a text takes besides its bytes: the object's head, and its place in the list."""
 
 
+def vector_type(dimensions: int) -> pa.DataType:
+    return pa.list_(pa.field("element", pa.float32()), dimensions)
+
+
 class Texts:
     """Texts of rows [start, stop), as bytes rather than str: a str takes up to four bytes a character."""
 
@@ -114,5 +118,5 @@ class Vectors:
         if self._moves:
             # A view would keep the whole window, while its rows wait to be written and the next one fills.
             floats = floats.copy()
-        type_ = pa.list_(pa.field("element", pa.float32()), self._dimensions)
-        return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=type_, mask=pa.array(~self._present[places]))
+        mask = pa.array(~self._present[places])
+        return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=vector_type(self._dimensions), mask=mask)

@@ -131,9 +131,9 @@ def test_properties_that_are_absent_or_null_are_null() -> None:
 )
 def test_types_follow_the_schema(schema: dict[str, Any], type_: pa.DataType, value: Any, cell: Any) -> None:
     point = {"type": "object", "properties": {"x": {"type": "number"}}}
-    reader = Reader({"type": "object", "properties": {"v": schema}, "$defs": {"point": point}}, prefix="p_")
+    reader = Reader({"type": "object", "properties": {"v": schema}, "$defs": {"point": point}})
     (field,) = reader.fields
-    assert (field.name, field.type) == ("p_v", type_)
+    assert (field.name, field.type) == ("v", type_)
     text = json.dumps({"v": value}).encode()
     (array,) = reader.arrays([reader.read(text)])
     assert array.type == type_
