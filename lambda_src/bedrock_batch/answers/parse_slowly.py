@@ -1,7 +1,7 @@
 """Read output lines one by one with the standard library: slowly, and whatever is wrong with them.
 
-Here go the few lines that do not fit what `parse` decodes. It makes its failures here too, so that a line has the same
-words whichever way it was read.
+This is for the few lines that a parser's decoder refuses. The parsers make their failures here too, so that a line
+has the same words whichever way it was read.
 """
 
 import contextlib
@@ -114,6 +114,14 @@ def failure(record_id: str | None, code: Any, message: Any, expired: bool | None
     if expired:
         return Failure(record_id, EXPIRED, text)
     return Failure(record_id, as_text(code) if code is not None else "UnknownError", text)
+
+
+def failure_of(line: Any) -> Failure:
+    """Return the failure of a line that `parse_types.line_decoder` decoded, and that has an error or no output."""
+    error = line.error
+    if error is None:
+        return no_output(line.recordId, line.expired)
+    return failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
 
 
 def no_output(record_id: str | None, expired: bool | None) -> Failure:
