@@ -1,4 +1,4 @@
-"""What became of a row, judged from what the model and Bedrock say about it."""
+"""What became of a row, judged from the stop reason of the model or the error code of Bedrock."""
 
 import re
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ STOP_REASONS: dict[str, Ended] = {
     "malformed_tool_use": "withheld",  # Converse
 }
 """Stop reasons of the model families (Bedrock user guide, "Inference request parameters"; botocore's
-`StopReason` for Converse). One that is not listed counts as whole: a new word for the end must not turn
+`StopReason` for Converse). One that is not listed counts as whole: a new word must not turn
 good answers into failures. `guardrail_intervened` is such a case on purpose: a guardrail that masks
 personal data says so on every answer it has touched, and those answers are whole."""
 
@@ -95,7 +95,7 @@ _MAY_STILL_BE_ANSWERED = {
 _SERVER_ERROR = re.compile(r"5[0-9][0-9]")
 
 _TOP_CODES = 10
-"""So many error codes are reported by name."""
+"""The number of error codes that are reported by name."""
 
 
 def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | None, str | None]:
@@ -115,8 +115,8 @@ def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | 
 def is_leftover(outcome: str, error_code: str) -> bool:
     """Tell whether a row may still get an answer: the same request can succeed another time.
 
-    Nothing came back for it, or Bedrock failed on its own side (5xx) or for want of time or capacity. The
-    other 4xx are of the record's own making and fail again.
+    Either nothing came back for it, or Bedrock failed on its own side (5xx) or for want of time or capacity. The
+    other 4xx are the fault of the record, and would come again.
     """
     if outcome != Outcome.FAILED:
         return outcome == Outcome.MISSING
@@ -124,7 +124,7 @@ def is_leftover(outcome: str, error_code: str) -> bool:
 
 
 def most_frequent(codes: Mapping[str, int]) -> dict[str, int]:
-    """Return the most frequent error codes, the first ones first: a report is for reading."""
+    """Return the most frequent error codes, the most frequent first: a report is for reading."""
     return dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:_TOP_CODES])
 
 

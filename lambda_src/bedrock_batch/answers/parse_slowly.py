@@ -80,7 +80,7 @@ def _loaded(text: str) -> Any:
 def _members(text: str) -> dict[str, Any]:
     """Decode an object member by member, where as a whole it is nested too deeply: most often that is the echo.
 
-    Raises ValueError for what is no object.
+    Raises ValueError unless the text is an object.
     """
     if not text.lstrip().startswith("{"):
         raise ValueError("no object")
@@ -144,7 +144,7 @@ def any_text(paths: Sequence[Path], output: Any) -> str | None:
 
 
 def any_count(paths: Sequence[Path], output: Any) -> int | None:
-    """Return the count at the first of the paths where there is something; None for what is no count."""
+    """Return the count at the first of the paths where there is something; None if that is not a count."""
     value = _any_value(paths, output)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
