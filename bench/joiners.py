@@ -15,7 +15,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_batch.handlers.join_shard import join_shard
+from bedrock_batch.contracts.lines import ShardJoin
+from bedrock_batch.join.join_shard import join_shard
 from bench.data import DIMENSIONS, Workload
 
 Written = list[Path]
@@ -26,8 +27,8 @@ VECTOR_COLUMNS = ("bedrock_embedding", "bedrock_input_tokens")
 def ours(work: Workload, run_id: str) -> Written:
     written = []
     for shard in work.shards(run_id):
-        event = {**shard.to_json(), "skipped_key": None, "jobs": [work.job(run_id, shard.shard).to_json()]}
-        written.append(work.path(join_shard(work.s3, event).output_key))
+        join = ShardJoin.from_json({**shard.to_json(), "jobs": [work.job(run_id, shard.shard).to_json()]})
+        written.append(work.path(join_shard(work.s3, join).output_key))
     return written
 
 

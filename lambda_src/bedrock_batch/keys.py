@@ -33,6 +33,14 @@ RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 _JOB_PREFIX_LENGTH = 16
 
+SHARD_NAME = r"[0-9]{5}"
+"""The regular expression of `shard_name`."""
+
+
+def shard_name(shard: int) -> str:
+    """Return what the files and folders of a shard are called."""
+    return f"{shard:05d}"
+
 
 def run_prefix(run_id: str) -> str:
     return f"runs/{run_id}"
@@ -64,7 +72,7 @@ def report_key(run_id: str) -> str:
 
 
 def input_key(run_id: str, shard: int, *, own_folder: bool = False) -> str:
-    return _input_key(run_id, f"{shard:05d}", own_folder)
+    return _input_key(run_id, shard_name(shard), own_folder)
 
 
 def pooled_key(run_id: str, round_: int, number: int, *, own_folder: bool = False) -> str:
@@ -90,7 +98,7 @@ def skipped_prefix(run_id: str) -> str:
 
 
 def skipped_key(run_id: str, shard: int) -> str:
-    return f"{skipped_prefix(run_id)}{shard:05d}.jsonl"
+    return f"{skipped_prefix(run_id)}{shard_name(shard)}.jsonl"
 
 
 def leftovers_key(run_id: str, step: int, shard: int) -> str:
@@ -98,7 +106,7 @@ def leftovers_key(run_id: str, step: int, shard: int) -> str:
 
     A job that waits to be pooled counts lines of the file it was planned with, so that file never changes.
     """
-    return f"{run_prefix(run_id)}/leftovers/{step}/{shard:05d}.jsonl"
+    return f"{run_prefix(run_id)}/leftovers/{step}/{shard_name(shard)}.jsonl"
 
 
 def raw_prefix(run_id: str, job_name: str) -> str:

@@ -1,4 +1,7 @@
-"""Record ids: a shard and a row of it, in digits."""
+"""Record ids: the shard and the row in digits; and the lines that begin with one.
+
+Whatever we write for Bedrock is a line `{"recordId":"00042000017","modelInput":{…}}`: here shard 42, row 17.
+"""
 
 from collections.abc import Sequence
 from typing import cast
@@ -8,17 +11,35 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 
-LENGTH, SHARD_DIGITS = 11, 5
-_POWERS = 10 ** np.arange(LENGTH - SHARD_DIGITS, dtype=np.int64)[::-1]
+SHARD_DIGITS, ROW_DIGITS = 5, 6
+LENGTH = SHARD_DIGITS + ROW_DIGITS
+
+LINE_START = b'{"recordId":"'
+BEFORE_BODY = b'","modelInput":'
+LINE_END = b"}\n"
+
+_FORMAT = f"%0{SHARD_DIGITS}d%0{ROW_DIGITS}d"
+_PLACE = slice(len(LINE_START), len(LINE_START) + LENGTH)
+_POWERS = 10 ** np.arange(ROW_DIGITS, dtype=np.int64)[::-1]
 
 
 def record_id(shard: int, row: int) -> str:
-    """Return the 11 characters that name a record: 5 digits of shard, 6 of the row within it."""
-    return f"{shard:05d}{row:06d}"
+    """Return the digits that name a record: those of the shard, then those of the row within it."""
+    return _FORMAT % (shard, row)
+
+
+def shard_prefix(shard: int) -> str:
+    """Return how the ids of a shard's records begin."""
+    return f"{shard:0{SHARD_DIGITS}d}"
+
+
+def id_in(line: bytes) -> str:
+    """Return the record id of a line that we wrote."""
+    return line[_PLACE].decode()
 
 
 def row_of(record_id: str | None, prefix: str, rows: int) -> int | None:
-    """Return the row of a record id of the shard `prefix`, which has so many rows; None when it is none of these."""
+    """Return the row that a record id names; None unless it is one of the `rows` rows of the shard with this prefix."""
     if record_id is None or len(record_id) != LENGTH or not record_id.startswith(prefix):
         return None
     if not (record_id.isascii() and record_id.isdigit()):
@@ -28,7 +49,7 @@ def row_of(record_id: str | None, prefix: str, rows: int) -> int | None:
 
 
 def rows_of(record_ids: Sequence[str | None], prefix: str) -> Rows | None:
-    """Return the rows of record ids of the shard `prefix`, or None unless all are such and no two are the same."""
+    """Return the rows that record ids name; None unless all begin with the shard's prefix and no two are the same."""
     if len(set(record_ids)) != len(record_ids):
         return None
     try:

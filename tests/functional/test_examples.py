@@ -11,9 +11,9 @@ import pytest
 from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Shard
+from bedrock_batch.contracts.lines import JobEnd, Shard, ShardJoin
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.handlers.join_shard import join_shard
+from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.models.catalogue import base_model_id
 from bedrock_batch.plan.plan_run import plan_run
 from bedrock_batch.records.prepare_shard import prepare_shard
@@ -61,7 +61,7 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
         lines.append(json.dumps(record | {"modelOutput": output}).encode())
     s3.put(BUCKET, f"{keys.raw_prefix('monday', 'job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
     job = JobEnd(job_name="job", status="Completed", raw_prefix=keys.raw_prefix("monday", "job"))
-    joined = join_shard(s3, shard.to_json() | {"skipped_key": None, "jobs": [job.to_json()]})
+    joined = join_shard(s3, ShardJoin.from_json(shard.to_json() | {"jobs": [job.to_json()]}))
     assert sum(joined.outcomes.values()) == ROWS
     rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(s3.read(BUCKET, joined.output_key))).to_pylist()
     return rows

@@ -8,11 +8,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import ShardJoin
 from bedrock_batch.errors import CanaryFailed, InvalidRunInput, NoValidRows, TooManyFailures
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
-from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.keys import answers_key, report_key, run_key
 from bedrock_batch.run import salvage
 from tests.conftest import BUCKET
@@ -248,7 +249,7 @@ def test_a_stopped_run_keeps_what_each_model_answered(s3: S3) -> None:
     assert [one["shard"] for one in events] == list(range(6))
     assert [bool(one["skipped_key"]) for one in events] == [True, False, False] * 2
     assert all(one["replaces"] for one in events), "each knows its part"
-    joins = [{"joined": join_shard(s3, one).to_json()} for one in events]
+    joins = [{"joined": join_shard(s3, ShardJoin.from_json(one)).to_json()} for one in events]
     finish_run(s3, found | {"result": played.map(joins)})
     assert len(results) == 6
     assert assert_own_answers(played, rows, LITE) == {"succeeded": 23, "skipped": 1}

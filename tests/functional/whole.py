@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Shard
+from bedrock_batch.contracts.lines import Shard, ShardJoin
 from bedrock_batch.errors import PermissionMissing
 from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import gather_leftovers
-from bedrock_batch.handlers.join_shard import join_shard
 from bedrock_batch.handlers.pool_leftovers import pool_leftovers
 from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.keys import model_folder, output_prefix, report_key
 from bedrock_batch.models.catalogue import base_model_id
 from bedrock_batch.plan.plan_run import plan_run
@@ -203,7 +203,7 @@ class WholeRun:
                 yield answer_on_demand(self.s3, self, line)
         else:
             for line in list(self.s3.lines(BUCKET, state["joins_key"])):
-                yield {"joined": join_shard(self.s3, line).to_json()}
+                yield {"joined": join_shard(self.s3, ShardJoin.from_json(line)).to_json()}
 
     def _job(self, line: dict[str, Any]) -> dict[str, Any]:
         self.jobs.append(line)
@@ -229,7 +229,7 @@ class WholeRun:
         if "join" in line:
             told = ("job_name", "status", "message", "processed")
             end = {key: result[key] for key in told} | {"raw_prefix": line["raw_prefix"]}
-            result["joined"] = join_shard(self.s3, line["join"] | {"jobs": [end]}).to_json()
+            result["joined"] = join_shard(self.s3, ShardJoin.from_json(line["join"] | {"jobs": [end]})).to_json()
         return result
 
     def _asked(self, model_id: str, record_id: str) -> Verdict:

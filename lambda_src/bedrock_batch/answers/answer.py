@@ -1,4 +1,4 @@
-"""What parsing makes of output lines: an answer or a failure for each, or a block of answers column by column."""
+"""What a parser returns for output lines: an answer or a failure for each, or a block of answers column by column."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ Vector = npt.NDArray[np.float32]
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What a model answered: `value` is text in UTF-8 or a vector, None where there was none."""
+    """An answer of a model: `value` is text in UTF-8 or a vector, None where there was none."""
 
     record_id: str | None
     value: bytes | Vector | None
@@ -44,4 +44,4 @@ class Answers(msgspec.Struct, gc=False):
 
 
 Parsed = Answers | list[Answer | Failure | None]
-"""What a block of whole lines holds; None stands for a line that is not a JSON object, such as a cut-off one."""
+"""The content of a block of whole lines; None stands for a line that is not a JSON object, such as a cut-off one."""

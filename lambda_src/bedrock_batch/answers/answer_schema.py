@@ -1,4 +1,4 @@
-"""Answers of a JSON Schema: find the object in what the model said, validate it, turn it into typed columns.
+"""Answers that follow a JSON Schema: find the object in the text, validate it, turn it into typed columns.
 
 Models put JSON into fences and prose however they are asked, so the last object that is valid counts, unless the
 whole text is JSON. Types follow the schema: string, int64, double, bool, list, and struct for an object with known
@@ -33,16 +33,16 @@ Convert = Callable[[Any], Any]
 
 
 class Unfit(ValueError):
-    """An answer is not of the schema; the message says where and why."""
+    """An answer does not match the schema; the message says where and why."""
 
 
 class Reader:
     """A schema made ready for many answers: `fields` are the columns of its properties.
 
-    Raises InvalidRunInput for what is no JSON Schema of an object.
+    Raises InvalidRunInput for anything but a JSON Schema of an object.
     """
 
-    def __init__(self, schema: Mapping[str, Any], *, prefix: str = "") -> None:
+    def __init__(self, schema: Mapping[str, Any]) -> None:
         _check(schema)
         # No look-up of other documents: a schema could make the functions fetch any address.
         kind = validator_for(schema, default=Draft202012Validator)
@@ -52,7 +52,7 @@ class Reader:
         self._columns = {name: _column(member, schema, _DEPTH) for name, member in members.items()}
         if not self._columns:
             raise InvalidRunInput("output.schema has no properties, which are what becomes columns.")
-        self.fields = [pa.field(f"{prefix}{name}", type_) for name, (type_, _) in self._columns.items()]
+        self.fields = [pa.field(name, type_) for name, (type_, _) in self._columns.items()]
 
     def read(self, text: bytes) -> dict[str, Any]:
         """Return an answer's properties, ready for Arrow. Raises Unfit."""
@@ -92,7 +92,7 @@ class Reader:
 
     @staticmethod
     def _decoded(decoder: msgspec.json.Decoder[Any], text: bytes) -> dict[str, Any] | None:
-        """Return a valid answer that is the whole text, or the only braces in it; None for the exact way to judge."""
+        """Return a valid answer: the whole text, or the only braces in it. None where the validator must judge."""
         start, end = text.find(b"{"), text.rfind(b"}") + 1
         # What begins as a list or a text may be JSON as a whole, and then is not an object.
         if text[:1].isspace() or text[:1] in (b"[", b'"'):

@@ -1,7 +1,7 @@
-"""The fast way to read answers of a schema: C code decodes and validates in one step.
+"""The fast way to read answers that follow a schema: C code decodes and validates in one step.
 
-Only for schemas whose keywords all have a counterpart in msgspec, which most have. What it decodes is valid by the
-schema, and what it refuses is looked at again by the exact validator, which also has the words for it.
+This works for schemas whose keywords all have a counterpart in msgspec, and most have. An answer that it decodes is
+valid. An answer that it refuses is validated again in `answer_schema`, which also says what is wrong with it.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class _Unknown(Exception):
 
 
 def decoder(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any] | None:
-    """Return a decoder of valid answers; None when the schema needs the exact validator."""
+    """Return a decoder of valid answers; None when the schema has a keyword that msgspec cannot check."""
     try:
         return msgspec.json.Decoder(_type(schema))
     except (_Unknown, RecursionError, TypeError, ValueError):

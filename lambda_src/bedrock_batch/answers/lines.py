@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-_BLOCK = 1 << 19  # so much is parsed at once: little enough for the processor's cache
+_BLOCK = 1 << 19  # bytes that are parsed at once: little enough for the processor's cache
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
@@ -23,6 +23,7 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
 
 
 def lines_of(block: bytes | memoryview) -> Iterator[bytes]:
+    """Yield the lines of a block, without those that are blank."""
     whole, start = bytes(block), 0
     while start < len(whole):
         end = whole.find(b"\n", start) + 1 or len(whole)

@@ -14,14 +14,14 @@ import simdjson
 from bedrock_batch.answers.answer import Vector
 
 _FIRST = -(10**15)
-"""Stands for an array: no record id holds a minus, and no model sends such a number in place of a vector."""
+"""The first placeholder: no record id holds a minus, and no model sends such a number in place of a vector."""
 
 Place = Annotated[int, msgspec.Meta(le=_FIRST)]
-"""The type of what stands for an array."""
+"""The type of a placeholder."""
 
 
 class Arrays:
-    """The arrays that were taken out of some lines, by their place."""
+    """The arrays that were taken out of some lines, by their placeholders."""
 
     def __init__(self, lines: bytes, spans: list[tuple[int, int]]) -> None:
         self._lines, self._spans = lines, spans
@@ -33,10 +33,10 @@ class Arrays:
 
 
 def take_out(lines: bytes) -> tuple[bytes, Arrays]:
-    """Return the lines with a number, its place, where each array of numbers was, and the arrays.
+    """Put a placeholder, an integer, in the place of each array of numbers; return the shorter lines and the arrays.
 
-    An array of numbers is what stands between two brackets without another bracket or a quote. Brackets within
-    a text lead at most to a piece of that text being replaced, because its quotes are escaped: it stays a text.
+    Whatever stands between two brackets, without another bracket or a quote, is taken for an array of numbers. If the
+    brackets stand within a text, a piece of this text is replaced. It is still one text, as its quotes are escaped.
     """
     pieces: list[bytes] = []
     spans: list[tuple[int, int]] = []
@@ -62,9 +62,9 @@ class ArrayParser:
         self._parser = simdjson.Parser()
 
     def parse(self, texts: Sequence[bytes], dimensions: int) -> Vector:
-        """Return a matrix of as many vectors as texts.
+        """Return a matrix with one vector for each text.
 
-        Raises ValueError, TypeError or RuntimeError for anything but so many numbers each.
+        Raises ValueError, TypeError or RuntimeError unless each text has `dimensions` numbers.
         """
         vectors = np.empty((len(texts), dimensions), np.float32)
         for row, text in enumerate(texts):

@@ -1,8 +1,41 @@
-"""What became of a row, judged from what the model and Bedrock say about it."""
+"""What became of a row, judged from the stop reason of the model or the error code of Bedrock."""
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
+
+
+class Outcome(StrEnum):
+    """What became of a row. JSON and the output table hold the words, a join one byte a row: the `code`."""
+
+    SUCCEEDED = "succeeded"
+    TRUNCATED = "truncated"
+    """The answer was cut, or the model withheld the rest of it."""
+    INVALID = "invalid"
+    """The answer does not match `output.schema`."""
+    FAILED = "failed"
+    """An error came back, or an answer without content."""
+    SKIPPED = "skipped"
+    """Refused before submission."""
+    MISSING = "missing"
+    """No answer and no error came back."""
+
+    @property
+    def code(self) -> int:
+        return _CODES[self]
+
+
+_CODES = {outcome: code for code, outcome in enumerate(Outcome)}
+
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+"""The words, by code: also the order in which a report names them."""
+
+ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.TRUNCATED})
+"""Outcomes of rows with an answer that can be used; all others have an error code."""
+
+OPEN = frozenset({Outcome.FAILED, Outcome.MISSING})
+"""Outcomes of rows that an answer may still come for."""
 
 Ended = Literal["whole", "cut", "withheld"]
 
@@ -29,7 +62,7 @@ STOP_REASONS: dict[str, Ended] = {
     "malformed_tool_use": "withheld",  # Converse
 }
 """Stop reasons of the model families (Bedrock user guide, "Inference request parameters"; botocore's
-`StopReason` for Converse). One that is not listed counts as whole: a new word for the end must not turn
+`StopReason` for Converse). One that is not listed counts as whole: a new word must not turn
 good answers into failures. `guardrail_intervened` is such a case on purpose: a guardrail that masks
 personal data says so on every answer it has touched, and those answers are whole."""
 
@@ -62,36 +95,36 @@ _MAY_STILL_BE_ANSWERED = {
 _SERVER_ERROR = re.compile(r"5[0-9][0-9]")
 
 _TOP_CODES = 10
-"""So many error codes are reported by name."""
+"""The number of error codes that are reported by name."""
 
 
-def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[str, str | None, str | None]:
+def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | None, str | None]:
     """Return the outcome of a row that came back, and the error code and message when it failed.
 
     Text of an answer that was cut or withheld is kept, because it was paid for: such a row is `truncated`.
     """
     if has_answer:
         whole = STOP_REASONS.get(stop_reason or "", "whole") == "whole"
-        return ("succeeded" if whole else "truncated"), None, None
+        return (Outcome.SUCCEEDED if whole else Outcome.TRUNCATED), None, None
     if stop_reason in _NAMES_THE_FAILURE:
-        return "failed", stop_reason, f"the model stopped with {stop_reason} and gave no text"
+        return Outcome.FAILED, stop_reason, f"the model stopped with {stop_reason} and gave no text"
     detail = f" (stop reason {stop_reason})" if stop_reason else ""
-    return "failed", EMPTY_ANSWER, f"the model's answer is empty{detail}"
+    return Outcome.FAILED, EMPTY_ANSWER, f"the model's answer is empty{detail}"
 
 
 def is_leftover(outcome: str, error_code: str) -> bool:
     """Tell whether a row may still get an answer: the same request can succeed another time.
 
-    Nothing came back for it, or Bedrock failed on its own side (5xx) or for want of time or capacity. The
-    other 4xx are of the record's own making and fail again.
+    Either nothing came back for it, or Bedrock failed on its own side (5xx) or for want of time or capacity. The
+    other 4xx are the fault of the record, and would come again.
     """
-    if outcome != "failed":
-        return outcome == "missing"
+    if outcome != Outcome.FAILED:
+        return outcome == Outcome.MISSING
     return error_code in _MAY_STILL_BE_ANSWERED or _SERVER_ERROR.fullmatch(error_code) is not None
 
 
 def most_frequent(codes: Mapping[str, int]) -> dict[str, int]:
-    """Return the most frequent error codes, the first ones first: a report is for reading."""
+    """Return the most frequent error codes, the most frequent first: a report is for reading."""
     return dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:_TOP_CODES])
 
 
@@ -101,11 +134,3 @@ def named(codes: Mapping[str, int], messages: Mapping[str, str]) -> str:
         f"{code} ({count} rows)" + (f': "{messages[code]}"' if code in messages else "")
         for code, count in codes.items()
     )
-
-
-OUTCOMES = ("succeeded", "truncated", "invalid", "failed", "skipped", "missing")
-"""What became of a row. `missing`: no answer and no error came back."""
-
-
-ANSWERED = ("succeeded", "truncated")
-"""Outcomes of rows with an answer that can be used: what `invalid` rows have is none of the schema's."""

@@ -1,7 +1,7 @@
 """Read output lines one by one with the standard library: slowly, and whatever is wrong with them.
 
-Here go the few lines that do not fit what `parse` decodes. It makes its failures here too, so that a line has the same
-words whichever way it was read.
+This is for the few lines that a parser's decoder refuses. The parsers make their failures here too, so that a line
+has the same words whichever way it was read.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ def _loaded(text: str) -> Any:
 def _members(text: str) -> dict[str, Any]:
     """Decode an object member by member, where as a whole it is nested too deeply: most often that is the echo.
 
-    Raises ValueError for what is no object.
+    Raises ValueError unless the text is an object.
     """
     if not text.lstrip().startswith("{"):
         raise ValueError("no object")
@@ -116,6 +116,14 @@ def failure(record_id: str | None, code: Any, message: Any, expired: bool | None
     return Failure(record_id, as_text(code) if code is not None else "UnknownError", text)
 
 
+def failure_of(line: Any) -> Failure:
+    """Return the failure of a line that `parse_types.line_decoder` decoded, and that has an error or no output."""
+    error = line.error
+    if error is None:
+        return no_output(line.recordId, line.expired)
+    return failure(line.recordId, error.errorCode, error.errorMessage, error.expired or line.expired)
+
+
 def no_output(record_id: str | None, expired: bool | None) -> Failure:
     """Return the failure of a line with neither output nor error."""
     if expired:
@@ -136,7 +144,7 @@ def any_text(paths: Sequence[Path], output: Any) -> str | None:
 
 
 def any_count(paths: Sequence[Path], output: Any) -> int | None:
-    """Return the count at the first of the paths where there is something; None for what is no count."""
+    """Return the count at the first of the paths where there is something; None if that is not a count."""
     value = _any_value(paths, output)
     if isinstance(value, float) and value.is_integer():
         value = int(value)

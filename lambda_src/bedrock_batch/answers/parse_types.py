@@ -1,14 +1,49 @@
-"""Types made at run time for just the fields a run asks for, so that decoding skips all others."""
+"""Types made at run time for just the fields that a run needs, so that decoding skips all others."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from bedrock_batch.answers.parse_slowly import MAX_INT64
 from bedrock_batch.answers.response_path import EVERY, Path, Step
 from bedrock_batch.errors import InvalidRunInput
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
+
+
+def line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of an output line that keeps of `modelOutput` what lies at the paths. Raises as `type_of`."""
+    error = msgspec.defstruct(
+        "Error",
+        [
+            ("errorCode", int | str | None, None),
+            ("errorMessage", str | None, None),
+            ("expired", bool | None, None),
+        ],
+        gc=False,
+    )
+    line = msgspec.defstruct(
+        "Line",
+        [
+            ("recordId", str | None, None),
+            ("modelOutput", type_of(paths), None),
+            ("error", error | None, None),
+            ("expired", bool | None, None),
+        ],
+        gc=False,
+    )
+    return msgspec.json.Decoder(line)
+
+
+def outputs_of(lines: list[Any]) -> list[Any]:
+    """Return the outputs of decoded lines. Raises TypeError unless all lines have an output and no error."""
+    outputs = [line.modelOutput for line in lines if line.error is None and line.modelOutput is not None]
+    if len(outputs) < len(lines):
+        raise TypeError("not only answers")
+    return outputs
 
 
 def type_of(paths: list[tuple[Path, Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""What Bedrock wrote for the jobs of a shard, or Answer on demand in its place, as answers."""
+"""The raw outputs of the jobs of a shard, read as answers. Bedrock wrote them, or Answer on demand in its place."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from bedrock_batch.contracts.run import Run
 class RawOutputs:
     """The raw outputs of some jobs, listed once and read as often as need be.
 
-    `size` is that of all, `came` what was in those that were read, by the job's name.
+    `size` is the size of all in bytes. `came` has the counts of those that were read, by the job's name.
     """
 
     def __init__(self, s3: S3, run: Run, jobs: Sequence[JobEnd]) -> None:

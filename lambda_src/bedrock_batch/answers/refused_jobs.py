@@ -1,7 +1,7 @@
-"""Why a job did nothing: for want of a permission, for what its records or its request are, or for neither.
+"""Why a job did nothing: a permission is missing, its records or its request are at fault, or neither.
 
-A permission can be repaired, so its records wait for a redrive. What the records or the request are stays as it is:
-the job is tried once more, as Bedrock may have been wrong, and no third time.
+A permission can be granted later, so the records wait for a redrive. Records and request stay as they are: they are
+sent to one more job, as Bedrock may have been wrong, and to no third one.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
 
 MOST_JOBS = 2
-"""So many jobs may refuse a record; then it is not sent again."""
+"""A record that this number of jobs refused is not sent again."""
 
 _REFUSED_CREATE = ("Bedrock.ValidationException:", "Bedrock.ResourceNotFoundException:")
 """How the message of a job begins whose Create was refused as invalid."""
@@ -36,7 +36,7 @@ _BEDROCKS_OWN = re.compile(
     r"|temporarily unavailable|service ?(?:is )?unavailable",
     re.IGNORECASE,
 )
-"""What Bedrock says where the records and the request are not at fault."""
+"""What Bedrock says where neither the records nor the request are at fault."""
 
 
 def lacks_permission(end: JobEnd) -> bool:
@@ -45,10 +45,10 @@ def lacks_permission(end: JobEnd) -> bool:
 
 
 def is_refusal(end: JobEnd) -> bool:
-    """Tell whether a job did nothing because of what its records or its request are.
+    """Tell whether a job did nothing because its records or its request are at fault.
 
-    A job that expired, was stopped, processed a record, or of which that is not known, is none; nor is one whose
-    Create met a full quota, throttling or an error of Bedrock's own.
+    That is not so for a job that expired, was stopped, or processed a record, or where nobody knows whether it did;
+    nor where Create met a full quota, throttling or an error on Bedrock's side.
     """
     if lacks_permission(end):
         return False

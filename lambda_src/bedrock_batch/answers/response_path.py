@@ -7,8 +7,8 @@
     finish_reason | stop_reason      the first of several paths where there is something
 
 Models are free to leave anything out or to send null instead, so a path that leads nowhere finds nothing.
-A path that meets the wrong kind of value (a text where a list should be) is told apart, because there an
-answer exists that we cannot read.
+A path that meets the wrong kind of value (a text where a list should be) raises WrongKind instead, because there
+an answer exists that we cannot read.
 """
 
 import enum

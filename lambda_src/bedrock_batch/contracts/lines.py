@@ -112,6 +112,22 @@ class Joined(Shape):
 
 
 @dataclass(frozen=True, slots=True)
+class ShardJoin(Shard):
+    """The event of Join shard: a shard, and `jobs`, its ended jobs in the order of time.
+
+    Without jobs its rows are missing.
+    """
+
+    jobs: list[JobEnd]
+    skipped_key: str | None = None
+    """The key of its skipped rows, if there are any."""
+    step: int | None = None
+    """Of the leftovers file to write, `leftovers/<step>/`; None: no leftovers are written."""
+    replaces: str | None = None
+    """The ETag of the part that this join may replace; a part that was written since then stays. None: any part."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobCounts(Shape):
     """Records of a job that came back, as answers or errors, and the tokens that they name."""
 

@@ -1,8 +1,8 @@
-"""Send a record once more whose answer met its limit or is not of the schema, and tell which answer counts.
+"""Send records once more whose answer met its limit or does not match the schema, and decide which answer counts.
 
-A join lists such records before its leftovers, with the larger limit. They go wherever leftovers go next: a later job
-of the shard that was sent a list had all of the list's retries. One that the model was not asked there, because its
-request was throttled or its job was stopped, is a leftover from then on, and has what chances leftovers have.
+A join writes these retries into its leftovers file, before the leftovers, with the larger limit. They are sent with
+the next leftovers, so each later job that was made from this file had all retries in it. A retry that no model was
+asked, because its request was throttled or its job was stopped, is from then on a leftover like any other.
 """
 
 import json
@@ -15,15 +15,15 @@ import numpy as np
 
 from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.answer_schema import Reader, Unfit
-from bedrock_batch.answers.outcome import MET_MAX_TOKENS, is_leftover, judge
+from bedrock_batch.answers.outcome import MET_MAX_TOKENS, Outcome, is_leftover, judge
 from bedrock_batch.contracts.lines import Joined
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.models import json_pointer
-from bedrock_batch.record_ids import row_of
+from bedrock_batch.record_ids import row_of, shard_prefix
 
 
 def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
-    """Return a record's line with the limit that it has the second time; nothing else of its body changes."""
+    """Return a record's line with the larger limit, which it has the second time; its body stays the same otherwise."""
     if retry["max_tokens"] is None:
         return line
     record = json.loads(line)
@@ -33,52 +33,52 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Rows of a joined shard whose records are still to be sent once more, in order."""
+    """Rows of a joined shard whose records are to be sent once more, in order."""
 
     first: list[int]
-    """Those that never were."""
+    """For the first time."""
     again: list[int]
-    """Those that were, without the model being asked."""
+    """Again, as no model was asked the last time."""
 
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
-    """Return the rows of a joined shard whose records are still to be sent once more."""
-    rows = joiner.rows_to_ask_again(retry["outcomes"])
+    """Return the rows of a joined shard whose records are to be sent once more."""
+    rows = joiner.outcomes.rows_to_ask_again(retry["outcomes"])
     if chooser is None:
         return Due(rows, [])
     return Due([row for row in rows if not chooser.listed[row]], [row for row in rows if chooser.is_open(row)])
 
 
 def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", due: Due) -> Joined:
-    """Return the shard's counts with those of its retries."""
+    """Add the counts of a shard's retries to its other counts."""
     joined = replace(joined, retries=len(due.first), leftovers=joined.leftovers + len(due.again))
     if chooser is None:
         return joined
     return replace(
         joined,
-        retried=joiner.outcomes_of(np.flatnonzero(chooser.retried).tolist()),
+        retried=joiner.outcomes.counts_of(np.flatnonzero(chooser.retried).tolist()),
         input_tokens=joined.input_tokens + chooser.other_input_tokens,
         output_tokens=joined.output_tokens + chooser.other_output_tokens,
     )
 
 
 class Chooser:
-    """Goes through the answers of a shard that had retries, and finds the one that counts for each row.
+    """Goes through the answers of a shard that had retries, and finds for each row the one that counts.
 
-    A second answer counts, unless it has no text and the first one has: a retry takes nothing away.
+    That is the second answer, unless it has no text and the first one has: a retry never loses an answer.
     """
 
     def __init__(self, *, shard: int, rows: int, retry: Mapping[str, Any], reader: Reader | None) -> None:
         self.other_input_tokens = 0
         self.other_output_tokens = 0
-        """Tokens of the answers that do not count, though they were paid."""
+        """Tokens of the answers that do not count: they were paid too."""
         self.listed = np.zeros(rows, np.bool_)
-        """Whether a row's record was sent once more, whatever became of it."""
+        """Whether a row's record was sent once more, with or without success."""
         self.retried = np.zeros(rows, np.bool_)
         """Whether a model answered it for the second time."""
-        self._prefix, self._rows = f"{shard:05d}", rows
-        self._met = MET_MAX_TOKENS if "truncated" in retry["outcomes"] else frozenset[str]()
-        self._reader = reader if "invalid" in retry["outcomes"] else None
+        self._prefix, self._rows = shard_prefix(shard), rows
+        self._met = MET_MAX_TOKENS if Outcome.TRUNCATED in retry["outcomes"] else frozenset[str]()
+        self._reader = reader if Outcome.INVALID in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
         self._shown = array("i", [-1]) * rows  # the job whose answer counts
@@ -99,10 +99,10 @@ class Chooser:
                         self._look(row, answer)
 
     def _look(self, row: int, answer: Answer | Failure) -> None:
-        """Do as `Joiner.add` for a first answer: a text stays, and until there is one what came last counts."""
+        """Look at an answer. First ones count as in `Joiner.add`: a text stays, and before it the latest counts."""
         if isinstance(answer, Failure):
             if self.listed[row]:
-                self._refused[row] |= not is_leftover("failed", answer.code)
+                self._refused[row] |= not is_leftover(Outcome.FAILED, answer.code)
             elif not self._has_text[row]:
                 self._unsatisfying[row] = False
             return
@@ -130,7 +130,7 @@ class Chooser:
             return False
         if self._reader is None or not isinstance(answer.value, bytes):
             return True
-        if judge(answer.stop_reason, has_answer=True)[0] != "succeeded":
+        if judge(answer.stop_reason, has_answer=True)[0] != Outcome.SUCCEEDED:
             return True
         try:
             self._reader.read(answer.value)

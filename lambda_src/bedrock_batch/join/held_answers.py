@@ -1,7 +1,7 @@
-"""The answers of a shard that are held at a time: those of a window of its rows.
+"""The answers of a shard that are held at one time: those of a window of its rows.
 
-A shard's answers may be more than a function's memory. What does not fit is let go, and the raw outputs are read
-once more when its rows' turn comes. Most shards fit at once.
+A shard's answers may be larger than a function's memory. Answers that do not fit are dropped, and the raw outputs are
+read once more when the turn of their rows comes. Most shards fit at once.
 """
 
 from typing import Any
@@ -18,6 +18,10 @@ HELD_BYTES = 512_000_000
 
 _TEXT_OVERHEAD = 41
 """What a text takes besides its bytes: the object's head, and its place in the list."""
+
+
+def vector_type(dimensions: int) -> pa.DataType:
+    return pa.list_(pa.field("element", pa.float32()), dimensions)
 
 
 class Texts:
@@ -44,7 +48,7 @@ class Texts:
         self._fit()
 
     def put_all(self, rows: Rows, values: Any) -> None:
-        """Hold the answers of rows that have none so far; those outside the window are let go."""
+        """Hold the answers of rows that have none so far; those outside the window are dropped."""
         inside = (rows >= self.start) & (rows < self.stop)
         if not inside.all():
             rows, values = rows[inside], [value for value, held in zip(values, inside, strict=True) if held]
@@ -55,7 +59,7 @@ class Texts:
         self._fit()
 
     def _fit(self) -> None:
-        """Let go of the window's end while it holds too much."""
+        """Drop answers at the window's end while it holds too much."""
         while self._bytes > HELD_BYTES and self.stop - self.start > 1:
             self._most = (self.stop - self.start) // 2
             self.stop = self.start + self._most
@@ -101,7 +105,7 @@ class Vectors:
         self._present[place] = True
 
     def put_all(self, rows: Rows, values: Any) -> None:
-        """Hold the answers of rows that have none so far; those outside the window are let go."""
+        """Hold the answers of rows that have none so far; those outside the window are dropped."""
         inside = (rows >= self.start) & (rows < self.stop)
         if not inside.all():
             rows, values = rows[inside], values[inside]
@@ -114,5 +118,5 @@ class Vectors:
         if self._moves:
             # A view would keep the whole window, while its rows wait to be written and the next one fills.
             floats = floats.copy()
-        type_ = pa.list_(pa.field("element", pa.float32()), self._dimensions)
-        return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=type_, mask=pa.array(~self._present[places]))
+        mask = pa.array(~self._present[places])
+        return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=vector_type(self._dimensions), mask=mask)

@@ -1,19 +1,82 @@
-"""The columns of the output table: those of the input that are kept, then ours."""
+"""The columns of the output table: those of the input that are kept, then ours.
 
-from collections.abc import Mapping, Sequence
+Name, type and value of each of our columns stand together here, in the order of the output.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from bedrock_batch.answers.answer_schema import Reader
 from bedrock_batch.errors import InvalidRunInput, missing_column
+from bedrock_batch.join.held_answers import Texts, Vectors, vector_type
+from bedrock_batch.join.row_outcomes import RowOutcomes
 
 Kind = Literal["text", "embedding"]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a join knows of rows [start, stop) of its shard; `properties` are those of the answers, by name."""
+
+    outcomes: RowOutcomes
+    answers: Texts | Vectors
+    properties: Mapping[str, pa.Array]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of ours: its name without the run's prefix, its type, and what gives its values for some rows."""
+
+    name: str
+    type: pa.DataType
+    values: Callable[[Known], pa.Array]
+    nullable: bool = True
+
+
+_OUTCOME = Column("outcome", pa.string(), lambda rows: rows.outcomes.names(rows.start, rows.stop), nullable=False)
+_RESPONSE = Column("response", pa.string(), lambda rows: rows.answers.column(rows.start, rows.stop))
+_STOP_REASON = Column("stop_reason", pa.string(), lambda rows: rows.outcomes.stop_reasons(rows.start, rows.stop))
+_INPUT_TOKENS = Column(
+    "input_tokens", pa.int64(), lambda rows: rows.outcomes.input_tokens.column(rows.start, rows.stop)
+)
+_OUTPUT_TOKENS = Column(
+    "output_tokens", pa.int64(), lambda rows: rows.outcomes.output_tokens.column(rows.start, rows.stop)
+)
+_ERROR_CODE = Column("error_code", pa.string(), lambda rows: rows.outcomes.error_codes(rows.start, rows.stop))
+_ERROR = Column("error", pa.string(), lambda rows: rows.outcomes.errors(rows.start, rows.stop))
+
+
+def _embedding(dimensions: int) -> Column:
+    return Column("embedding", vector_type(dimensions), lambda rows: rows.answers.column(rows.start, rows.stop))
+
+
+def _property(field: pa.Field) -> Column:
+    return Column(field.name, field.type, lambda rows: rows.properties[field.name])
+
+
+def our_columns(*, kind: Kind, dimensions: int | None = None, reader: Reader | None = None) -> list[Column]:
+    """Return our columns in order; with `reader`, the properties of the answers come last.
+
+    Raises:
+        InvalidRunInput: the dimensions of the vectors are not known.
+    """
+    if kind == "text":
+        ours = [_OUTCOME, _RESPONSE, _STOP_REASON, _INPUT_TOKENS, _OUTPUT_TOKENS, _ERROR_CODE, _ERROR]
+    elif dimensions is None:
+        raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size.")
+    else:
+        ours = [_OUTCOME, _embedding(dimensions), _INPUT_TOKENS, _ERROR_CODE, _ERROR]
+    return [*ours, *map(_property, reader.fields)] if reader else ours
+
+
 def answer_column(kind: Kind, prefix: str) -> str:
     """Return the name of the column that holds the text or the vector."""
-    return f"{prefix}{'response' if kind == 'text' else 'embedding'}"
+    return prefix + (_RESPONSE if kind == "text" else _embedding(0)).name
 
 
 def kept_columns(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
@@ -46,19 +109,11 @@ def output_schema(
         InvalidRunInput: one of our columns has the name of a column of the table. Upper and lower case count
             as the same, as they do for Athena, Glue and Spark.
     """
-    ours = [pa.field(f"{prefix}outcome", pa.string(), nullable=False)]
-    if kind == "text":
-        ours += [pa.field(name, pa.string()) for name in (answer_column(kind, prefix), f"{prefix}stop_reason")]
-        ours += [pa.field(f"{prefix}{side}_tokens", pa.int64()) for side in ("input", "output")]
-    else:
-        if dimensions is None:
-            raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size.")
-        vector = pa.list_(pa.field("element", pa.float32()), dimensions)
-        ours += [pa.field(answer_column(kind, prefix), vector), pa.field(f"{prefix}input_tokens", pa.int64())]
-    ours += [pa.field(f"{prefix}error_code", pa.string()), pa.field(f"{prefix}error", pa.string())]
-
-    if answer_schema is not None:
-        ours += Reader(answer_schema, prefix=prefix).fields
+    reader = None if answer_schema is None else Reader(answer_schema)
+    ours = [
+        pa.field(f"{prefix}{column.name}", column.type, nullable=column.nullable)
+        for column in our_columns(kind=kind, dimensions=dimensions, reader=reader)
+    ]
     taken = {name.casefold() for name in table.names}
     collisions = [field.name for field in ours if field.name.casefold() in taken]
     names = [field.name.casefold() for field in ours]

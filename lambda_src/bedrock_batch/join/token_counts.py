@@ -12,7 +12,7 @@ _NONE = -1
 
 
 class Counts:
-    """Counts of so many rows, at 8 bytes each; none so far."""
+    """Counts of a shard's rows, at 8 bytes each; at first no row has one."""
 
     def __init__(self, rows: int) -> None:
         # The array for single rows, where it is faster; its memory as numpy's for many.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from bedrock_batch.join import write_parquet, write_text
-from bedrock_batch.join.sinks import Sink
+from bedrock_batch.join.write_text import Sink
 from bedrock_batch.table import plain_types
 
 

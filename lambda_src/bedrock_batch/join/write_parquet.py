@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bedrock_batch.join.sinks import File, Sink
+from bedrock_batch.join.write_text import File, Sink
 
 ROW_GROUP_BYTES = 16_000_000
 """Of Arrow memory: large enough for readers, and small enough not to be fresh memory, which is slow, each time."""

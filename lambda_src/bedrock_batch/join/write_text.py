@@ -1,16 +1,36 @@
 """Write the output table as CSV or JSON lines, streaming: some MB of rows are turned into text at a time."""
 
+import io
 from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
 import pyarrow.csv
 
-from bedrock_batch.join.sinks import File, Sink
 from bedrock_batch.table.plain_types import json_cells, to_plain, to_text
 
 _SLICE_BYTES = 2 << 20
 """Of Arrow memory; the text of vectors is three times that, and there are several copies of it on the way."""
+
+
+class Sink(Protocol):
+    """Where bytes go: an open file, or the S3 writer."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
+class File(io.RawIOBase):
+    """A sink with the rest of the methods that Arrow expects of a file; closing it leaves the sink open."""
+
+    def __init__(self, out: Sink) -> None:
+        self._out = out
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._out.write(bytes(data))  # a copy of what is not bytes: Arrow uses its CSV buffer again
 
 
 def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -> None:

@@ -52,7 +52,7 @@ class Mover:
         self._folder = MediaFolder(s3, run, input_key)
         self._bucket = run.bucket
         folders = re.escape(f"s3://{run.bucket}/{keys.run_prefix(run.run_id)}/input/")
-        self._reference = re.compile(rf"{folders}[0-9]{{5}}/({_NAME})")
+        self._reference = re.compile(rf"{folders}{keys.SHARD_NAME}/({_NAME})")
         self._copies: dict[str, Future[str]] = {}
         self._pool = ThreadPoolExecutor(COPIES)
 

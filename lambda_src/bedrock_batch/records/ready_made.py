@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bedrock_batch.contracts.run import Table
 from bedrock_batch.errors import ROWS_COUNT, MalformedInput
-from bedrock_batch.record_ids import record_id
+from bedrock_batch.record_ids import BEFORE_BODY, LINE_END, LINE_START, record_id
 from bedrock_batch.records.render import MOST_RECORD_BYTES, Nulls, Rendered, Renderer, Skipped, too_long
 from bedrock_batch.table.layout import BODY
 
@@ -71,4 +71,4 @@ class ReadyMade:
 
 
 def _line(record: str, body: bytes) -> bytes:
-    return b'{"recordId":"%s","modelInput":%s}\n' % (record.encode(), body)
+    return b"".join((LINE_START, record.encode(), BEFORE_BODY, body, LINE_END))

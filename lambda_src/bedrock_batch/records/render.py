@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from bedrock_batch.errors import ROWS_COUNT, MalformedInput, UnsupportedRequest
 from bedrock_batch.models.template import check_columns, literal_columns
+from bedrock_batch.record_ids import BEFORE_BODY, LINE_END, LINE_START, ROW_DIGITS, shard_prefix
 from bedrock_batch.records.cell_text import CellReader
 from bedrock_batch.records.flat_request import FlatRequest
 
@@ -39,9 +40,8 @@ _LONGEST_ESCAPE = 6
 
 Nulls = Literal["error", "skip", "empty"]
 
-_LINE_START = b'{"recordId":"'
-_ROW_SPACE = 1_000_000
-"""A record id ends in six digits of row; added to a row, this keeps its leading zeros."""
+_ROW_SPACE = 10**ROW_DIGITS
+"""Added to a row, this keeps the leading zeros that a record id has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +107,14 @@ class Renderer:
         self._cells = [CellReader(name, schema) for name in body.names]
         self._slots = [body.names.index(name) for name in body.places]
         self._never_blank = [[body.names.index(name) for name in names] for names in body.texts]
-        head = _LINE_START + b"%05d" % shard
+        head = LINE_START + shard_prefix(shard).encode()
         first, *rest = body.constants
         # Each constant ends where a cell begins; the last one ends the line and begins the next.
         self._head = head
-        self._constants = [b'","modelInput":' + first, *rest]
-        self._constants[-1] += b"}\n" + head
+        self._constants = [BEFORE_BODY + first, *rest]
+        self._constants[-1] += LINE_END + head
         self.columns = list(dict.fromkeys(reader.column for reader in self._cells))
-        self.structure_bytes = sum(map(len, self._constants)) + 6
+        self.structure_bytes = sum(map(len, self._constants)) + ROW_DIGITS
         self._text_free_bytes = self.structure_bytes - body.literal_bytes
 
     def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered:

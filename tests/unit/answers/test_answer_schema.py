@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedrock_batch.answers.answer_schema import Reader, Unfit
-from bedrock_batch.answers.parse import text_parser
+from bedrock_batch.answers.text_parser import TextParser
 from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
@@ -131,9 +131,9 @@ def test_properties_that_are_absent_or_null_are_null() -> None:
 )
 def test_types_follow_the_schema(schema: dict[str, Any], type_: pa.DataType, value: Any, cell: Any) -> None:
     point = {"type": "object", "properties": {"x": {"type": "number"}}}
-    reader = Reader({"type": "object", "properties": {"v": schema}, "$defs": {"point": point}}, prefix="p_")
+    reader = Reader({"type": "object", "properties": {"v": schema}, "$defs": {"point": point}})
     (field,) = reader.fields
-    assert (field.name, field.type) == ("p_v", type_)
+    assert (field.name, field.type) == ("v", type_)
     text = json.dumps({"v": value}).encode()
     (array,) = reader.arrays([reader.read(text)])
     assert array.type == type_
@@ -201,7 +201,7 @@ def test_a_row_that_does_not_validate_is_invalid_and_one_that_was_cut_is_truncat
         converse(stop="content_filtered"),
     ]
     joiner = Joiner(shard=0, rows=6, kind="text", reader=Reader(SCHEMA))
-    joiner.add(text_parser(CONVERSE)(b"\n".join(line(record_id(0, row), one) for row, one in enumerate(said))))
+    joiner.add(TextParser(CONVERSE)(b"\n".join(line(record_id(0, row), one) for row, one in enumerate(said))))
     schema = output_schema(pa.schema([("id", pa.int64())]), kind="text", prefix="", answer_schema=SCHEMA)
     table = [pa.record_batch({"id": pa.array([row])}) for row in range(6)]
     rows = pa.Table.from_batches(joiner.join(table, schema), schema).to_pylist()

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.lines import whole_lines
-from bedrock_batch.answers.parse import Answer, Failure, embedding_parser, text_parser
+from bedrock_batch.answers.text_parser import TextParser
+from bedrock_batch.answers.vector_parser import VectorParser
 from bedrock_batch.errors import InvalidRunInput
 from tests.unit.output_lines import CONVERSE, TITAN, block, converse, line
 
@@ -35,12 +37,12 @@ LLAMA = {
 
 def text(raw: bytes, response: Mapping[str, str] = CONVERSE) -> Any:
     """Parse one line, which gives one result."""
-    (result,) = text_parser(response)(raw)
+    (result,) = TextParser(response)(raw)
     return result
 
 
 def vector(raw: bytes, response: Mapping[str, str] = TITAN, dimensions: int = 3) -> Any:
-    (result,) = embedding_parser(response, dimensions)(raw)
+    (result,) = VectorParser(response, dimensions)(raw)
     return result
 
 
@@ -182,7 +184,7 @@ def test_keys_in_any_order() -> None:
 )
 def test_odd_values_do_not_cost_the_answer(output: dict[str, Any], found: bytes) -> None:
     raw = b"\n".join([line("a", converse("before")), line(ID, output), line("b", converse("after"))])
-    before, odd, after = text_parser(CONVERSE)(raw)
+    before, odd, after = TextParser(CONVERSE)(raw)
     assert isinstance(odd, Answer) and (odd.record_id, odd.value) == (ID, found)
     assert [result.value for result in (before, after) if isinstance(result, Answer)] == [b"before", b"after"]
 
@@ -226,11 +228,11 @@ def test_lines_are_split_at_newlines_only_and_blank_ones_passed_over() -> None:
     """A blank line, CRLF, a trailing newline and U+2028 within a text."""
     lines = [line(str(number), converse(f"a\u2028{number}")) for number in range(4)]
     raw = lines[0] + b"\n\n" + lines[1] + b"\r\n \r\n" + lines[2] + b"\n" + lines[3] + b"\n\n"
-    assert list(text_parser(CONVERSE)(raw)) == [
+    assert list(TextParser(CONVERSE)(raw)) == [
         Answer(str(number), f"a\u2028{number}".encode(), "end_turn", 7, 3) for number in range(4)
     ]
-    assert [found and found.record_id for found in embedding_parser(TITAN, 1)(raw)] == ["0", "1", "2", "3"]
-    assert [found and found.record_id for found in text_parser({"text": "usage.totalTokens"})(raw)] == [*"0123"]
+    assert [found and found.record_id for found in VectorParser(TITAN, 1)(raw)] == ["0", "1", "2", "3"]
+    assert [found and found.record_id for found in TextParser({"text": "usage.totalTokens"})(raw)] == [*"0123"]
 
 
 @pytest.mark.parametrize(
@@ -239,10 +241,10 @@ def test_lines_are_split_at_newlines_only_and_blank_ones_passed_over() -> None:
 )
 def test_a_line_that_is_no_object_is_told_and_harms_no_other(broken: bytes) -> None:
     raw = b"\n".join([line("a", converse("hi")), broken, line("b", converse("ho"))])
-    results = text_parser(CONVERSE)(raw)
+    results = TextParser(CONVERSE)(raw)
     assert [result and result.record_id for result in results] == ["a", None, "b"]
     raw = b"\n".join([line("a", {"embedding": [1, 2, 3]}), broken, line("b", {"embedding": [1, 2, 3]})])
-    assert [result and result.record_id for result in embedding_parser(TITAN, 3)(raw)] == ["a", None, "b"]
+    assert [result and result.record_id for result in VectorParser(TITAN, 3)(raw)] == ["a", None, "b"]
 
 
 @pytest.mark.parametrize("record_id", [None, 17, ["x"]])
@@ -309,7 +311,7 @@ def test_vectors_of_each_family(response: dict[str, str], output: dict[str, Any]
 def test_vectors_that_are_none(output: dict[str, Any], code: str) -> None:
     """One bad embedding fails its own record, and says how."""
     raw = b"\n".join([line("a", {"embedding": [1, 2, 3]}), line(ID, output), line("b", {"embedding": [4, 5, 6]})])
-    before, bad, after = embedding_parser(TITAN, 3)(raw)
+    before, bad, after = VectorParser(TITAN, 3)(raw)
     assert isinstance(bad, Failure) and (bad.record_id, bad.code) == (ID, code)
     assert [result.value.tolist() for result in (before, after)] == [[1, 2, 3], [4, 5, 6]]  # type: ignore[union-attr]  # both are answers
 
@@ -326,9 +328,9 @@ def test_integers_beyond_64_bits_are_still_numbers() -> None:
 def test_paths_that_contradict_each_other_are_refused() -> None:
     for other in ("content", "content.text", "content[].text.more"):
         with pytest.raises(InvalidRunInput, match="contradict"):
-            text_parser({"text": "content[].text", "input_tokens": other})
+            TextParser({"text": "content[].text", "input_tokens": other})
     with pytest.raises(InvalidRunInput, match="must lead to one vector"):
-        embedding_parser({"embedding": "embeddings[].embedding"}, 3)
+        VectorParser({"embedding": "embeddings[].embedding"}, 3)
 
 
 def test_two_names_may_share_a_path_and_lists() -> None:
@@ -390,7 +392,7 @@ HOSTILE = {
 )
 def test_whatever_an_answer_holds_the_row_has_an_outcome(members: str, value: str) -> None:
     raw = f'{{"recordId": "{ID}", {members % value}}}\n'.encode()
-    for parse in (text_parser(CLAUDE), embedding_parser(TITAN, 3)):
+    for parse in (TextParser(CLAUDE), VectorParser(TITAN, 3)):
         one, other = parse(raw + line(ID, {"content": [{"text": "ok"}], "embedding": [1, 2, 3]}))
         assert one.record_id == ID
         assert isinstance(other, Answer), "the others are not harmed"

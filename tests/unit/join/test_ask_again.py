@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.answer_schema import Reader
-from bedrock_batch.answers.parse import Answer, Failure
 from bedrock_batch.contracts.lines import JobEnd
 from bedrock_batch.join.ask_again import Chooser, Due, counted, due, larger
 from bedrock_batch.join.joiner import Joiner

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch.answers.answer import Parsed
-from bedrock_batch.answers.parse import embedding_parser, text_parser
+from bedrock_batch.answers.text_parser import TextParser
+from bedrock_batch.answers.vector_parser import VectorParser
 from bedrock_batch.join import held_answers
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
@@ -21,7 +22,7 @@ ROWS = 100
 def joined(kind: str, lines: list[bytes]) -> tuple[pa.Table, int]:
     """Return the joined table and how often the answers were read again."""
     dimensions = None if kind == "text" else 3
-    parse = text_parser(CONVERSE) if dimensions is None else embedding_parser(TITAN, dimensions)
+    parse = TextParser(CONVERSE) if dimensions is None else VectorParser(TITAN, dimensions)
     readings = 0
 
     def answers() -> Iterator[Parsed]:

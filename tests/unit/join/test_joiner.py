@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bedrock_batch.answers.answer import Answers
 from bedrock_batch.answers.lines import whole_lines
-from bedrock_batch.answers.parse import embedding_parser, text_parser
+from bedrock_batch.answers.text_parser import TextParser
+from bedrock_batch.answers.vector_parser import VectorParser
 from bedrock_batch.contracts.lines import JobEnd
 from bedrock_batch.errors import InputChanged, InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
@@ -36,7 +37,7 @@ def table(rows: int) -> list[pa.RecordBatch]:
 def joiner_of(lines: list[bytes], rows: int, *, jobs: list[JobEnd] | None = None) -> Joiner:
     joiner = Joiner(shard=SHARD, rows=rows, kind="text")
     joiner.end([JOB] if jobs is None else jobs)
-    parse = text_parser(CONVERSE)
+    parse = TextParser(CONVERSE)
     for part in whole_lines([b"".join(one + b"\n" for one in lines)]):
         joiner.add(parse(part))
     return joiner
@@ -81,7 +82,7 @@ def test_one_bad_vector_among_a_thousand_costs_one_row() -> None:
     joiner = Joiner(shard=SHARD, rows=1000, kind="embedding", dimensions=2)
     lines = [line(rid(row), {"embedding": [row, 0.5], "inputTextTokenCount": 3}) for row in range(1000)]
     lines[17] = line(rid(17), error={"errorCode": 500, "errorMessage": "oops"})
-    joiner.add(embedding_parser(TITAN, 2)(b"\n".join(lines)))
+    joiner.add(VectorParser(TITAN, 2)(b"\n".join(lines)))
     schema = output_schema(TABLE, kind="embedding", prefix="", dimensions=2)
     found = pa.Table.from_batches(joiner.join(table(1000), schema), schema)
     assert found["embedding"].to_pylist() == [None if row == 17 else [row, 0.5] for row in range(1000)]
@@ -217,7 +218,7 @@ def odd_answers() -> list[bytes]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 30])
 def test_answers_of_any_shape_join_together_as_they_do_one_by_one(size: int) -> None:
-    lines, parse = odd_answers(), text_parser(CONVERSE)
+    lines, parse = odd_answers(), TextParser(CONVERSE)
     together, apart = (Joiner(shard=SHARD, rows=len(lines), kind="text") for _ in range(2))
     for start in range(0, len(lines), size):
         together.add(parse(b"\n".join(lines[start : start + size])))
@@ -241,7 +242,7 @@ def test_skipped_rows_keep_their_reason() -> None:
     joiner = Joiner(shard=SHARD, rows=3, kind="text")
     joiner.skip([{"row": 302, "code": "NullColumn", "reason": "column text is null"}], first_row=300)
     joiner.end([JOB])
-    joiner.add(text_parser(CONVERSE)(b"\n".join(line(rid(row), converse("x")) for row in range(3))))
+    joiner.add(TextParser(CONVERSE)(b"\n".join(line(rid(row), converse("x")) for row in range(3))))
     found = rows_of(joiner, 3)
     assert [row["outcome"] for row in found] == ["succeeded", "skipped", "succeeded"]
     assert (found[1]["error_code"], found[1]["error"], found[1]["response"]) == (
@@ -351,7 +352,7 @@ def test_each_row_comes_out_once_in_order_with_the_right_outcome(
     joiner = Joiner(shard=SHARD, rows=len(fates), kind="text")
     joiner.skip(skipped, first_row=0)
     joiner.end([JOB])
-    parse = text_parser(CONVERSE)
+    parse = TextParser(CONVERSE)
     for part in whole_lines(raw[at : at + block_size] for at in range(0, len(raw), block_size)):
         joiner.add(parse(part))
     found = rows_of(joiner, len(fates))
@@ -375,7 +376,7 @@ def test_vectors_come_back_bit_for_bit(vectors: list[list[float] | None], seed: 
     lines = [line(rid(row), {"embedding": vector}) for row, vector in enumerate(vectors) if vector is not None]
     seed.shuffle(lines)
     joiner = Joiner(shard=SHARD, rows=len(vectors), kind="embedding", dimensions=3)
-    joiner.add(embedding_parser(TITAN, 3)(b"\n".join(lines)))
+    joiner.add(VectorParser(TITAN, 3)(b"\n".join(lines)))
     schema = output_schema(TABLE, kind="embedding", prefix="", dimensions=3)
     found = pa.Table.from_batches(joiner.join(table(len(vectors)), schema), schema)["embedding"].to_pylist()
     assert [vector is None for vector in found] == [vector is None for vector in vectors]

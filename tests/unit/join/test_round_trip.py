@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bedrock_batch.answers.lines import whole_lines
 from bedrock_batch.answers.outcome import OUTCOMES
-from bedrock_batch.answers.parse import text_parser
+from bedrock_batch.answers.text_parser import TextParser
 from bedrock_batch.contracts.lines import JobEnd
 from bedrock_batch.join import held_answers, write
 from bedrock_batch.join.joiner import Joiner
@@ -112,7 +112,7 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
         expected[row] = (outcome, text if outcome in ("succeeded", "truncated") else None)
     joiner.end([JOB])
     raw = b"\n".join(line for some in data.draw(st.permutations(lines)) for line in some)
-    parsed = [text_parser(CONVERSE)(block) for block in whole_lines([raw])]
+    parsed = [TextParser(CONVERSE)(block) for block in whole_lines([raw])]
 
     kept = kept_columns(table.schema, data.draw(st.none() | st.just(["text"])))
     schema = output_schema(kept, kind="text", prefix="bedrock_")

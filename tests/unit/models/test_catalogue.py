@@ -11,7 +11,8 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from jsonschema import Draft202012Validator
 
-from bedrock_batch.answers.parse import embedding_parser, text_parser
+from bedrock_batch.answers.text_parser import TextParser
+from bedrock_batch.answers.vector_parser import VectorParser
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import catalogue
@@ -182,7 +183,7 @@ def test_golden_answer_lines(golden: dict[str, Any]) -> None:
     vector = [0.5 - index for index in range(dimensions or 0)]
     assert family.body is not None
     response = family.body.response
-    parse = embedding_parser(response, dimensions) if dimensions else text_parser(response)
+    parse = VectorParser(response, dimensions) if dimensions else TextParser(response)
     joiner = Joiner(shard=0, rows=1, kind=family.kind, dimensions=dimensions)
     joiner.add(parse(line(record_id(0, 0), filled(golden["modelOutput"], vector))))
     schema = output_schema(pa.schema([]), kind=family.kind, prefix="", dimensions=dimensions)

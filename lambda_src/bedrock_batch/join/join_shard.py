@@ -1,0 +1,138 @@
+"""Join a shard: read the raw outputs of its jobs, write its part of the output table and its leftovers."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from bedrock_batch import keys
+from bedrock_batch.answers.answer import Parsed
+from bedrock_batch.answers.answer_schema import Reader
+from bedrock_batch.answers.raw_outputs import RawOutputs
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.lines import JobEnd, Joined, Shard, ShardJoin
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import after_spend
+from bedrock_batch.join import ask_again, sent_records, write
+from bedrock_batch.join.joiner import Joiner
+from bedrock_batch.join.output_columns import answer_column, kept_columns, output_schema
+from bedrock_batch.table import read
+from bedrock_batch.table.schemas import unpacked
+
+_LOG = logging.getLogger(__name__)
+_LOG.setLevel(logging.INFO)
+
+
+def join_shard(s3: S3, shard: ShardJoin) -> Joined:
+    """Write the shard's part; the same raw outputs give the same bytes, so it may be done again at any time.
+
+    Memory: answers up to `HELD_BYTES` (when there are more, the raw outputs are read again for the rows behind),
+    some 100 bytes a row, one row group of output and a few blocks of 8 MB; the echoed input and the rest of the
+    raw output pass by.
+
+    Raises:
+        InputChanged: a source object is no longer the planned one.
+    """
+    raw = f"s3://{shard.bucket}/{keys.folder_of(shard.run_key)}raw/"
+    with after_spend(
+        f"All answers of shard {keys.shard_name(shard.shard)} are kept in {raw}; a redrive joins the shard again, asks "
+        "the model nothing and costs nothing."
+    ):
+        return _join(s3, Run.from_json(s3.get_json(shard.bucket, shard.run_key)), shard)
+
+
+def _join(s3: S3, run: Run, shard: ShardJoin) -> Joined:
+    answer_schema = run.output.get("schema")
+    reader = Reader(answer_schema) if answer_schema else None
+    raw = RawOutputs(s3, run, shard.jobs)
+    chooser = _chooser(run, shard, raw, reader)
+    answers = partial(_answers, raw, len(shard.jobs), chooser)
+    joiner = _joiner(s3, run, shard, reader)
+    for some in answers():
+        joiner.add(some)
+    for job, rows in sent_records.refused(s3, run, shard, raw):
+        joiner.refuse(rows, job)
+        if chooser is not None:
+            chooser.refuse(rows)
+    size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=shard.replaces)
+    joined = replace(
+        joiner.joined(output_key=run.output_key(shard.shard), size=size),
+        shard=shard.shard,
+        jobs=len(shard.jobs),
+        came={name: counts.to_json() for name, counts in raw.came.items()},
+    )
+    due = ask_again.Due([], [])
+    if run.retry:
+        due = ask_again.due(joiner, chooser, run.retry)
+        joined = ask_again.counted(joined, joiner, chooser, due)
+    if shard.step is not None:
+        joined = sent_records.write_leftovers(s3, run, joined, joiner.leftover_rows(), due, step=shard.step)
+    _log(run, shard.jobs, joined, joiner, raw_bytes=raw.size, overtaken=overtaken)
+    return joined
+
+
+def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None) -> Joiner:
+    """Return a joiner that has no answers so far, and knows the skipped rows and how the jobs ended."""
+    joiner = Joiner(
+        shard=run.rendered(shard.shard), rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader
+    )
+    if shard.skipped_key:
+        joiner.skip(s3.lines(shard.bucket, shard.skipped_key), first_row=shard.first_row)
+    joiner.end(shard.jobs)
+    return joiner
+
+
+def _chooser(run: Run, shard: ShardJoin, raw: RawOutputs, reader: Reader | None) -> ask_again.Chooser | None:
+    """Return what chooses among two answers of a row, if there may be two.
+
+    It goes through all answers before the joiner holds any: the first answer of a row may not be the one that counts.
+    """
+    if not run.retry or all(job.leftovers_step is None for job in shard.jobs):
+        return None
+    chooser = ask_again.Chooser(shard=run.rendered(shard.shard), rows=shard.rows, retry=run.retry, reader=reader)
+    for number, job in enumerate(shard.jobs):
+        chooser.look(job.leftovers_step, raw.of(number))
+    return chooser
+
+
+def _answers(raw: RawOutputs, jobs: int, chooser: ask_again.Chooser | None) -> Iterator[Parsed]:
+    """Yield the answers of all jobs that count, in the order of time."""
+    for number in range(jobs):
+        yield from raw.of(number) if chooser is None else chooser.counting(number, raw.of(number))
+
+
+def _write_part(
+    s3: S3, run: Run, shard: Shard, joiner: Joiner, answers: Callable[[], Iterator[Parsed]], *, replaces: str | None
+) -> tuple[int, bool]:
+    """Write the rows with their answers; return the part's size, and whether a part that knows more was there."""
+    form, prefix = run.output["format"], run.output["prefix"]
+    table = kept_columns(unpacked(run.table["schema"]), run.output.get("columns"))
+    schema = output_schema(
+        table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=run.output.get("schema")
+    )
+    rows = read.read_shard(s3, run, shard, columns=table.names)
+    out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)
+    try:
+        with out:
+            joined = joiner.join(rows, schema, answers)
+            write.write(joined, schema, out, form=form, answer=answer_column(run.kind, prefix))
+    except Overtaken:
+        return out.size, True
+    return out.size, False
+
+
+def _log(run: Run, jobs: Sequence[JobEnd], joined: Joined, joiner: Joiner, *, raw_bytes: int, overtaken: bool) -> None:
+    entry = {
+        **{key: value for key, value in joined.to_json().items() if key not in ("messages", "came")},
+        "message": "joined",
+        "overtaken": overtaken,
+        "run_id": run.run_id,
+        "jobs": [job.job_name for job in jobs],
+        "raw_bytes": raw_bytes,
+        "foreign_lines": joiner.foreign,
+        "duplicate_lines": joiner.duplicates,
+        "broken_lines": joiner.broken,
+    }
+    _LOG.info(json.dumps(entry))
