@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any, Self
+from typing import Any, Self, get_args, get_origin
 
 
 class Shape:
@@ -10,8 +10,17 @@ class Shape:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Build the shape from the keys it knows; further keys are the business of other shapes."""
-        return cls(**{f.name: value[f.name] for f in fields(cls) if f.name in value})  # type: ignore[arg-type]  # every subclass is a dataclass
+        """Build the shape from the keys it knows, and lists of shapes within; other shapes read further keys."""
+        known = [f for f in fields(cls) if f.name in value]  # type: ignore[arg-type]  # every subclass is a dataclass
+        return cls(**{f.name: _read(f.type, value[f.name]) for f in known})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)  # type: ignore[call-overload, no-any-return]  # every subclass is a dataclass
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """Return a field's value; where its type is a list of shapes, as such a list."""
+    member = get_args(kind)[0] if get_origin(kind) is list else None
+    if isinstance(member, type) and issubclass(member, Shape):
+        return [member.from_json(one) for one in value]
+    return value

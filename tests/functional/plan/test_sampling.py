@@ -32,7 +32,7 @@ def sizes(s3: S3, found: read.Description) -> list[int]:
     return [
         sum(
             len(made.render(batch, 0).data)
-            for piece in shard.parts()
+            for piece in shard.read_pieces()
             for batch in read.read_piece(
                 s3,
                 None,
