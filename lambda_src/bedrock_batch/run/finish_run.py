@@ -15,7 +15,7 @@ from bedrock_batch.run import findings, first_record, gate, progress, report, re
 from bedrock_batch.run.findings import Findings
 
 _MOST_WARNINGS = 20
-"""So many go into the run's result, which a state machine carries; the report has all."""
+"""The most that go into the run's result, which a state machine carries; the report has all."""
 
 _MOST_MESSAGE = 500
 
@@ -66,7 +66,7 @@ def _first_message(failed_jobs: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _what_now(run: Run) -> str:
-    """Say what there is of a run that failed at its end, and what can be done with it."""
+    """Say what is left of a run that failed at its end, and what the user can do."""
     prefix = run.output["prefix"]
     output = f"s3://{run.bucket}/{keys.output_prefix(run.run_id)}"
     return (

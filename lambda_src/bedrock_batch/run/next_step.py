@@ -108,7 +108,7 @@ def _free_jobs(bedrock: Any, models: Models) -> int:
 
 
 def _shares(quota: tuple[str, bool], model_id: str) -> bool:
-    """Tell whether the jobs of a model count towards a quota."""
+    """Return whether the jobs of a model count towards a quota."""
     return jobs_quota(model_id) == quota
 
 

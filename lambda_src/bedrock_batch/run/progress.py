@@ -1,4 +1,4 @@
-"""Where a run stands, read from what its Maps left in S3."""
+"""Read how far a run is from what its Maps left in S3."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
-    """Return where the run of a collected state stands; `runs` are its models' documents."""
+    """Return how far the run of a collected state is; `runs` are its models' documents."""
     bucket, run_id, results = state["bucket"], state["run_id"], state["results"]
     rendered = [Prepared.from_json(result) for result in read_results(s3, state["prepared"])]
     prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
@@ -124,7 +124,7 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
     """Return each shard that a job of the round had records of, with how the job ended."""
     ends = []
     for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
-        result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
+        result = ended[line["job_name"]]  # every job has one: the Map fails with the first child that fails
         end = JobEnd(
             line["job_name"],
             result["status"],

@@ -11,7 +11,7 @@ from bedrock_batch.contracts.shape import Shape
 from bedrock_batch.errors import JoinIncomplete
 
 _NAMED = 10
-"""So many shards are named in a message; the rest is a number."""
+"""The most shards that a message names; the rest is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Totals(Shape):
 
     @property
     def sent(self) -> int:
-        """The rows that were sent: skipped ones were refused on purpose, and count neither way."""
+        """The rows that were sent. Skipped rows were refused on purpose, and count neither way."""
         return self.rows - self.outcomes["skipped"]
 
     @property
@@ -91,7 +91,7 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
 
 
 def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:
-    """Return how many rows' records were sent once more, and the outcomes that these rows have now."""
+    """Return how many rows were sent once more, and the outcomes that these rows have now."""
     counts = Counter[str]()
     for one in joined:
         counts.update(one.retried)

@@ -45,7 +45,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     ended = _how_it_ended(s3, event)
     state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
     state |= {"prefix": prefix, "run_key": run_key(run_id), "ended": ended, "message": ended["message"]}
-    # Listed before the jobs are looked at: who wrote a part by now knew no more about the jobs.
+    # Listed before the jobs are read: whoever has written a part by then knew no more about the jobs.
     found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
     keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
     if run_key(run_id) not in keys or event.get("error") == RunNameTaken.__name__:
@@ -131,7 +131,7 @@ def _write_report(
 
 
 def _knows(own: Mapping[str, Any], ended: Mapping[str, Any]) -> bool:
-    """Tell whether a run's own report has its end already, or is that of an earlier run of the same name.
+    """Return whether a run's own report has its end already, or is that of an earlier run of the same name.
 
     An error of the input comes before any report of its own run.
     """
