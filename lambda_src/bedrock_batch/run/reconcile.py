@@ -1,7 +1,7 @@
 """Add up what the joins of a run counted: `outcomes`, tokens, `errors`, `retried`, `parts`. No row may be missing."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,27 +47,8 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
     Raises:
         JoinIncomplete: a shard is absent, there twice or foreign, or rows do not add up.
     """
-    by_shard: dict[int, Joined] = {}
-    problems: dict[str, list[int]] = {"without an output part": [], "joined twice": [], "whose rows do not add up": []}
-    for one in joined:
-        if one.shard in by_shard:
-            problems["joined twice"].append(one.shard)
-        if sum(one.outcomes.values()) != one.rows or not one.outcomes.keys() <= set(OUTCOMES):
-            problems["whose rows do not add up"].append(one.shard)
-        by_shard[one.shard] = one
-    problems["without an output part"] = [number for number in range(first, first + shards) if number not in by_shard]
-    problems["not of this run"] = [shard for shard in by_shard if not first <= shard < first + shards]
-    found = [f"{_name_shards(numbers)} {what}" for what, numbers in problems.items() if numbers]
-    total = sum(one.rows for one in by_shard.values())
-    if not found and total != rows:
-        found = [f"the parts have {total} rows together, the input has {rows}"]
-    if found:
-        raise JoinIncomplete(
-            f"{'; '.join(found)}. All answers are kept in the run's folder raw/. The machine that stops runs now joins "
-            "every shard again, and writes table and report. A redrive only counts again, and costs nothing."
-        )
-
-    parts = [by_shard[shard] for shard in sorted(by_shard)]
+    parts = sorted(joined, key=lambda one: one.shard)
+    _check_complete(parts, range(first, first + shards), rows)
     outcomes, errors = Counter[str](), Counter[str]()
     messages: dict[str, str] = {}
     for one in parts:
@@ -88,6 +69,30 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
         met_max_tokens=sum(one.met_max_tokens for one in parts),
         parts=[{"shard": one.shard, "key": one.output_key, "rows": one.rows, "bytes": one.bytes} for one in parts],
     )
+
+
+def _check_complete(joined: Sequence[Joined], numbers: range, rows: int) -> None:
+    """Refuse joins that are not one for each of the shards `numbers`, or whose rows do not add up to `rows`."""
+    count = Counter(one.shard for one in joined)
+    problems = {
+        "without an output part": [number for number in numbers if number not in count],
+        "joined twice": [shard for shard, times in count.items() if times > 1],
+        "whose rows do not add up": [one.shard for one in joined if not _adds_up(one)],
+        "not of this run": [shard for shard in count if shard not in numbers],
+    }
+    found = [f"{_name_shards(shards)} {what}" for what, shards in problems.items() if shards]
+    total = sum(one.rows for one in joined)
+    if not found and total != rows:
+        found = [f"the parts have {total} rows together, the input has {rows}"]
+    if found:
+        raise JoinIncomplete(
+            f"{'; '.join(found)}. All answers are kept in the run's folder raw/. The machine that stops runs now joins "
+            "every shard again, and writes table and report. A redrive only counts again, and costs nothing."
+        )
+
+
+def _adds_up(one: Joined) -> bool:
+    return sum(one.outcomes.values()) == one.rows and one.outcomes.keys() <= set(OUTCOMES)
 
 
 def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:

@@ -22,6 +22,7 @@ from bedrock_batch.keys import (
     skipped_key,
 )
 from bedrock_batch.run import next_lines, progress, report, report_jobs
+from bedrock_batch.run.progress import Ends
 
 _MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 _WITHOUT_ERROR = {"ABORTED": "the execution was stopped", "TIMED_OUT": "the execution ran out of time"}
@@ -60,28 +61,35 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     made = list(_count_up(keys, lambda number: jobs_key(run_id, number)))
     answered = _count_up(keys, lambda number: answers_key(run_id, number))
     passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
-    canaries = progress.canary_passes(runs, passes)
-    if not made and len(passes) == canaries:
+    if not made and len(passes) == progress.canary_passes(runs, passes):
         _write_report(s3, bucket, run_id, report.of_nothing_sent(runs), ended, replaces=report_etag)
         return state | {"next": "end"}
+    return state | _join_all(s3, bedrock, runs, found, made, passes) | {"replaces": report_etag}
 
-    jobs_ended = _ended(s3, bedrock, runs[0], made)
-    ends = progress.by_shard(
-        [progress.round_ends(s3, bucket, run_id, number, jobs_ended) for number in made], passes, canaries=canaries
-    )
-    joins_key = f"{prefix}/joins-salvage.jsonl"
-    shards = s3.put_lines(bucket, joins_key, _join_lines(s3, runs, ends, found))
-    by_model = report_jobs.statuses_by_model(jobs_ended.values(), runs[0].models)
-    return state | {
+
+def _join_all(
+    s3: S3, bedrock: Any, runs: Sequence[Run], found: Mapping[str, str], made: list[int], passes: Sequence[Ends]
+) -> dict[str, Any]:
+    """Write the lines that join every shard, and return what the state says of them.
+
+    `made` are the rounds that made jobs, `found` the ETags of the run's objects by key.
+    """
+    run = runs[0]
+    jobs_ended = _ended(s3, bedrock, run, made)
+    rounds = [progress.round_ends(s3, run.bucket, run.run_id, number, jobs_ended) for number in made]
+    ends = progress.by_shard(rounds, passes, canaries=progress.canary_passes(runs, passes))
+    joins_key = f"{run_prefix(run.run_id)}/joins-salvage.jsonl"
+    shards = s3.put_lines(run.bucket, joins_key, _join_lines(s3, runs, ends, found))
+    by_model = report_jobs.statuses_by_model(jobs_ended.values(), run.models)
+    return {
         "next": "join",
         "joins_key": joins_key,
         "shards": shards,
-        "rows": sum(shard.rows for shard in progress.plan_of(s3, runs[0])),
+        "rows": sum(shard.rows for shard in progress.plan_of(s3, run)),
         "estimate": None,
         "jobs": len(jobs_ended),
         "results": {"jobs": [], "answers": [], "joins": []},
         "job_statuses": report_jobs.statuses(jobs_ended.values()),
-        "replaces": report_etag,
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
 
@@ -89,7 +97,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
 def _join_lines(
     s3: S3, runs: Sequence[Run], ends: Mapping[int, Sequence[JobEnd]], found: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the event that joins each shard; `found` has the ETags of the run's objects by key."""
+    """Yield the event that joins each shard."""
     for run in runs:
         for shard in progress.plan_of(s3, run):
             key = skipped_key(run.run_id, run.rendered(shard.shard))
