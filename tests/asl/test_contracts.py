@@ -112,9 +112,8 @@ def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
 
 def test_run_state_has_what_the_states_read_of_it() -> None:
     """The document that goes from state to state is what the functions return and what the Maps add."""
-    package = ROOT / "lambda_src/bedrock_batch"
-    modules = ("plan/plan_run.py", "handlers/review_run.py", "handlers/gather_leftovers.py")
-    source = "".join((package / name).read_text() for name in modules)
+    modules = (ROOT / "lambda_src/bedrock_batch").rglob("*.py")
+    source = "".join(path.read_text() for path in modules if path.stem in ("plan_run", "review_run", "next_step"))
     parent = chains("run")[0]
     read = {
         path[1]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bedrock_batch import keys
-from bedrock_batch.contracts.lines import JobEnd, Part, Shard
+from bedrock_batch.contracts.lines import Chunk, JobEnd, Pool, Shard
 
 from . import scenarios, services
 from .bench import LOST, ROWS, Bench, answered, error, finished, gathered, job_name, joined, payload, turns, wake
@@ -212,9 +212,10 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
     for state, arguments in calls(ended):
         name = state.split(": ")[1]
         if name in ("Pool leftovers", "Answer on demand", "Answer remaining on demand"):
-            parts = list(map(Part.from_json, arguments["Payload"]["parts"]))
-            assert parts
-            assert arguments["Payload"]["run_key"].startswith("runs/")
+            sent = (Pool if name == "Pool leftovers" else Chunk).from_json(arguments["Payload"])
+            assert all(one.records > 0 for one in sent.leftover_lines)
+            assert sent.leftover_lines
+            assert sent.run_key.startswith("runs/")
         if name in ("Prepare shard", "Join shard", "Join remaining shard"):
             shard = Shard.from_json(arguments["Payload"])
             assert shard.run_key.startswith("runs/")

@@ -11,9 +11,9 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Joined, Prepared
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.handlers.gather_leftovers import gather_leftovers
-from bedrock_batch.handlers.review_run import review_run
 from bedrock_batch.record_ids import record_id
+from bedrock_batch.run.gather_leftovers import gather_leftovers
+from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.unit.factories import make_prepared, make_run, make_shard
 

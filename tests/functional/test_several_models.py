@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import ShardJoin
 from bedrock_batch.errors import CanaryFailed, InvalidRunInput, NoValidRows, TooManyFailures
-from bedrock_batch.handlers.finish_run import finish_run
-from bedrock_batch.handlers.gather_leftovers import gather_leftovers
-from bedrock_batch.handlers.review_run import review_run
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.keys import answers_key, report_key, run_key
 from bedrock_batch.run import salvage
+from bedrock_batch.run.finish_run import finish_run
+from bedrock_batch.run.gather_leftovers import gather_leftovers
+from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, job
 from tests.functional.whole import (
@@ -136,7 +136,7 @@ def test_leftovers_of_models_are_never_mixed(s3: S3) -> None:
     assert [(line["request"]["ModelId"], line["records"]) for line in pooled] == [(LITE, 6), (LITE, 6)]
     assert played.steps == ["run_jobs", "run_jobs", "join", "answer", "join", "finish"]
     (chunk,) = s3.lines(BUCKET, answers_key(RUN, 0))
-    assert {part["shard"] for part in chunk["parts"]} == {3, 4, 5}
+    assert {sent["shard"] for sent in chunk["leftover_lines"]} == {3, 4, 5}
     assert chunk["raw_key"] == f"runs/{RUN}/raw/on-demand-0-1/00000.jsonl.out"
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 24}

@@ -10,19 +10,19 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Shard, ShardJoin
+from bedrock_batch.contracts.lines import Chunk, Pool, Shard, ShardJoin
 from bedrock_batch.errors import PermissionMissing
-from bedrock_batch.handlers.answer_on_demand import answer_on_demand
-from bedrock_batch.handlers.finish_run import finish_run
-from bedrock_batch.handlers.gather_leftovers import gather_leftovers
-from bedrock_batch.handlers.pool_leftovers import pool_leftovers
-from bedrock_batch.handlers.review_run import review_run
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.keys import model_folder, output_prefix, report_key
 from bedrock_batch.models.catalogue import base_model_id
 from bedrock_batch.plan.plan_run import plan_run
+from bedrock_batch.records.pool_leftovers import pool_leftovers
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.run import salvage
+from bedrock_batch.run.answer_on_demand import answer_on_demand
+from bedrock_batch.run.finish_run import finish_run
+from bedrock_batch.run.gather_leftovers import gather_leftovers
+from bedrock_batch.run.review_run import review_run
 from bedrock_batch.run_input import validate
 from local.bedrock import models
 from local.bedrock.replies import Reply
@@ -200,7 +200,7 @@ class WholeRun:
                 yield self._job(line)
         elif state["next"] == "answer":
             for line in list(self.s3.lines(BUCKET, state["answers_key"])):
-                yield answer_on_demand(self.s3, self, line)
+                yield answer_on_demand(self.s3, self, Chunk.from_json(line))
         else:
             for line in list(self.s3.lines(BUCKET, state["joins_key"])):
                 yield {"joined": join_shard(self.s3, ShardJoin.from_json(line)).to_json()}
@@ -208,7 +208,7 @@ class WholeRun:
     def _job(self, line: dict[str, Any]) -> dict[str, Any]:
         self.jobs.append(line)
         if "pool" in line:
-            pool_leftovers(self.s3, line["pool"])
+            pool_leftovers(self.s3, Pool.from_json(line["pool"]))
         model_id, request = line["request"]["ModelId"], line["request"]
         key = request["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
         records = list(self.s3.lines(BUCKET, key))

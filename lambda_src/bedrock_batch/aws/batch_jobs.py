@@ -1,4 +1,4 @@
-"""Bedrock's batch jobs, listed; to create and stop them is the business of the state machines."""
+"""List Bedrock's batch jobs; the state machines create and stop them."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ _LONGEST_JOB = timedelta(days=8)
 
 
 def active_jobs(client: Any, counts: Callable[[str], bool], *, run_digest: str) -> int:
-    """Return how many unfinished jobs of the models that `counts` names there are in the account, the run's own aside.
+    """Return how many unfinished jobs the account has, without those of this run.
 
-    Without the permission to list, none are counted: a Create that
-    meets a full quota waits anyway.
+    Only jobs of models for which `counts` is true are counted. Without the permission to list, none are: a Create
+    that meets a full quota waits anyway.
     """
     try:
         return sum(

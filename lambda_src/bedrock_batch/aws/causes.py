@@ -1,4 +1,4 @@
-"""What an error says, in a sentence for people: short, and without what prompts, rows and tokens it may repeat."""
+"""The cause of an error as a short sentence for people, without the prompts, rows and tokens that it may repeat."""
 
 import json
 import re
@@ -12,13 +12,13 @@ _REPEATED = (
 
 
 def sentence(error: str, cause: str) -> str:
-    """Return an error's name with what its cause says."""
+    """Return an error's name with the sentence of its cause."""
     said = said_by(cause)
     return f"{error}: {said}" if error and said else error or said
 
 
 def said_by(cause: str) -> str:
-    """Return the sentence of a cause: of a function's error its own, which holds nothing that it must not."""
+    """Return the sentence of a cause. That of a function's own error is kept whole: it repeats no data."""
     own = lambda_message(cause)
     return cut(own, _MOST) if own is not None else without_data(cause)
 

@@ -33,7 +33,7 @@ def client(service: str) -> Any:
 
 
 def _give_up(caught_exception: Exception | None = None, **_: Any) -> None:
-    """Raise what would be retried and must not be: the model still thinks about the first call, and each is paid."""
+    """Raise a read time-out, which botocore would retry: the model still works on the first call, and each is paid."""
     if isinstance(caught_exception, ReadTimeoutError):
         raise caught_exception
 

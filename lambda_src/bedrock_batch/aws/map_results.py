@@ -40,10 +40,12 @@ def all_results(s3: S3, bucket: str, folder: str) -> list[Any]:
 
 
 def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[str, Any]]:
-    """Return the first distinct errors of the children of the Map below a prefix, `but` one, that failed last.
+    """Return the first distinct errors of the children of one Map: of those below `prefix` the one that failed last.
 
-    Of a Map that fails the state machine tells only that a threshold was passed. A child's input is not repeated, but
-    for its name: which job, shard or chunk it was.
+    Maps below the prefix `but` do not count.
+
+    When a Map fails, the state machine says only that a threshold was passed. Of a child's input only its name is
+    repeated: which job, shard or chunk it was.
     """
     keys = [item.key for item in s3.list(bucket, prefix) if not item.key.startswith(but)]
     manifests = [key for key in keys if key.endswith("/manifest.json")]
@@ -61,7 +63,7 @@ def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[
 
 
 def _failed(s3: S3, bucket: str, manifest_key: str) -> list[dict[str, Any]]:
-    """Return the executions of a Map's children that failed with an error; others were stopped for their sake."""
+    """Return the executions of a Map's children that failed with an error; the others were stopped because of these."""
     files = s3.get_json(bucket, manifest_key)["ResultFiles"].get("FAILED", ())
     children = (child for file in files for child in islice(s3.lines(bucket, file["Key"]), _MOST_READ))
     return [child for child in islice(children, _MOST_READ) if child.get("Error")]

@@ -33,8 +33,8 @@ def applied(
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Return the quotas of the model that quota names call `label`, and where each was found.
 
-    The account's applied value goes before AWS's default, and the default before the catalogue's figure. Without
-    the label or the permission all are the catalogue's; what is missing in Service Quotas is too. Custom models
+    The account's applied value is used before AWS's default, and the default before the catalogue's figure. Without
+    the label or the permission all are the catalogue's; so is a quota that is missing in Service Quotas. Custom models
     share one quota of jobs apart from that of the model they were made from. `listed` keeps what Service Quotas said
     for the next model of the same run.
     """
@@ -48,7 +48,7 @@ def applied(
             if operation not in listed:
                 listed[operation] = list(_quotas(client, operation))
         except (ClientError, BotoCoreError) as err:
-            # A run is not to fail for want of a look-up: the catalogue has AWS's documented figures.
+            # A run must not fail because a look-up failed: the catalogue has AWS's documented figures.
             _LOG.warning(json.dumps({"message": "quotas are not looked up", "operation": operation, "why": str(err)}))
             continue
         for quota, value in _found(listed[operation], label, names).items():
@@ -74,5 +74,5 @@ def _quotas(client: Any, operation: str) -> Iterator[tuple[str, float]]:
 
 
 def _plain(name: str) -> str:
-    """Return a quota's name without what AWS writes now this way, now that: case, `(in GB)`, a final stop."""
+    """Return a quota's name without what AWS writes in different ways: case, `(in GB)`, a final stop."""
     return re.sub(r"\s+", " ", name.casefold().replace("(in gb)", " ")).strip().removesuffix(".").strip()

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from bedrock_batch.aws.s3_upload import Writer, naming_object
 from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
 
-PART_BYTES = 8 << 20
-"""What one request reads."""
+READ_BYTES = 8 << 20
+"""The most that one request of `S3.stream` reads."""
 
 _READ_AHEAD = 2
 _BODY_ATTEMPTS = 4
@@ -53,7 +53,7 @@ class S3:
         """Return the objects of an `s3://` object, of a prefix ending in `/`, or of a list of both.
 
         Within a prefix in key order, without empty markers and names that start with `_` or `.`.
-        Raises InputNotFound naming the URI and the missing permission, InvalidRunInput for what is no URI.
+        Raises InputNotFound naming the URI and the missing permission, InvalidRunInput if a text is not a URI.
         """
         found: dict[str, Object] = {}
         for uri in [uris] if isinstance(uris, str) else uris:
@@ -124,15 +124,15 @@ class S3:
     def stream(
         self, bucket: str, key: str, *, start: int, end: int, etag: str | None = None
     ) -> Generator[bytes, None, None]:
-        """Yield bytes [start, end) in order, in parts of 8 MB of which some are fetched ahead."""
+        """Yield bytes [start, end) in order, 8 MB at a time; the next requests are already on their way."""
 
         def fetch(at: int) -> bytes:
-            return self.read(bucket, key, start=at, end=min(at + PART_BYTES, end), etag=etag)
+            return self.read(bucket, key, start=at, end=min(at + READ_BYTES, end), etag=etag)
 
         with ThreadPoolExecutor(_READ_AHEAD) as pool:
             waiting: deque[Future[bytes]] = deque()
             try:
-                for at in range(start, end, PART_BYTES):
+                for at in range(start, end, READ_BYTES):
                     waiting.append(pool.submit(fetch, at))
                     if len(waiting) > _READ_AHEAD:
                         yield waiting.popleft().result()

@@ -6,10 +6,8 @@ from bedrock_batch.contracts.shape import Shape
 
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
 
-
 IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 """Bedrock's job statuses, in Bedrock's spelling."""
-
 
 NOT_CREATED = "NotCreated"
 """Our own job status: Bedrock refused to create the job."""
@@ -17,7 +15,7 @@ NOT_CREATED = "NotCreated"
 
 @dataclass(frozen=True, slots=True)
 class Piece(Shape):
-    """A contiguous part of one source: bytes [start, end) of a text file, rows [start, end) of a Parquet file.
+    """A contiguous range of one source: bytes [start, end) of a text file, rows [start, end) of a Parquet file.
 
     Planning knows the offset of every n-th record of a text file only, so the bytes may hold `skip` rows before
     and `tail` rows after the `rows` that are meant.
@@ -42,7 +40,7 @@ class Shard(Shape):
     rows: int
     pieces: list[dict[str, int]]
 
-    def parts(self) -> list[Piece]:
+    def read_pieces(self) -> list[Piece]:
         return [Piece.from_json(piece) for piece in self.pieces]
 
 
@@ -58,7 +56,7 @@ class Prepared(Shape):
     input_tokens_estimate: int
     skipped_key: str | None = None
     blank: int = 0
-    """How many of the records have a place with a blank text; see `render.Rendered`."""
+    """How many of the records have a place with a blank text; see `Rendered` in records/render.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,12 @@ class JobEnd(Shape):
     raw_prefix: str
     message: str = ""
     leftovers_step: int | None = None
-    """Which leftovers of the shard it was sent, `leftovers/<step>/`; None: lines of the input file."""
+    """The step of the leftovers file that the job was made from; None if that was the shard's input file."""
     start: int = 0
     stop: int | None = None
-    """Which lines of that file it was sent, [start, stop); None: all from `start` on."""
+    """The job had lines [start, stop) of that file; where `stop` is None, all from `start` on."""
     processed: int | None = None
-    """How many records it processed, as Bedrock counts; None: that is not known."""
+    """How many records it processed, as Bedrock counts; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +93,12 @@ class Joined(Shape):
     jobs: int = 0
     """How many ended jobs it took into account; when more have ended since, the shard is to be joined again."""
     leftovers_step: int | None = None
-    """Where its leftovers lie, `leftovers/<step>/`; None when there are none, or when all its records are."""
+    """The step of its leftovers file; None if nothing is left, or if all records are, and the input file holds them."""
     leftover_bytes: int = 0
-    """The size of that file."""
+    """The size of that file in bytes."""
     retries: int = 0
-    """How many records are to be sent once more for their answer's sake, for the first time: the first lines of that
-    file. Those that were sent so before, and not answered, are among the leftovers."""
+    """How many records have an answer and are to be sent once more for a better one: the first lines of that file. A
+    record counts here once; if it was sent again and got no second answer, it counts among `leftovers`."""
     retried: dict[str, int] = field(default_factory=dict)
     """The outcomes of the rows that a model answered for the second time."""
     messages: dict[str, str] = field(default_factory=dict)
@@ -137,13 +135,39 @@ class JobCounts(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Shape):
-    """Records of a pooled job or of a chunk to answer: lines [start, stop) of a shard's leftovers.
+class LeftoverLines(Shape):
+    """Lines [start, stop) of the file that holds a shard's leftovers: records to send.
 
-    `step` names the leftovers file; None stands for the shard's whole input file.
+    The file is that of `leftovers/<step>/`. Where `step` is None all records of the shard are left, and the file is
+    its input file.
     """
 
     shard: int
     start: int
     stop: int
     step: int | None = None
+
+    @property
+    def records(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Pool(Shape):
+    """`pool` in a line of `jobs-<round>.jsonl`: the records of a pooled job, and the input file they are written to."""
+
+    bucket: str
+    run_key: str
+    input_key: str
+    leftover_lines: list[LeftoverLines]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Shape):
+    """A line of `answers-<pass>.jsonl`: records that one call answers on demand, and the file of their answers."""
+
+    bucket: str
+    run_key: str
+    chunk: int
+    leftover_lines: list[LeftoverLines]
+    raw_key: str

@@ -51,9 +51,9 @@ class Table(Shape):
     schema: str
     columns: list[dict[str, str]]
     csv: dict[str, Any] = field(default_factory=dict)
-    """How CSV is read: delimiter, quote and so on (`csv_format.dialect`)."""
+    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_format.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
-    """Of JSON lines, the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
+    """For JSON lines: the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Run(Shape):
     table: dict[str, Any]
     sources: list[dict[str, Any]]
     shards: int
-    """How many the table is cut into; in a run of several models each has so many of its own."""
+    """How many shards the table is cut into; in a run of several models each model has this number of shards."""
     quotas: dict[str, int]
     limits: dict[str, Any]
     output: dict[str, Any]
@@ -93,9 +93,9 @@ class Run(Shape):
     media: dict[str, Any] | None = None
     """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)
-    """What plan_run was not sure of; repeated in the report."""
+    """The warnings of the plan; the report repeats them."""
     retry: dict[str, Any] | None = None
-    """Which answers are asked for once more and how, with the place of max_tokens in the body."""
+    """The run input's `retry`: which records are sent once more, and the `place` of max_tokens in their bodies."""
     models: list[str] = field(default_factory=list)
     """In a run of several models all of them; each has a document like this one (`keys.run_key`)."""
     number: int = 0
@@ -105,7 +105,7 @@ class Run(Shape):
     folder: str = ""
     """The folder below `output/` that holds its parts, where there are several models."""
     tags: dict[str, str] = field(default_factory=dict)
-    """The module's, for its jobs: what they cost can be told apart by them."""
+    """The module's tags for its jobs, which show in the bill."""
 
     @property
     def numbers(self) -> range:
@@ -114,7 +114,7 @@ class Run(Shape):
 
     @property
     def label(self) -> str:
-        """What tells it from the other models of its run; nothing where it is the only one."""
+        """The name that its messages begin with in a run of several models; empty where it is the only one."""
         return self.model_id if self.models else ""
 
     def rendered(self, shard: int) -> int:

@@ -1,4 +1,4 @@
-"""Decide what becomes of the records that have no answer yet, and pool them into legal jobs.
+"""Decide what happens to the records that have no answer yet, and pool them into legal jobs.
 
 This is the only place that decides how a run goes on. Every turn joins what changed, starts a round, answers on
 demand or finishes; rounds and on-demand passes are bounded and a join makes its shard known, so it always ends.
@@ -10,13 +10,13 @@ from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 from bedrock_batch.answers.outcome import ANSWERED, named
-from bedrock_batch.contracts.lines import JobEnd, Joined, Part
+from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines
 from bedrock_batch.errors import CanaryFailed, PermissionMissing
 
 Next = Literal["run_jobs", "answer", "join", "finish"]
 
-MAX_PARTS = 2_000
-"""So many shards feed one pooled job: its line must fit the 256 KB that a state machine carries."""
+MAX_POOLED_SHARDS = 2_000
+"""The most shards that feed one pooled job: its line must fit the 256 KB that a state machine carries."""
 
 _MARGIN = 0.9
 """How full a pooled file may be by estimate: of a shard that two jobs share, only the whole size is known."""
@@ -37,7 +37,7 @@ class Standing:
 
     @property
     def stale(self) -> bool:
-        """Whether a job has ended that the last join did not know."""
+        """Whether a job has ended since the last join."""
         return len(self.ends) > (self.joined.jobs if self.joined else 0)
 
     @property
@@ -76,11 +76,11 @@ def decide(
 ) -> tuple[Next, Sequence[Standing]]:
     """Return what a run does next, and with whose leftovers; `rounds` have been started so far, the first one counted.
 
-    `rounds` has none of those that lacked a permission: whoever redrives the run asks for them again.
+    `rounds` does not count those that lacked a permission: a redrive of the run repeats them.
 
-    A record that no job has had yet gets its round whatever `max_rounds` says: that limits repetitions. So do
-    records whose answer is asked for once more, alone if need be: a join counts a record among its retries once at
-    most. If nothing answers it then, it is a leftover like others, which `max_rounds` limits.
+    `max_rounds` limits repetitions: a record that no job has had yet gets its round in any case. So does a record that
+    is sent once more for a better answer, if need be in a round of such records alone: a join counts a record among
+    its retries once at most. If it gets no second answer then, it is a leftover like others, which `max_rounds` limits.
     """
     if any(standing.stale for standing in standings):
         return "join", standings
@@ -103,10 +103,10 @@ def decide(
 def first_of(wants: Collection[Next], *, stale: bool) -> Next:
     """Return what a run of several models does next, when `decide` has said for each what it wants.
 
-    No model overtakes another: rounds first, then every tail at once. As leftovers only become fewer, a model that
-    wants a round has had records in all before it, and one that waits still wants the same: so what is counted for
-    the run, rounds and passes, is right for each model. Records to ask once more may come up late, but the first time
-    they go by no count.
+    No model overtakes another: rounds first, then the on-demand passes of all models at once. Rounds and passes are
+    counted per run, not per model. That is safe: leftovers only become fewer, so a model never skips a round and then
+    wants one, and a model that waits still wants the same later. Records that are sent once more for a better answer
+    may turn up late, but no count limits their first time.
     """
     if stale:
         return "join"
@@ -119,8 +119,10 @@ def whole_shards(standings: Sequence[Standing], *, min_records: int) -> list[int
     return [standing.shard for standing in standings if standing.unsent and standing.records >= min_records]
 
 
-def pool(standings: Sequence[Standing], *, min_records: int, max_records: int, max_bytes: int) -> list[list[Part]]:
-    """Return the parts of each pooled job: all leftovers, each once, in order, in few jobs of equal size.
+def pool(
+    standings: Sequence[Standing], *, min_records: int, max_records: int, max_bytes: int
+) -> list[list[LeftoverLines]]:
+    """Return the records of each pooled job: all leftovers, each once, in order, in few jobs of equal size.
 
     None when they are too few for one job. A job has more than `max_records` or `max_bytes` only if more jobs
     would have less than `min_records` each.
@@ -139,31 +141,32 @@ def pool(standings: Sequence[Standing], *, min_records: int, max_records: int, m
         count = min(highest, count + 1 + count // 8)
 
 
-def _fits(parts: Sequence[Part], sizes: Mapping[int, float], max_bytes: float) -> bool:
-    size = sum((part.stop - part.start) * sizes[part.shard] for part in parts)
-    return size <= max_bytes and len(parts) <= MAX_PARTS
+def _fits(job: Sequence[LeftoverLines], sizes: Mapping[int, float], max_bytes: float) -> bool:
+    size = sum(one.records * sizes[one.shard] for one in job)
+    return size <= max_bytes and len(job) <= MAX_POOLED_SHARDS
 
 
-def chunks(standings: Sequence[Standing], *, records: int) -> list[list[Part]]:
-    """Return all leftovers in order, cut into chunks of so many records to answer on demand."""
+def chunks(standings: Sequence[Standing], *, records: int) -> list[list[LeftoverLines]]:
+    """Return all leftovers in order, cut into chunks of `records` to answer on demand."""
     total = sum(standing.leftovers for standing in standings)
     return slices(standings, [*range(0, total, records), total])
 
 
-def slices(standings: Sequence[Standing], edges: Sequence[int]) -> list[list[Part]]:
-    """Return the parts between each two edges, which count leftovers over all shards from 0 to their number."""
+def slices(standings: Sequence[Standing], edges: Sequence[int]) -> list[list[LeftoverLines]]:
+    """Return the leftovers between each two edges. Edges count the leftovers of all shards, from 0 to their number."""
     starts = [0, *accumulate(standing.leftovers for standing in standings)]
-    found: list[list[Part]] = []
+    found: list[list[LeftoverLines]] = []
     at = 0
     for low, high in pairwise(edges):
-        parts: list[Part] = []
+        own: list[LeftoverLines] = []
         while low < high:
             while starts[at + 1] <= low:
                 at += 1
             stop = min(high, starts[at + 1])
-            parts.append(Part(standings[at].shard, low - starts[at], stop - starts[at], standings[at].leftovers_step))
+            one = standings[at]
+            own.append(LeftoverLines(one.shard, low - starts[at], stop - starts[at], one.leftovers_step))
             low = stop
-        found.append(parts)
+        found.append(own)
     return found
 
 

@@ -38,7 +38,7 @@ class Estimate(Shape):
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Leave out what only `retry` has, and what there is no need to say."""
+        """Leave out the cost with retries where there is no `retry`, and empty texts and lists."""
         values = asdict(self) | {"warnings": list(self.warnings)}
         if self.cost_with_retries_usd is None:
             del values["cost_with_retries_usd"]
@@ -68,7 +68,7 @@ def _is_input_error(name: str) -> bool:
 
 
 def of_model(run: Run, prepared: Iterable[Prepared]) -> list[Prepared]:
-    """Return the model's shards; where another model has the same body, what was prepared for that one is its too."""
+    """Return the model's shards; models with the same body share what was prepared for the first of them."""
     by_number = {one.shard: one for one in prepared}
     return [replace(by_number[run.rendered(number)], shard=number) for number in run.numbers]
 
@@ -126,7 +126,7 @@ def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
 
 
 def in_usd(price: Mapping[str, float], input_tokens: int, output_tokens: int) -> float:
-    """Return what tokens come to at a price by the million."""
+    """Return what tokens cost at a price per million."""
     return round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
 
 
@@ -148,7 +148,7 @@ def _few(tail: int, records: int, run: Run) -> str:
 
 
 def total(expected: Mapping[str, Estimate]) -> Estimate:
-    """Return what all models of a run, here by name, would cost together; None where one of them is not bounded.
+    """Return what all models of a run would cost together, given by name; None where the cost of one is not bounded.
 
     `rows` are the table's, which is the same for all; the rest is the sum.
     """
@@ -170,7 +170,7 @@ def total(expected: Mapping[str, Estimate]) -> Estimate:
 
 
 def check_rows(run: Run, expected: Estimate) -> None:
-    """Refuse a model that has nothing to be sent, or of which nothing would be sent.
+    """Refuse a model that has no records, or whose records nothing would send.
 
     Raises:
         NoValidRows, InvalidRunInput: with the number of rows.

@@ -24,7 +24,7 @@ from bedrock_batch.contracts.run import InvocationType
 from bedrock_batch.errors import OnDemandRefused
 
 _MOST_MESSAGE = 2_000
-"""The SDK repeats a value that has the wrong type, which may be a whole image."""
+"""The SDK repeats a value of the wrong type, which may be a whole image."""
 
 _TIMED_OUT = 408
 _BAD_REQUEST = 400
@@ -58,11 +58,11 @@ _SDK = (
 def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_type: InvocationType) -> dict[str, Any]:
     """Return the record's output line: with `modelOutput`, or with `error` where the model refused it.
 
-    `client` tries again what is throttled; what is left of that is an error of the record, so that the others
-    of its chunk go on. Network errors are raised.
+    `client` retries throttled calls; if the last retry is throttled too, that is an error of the record, so that the
+    others of its chunk go on. Network errors are raised.
 
     Raises:
-        OnDemandRefused: the record is not at fault, so it keeps its chance.
+        OnDemandRefused: the record is not at fault, so it can be sent again later.
     """
     body = record["modelInput"]
     try:
@@ -111,7 +111,7 @@ def _status(err: ClientError) -> int:
 
 
 def _is_of_the_record(err: ClientError) -> bool:
-    """Tell whether an error is about this record: its body, the model's work on it, or the moment it was sent."""
+    """Return whether an error is about this record: its body, the model's work on it, or the moment it was sent."""
     status = _status(err)
     if status == _BAD_REQUEST:
         about_body = err.response["Error"]["Code"] in _JUDGES_THE_BODY
@@ -120,7 +120,7 @@ def _is_of_the_record(err: ClientError) -> bool:
 
 
 def _is_of_the_sdk(err: ParamValidationError) -> bool:
-    """Tell whether the SDK misses nothing but knowledge of a parameter; a wrong type or value is the record's own."""
+    """Return whether the SDK only does not know a parameter; a wrong type or value is an error of the record."""
     lines = [line for line in str(err.kwargs["report"]).split("\n") if line]
     return all(line.startswith("Unknown parameter in ") for line in lines)
 

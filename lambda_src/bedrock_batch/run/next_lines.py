@@ -5,13 +5,13 @@ from itertools import count, zip_longest
 from typing import Any
 
 from bedrock_batch import keys
-from bedrock_batch.contracts.lines import Part, Shard
+from bedrock_batch.contracts.lines import Chunk, LeftoverLines, Pool, Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run.create_job import create_job
 from bedrock_batch.run.decide import Standing, chunks, pool, whole_shards
 
 CHUNK_RECORDS = 10
-"""So many records are answered on demand by one call of the function, one after the other."""
+"""The most records that one call of the function answers on demand, one after the other."""
 
 
 def join_event(
@@ -46,16 +46,11 @@ def job_lines(
     # Behind the numbers of shards, and apart from those of other models, so that no name of the round is taken twice.
     several = len(run.models)
     numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
-    for number, parts in zip(numbers, pooled(run, rest), strict=False):
-        records = sum(part.stop - part.start for part in parts)
+    for number, sent in zip(numbers, pooled(run, rest), strict=False):
+        records = sum(one.records for one in sent)
         input_key = keys.pooled_key(run.run_id, round_, number, own_folder=run.own_folders)
-        event = {
-            "bucket": run.bucket,
-            "run_key": keys.run_key(run.run_id, run.number),
-            "input_key": input_key,
-            "parts": [part.to_json() for part in parts],
-        }
-        yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": event}
+        pool_ = Pool(run.bucket, keys.run_key(run.run_id, run.number), input_key, sent)
+        yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": pool_.to_json()}
 
 
 def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -64,8 +59,8 @@ def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any
         yield from (line for line in turn if line is not None)
 
 
-def pooled(run: Run, standings: Sequence[Standing]) -> list[list[Part]]:
-    """Return the parts of the jobs that answer these shards' leftovers; none where they are too few for one."""
+def pooled(run: Run, standings: Sequence[Standing]) -> list[list[LeftoverLines]]:
+    """Return the records of each job that answers these shards' leftovers; none where they are too few for a job."""
     asked = run.input.get("max_records_per_job") or run.quotas["max_records"]
     return pool(
         standings,
@@ -102,14 +97,10 @@ def answer_lines(
 
     Chunks are numbered over all models of the pass, from `numbers`.
     """
-    for parts, chunk in zip(chunks(standings, records=CHUNK_RECORDS), numbers or count(), strict=False):
-        yield {
-            "bucket": run.bucket,
-            "run_key": keys.run_key(run.run_id, run.number),
-            "chunk": chunk,
-            "parts": [part.to_json() for part in parts],
-            "raw_key": keys.on_demand_key(run.run_id, pass_, chunk, run.number),
-        }
+    run_key = keys.run_key(run.run_id, run.number)
+    for sent, number in zip(chunks(standings, records=CHUNK_RECORDS), numbers or count(), strict=False):
+        raw_key = keys.on_demand_key(run.run_id, pass_, number, run.number)
+        yield Chunk(run.bucket, run_key, number, sent, raw_key).to_json()
 
 
 def join_lines(

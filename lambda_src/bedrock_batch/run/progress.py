@@ -1,4 +1,4 @@
-"""Where a run stands, read from what its Maps left in S3."""
+"""Read how far a run is from what its Maps left in S3."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from bedrock_batch import keys
 from bedrock_batch.answers.refused_jobs import lacks_permission
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Joined, Part, Prepared, Shard
+from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines, Prepared, Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import estimate
 from bedrock_batch.run.decide import Standing
@@ -67,7 +67,7 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
-    """Return where the run of a collected state stands; `runs` are its models' documents."""
+    """Return how far the run of a collected state is; `runs` are its models' documents."""
     bucket, run_id, results = state["bucket"], state["run_id"], state["results"]
     rendered = [Prepared.from_json(result) for result in read_results(s3, state["prepared"])]
     prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
@@ -124,7 +124,7 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
     """Return each shard that a job of the round had records of, with how the job ended."""
     ends = []
     for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
-        result = ended[line["job_name"]]  # of every one: the Map fails with the first child that fails
+        result = ended[line["job_name"]]  # every job has one: the Map fails with the first child that fails
         end = JobEnd(
             line["job_name"],
             result["status"],
@@ -133,22 +133,22 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
             processed=result.get("processed"),
         )
         if "pool" in line:
-            for part in map(Part.from_json, line["pool"]["parts"]):
-                sent = replace(end, leftovers_step=part.step, start=part.start, stop=part.stop)
-                ends.append((part.shard, sent))
+            for sent in map(LeftoverLines.from_json, line["pool"]["leftover_lines"]):
+                own = replace(end, leftovers_step=sent.step, start=sent.start, stop=sent.stop)
+                ends.append((sent.shard, own))
         else:
             ends.append((line["join"]["shard"], end))
     return ends
 
 
 def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
-    """Return each shard that an on-demand pass had records of; chunks that failed make their model's a failed job."""
+    """Return each shard that an on-demand pass had records of; if a chunk failed, its model's pass is a failed job."""
     errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
     steps: dict[str, dict[int, int | None]] = {}
     failed: dict[str, list[str]] = {}
     for line in s3.lines(bucket, keys.answers_key(run_id, number)):
         folder = line["raw_key"].rpartition("/")[0]
-        steps.setdefault(folder, {}).update((part["shard"], part["step"]) for part in line["parts"])
+        steps.setdefault(folder, {}).update((sent["shard"], sent["step"]) for sent in line["leftover_lines"])
         if line["chunk"] in errors:
             failed.setdefault(folder, []).append(errors[line["chunk"]])
     ends = []
@@ -165,8 +165,8 @@ def shards_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> d
     shards: dict[str, set[int]] = {}
     for round_ in rounds:
         for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
-            parts = line["pool"]["parts"] if "pool" in line else [line["join"]]
-            shards[line["job_name"]] = {part["shard"] for part in parts}
+            sent = line["pool"]["leftover_lines"] if "pool" in line else [line["join"]]
+            shards[line["job_name"]] = {one["shard"] for one in sent}
     return shards
 
 

@@ -1,8 +1,7 @@
-"""What a stopped run leaves behind, read from S3 alone: its state was lost with its execution."""
+"""Save what a stopped run left behind. It is read from S3 alone: the run's state was lost with its execution."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any
 
 from bedrock_batch.aws import causes
@@ -10,7 +9,7 @@ from bedrock_batch.aws.batch_jobs import job_statuses
 from bedrock_batch.aws.map_results import all_results, failed_children, write_results
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
-from bedrock_batch.contracts.lines import NOT_CREATED
+from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BY_NAME, InputError, RunNameTaken
 from bedrock_batch.keys import (
@@ -21,9 +20,9 @@ from bedrock_batch.keys import (
     run_key,
     run_prefix,
     skipped_key,
-    skipped_prefix,
 )
-from bedrock_batch.run import next_lines, progress, report
+from bedrock_batch.run import next_lines, progress, report, report_jobs
+from bedrock_batch.run.progress import Ends
 
 _MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 _STOPPED = "the run was stopped"
@@ -35,20 +34,20 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state that joins every shard of a stopped run; `next` is end where there is nothing to join.
 
     That is a run that made no job and answered nothing but its canary, and one that wrote its own report. Every
-    shard is joined, as nobody knows which were. No leftovers are written: those of the run stay as it planned
-    with them, for its redrive.
+    shard is joined, as nobody knows which were. No leftovers are written: the run's own leftovers files stay as they
+    are, for its redrive.
 
     `message` says how the run ended, and so does its report, if it came further than its plan.
 
-    That redrive may come at any moment. So parts and report are written over what is there now alone: what the run
-    writes from here on knows more.
+    That redrive may come at any moment. So parts and report replace only what is there now: what the run writes
+    later knows more.
     """
     bucket, run_id = event["bucket"], event["run_id"]
     prefix = run_prefix(run_id)
     ended = _how_it_ended(s3, event)
     state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
     state |= {"prefix": prefix, "run_key": run_key(run_id), "ended": ended, "message": ended["message"]}
-    # Before the jobs are looked at, so that whoever wrote a part by now knew no more of them.
+    # Listed before the jobs are read: whoever has written a part by then knew no more about the jobs.
     found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
     keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
     if run_key(run_id) not in keys or event.get("error") == RunNameTaken.__name__:
@@ -63,55 +62,62 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     made = list(_count_up(keys, lambda number: jobs_key(run_id, number)))
     answered = _count_up(keys, lambda number: answers_key(run_id, number))
     passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
-    canaries = progress.canary_passes(runs, passes)
-    if not made and len(passes) == canaries:
-        _write_report(s3, bucket, run_id, _nothing_sent(runs), ended, replaces=report_etag)
+    if not made and len(passes) == progress.canary_passes(runs, passes):
+        _write_report(s3, bucket, run_id, report.of_nothing_sent(runs), ended, replaces=report_etag)
         return state | {"next": "end"}
+    return state | _join_all(s3, bedrock, runs, found, made, passes) | {"replaces": report_etag}
 
-    job_rounds = _ended(s3, bedrock, runs[0], made)
+
+def _join_all(
+    s3: S3, bedrock: Any, runs: Sequence[Run], found: Mapping[str, str], made: list[int], passes: Sequence[Ends]
+) -> dict[str, Any]:
+    """Write the lines that join every shard, and return what the state says of them.
+
+    `made` are the rounds that made jobs, `found` the ETags of the run's objects by key.
+    """
+    run = runs[0]
+    job_rounds = _ended(s3, bedrock, run, made)
     jobs_ended = {end["job_name"]: end for round_ in job_rounds for end in round_}
-    ends = progress.by_shard(
-        [progress.round_ends(s3, bucket, run_id, number, jobs_ended) for number in made], passes, canaries=canaries
-    )
-    skipped = {item.key for item in s3.list(bucket, skipped_prefix(run_id))}
-    joins_key = f"{prefix}/joins-salvage.jsonl"
-    rows = 0
-
-    def lines(run: Run) -> Iterator[dict[str, Any]]:
-        nonlocal rows
-        for shard in progress.plan_of(s3, run):
-            rows += shard.rows
-            key = skipped_key(run_id, run.rendered(shard.shard))
-            jobs = [end.to_json() for end in ends.get(shard.shard, ())]
-            event = next_lines.join_event(shard, skipped_key=key if key in skipped else None, jobs=jobs, step=None)
-            yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
-
-    shards = s3.put_lines(bucket, joins_key, chain.from_iterable(map(lines, runs)))
-    by_model = report.statuses_by_model(jobs_ended.values(), runs[0].models)
-    return state | {
+    rounds = [progress.round_ends(s3, run.bucket, run.run_id, number, jobs_ended) for number in made]
+    ends = progress.by_shard(rounds, passes, canaries=progress.canary_passes(runs, passes))
+    joins_key = f"{run_prefix(run.run_id)}/joins-salvage.jsonl"
+    shards = s3.put_lines(run.bucket, joins_key, _join_lines(s3, runs, ends, found))
+    by_model = report_jobs.statuses_by_model(jobs_ended.values(), run.models)
+    return {
         "next": "join",
         "joins_key": joins_key,
         "shards": shards,
-        "rows": rows // len(runs),
+        "rows": sum(shard.rows for shard in progress.plan_of(s3, run)),
         "estimate": None,
         "jobs": len(jobs_ended),
-        "results": {"jobs": _write_ends(s3, runs[0], job_rounds), "answers": [], "joins": []},
-        "job_statuses": report.statuses(jobs_ended.values()),
-        "replaces": report_etag,
+        "results": {"jobs": _write_ends(s3, run, job_rounds), "answers": [], "joins": []},
+        "job_statuses": report_jobs.statuses(jobs_ended.values()),
         **({"model_job_statuses": by_model} if len(runs) > 1 else {}),
     }
+
+
+def _join_lines(
+    s3: S3, runs: Sequence[Run], ends: Mapping[int, Sequence[JobEnd]], found: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the event that joins each shard."""
+    for run in runs:
+        for shard in progress.plan_of(s3, run):
+            key = skipped_key(run.run_id, run.rendered(shard.shard))
+            jobs = [end.to_json() for end in ends.get(shard.shard, ())]
+            event = next_lines.join_event(shard, skipped_key=key if key in found else None, jobs=jobs, step=None)
+            yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
 
 
 def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a report says of the end: the execution's own error, and those of the children of a Map that failed.
 
-    The Map itself says no more than that too many of them failed.
+    The error of the Map itself says only that too many of them failed.
     """
     error, message = event.get("error", ""), causes.said_by(event.get("cause", ""))
     ended: dict[str, Any] = {"status": event["status"]}
     if error == _MAP_FAILED:
         folder = f"{run_prefix(event['run_id'])}/results/"
-        # What a salvage left there, if it failed itself, is none of the run's.
+        # A salvage that failed itself left errors there too; they are not the run's.
         children = failed_children(s3, event["bucket"], folder, but=f"{folder}salvage/")
         if children:
             first = children[0]
@@ -125,30 +131,17 @@ def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
     return ended | {"message": message}
 
 
-def _nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the report of a run that made no job: what it was planned to be."""
-    run = runs[0]
-    return {
-        "run_id": run.run_id,
-        "salvaged": True,
-        "warnings": list(dict.fromkeys(warning for one in runs for warning in one.warnings)),
-        "model_id": run.models or run.model_id,
-        "jobs": {},
-        "input": [f"s3://{source['bucket']}/{source['key']}" for source in run.sources],
-    }
-
-
 def _write_report(
     s3: S3, bucket: str, run_id: str, report_: Mapping[str, Any], ended: Mapping[str, Any], *, replaces: str
 ) -> None:
     """Write a report with how the run ended, unless somebody else has written one meanwhile."""
-    told = {"run_id": run_id, **ended, **{key: value for key, value in report_.items() if key not in _ENDS}}
+    document = {"run_id": run_id, **ended, **{key: value for key, value in report_.items() if key not in _ENDS}}
     with suppress(Overtaken):  # the run was redriven
-        s3.put_json(bucket, report_key(run_id), told, replaces=replaces, indent=2)
+        s3.put_json(bucket, report_key(run_id), document, replaces=replaces, indent=2)
 
 
 def _knows(own: Mapping[str, Any], ended: Mapping[str, Any]) -> bool:
-    """Tell whether a run's own report has its end already, or is that of an earlier run of the same name.
+    """Return whether a run's own report has its end already, or is that of an earlier run of the same name.
 
     An error of the input comes before any report of its own run.
     """

@@ -173,7 +173,7 @@ def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None 
     # Rows of the table before each source.
     before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row
-    for piece in shard.parts():
+    for piece in shard.read_pieces():
         yield from rows.read(piece, names, row=at - before[piece.source] + 1)
         at += piece.rows
 

@@ -49,7 +49,7 @@ def test_writer_streams_parts_and_leaves_nothing_behind_on_error(s3: S3) -> None
 def test_lines_survive_line_separators(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     values = [{"t": "a\u2028b\x85c\r"}, {"t": ""}, {"t": "é"}]
     assert s3.put_lines(BUCKET, "l.jsonl", values) == 3
-    monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", 5)
+    monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", 5)
     assert list(s3.lines(BUCKET, "l.jsonl")) == values
 
 

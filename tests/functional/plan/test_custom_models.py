@@ -7,7 +7,7 @@ import pytest
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
-from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.run.review_run import review_run
 from tests.functional.played import Jobs
 from tests.functional.whole import LITE, WholeRun, asked, reviews
 

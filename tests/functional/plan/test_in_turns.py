@@ -94,7 +94,7 @@ def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_wou
     files = Files(s3, s3.find(put(key, _ODD_TABLES[key])))
     monkeypatch.setattr("bedrock_batch.table.layout.MOST_MARKS", 9)
     whole = describe(files, options={}, limit=limit, staged=STAGED)
-    monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", 23)
+    monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", 23)
     turns = 0
     while True:
         monkeypatch.setattr(deadline, "time", Clock())
@@ -114,7 +114,7 @@ def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_wou
 
 def test_a_row_that_takes_longer_than_a_turn_ends_the_run(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     files = Files(s3, s3.find(put("t.csv", b"a\n1\n" + b"x" * 500 + b"\n2\n")))
-    monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", 8)
+    monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", 8)
     for expected in (errors.PlanUnfinished, errors.TooLarge):
         monkeypatch.setattr(deadline, "time", Clock())
         with pytest.raises(expected):

@@ -23,7 +23,7 @@ def sizes(found: read.Description) -> list[int]:
     return [
         sum(
             len(made.render(batch, 0).data)
-            for piece in shard.parts()
+            for piece in shard.read_pieces()
             for batch in found.rows.read(piece, made.columns, row=1)
         )
         for shard in cut(found, QUOTAS, size=RecordSize(factor, made.structure_bytes))

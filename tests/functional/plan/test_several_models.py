@@ -8,9 +8,9 @@ from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import BudgetExceeded, NoValidRows, TooLarge, UnknownModel, UnsupportedRequest
-from bedrock_batch.handlers.review_run import review_run
 from bedrock_batch.models import catalogue, request_body
 from bedrock_batch.plan.resolve_models import Model, rendered_as
+from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs
 from tests.functional.whole import LITE, MICRO, TITAN, Document, WholeRun, asked, keys_below, reviews

@@ -15,14 +15,14 @@ from botocore.validate import ParamValidator
 from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Part, Shard
+from bedrock_batch.contracts.lines import Chunk, LeftoverLines, Pool, Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, TooLarge, UnsupportedRequest
-from bedrock_batch.handlers.answer_on_demand import answer_on_demand
-from bedrock_batch.handlers.pool_leftovers import pool_leftovers
 from bedrock_batch.records import media_attach
+from bedrock_batch.records.pool_leftovers import pool_leftovers
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.run import invoke
+from bedrock_batch.run.answer_on_demand import answer_on_demand
 from bedrock_batch.run.decide import Standing
 from bedrock_batch.run.next_lines import job_lines
 from tests.conftest import BUCKET
@@ -142,14 +142,8 @@ def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
     for shard in shards:
         prepare_shard(s3, shard)
     key = keys.pooled_key("monday", 1, 7, own_folder=True)
-    parts = [Part(1, 2, 4, None), Part(0, 0, 3, None)]
-    event = {
-        "bucket": BUCKET,
-        "run_key": keys.run_key("monday"),
-        "input_key": key,
-        "parts": [part.to_json() for part in parts],
-    }
-    assert pool_leftovers(s3, event)["records"] == 5
+    pool = Pool(BUCKET, keys.run_key("monday"), key, [LeftoverLines(1, 2, 4), LeftoverLines(0, 0, 3)])
+    assert pool_leftovers(s3, pool)["records"] == 5
     once = s3.read(BUCKET, key)
     held = copies(s3, "runs/monday/input/r1-00007/")
     # Rows 102, 103, 0, 1, 2: objects 2, 3, 0, 1 and 2 again.
@@ -161,7 +155,7 @@ def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
         moved = new["modelInput"]["messages"][-1]["content"][0]["image"]["source"]["s3Location"]
         moved["uri"] = old["modelInput"]["messages"][-1]["content"][0]["image"]["source"]["s3Location"]["uri"]
         assert new == old
-    pool_leftovers(s3, event)
+    pool_leftovers(s3, pool)
     assert s3.read(BUCKET, key) == once
 
 
@@ -171,9 +165,8 @@ def test_a_lost_copy_fails_the_pool(s3: S3) -> None:
     for uri in copies(s3, "runs/monday/input/00000/"):
         clients.s3().delete_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
     key = keys.pooled_key("monday", 1, 0, own_folder=True)
-    event = {"bucket": BUCKET, "run_key": keys.run_key("monday"), "input_key": key}
     with pytest.raises(BedrockBatchError, match="does not exist"):
-        pool_leftovers(s3, event | {"parts": [Part(0, 0, 9, None).to_json()]})
+        pool_leftovers(s3, Pool(BUCKET, keys.run_key("monday"), key, [LeftoverLines(0, 0, 9)]))
     assert list(s3.list(BUCKET, key)) == []
 
 
@@ -195,8 +188,7 @@ def test_on_demand_the_references_are_used_as_they_are(s3: S3) -> None:
     prepare_shard(s3, shard)
     model = Model()
     raw_key = keys.on_demand_key("monday", 0, 0)
-    event = {"bucket": BUCKET, "run_key": keys.run_key("monday"), "chunk": 0, "raw_key": raw_key}
-    answer_on_demand(s3, model, event | {"parts": [Part(0, 198, 200, None).to_json()]})
+    answer_on_demand(s3, model, Chunk(BUCKET, keys.run_key("monday"), 0, [LeftoverLines(0, 198, 200)], raw_key))
     held = copies(s3, "runs/monday/input/00000/")
     asked = [one["messages"][0]["content"][0]["image"]["source"]["s3Location"]["uri"] for one in model.asked]
     assert [held[uri] for uri in asked] == [IMAGES[2], IMAGES[3]]

@@ -10,11 +10,11 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
 from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
-from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.finish_run import handler as finish_handler
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.handlers.pool_leftovers import handler as pool_handler
-from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.run.finish_run import finish_run
+from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs
 from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
@@ -240,9 +240,9 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
     bench = Bench([150])
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
-    part = {"shard": 0, "start": 0, "stop": 150, "step": None}
+    lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
     folder = f"runs/{RUN}"
-    event = {"bucket": BUCKET, "run_key": keys.run_key(RUN), "parts": [part]}
+    event = {"bucket": BUCKET, "run_key": keys.run_key(RUN), "leftover_lines": [lines]}
     bench.client.delete_object(Bucket=BUCKET, Key=keys.input_key(RUN, 0))
     for call, more, kept in (
         (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
@@ -261,7 +261,12 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
 def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench([150], quotas={"min_records": 100, "max_records": 1000, "max_file_bytes": 99, "concurrent_jobs": 1})
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
-    parts = [{"shard": 0, "start": 0, "stop": 150, "step": None}]
-    event = {"bucket": BUCKET, "run_key": keys.run_key(RUN), "parts": parts, "input_key": f"runs/{RUN}/input/r1.jsonl"}
+    lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
+    event = {
+        "bucket": BUCKET,
+        "run_key": keys.run_key(RUN),
+        "leftover_lines": [lines],
+        "input_key": f"runs/{RUN}/input/r1.jsonl",
+    }
     with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
         pool_handler(event, None)

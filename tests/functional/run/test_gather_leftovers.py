@@ -4,10 +4,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_batch import keys
+from bedrock_batch.contracts.lines import Pool
 from bedrock_batch.errors import CanaryFailed, TooManyFailures
-from bedrock_batch.handlers.finish_run import finish_run
-from bedrock_batch.handlers.pool_leftovers import pool_leftovers
-from bedrock_batch.handlers.review_run import review_run
+from bedrock_batch.records.pool_leftovers import pool_leftovers
+from bedrock_batch.run.finish_run import finish_run
+from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, job
 from tests.unit.factories import make_run
@@ -74,12 +75,12 @@ def test_leftovers_of_all_shards_are_pooled_then_joined_then_done(bench: Bench) 
     assert (state["next"], state["rounds"], state["jobs"]) == ("run_jobs", 2, 3)
     (pooled,) = bench.lines(state["jobs_key"])
     assert pooled["records"] == 50 + 30 + 40
-    assert pooled["pool"]["parts"] == [
+    assert pooled["pool"]["leftover_lines"] == [
         {"shard": 0, "start": 0, "stop": 50, "step": 0},
         {"shard": 1, "start": 0, "stop": 30, "step": 0},
         {"shard": 2, "start": 0, "stop": 40, "step": None},
     ]
-    assert pool_leftovers(bench.s3, pooled["pool"])["records"] == 120
+    assert pool_leftovers(bench.s3, Pool.from_json(pooled["pool"]))["records"] == 120
     written = bench.lines(pooled["pool"]["input_key"])
     assert [one["recordId"] for one in written][:2] == ["00000000000", "00000000003"]
     assert len({one["recordId"] for one in written}) == 120
@@ -97,7 +98,7 @@ def test_leftovers_of_all_shards_are_pooled_then_joined_then_done(bench: Bench) 
     state = bench.gather(state, [bench.joined(event, range(10)) for event in events])
     assert (state["next"], state["passes"]) == ("answer", 1)
     chunks = bench.lines(state["answers_key"])
-    assert [chunk["parts"][0]["step"] for chunk in chunks] == [2, 2, 2]
+    assert [chunk["leftover_lines"][0]["step"] for chunk in chunks] == [2, 2, 2]
     state = bench.gather(state, [{"chunk": 0, "records": 30, "failed": 0}])
     assert state["next"] == "join"
     events = bench.lines(state["joins_key"])
@@ -130,7 +131,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     assert (state["next"], state["rounds"]) == ("run_jobs", 2)
     (pooled,) = bench.lines(state["jobs_key"])
     assert pooled["records"] == 110
-    assert pooled["pool"]["parts"] == [
+    assert pooled["pool"]["leftover_lines"] == [
         {"shard": 0, "start": 0, "stop": 60, "step": 0},
         {"shard": 1, "start": 0, "stop": 50, "step": 0},
     ]
@@ -144,7 +145,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     state = bench.gather(state, joined)
     assert (state["next"], state["passes"]) == ("answer", 1)
     (chunk,) = bench.lines(state["answers_key"])
-    assert chunk["parts"] == [{"shard": 0, "start": 0, "stop": 10, "step": 2}]
+    assert chunk["leftover_lines"] == [{"shard": 0, "start": 0, "stop": 10, "step": 2}]
     state = bench.gather(state, [{"chunk": 0, "records": 10, "failed": 1}])
     (event,) = bench.lines(state["joins_key"])
     assert [end["leftovers_step"] for end in event["jobs"]] == [None, 0, 2]
@@ -152,7 +153,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     state = bench.gather(state, [bench.joined(event, [149], again=[140, 141])])
     assert (state["next"], state["passes"]) == ("answer", 2)
     (chunk,) = bench.lines(state["answers_key"])
-    assert chunk["parts"] == [{"shard": 0, "start": 0, "stop": 2, "step": 4}]
+    assert chunk["leftover_lines"] == [{"shard": 0, "start": 0, "stop": 2, "step": 4}]
     state = bench.gather(state, [{"chunk": 0, "records": 2, "failed": 0}])
     (event,) = bench.lines(state["joins_key"])
     last = bench.joined(event, [149])
@@ -213,7 +214,7 @@ def test_a_canary_goes_first_and_stops_a_run_that_would_fail(aws: None) -> None:
     state = bench.review()
     assert (state["next"], state["passes"], state["rounds"]) == ("answer", 1, 0)
     chunks = bench.lines(state["answers_key"])
-    assert {part["shard"] for chunk in chunks for part in chunk["parts"]} == {0}
+    assert {sent["shard"] for chunk in chunks for sent in chunk["leftover_lines"]} == {0}
     state = bench.gather(state, [{"chunk": 0, "records": 20, "failed": 0}])
     (event,) = bench.lines(state["joins_key"])
     good = bench.gather(state, [bench.joined(event, ())])

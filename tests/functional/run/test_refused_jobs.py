@@ -12,8 +12,8 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import NOT_CREATED
 from bedrock_batch.errors import PermissionMissing, TooManyFailures
-from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.record_ids import record_id
+from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
 from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, WholeRun, asked, keys_below, reviews

@@ -19,11 +19,11 @@ from botocore.exceptions import (
 from bedrock_batch import keys
 from bedrock_batch.answers.outcome import is_leftover
 from bedrock_batch.errors import OnDemandRefused
-from bedrock_batch.handlers.answer_on_demand import answer_on_demand
 from bedrock_batch.run import invoke
+from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
-from tests.functional.records.test_leftover_lines import Model, chunk
+from tests.functional.run.test_answer_on_demand import Model, chunk
 
 UNKNOWN = 'Unknown parameter in input: "outputConfig", must be one of: modelId, messages'
 WRONG_TYPE = "Invalid type for parameter messages, value: x, type: <class 'str'>, valid types: <class 'list'>"
@@ -111,7 +111,7 @@ def test_the_others_of_a_chunk_are_asked_and_kept(aws: None) -> None:
     denied = refusal("AccessDeniedException", 403)
     with pytest.raises(OnDemandRefused, match="00002000001"):
         answer_on_demand(bench.s3, Model(é1=denied, é3=denied), chunk())
-    assert [one["recordId"][-1] for one in bench.lines(chunk()["raw_key"])] == list("024")
+    assert [one["recordId"][-1] for one in bench.lines(chunk().raw_key)] == list("024")
     allowed = Model()
     assert answer_on_demand(bench.s3, allowed, chunk()) == {"chunk": 7, "records": 5, "failed": 0}
     assert [call["messages"] for call in allowed.calls] == [["é 1"], ["é 3"]]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bedrock_batch import keys
-from bedrock_batch.handlers.finish_run import finish_run
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.run import salvage
+from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, State, job
 

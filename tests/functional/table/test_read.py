@@ -52,7 +52,7 @@ def test_csv_blocks_are_cut_at_records(s3: S3, monkeypatch: pytest.MonkeyPatch) 
     rows = [[text, str(i)] for i, text in enumerate(HOSTILE)]
     found = describe(s3, put("t.csv", csv_bytes([["a", "b"], *rows])), limit=len(rows) - 1)
     for size in range(5, 25):
-        monkeypatch.setattr("bedrock_batch.aws.s3.PART_BYTES", size)
+        monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", size)
         assert [list(row.values()) for row in read_all(s3, found, max_records=100)] == rows[:-1]
 
 

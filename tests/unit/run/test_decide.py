@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_batch.contracts.lines import JobEnd, Joined, Part
+from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines
 from bedrock_batch.errors import CanaryFailed
 from bedrock_batch.run.decide import (
-    MAX_PARTS,
+    MAX_POOLED_SHARDS,
     Next,
     Standing,
     check_canary,
@@ -61,8 +61,8 @@ STANDINGS = st.lists(st.tuples(st.integers(0, 900), st.one_of(st.none(), st.inte
 )
 
 
-def records_of(jobs: list[list[Part]]) -> list[tuple[int, int | None, int]]:
-    return [(part.shard, part.step, line) for job in jobs for part in job for line in range(part.start, part.stop)]
+def records_of(jobs: list[list[LeftoverLines]]) -> list[tuple[int, int | None, int]]:
+    return [(one.shard, one.step, line) for job in jobs for one in job for line in range(one.start, one.stop)]
 
 
 def leftovers_of(standings: list[Standing]) -> list[tuple[int, int | None, int]]:
@@ -78,11 +78,11 @@ def test_pooled_jobs_hold_every_leftover_once_and_are_legal(standings: list[Stan
         assert jobs == []
         return
     assert records_of(jobs) == leftovers_of(standings)
-    sizes = [sum(part.stop - part.start for part in job) for job in jobs]
+    sizes = [sum(one.records for one in job) for job in jobs]
     assert all(least <= size <= most for size in sizes)
     assert max(sizes) - min(sizes) <= 1
     assert len(jobs) == -(-total // most), "as few as possible"
-    assert all(len({part.shard for part in job}) == len(job) for job in jobs), "a shard feeds a job once"
+    assert all(len({one.shard for one in job}) == len(job) for job in jobs), "a shard feeds a job once"
 
 
 def test_bytes_make_more_jobs_but_never_illegal_ones() -> None:
@@ -93,10 +93,10 @@ def test_bytes_make_more_jobs_but_never_illegal_ones() -> None:
 
 
 def test_no_job_is_fed_by_more_shards_than_its_line_can_name() -> None:
-    thin = [standing(number, records=50, leftovers=1) for number in range(3 * MAX_PARTS)]
+    thin = [standing(number, records=50, leftovers=1) for number in range(3 * MAX_POOLED_SHARDS)]
     jobs = pool(thin, min_records=100, max_records=100_000, max_bytes=10**9)
     assert len(jobs) > 2
-    assert max(map(len, jobs)) <= MAX_PARTS
+    assert max(map(len, jobs)) <= MAX_POOLED_SHARDS
     assert records_of(jobs) == leftovers_of(thin)
 
 
@@ -104,7 +104,7 @@ def test_no_job_is_fed_by_more_shards_than_its_line_can_name() -> None:
 def test_chunks_hold_every_leftover_once(standings: list[Standing], size: int) -> None:
     found = chunks(standings, records=size)
     assert records_of(found) == leftovers_of(standings)
-    assert all(0 < sum(part.stop - part.start for part in chunk) <= size for chunk in found)
+    assert all(0 < sum(one.records for one in chunk) <= size for chunk in found)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_retries_go_with_other_leftovers_or_alone(
     assert (decided, sum(one.leftovers for one in due)) == (expected, sent)
     if decided == "run_jobs":
         jobs = pool(due, min_records=100, max_records=1000, max_bytes=10**9)
-        assert jobs == [[Part(1, 0, sent, 1)]], "retries come first in the file"
+        assert jobs == [[LeftoverLines(1, 0, sent, 1)]], "retries come first in the file"
         assert sum(one.leftover_bytes for one in due if one.leftovers) == sent * 10
 
 
@@ -204,19 +204,19 @@ class Shards:
         sent = [[0] * count for count in records]
         return cls(records, sent, [{} for _ in records], [set() for _ in records], files)
 
-    def run(self, parts: list[Part], answers: Any, *, retries_only: bool) -> None:
-        for part in parts:
-            for row in self.files[part.shard, part.step][part.start : part.stop]:
-                if row in self.answered[part.shard]:
-                    assert self.answered[part.shard][row] == "poor", "a good answer is asked for again"
-                    assert row not in self.retried[part.shard], "a record is sent a third time for its answer"
-                    self.retried[part.shard].add(row)
+    def run(self, job: list[LeftoverLines], answers: Any, *, retries_only: bool) -> None:
+        for one in job:
+            for row in self.files[one.shard, one.step][one.start : one.stop]:
+                if row in self.answered[one.shard]:
+                    assert self.answered[one.shard][row] == "poor", "a good answer is asked for again"
+                    assert row not in self.retried[one.shard], "a record is sent a third time for its answer"
+                    self.retried[one.shard].add(row)
                 else:
                     assert not retries_only, "a leftover gets a round that it has not"
-                self.sent[part.shard][row] += 1
+                self.sent[one.shard][row] += 1
                 fate = answers.draw(st.sampled_from(["nothing", "good", "poor"]))
                 if fate != "nothing":
-                    self.answered[part.shard][row] = fate
+                    self.answered[one.shard][row] = fate
 
     def join(self, one: Standing, step: int, *, retry: bool) -> Standing:
         left = [row for row in range(one.records) if row not in self.answered[one.shard]]
@@ -264,23 +264,23 @@ def test_a_run_always_ends_and_sends_no_answered_record_again(
             stale = {one.shard for one in standings if (one.stale if some_stale else one.joined is None)}
             standings = [shards.join(one, step, retry=retry) if one.shard in stale else one for one in standings]
             continue
-        jobs: list[list[Part]] = chunks(due, records=5)
+        jobs: list[list[LeftoverLines]] = chunks(due, records=5)
         if decision == "run_jobs":
             assert not passes, "what tells the order of time has passes after rounds"
             retries_only = rounds > max_rounds and not any(one.unsent for one in standings)
             rounds += 1
             whole = whole_shards(due, min_records=least)
             rest = [one for one in due if one.shard not in whole]
-            own = [[Part(shard, 0, records[shard])] for shard in whole]
+            own = [[LeftoverLines(shard, 0, records[shard])] for shard in whole]
             jobs = own + pool(rest, min_records=least, max_records=2 * least, max_bytes=10**9)
             assert jobs, "a round without jobs would be decided again"
-            assert all(sum(part.stop - part.start for part in job) >= least for job in jobs)
+            assert all(sum(one.records for one in job) >= least for job in jobs)
         else:
             retries_only = passes > 0
             passes += 1
-        for parts in jobs:
-            shards.run(parts, answers, retries_only=retries_only)
-            hit = {part.shard for part in parts}
+        for job in jobs:
+            shards.run(job, answers, retries_only=retries_only)
+            hit = {one.shard for one in job}
             standings = [replace(one, ends=(*one.ends, END)) if one.shard in hit else one for one in standings]
     else:
         pytest.fail("the run does not end")

@@ -8,7 +8,7 @@ import pytest
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import JobEnd, Joined
 from bedrock_batch.run import next_lines
-from bedrock_batch.run.decide import MAX_PARTS, Standing
+from bedrock_batch.run.decide import MAX_POOLED_SHARDS, Standing
 from tests.unit.factories import make_run, make_shard
 
 STATE_BYTES = 256 * 1024
@@ -83,7 +83,7 @@ def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
     # Large shards have their shard's number; pooled jobs are numbered behind all shards.
     assert [line["number"] for line in lines] == [0, 5, 1]
     assert lines[1]["pool"]["run_key"] == "runs/monday/run-1.json"
-    assert {part["shard"] for part in lines[1]["pool"]["parts"]} == {2, 3}
+    assert {sent["shard"] for sent in lines[1]["pool"]["leftover_lines"]} == {2, 3}
 
     later = [next_lines.job_lines(run, [], ended(500, 500), {}, round_=1) for run in (one, two)]
     assert [line["number"] for line in next_lines.in_turn(later)] == [4, 5]
@@ -111,7 +111,7 @@ def test_the_longest_line_fits_a_state() -> None:
             ends=(END,),
             joined=Joined(90_000 + number, 10**6, "p", 1, {}, 500, 0, 0, jobs=1, leftovers_step=12),
         )
-        for number in range(MAX_PARTS)
+        for number in range(MAX_POOLED_SHARDS)
     ]
     lines = [json.dumps(line) for line in next_lines.job_lines(run, [], thin, {}, round_=1)]
     assert max(len(line) for line in lines) < STATE_BYTES / 1.5
@@ -120,7 +120,7 @@ def test_the_longest_line_fits_a_state() -> None:
 def test_chunks_are_named_by_their_pass() -> None:
     lines = list(next_lines.answer_lines(make_run(), fresh(15, 8), pass_=1))
     assert [line["raw_key"] for line in lines] == [keys.on_demand_key("monday", 1, number) for number in range(3)]
-    assert [sum(part["stop"] - part["start"] for part in line["parts"]) for line in lines] == [10, 10, 3]
+    assert [sum(sent["stop"] - sent["start"] for sent in line["leftover_lines"]) for line in lines] == [10, 10, 3]
 
 
 def test_what_changed_is_joined_and_the_rest_at_the_end() -> None:

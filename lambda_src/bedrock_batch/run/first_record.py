@@ -1,4 +1,7 @@
-"""The first record of each model as it would be sent, for the report of a dry run. It never goes into a log."""
+"""The `first_record` of a dry run's report: of each model the first record as it would be sent.
+
+It never goes into a log.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +16,7 @@ _MOST_TEXT = 20_000
 """A prompt is shown whole; media and very long cells are cut."""
 
 
-def first_records(s3: S3, runs: Sequence[Run], prepared: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def of_each(s3: S3, runs: Sequence[Run], prepared: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a record for each model, from what the children of Prepare shards returned."""
     shards = [Prepared.from_json(result) for result in prepared]
     records = []

@@ -1,12 +1,12 @@
-"""The report: shards add up to the input, and the gate judges the whole."""
+"""The counts of a run: its shards add up to the input."""
 
 from typing import Any
 
 import pytest
 
 from bedrock_batch.contracts.lines import Joined
-from bedrock_batch.errors import JoinIncomplete, TooManyFailures
-from bedrock_batch.run.report import Report, gate, gate_each, reconcile, retried_counts
+from bedrock_batch.errors import JoinIncomplete
+from bedrock_batch.run.reconcile import reconcile, retried_counts
 
 
 def joined(shard: int, **changes: Any) -> Joined:
@@ -28,12 +28,6 @@ def joined(shard: int, **changes: Any) -> Joined:
 def test_retried_rows_are_counted_by_what_they_have_now() -> None:
     shards = [joined(0, retried={"truncated": 2, "succeeded": 3}), joined(1), joined(2, retried={"succeeded": 1})]
     assert retried_counts(shards) == {"records": 6, "succeeded": 4, "truncated": 2}
-
-
-def report(**outcomes: int) -> Report:
-    rows = sum(outcomes.values())
-    shards = [joined(0, rows=rows, outcomes=outcomes, errors={"400": 7, "Stopped": 2}, messages={"400": "no such key"})]
-    return reconcile(shards, shards=1, rows=rows)
 
 
 def test_shards_add_up_in_table_order() -> None:
@@ -81,51 +75,6 @@ def test_what_does_not_add_up_is_named(shards: list[Joined], rows: int, words: s
 def test_many_shards_are_not_all_named() -> None:
     with pytest.raises(JoinIncomplete, match=r"00009 and 90 more without an output part"):
         reconcile([], shards=100, rows=1)
-
-
-@pytest.mark.parametrize(
-    "outcomes",
-    [
-        {"succeeded": 100},
-        {"succeeded": 90, "failed": 10},
-        {"succeeded": 89, "truncated": 1, "failed": 5, "missing": 5},
-        {"succeeded": 9, "failed": 1, "skipped": 90},
-        {"truncated": 100},
-        {"invalid": 100},
-        {"succeeded": 1, "failed": 40, "missing": 8, "skipped": 90},
-    ],
-)
-def test_the_gate_lets_pass_what_is_tolerated(outcomes: dict[str, int]) -> None:
-    gate(report(**outcomes), tolerated_failure_percentage=10)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "tolerated", "words"),
-    [
-        ({"succeeded": 89, "failed": 9, "missing": 2}, 10, r"11 of 100 rows sent have no answer \(11.0%"),
-        ({"succeeded": 999, "failed": 1}, 0, r"1 of 1000 .*\(0.1%, tolerated are 0%\)"),
-        ({"succeeded": 40, "failed": 10, "skipped": 90}, 10, "10 of 50 rows sent"),
-        ({"succeeded": 50, "missing": 50}, 49.5, "tolerated are 49.5%"),
-        (
-            {"failed": 9},
-            100,
-            r'9 of 9 rows sent have no answer: 9 failed\. Most frequent errors: 400 \(7 rows\): "no such key", Stopped',
-        ),
-        ({"skipped": 9}, 100, "0 of 0 rows sent"),
-    ],
-)
-def test_the_gate_stops_what_is_not(outcomes: dict[str, int], tolerated: float, words: str) -> None:
-    with pytest.raises(TooManyFailures, match=words):
-        gate(report(**outcomes), tolerated_failure_percentage=tolerated)
-
-
-def test_every_model_is_judged_by_itself() -> None:
-    good, bad = report(succeeded=99, failed=1), report(succeeded=80, failed=20)
-    assert gate_each({"a": good, "b": good}, tolerated_failure_percentage=10) == []
-    warned = gate_each({"a": good, "b": bad, "c": bad}, tolerated_failure_percentage=10)
-    assert [warning[:13] for warning in warned] == ["b: 20 of 100 ", "c: 20 of 100 "]
-    with pytest.raises(TooManyFailures, match=r"^b: 20 of 100 .* c: 20 of 100 "):
-        gate_each({"b": bad, "c": bad}, tolerated_failure_percentage=10)
 
 
 def test_shards_of_a_later_model_add_up_by_themselves() -> None:

@@ -1,4 +1,4 @@
-"""Pool leftovers and Answer on demand on S3: the records of parts, to a job's input or to the model one by one."""
+"""Answer on demand on S3: a chunk of records to the model one by one, and their answers."""
 
 import io
 import json
@@ -9,65 +9,16 @@ from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutEr
 from botocore.response import StreamingBody
 
 from bedrock_batch import keys
-from bedrock_batch.errors import ChunkTaken, PoolIncomplete, TooLarge
-from bedrock_batch.handlers.answer_on_demand import answer_on_demand
-from bedrock_batch.handlers.pool_leftovers import pool_leftovers
+from bedrock_batch.contracts.lines import Chunk, LeftoverLines
+from bedrock_batch.errors import ChunkTaken
+from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Bench, line
-from tests.unit.factories import make_run
+from tests.functional.played import RUN, Bench
 
 
 @pytest.fixture
 def bench(aws: None) -> Bench:
     return Bench([150, 150, 40])
-
-
-# --- Pooling ---
-
-
-def test_pooling_twice_writes_the_same_bytes(bench: Bench) -> None:
-    event = {
-        "bucket": BUCKET,
-        "run_key": keys.run_key(RUN),
-        "input_key": keys.pooled_key(RUN, 1, 0),
-        "parts": [
-            {"shard": 2, "start": 10, "stop": 20, "step": None},
-            {"shard": 0, "start": 0, "stop": 5, "step": None},
-        ],
-    }
-    assert pool_leftovers(bench.s3, event)["records"] == 15
-    once = bench.s3.read(BUCKET, event["input_key"])
-    assert once == b"".join([*(line(2, row) for row in range(10, 20)), *(line(0, row) for row in range(5))])
-    pool_leftovers(bench.s3, event)
-    assert bench.s3.read(BUCKET, event["input_key"]) == once
-
-
-def test_a_leftovers_file_that_is_too_short_is_named(bench: Bench) -> None:
-    event = {
-        "bucket": BUCKET,
-        "run_key": keys.run_key(RUN),
-        "input_key": keys.pooled_key(RUN, 1, 0),
-        "parts": [{"shard": 2, "start": 0, "stop": 41, "step": None}],
-    }
-    with pytest.raises(PoolIncomplete, match=r"input/00002.jsonl ends before line 41"):
-        pool_leftovers(bench.s3, event)
-
-
-def test_a_pooled_file_over_the_quota_is_refused(aws: None) -> None:
-    bench = Bench([150], quotas=make_run().quotas | {"max_file_bytes": 1000})
-    part = {"shard": 0, "start": 0, "stop": 150, "step": None}
-    event = {
-        "bucket": BUCKET,
-        "run_key": keys.run_key(RUN),
-        "input_key": "runs/monday/input/r1-0.jsonl",
-        "parts": [part],
-    }
-    with pytest.raises(TooLarge):
-        pool_leftovers(bench.s3, event)
-    assert next(iter(bench.s3.list(BUCKET, event["input_key"])), None) is None
-
-
-# --- On demand ---
 
 
 class Model:
@@ -99,21 +50,15 @@ def refusal(code: str, status: int) -> ClientError:
     return ClientError(answer, "Converse")
 
 
-def chunk(stop: int = 5) -> dict[str, Any]:
-    return {
-        "bucket": BUCKET,
-        "run_key": keys.run_key(RUN),
-        "chunk": 7,
-        "parts": [{"shard": 2, "start": 0, "stop": stop, "step": None}],
-        "raw_key": keys.on_demand_key(RUN, 0, 7),
-    }
+def chunk(stop: int = 5) -> Chunk:
+    return Chunk(BUCKET, keys.run_key(RUN), 7, [LeftoverLines(2, 0, stop)], keys.on_demand_key(RUN, 0, 7))
 
 
 def test_answers_are_in_the_format_of_a_batch(bench: Bench) -> None:
     model = Model()
     assert answer_on_demand(bench.s3, model, chunk()) == {"chunk": 7, "records": 5, "failed": 0}
     assert model.calls[0] == {"modelId": "amazon.nova-lite-v1:0", "messages": ["é 0"]}
-    first = bench.lines(chunk()["raw_key"])[0]
+    first = bench.lines(chunk().raw_key)[0]
     assert first["recordId"] == "00002000000"
     assert first["modelInput"] == {"messages": ["é 0"]}
     assert first["modelOutput"]["stopReason"] == "end_turn"
@@ -126,21 +71,21 @@ def test_embeddings_are_invoked(aws: None) -> None:
     model = Model()
     answer_on_demand(bench.s3, model, chunk(1))
     assert model.calls == [{"modelId": "amazon.titan-embed-text-v2:0", "body": {"messages": ["é 0"]}}]
-    assert bench.lines(chunk()["raw_key"])[0]["modelOutput"] == {"embedding": [1.0]}
+    assert bench.lines(chunk().raw_key)[0]["modelOutput"] == {"embedding": [1.0]}
 
 
 def test_what_was_answered_is_not_asked_again(bench: Bench) -> None:
     died = Model(é3=RuntimeError("the function's time was over"))
     with pytest.raises(RuntimeError):
         answer_on_demand(bench.s3, died, chunk())
-    assert len(bench.lines(chunk()["raw_key"])) == 3
+    assert len(bench.lines(chunk().raw_key)) == 3
     again = Model()
     assert answer_on_demand(bench.s3, again, chunk())["records"] == 5
     assert [call["messages"] for call in again.calls] == [["é 3"], ["é 4"]]
     nothing = Model()
     answer_on_demand(bench.s3, nothing, chunk())
     assert nothing.calls == []
-    assert [one["recordId"][-1] for one in bench.lines(chunk()["raw_key"])] == list("01234")
+    assert [one["recordId"][-1] for one in bench.lines(chunk().raw_key)] == list("01234")
 
 
 def test_a_refused_record_does_not_hold_up_the_others(bench: Bench) -> None:
@@ -151,7 +96,7 @@ def test_a_refused_record_does_not_hold_up_the_others(bench: Bench) -> None:
         é4=ParamValidationError(report="no such member"),
     )
     assert answer_on_demand(bench.s3, model, chunk())["failed"] == 4
-    codes = [one.get("error", {}).get("errorCode") for one in bench.lines(chunk()["raw_key"])]
+    codes = [one.get("error", {}).get("errorCode") for one in bench.lines(chunk().raw_key)]
     assert codes == [None, 429, 400, 408, 400]
 
 
@@ -163,7 +108,7 @@ def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> 
         BUCKET, keys.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n'
     )
     assert answer_on_demand(bench.s3, Model(), chunk(1)) == {"chunk": 7, "records": 1, "failed": 0}
-    assert bench.lines(chunk()["raw_key"])[0]["modelInput"] == {"messages": ["cut \ud83d"]}
+    assert bench.lines(chunk().raw_key)[0]["modelInput"] == {"messages": ["cut \ud83d"]}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +122,7 @@ def test_an_answer_that_cannot_be_read_costs_its_record_alone(aws: None, answer:
 
     bench = Bench([0, 0, 5], invocation_type="InvokeModel")
     assert answer_on_demand(bench.s3, Hostile(), chunk()) == {"chunk": 7, "records": 5, "failed": 5}
-    assert {one["error"]["errorCode"] for one in bench.lines(chunk()["raw_key"])} == {"Unparseable"}
+    assert {one["error"]["errorCode"] for one in bench.lines(chunk().raw_key)} == {"Unparseable"}
 
 
 def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> None:
@@ -193,7 +138,7 @@ def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> N
     with pytest.raises(ChunkTaken, match=r"raw/on-demand-0/00007.jsonl.out"):
         answer_on_demand(bench.s3, late, chunk())
     assert len(late.calls) == 1, "it stops at once"
-    assert [one["recordId"][-1] for one in bench.lines(chunk()["raw_key"])] == ["0"], "what is there stays"
+    assert [one["recordId"][-1] for one in bench.lines(chunk().raw_key)] == ["0"], "what is there stays"
     again = Model()
     assert answer_on_demand(bench.s3, again, chunk())["records"] == 5
     assert len(again.calls) == 4

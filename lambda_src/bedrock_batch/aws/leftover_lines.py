@@ -1,0 +1,33 @@
+"""Read the records that no answer was found for yet: lines of leftovers files and of input files."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import LeftoverLines
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import PoolIncomplete
+
+
+def read_leftover_lines(s3: S3, run: Run, wanted: Iterable[LeftoverLines]) -> Iterator[bytes]:
+    """Yield the lines, which are of the model's shards, in the order of `wanted`, without their newlines.
+
+    Raises:
+        PoolIncomplete: a file has fewer lines than were planned with.
+    """
+    for one in wanted:
+        key = run.input_key(one.shard)
+        if one.step is not None:
+            key = keys.leftovers_key(run.run_id, one.step, one.shard)
+        count = 0
+        for line in islice(s3.raw_lines(run.bucket, key), one.start, one.stop):
+            count += 1
+            yield line
+        if count != one.records:
+            raise PoolIncomplete(
+                f"s3://{run.bucket}/{key} ends before line {one.stop}, with which these records were to be sent. It "
+                f"was changed or deleted meanwhile. Nothing of it was paid again, and all answers so far are kept in "
+                f"s3://{run.bucket}/{keys.run_prefix(run.run_id)}/raw/. The records stay without an answer: start a "
+                "new run over their rows."
+            )

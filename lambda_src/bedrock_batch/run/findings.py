@@ -1,0 +1,84 @@
+"""Read what a run left on S3, and add it up for its report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_batch.aws.map_results import read_results
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.run import by_bedrock, progress, report_jobs
+from bedrock_batch.run.reconcile import Totals, reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFindings:
+    """What a run left of one of its models: the document, the counts, and what Bedrock's manifests count."""
+
+    run: Run
+    totals: Totals
+    by_bedrock: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a run left: its state, the counts of all its models and of each, and how its jobs ended."""
+
+    state: Mapping[str, Any]
+    joined: Mapping[int, Joined]
+    totals: Totals
+    models: Sequence[ModelFindings]
+    rounds: Sequence[Sequence[Mapping[str, Any]]]
+    passes: Sequence[Mapping[str, int]]
+    failed_jobs: Sequence[Mapping[str, Any]]
+
+    @property
+    def run(self) -> Run:
+        """The document of the first model: what it says of the run is the same in all."""
+        return self.models[0].run
+
+    @property
+    def ended(self) -> list[Mapping[str, Any]]:
+        return [result for round_ in self.rounds for result in round_]
+
+    @property
+    def several(self) -> bool:
+        return len(self.models) > 1
+
+
+def read(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> Findings:
+    """Return what the run left on S3, with its counts.
+
+    Raises:
+        JoinIncomplete: a shard has no output part, or rows do not add up.
+    """
+    bucket, run_id = state["bucket"], state["run_id"]
+    results = progress.collect(state)["results"]
+    joined = progress.latest_joins(s3, results)
+    totals = reconcile(joined.values(), shards=state["shards"], rows=state["rows"] * len(runs))
+    rounds = [read_results(s3, map_) for map_ in results["jobs"]]
+    if len(runs) > 1:
+        models = progress.models_of_jobs(s3, bucket, run_id, range(len(rounds)))
+        rounds = [[result | {"model_id": models[result["job_name"]]} for result in round_] for round_ in rounds]
+    ended = [result for round_ in rounds for result in round_]
+    all_good = all(result["status"] == "Completed" for result in ended)
+    shards = {} if all_good else progress.shards_of_jobs(s3, bucket, run_id, range(len(rounds)))
+    manifests = by_bedrock.read_manifests(s3, bucket, run_id)
+    return Findings(
+        state=state,
+        joined=joined,
+        totals=totals,
+        models=[_of_model(run, joined, manifests, rows=state["rows"]) for run in runs],
+        rounds=rounds,
+        passes=[report_jobs.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
+        failed_jobs=report_jobs.failed_jobs(ended, shards, joined),
+    )
+
+
+def _of_model(
+    run: Run, joined: Mapping[int, Joined], manifests: Mapping[str, JobCounts], *, rows: int
+) -> ModelFindings:
+    own = [joined[shard] for shard in run.numbers if shard in joined]
+    totals = reconcile(own, shards=run.shards, rows=rows, first=run.numbers.start)
+    return ModelFindings(run, totals, by_bedrock.compare(own, manifests))

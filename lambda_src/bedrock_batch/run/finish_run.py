@@ -1,0 +1,116 @@
+"""Finish a run: reconcile rows in and rows out, judge whether too many rows failed, write the report."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from bedrock_batch import keys
+from bedrock_batch.aws import causes
+from bedrock_batch.aws.map_results import read_results
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import TooManyFailures
+from bedrock_batch.run import findings, first_record, gate, progress, report, report_warnings
+from bedrock_batch.run.findings import Findings
+
+_MOST_WARNINGS = 20
+"""The most that go into the run's result, which a state machine carries; the report has all."""
+
+_MOST_MESSAGE = 500
+
+
+def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
+    """Write the report of a run and return the run's result; the report of a dry run is its estimate.
+
+    Raises:
+        JoinIncomplete: a shard has no output part, or rows do not add up.
+        TooManyFailures: after everything is written.
+    """
+    runs = progress.runs(s3, state["bucket"], state["run_id"])
+    if runs[0].dry_run:
+        return _finish_dry_run(s3, runs, state)
+    found = findings.read(s3, runs, state)
+    warnings = report_warnings.of_run(found)
+    ended, failure = state.get("ended"), None
+    if ended is None:
+        try:
+            warnings += _judge(found)
+            ended = {"status": "SUCCEEDED"}
+        except TooManyFailures as err:
+            ended, failure = {"status": "FAILED", "error": "TooManyFailures", "message": str(err)}, err
+    document = report.document(found, ended=ended, warnings=warnings)
+    with suppress(Overtaken):  # a redriven run has written its own meanwhile
+        key = keys.report_key(state["run_id"])
+        s3.put_json(state["bucket"], key, document, replaces=state.get("replaces"), indent=2)
+    if failure is not None:
+        raise failure
+    return _result(found, document)
+
+
+def _judge(found: Findings) -> list[str]:
+    """Return a warning for each model that failed where others did not. Raises TooManyFailures."""
+    try:
+        return gate.gate_each(
+            {one.run.label: one.totals for one in found.models},
+            tolerated_failure_percentage=found.run.limits["tolerated_failure_percentage"],
+        )
+    except TooManyFailures as err:
+        raise TooManyFailures(f"{err}{_first_message(found.failed_jobs)} {_what_now(found.run)}") from None
+
+
+def _first_message(failed_jobs: Iterable[Mapping[str, Any]]) -> str:
+    """Return the first message that Bedrock gave for a failed job."""
+    message = next((job["message"] for job in failed_jobs if job.get("message")), "")
+    return f" Of the jobs that failed the first says: {causes.cut(message, _MOST_MESSAGE)}" if message else ""
+
+
+def _what_now(run: Run) -> str:
+    """Say what is left of a run that failed at its end, and what the user can do."""
+    prefix = run.output["prefix"]
+    output = f"s3://{run.bucket}/{keys.output_prefix(run.run_id)}"
+    return (
+        f"The table in {output} and the report are complete: {prefix}error_code and {prefix}error say why for "
+        "each row. Use them, or start a new run over the failed rows. A redrive asks nothing again."
+    )
+
+
+def _result(found: Findings, document: Mapping[str, Any]) -> dict[str, Any]:
+    models = [
+        {"model_id": one["model_id"], "output_uri": one["output"], "outcomes": one["outcomes"]}
+        for one in document.get("models", ())
+    ]
+    return {
+        "run_id": found.state["run_id"],
+        "output_uri": document["output"],
+        "report_uri": _report_uri(found.state),
+        "rows": found.state["rows"],
+        "outcomes": found.totals.outcomes,
+        "jobs": found.state["jobs"],
+        **({"models": models} if models else {}),
+        **_first_warnings(document["warnings"]),
+    }
+
+
+def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Write what a dry run found out: estimate, warnings, and the first record of each model as it would be sent."""
+    run, estimate = runs[0], state["estimate"]
+    records = first_record.of_each(s3, runs, read_results(s3, state["prepared"]))
+    document = report.of_dry_run(runs, estimate, records)
+    s3.put_json(run.bucket, keys.report_key(run.run_id), document, indent=2)
+    return {
+        "run_id": run.run_id,
+        "report_uri": _report_uri(state),
+        "rows": estimate["rows"],
+        "estimate": estimate,
+        "dry_run": True,
+        **_first_warnings(document["warnings"]),
+    }
+
+
+def _report_uri(state: Mapping[str, Any]) -> str:
+    return f"s3://{state['bucket']}/{keys.report_key(state['run_id'])}"
+
+
+def _first_warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": list(warnings[:_MOST_WARNINGS])} if warnings else {}

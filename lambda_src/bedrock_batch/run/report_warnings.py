@@ -1,0 +1,76 @@
+"""The `warnings` of the report: everything that a person should know about a run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.run.findings import Findings, ModelFindings
+from bedrock_batch.run.reconcile import Totals
+
+_LEAST_SHARE = 0.01
+"""The least share of answers that are truncated or invalid, or of tokens that differ, that is worth a warning."""
+
+
+def of_run(found: Findings) -> list[str]:
+    """Return the warnings of a run that sent records, each once."""
+    estimate = found.state["estimate"]
+    warnings = [*of_plan([one.run for one in found.models]), *(estimate or {}).get("warnings", ())]
+    warnings += _of_on_demand(estimate, found.passes)
+    for one in found.models:
+        start = f"{one.run.label}: " if one.run.label else ""
+        warnings += [f"{start}{warning}" for warning in of_model(one)]
+    return list(dict.fromkeys(warnings))
+
+
+def of_plan(runs: Sequence[Run]) -> list[str]:
+    """Return what the plan of each model warned about, each once."""
+    return list(dict.fromkeys(chain.from_iterable(run.warnings for run in runs)))
+
+
+def of_model(found: ModelFindings) -> list[str]:
+    """Return the warnings about a model's answers."""
+    return [*_of_answers(found.run, found.totals), *_of_manifests(found.by_bedrock)]
+
+
+def _of_answers(run: Run, totals: Totals) -> Iterator[str]:
+    """Yield a warning for each way in which many answers are truncated or invalid."""
+    cut, invalid = totals.outcomes["truncated"], totals.outcomes["invalid"]
+    withheld = cut - totals.met_max_tokens
+    limit = run.input.get("inference", {}).get("max_tokens")
+    for count, what in (
+        (totals.met_max_tokens, f"met max_tokens{f' ({limit})' if limit else ''}: raise it, or use retry"),
+        (withheld, "were cut or withheld by the model: bedrock_stop_reason says why"),
+        (invalid, "are not of output.schema: bedrock_error says why"),
+    ):
+        if count and count >= _LEAST_SHARE * totals.answered:
+            what = what.replace("bedrock_", run.output["prefix"])
+            yield f"{count} of {totals.answered} answers {what}"
+
+
+def _of_on_demand(estimate: Mapping[str, Any] | None, passes: Sequence[Mapping[str, int]]) -> Iterator[str]:
+    """Yield a warning where more records were answered on demand than the estimate had."""
+    foreseen = (estimate or {}).get("on_demand_records", 0)
+    more = sum(pass_["records"] for pass_ in passes) - foreseen
+    if more > 0:
+        yield f"{more} more records were left over: answered on demand, about twice the batch price"
+
+
+def _of_manifests(counted: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield a warning for each difference between what Bedrock counted and what its output holds."""
+    if counted is None:
+        return
+    differing = counted["differing_jobs"]
+    if differing:
+        name, first = next(iter(differing.items()))
+        lost = sum(one["counted"] - one["found"] for one in differing.values() if one["counted"] > one["found"])
+        paid = f": {lost} were paid and lost, and are asked and paid again while rounds are left" if lost else ""
+        yield (
+            f"Bedrock's manifests of {len(differing)} jobs count other records than their output has "
+            f"(the first: {name}, counted {first['counted']}, found {first['found']}){paid}"
+        )
+    for kind in ("input_tokens", "output_tokens"):
+        by_manifest, in_rows = counted[kind], counted["found"][kind]
+        # Embeddings of some models name none; figures of records may differ a little.
+        if in_rows and abs(by_manifest - in_rows) > _LEAST_SHARE * max(by_manifest, in_rows):
+            yield f"Bedrock's manifests count {by_manifest} {kind}, the answers in its output have {in_rows}"
