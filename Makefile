@@ -109,6 +109,7 @@ test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## 
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
 	$(RUN) -m mypy
+	PYTHONPATH=lambda_src $(VENV)/bin/lint-imports --no-logo
 	$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/e2e --ignore tests/soak
 	PYTHONPATH=lambda_src:. $(BENCH_VENV)/bin/python -m bench --check --folder $(BUILD)/bench
 	$(RUN) -m pytest tests/e2e tests/soak # one process, so one engine and one apply

@@ -15,8 +15,10 @@ from ministack.services import stepfunctions as engine
 from .asl import problems
 from .errors import ApiError
 from .executions import MAX_EVENTS, REDRIVABLE, Execution, Machine, begin, find_execution
+from .interpreter import run_execution
 from .map_run import find_map_run
-from .tokens import MAX_PAYLOAD_BYTES, send_task_failure, send_task_heartbeat, send_task_success
+from .payload import MAX_PAYLOAD_BYTES
+from .tokens import send_task_failure, send_task_heartbeat, send_task_success
 
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _WRONG_TYPE = "This operation is not supported by this type of state machine"
@@ -42,7 +44,7 @@ def _start_execution(data: dict[str, Any]) -> dict[str, Any]:
         if existing["status"] != "RUNNING" or existing["input"] != text:
             raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
         return {"executionArn": arn, "startDate": existing["startDate"]}
-    execution = begin(machine, name=name, text=text)
+    execution = begin(machine, run_execution, name=name, text=text)
     execution.start()
     return {"executionArn": execution.arn, "startDate": execution.record["startDate"]}
 

@@ -6,7 +6,6 @@ AWS, and a parameter that the model does not have is refused.
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from ministack.services import stepfunctions as engine
 
 from .errors import StateError
 from .gateway import send
+from .payload import dump
 
 _BOTOCORE_NAMES = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}
 _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
@@ -154,11 +154,6 @@ def _service_error(model: Any, status: int, answer: dict[str, Any]) -> ServiceEr
     prefix = _prefix(model)
     message = f"{error.get('Message') or code} (Service: {prefix}, Status Code: {status})"
     return ServiceError(prefix, code if code in modelled else None, message)
-
-
-def dump(value: Any) -> str:
-    """Write JSON as Step Functions does: compact, in UTF-8."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _refused(cause: str) -> StateError:

@@ -2,29 +2,25 @@
 
 MiniStack has no time-out of an execution and no redrive, and a stopped execution keeps calling services. Here an
 execution is one task of the gateway's event loop; its records stay MiniStack's, so List, Describe and GetHistory do.
+`begin` takes the function that runs the states, because that function uses this module: a Distributed Map begins
+executions too.
 """
 
 import asyncio
 import json
 import logging
 import uuid
-from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ministack import app
 from ministack.core.responses import get_account_id, get_region, now_iso
 from ministack.services import stepfunctions as engine
 
 from .errors import FINAL_ERRORS, StateError
-from .interpreter import run_states
 from .logs import deliver
-from .scope import Scope
-
-if TYPE_CHECKING:
-    from .map_run import MapRun
 
 MAX_EVENTS = 25_000
 REDRIVABLE = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
@@ -44,7 +40,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Position:
+class Position:
     """Where a redrive resumes: the state that was running, its input, and the variables at its entry."""
 
     state: str
@@ -57,11 +53,12 @@ class Execution:
     """A run of a state machine, or of a Distributed Map's processor for one item."""
 
     machine: Machine
+    run_states: "Callable[[Execution], Awaitable[str]]"  # from `position` on, to the output as JSON text
     record: dict[str, Any]
     task: "asyncio.Task[None] | None" = None
-    position: _Position | None = None
-    map_run: "MapRun | None" = None  # the latest of the Map state at `position`
-    interrupted: "MapRun | None" = None  # the one that a redrive goes on with
+    position: Position | None = None
+    map_run_arn: str | None = None  # of the latest Map Run of the state at `position`
+    interrupted: str | None = None  # the ARN of the Map Run that a redrive goes on with
     on_end: "Callable[[Execution], None] | None" = None
     logged_events: int = 0
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,19 +89,13 @@ class Execution:
 
     def enter(self, state: str, value: Any, variables: dict[str, Any]) -> None:
         """Note that a state is entered."""
-        self.map_run = None
-        self.position = _Position(state, value, variables)
+        self.map_run_arn = None
+        self.position = Position(state, value, variables)
 
     async def _run(self) -> None:
-        record, resumed = self.record, self.position
-        value = resumed.value if resumed else json.loads(record["input"])
-        variables: ChainMap[str, Any] = ChainMap(dict(resumed.variables) if resumed else {})
-        scope = Scope(self, self._context(), variables, last_event=len(record["events"]))
         try:
             async with asyncio.timeout(self.machine.definition.get("TimeoutSeconds")):
-                start = resumed.state if resumed else None
-                output = await run_states(self.machine.definition, value, scope, start)
-                text = scope.payload(output, "output")
+                output = await self.run_states(self)
         except TimeoutError:
             self.end("TIMED_OUT")
         except StateError as error:
@@ -113,9 +104,10 @@ class Execution:
             _logger.exception("Execution %s", self.arn)
             self.end("FAILED", error="States.Runtime", cause=f"{type(error).__name__}: {error}")
         else:
-            self.end("SUCCEEDED", output=text)
+            self.end("SUCCEEDED", output=output)
 
-    def _context(self) -> dict[str, Any]:
+    def context(self) -> dict[str, Any]:
+        """Return the context object as it is before the first state."""
         record = self.record
         execution = {
             "Id": self.arn,
@@ -149,7 +141,8 @@ class Execution:
         kind = {"TIMED_OUT": "ExecutionTimedOut"}.get(status, f"Execution{status.capitalize()}")
         self.add_event(kind, details, len(self.record["events"]))
         engine._emit_execution_status_event(self.record)
-        deliver(self)
+        deliver(self.record, self.record["events"][self.logged_events :], self.machine.name, self.machine.logging)
+        self.logged_events = len(self.record["events"])
         self._ended.set()
         if self.on_end:
             self.on_end(self)
@@ -163,13 +156,13 @@ class Execution:
 
     def begin_child(self, machine: Machine, text: str, map_run_arn: str) -> "Execution":
         """Record a child execution of a Map Run."""
-        return begin(machine, name=None, text=text, map_run_arn=map_run_arn)
+        return begin(machine, self.run_states, name=None, text=text, map_run_arn=map_run_arn)
 
     def redrive(self) -> None:
         """Run on from the state that did not end well; the history goes on, and counts start anew."""
         record = self.record
         # A Map Run that ended so would end so again: AWS starts a new one.
-        self.interrupted = None if record.get("error") in FINAL_ERRORS else self.map_run
+        self.interrupted = None if record.get("error") in FINAL_ERRORS else self.map_run_arn
         for name in ("error", "cause"):
             record.pop(name, None)
         record.update(
@@ -188,7 +181,14 @@ def find_execution(arn: str) -> Execution | None:
     return _executions.get(arn)
 
 
-def begin(machine: Machine, *, name: str | None, text: str, map_run_arn: str | None = None) -> Execution:
+def begin(
+    machine: Machine,
+    run_states: Callable[[Execution], Awaitable[str]],
+    *,
+    name: str | None,
+    text: str,
+    map_run_arn: str | None = None,
+) -> Execution:
     """Record a new execution with its input as JSON text. `start` makes it run."""
     name = name or str(uuid.uuid4())
     stem = f"arn:aws:states:{get_region()}:{get_account_id()}"
@@ -213,7 +213,7 @@ def begin(machine: Machine, *, name: str | None, text: str, map_run_arn: str | N
     }
     if map_run_arn:
         record["mapRunArn"] = map_run_arn
-    execution = Execution(machine, record)
+    execution = Execution(machine, run_states, record)
     execution.add_event("ExecutionStarted", {"input": text, "roleArn": machine.role_arn}, 0)
     engine._executions[arn] = record
     _executions[arn] = execution

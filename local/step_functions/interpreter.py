@@ -6,8 +6,9 @@ Output. Stopping is cancellation here, and reaches everything below.
 """
 
 import asyncio
+import json
 import random
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from ministack.services import stepfunctions as engine
 
 from .asl import is_distributed
 from .errors import StateError, error_matches
+from .executions import Execution
 from .expressions import render, render_text, render_whole
 from .map_items import plain_items
 from .map_run import run_distributed_map
@@ -34,7 +36,21 @@ class _Outcome:
     next: str | None
 
 
-async def run_states(machine: dict[str, Any], value: Any, scope: Scope, start: str | None = None) -> Any:
+async def run_execution(execution: Execution) -> str:
+    """Run the states of an execution, all or from where a redrive resumes; return its output as JSON text.
+
+    Raises StateError.
+    """
+    record, resumed = execution.record, execution.position
+    value = resumed.value if resumed else json.loads(record["input"])
+    variables: ChainMap[str, Any] = ChainMap(dict(resumed.variables) if resumed else {})
+    scope = Scope(execution, execution.context(), variables, last_event=len(record["events"]))
+    start = resumed.state if resumed else None
+    output = await _run_states(execution.machine.definition, value, scope, start)
+    return scope.payload(output, "output")
+
+
+async def _run_states(machine: dict[str, Any], value: Any, scope: Scope, start: str | None = None) -> Any:
     """Run a chain of states from `start`, or from its beginning, and return its output. Raises StateError."""
     name: str | None = start or machine["StartAt"]
     while name is not None:
@@ -146,7 +162,7 @@ async def _run_branches(state: dict[str, Any], value: Any, scope: Scope) -> list
     bound = scope.bindings({"input": value})
     arguments = render(state["Arguments"], bound, "Arguments") if "Arguments" in state else value
     scope.event("ParallelStateStarted")
-    results = await _together(run_states(branch, arguments, scope.inner()) for branch in state["Branches"])
+    results = await _together(_run_states(branch, arguments, scope.inner()) for branch in state["Branches"])
     scope.event("ParallelStateSucceeded")
     return results
 
@@ -165,7 +181,7 @@ async def _run_inline_map(state: dict[str, Any], value: Any, scope: Scope) -> li
             inner.event("MapIterationStarted", details)
             if "ItemSelector" in state:
                 item = render(state["ItemSelector"], inner.bindings({"input": value}), "ItemSelector")
-            result = await run_states(state["ItemProcessor"], item, inner)
+            result = await _run_states(state["ItemProcessor"], item, inner)
             inner.event("MapIterationSucceeded", details)
             return result
 

@@ -4,30 +4,27 @@ Events are written when the execution ends, in one go, rather than while it runs
 a log group that is missing fails nothing.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ministack.services import cloudwatch_logs
 
-from .calls import dump
-
-if TYPE_CHECKING:
-    from .executions import Execution
+from .payload import dump
 
 _ERROR_MARKS = ("Failed", "TimedOut", "Aborted")
 _EXECUTION_DATA = frozenset({"input", "output", "parameters"})
 
 
-def deliver(execution: "Execution") -> None:
-    """Write the events since the last delivery to the log groups of the machine."""
-    settings = execution.machine.logging
+def deliver(
+    record: Mapping[str, Any], events: Iterable[dict[str, Any]], machine_name: str, settings: Mapping[str, Any]
+) -> None:
+    """Write events of an execution's record to the log groups that the settings of its machine name."""
     level = settings.get("level", "OFF")
     if level == "OFF":
         return
-    events = execution.record["events"][execution.logged_events :]
-    execution.logged_events += len(events)
     lines = [
-        _line(execution, event, bool(settings.get("includeExecutionData")))
+        _line(record, event, bool(settings.get("includeExecutionData")))
         for event in events
         if level == "ALL"
         or (
@@ -37,12 +34,12 @@ def deliver(execution: "Execution") -> None:
     ]
     for destination in settings.get("destinations", []) if lines else []:
         group = destination["cloudWatchLogsLogGroup"]["logGroupArn"].split(":log-group:")[1].removesuffix(":*")
-        stream = f"states/{execution.machine.name}/{execution.record['name']}"
+        stream = f"states/{machine_name}/{record['name']}"
         cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
         cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": lines})
 
 
-def _line(execution: "Execution", event: dict[str, Any], with_data: bool) -> dict[str, Any]:
+def _line(record: Mapping[str, Any], event: dict[str, Any], with_data: bool) -> dict[str, Any]:
     details: dict[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
     millis = int(datetime.fromisoformat(event["timestamp"]).timestamp() * 1000)
     message = {
@@ -51,7 +48,7 @@ def _line(execution: "Execution", event: dict[str, Any], with_data: bool) -> dic
         "previous_event_id": str(event["previousEventId"]),
         "details": {k: v for k, v in details.items() if with_data or k not in _EXECUTION_DATA},
         "event_timestamp": str(millis),
-        "execution_arn": execution.arn,
-        "redrive_count": str(execution.record["redriveCount"]),
+        "execution_arn": record["executionArn"],
+        "redrive_count": str(record["redriveCount"]),
     }
     return {"timestamp": millis, "message": dump(message)}

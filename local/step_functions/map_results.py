@@ -5,15 +5,14 @@ MiniStack ignores ResultWriter: nothing reaches S3 and the state returns all out
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .calls import ServiceError, call, dump
+from .calls import ServiceError, call
 from .errors import StateError
+from .executions import Execution
 from .expressions import render
+from .payload import dump
 from .scope import Scope
-
-if TYPE_CHECKING:
-    from .executions import Execution
 
 _OUTCOMES = {"SUCCEEDED": ("SUCCEEDED",), "FAILED": ("FAILED", "TIMED_OUT", "ABORTED"), "PENDING": ()}
 
@@ -24,7 +23,7 @@ def writes_to_s3(state: dict[str, Any]) -> bool:
 
 
 async def write_results(
-    state: dict[str, Any], value: Any, scope: Scope, map_run_arn: str, children: Sequence["Execution"]
+    state: dict[str, Any], value: Any, scope: Scope, map_run_arn: str, children: Sequence[Execution]
 ) -> dict[str, Any]:
     """Write the ends of the children and the manifest; return the state's result.
 
@@ -64,14 +63,14 @@ async def write_results(
     return {"MapRunArn": map_run_arn, "ResultWriterDetails": {"Bucket": bucket, "Key": f"{folder}/manifest.json"}}
 
 
-def inline_results(state: dict[str, Any], children: Sequence["Execution"]) -> list[Any]:
+def inline_results(state: dict[str, Any], children: Sequence[Execution]) -> list[Any]:
     """Return the results of the children that succeeded, in the order of the items."""
     config = state.get("ResultWriter", {}).get("WriterConfig", {})
     succeeded = [child for child in children if child.record["status"] == "SUCCEEDED"]
     return _entries(succeeded, config.get("Transformation", "COMPACT"))
 
 
-def _entries(children: Sequence["Execution"], transformation: str) -> list[Any]:
+def _entries(children: Sequence[Execution], transformation: str) -> list[Any]:
     if transformation == "NONE":
         return [_metadata(child.record) for child in children]
     outputs = [json.loads(child.record["output"]) for child in children]

@@ -9,20 +9,18 @@ import asyncio
 import uuid
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ministack.core.responses import now_iso
 from ministack.services import stepfunctions as engine
 
 from .errors import StateError
+from .executions import Execution
 from .expressions import render_percentage, render_whole
 from .gateway import check_role
 from .map_items import batch_size, child_input, read_items
 from .map_results import inline_results, write_results, writes_to_s3
 from .scope import Scope
-
-if TYPE_CHECKING:
-    from .executions import Execution
 
 _COUNTS = (
     "pending",
@@ -53,7 +51,7 @@ class _Child:
 
     first: int
     items: list[Any]
-    execution: "Execution | None" = None
+    execution: Execution | None = None
     counted_as: str = "pending"
 
 
@@ -62,7 +60,8 @@ async def run_distributed_map(state: dict[str, Any], value: Any, scope: Scope) -
     if scope.execution.machine.express:
         raise StateError("States.Runtime", "An EXPRESS workflow cannot hold a Distributed Map.")
     scope.event("MapStateStarted", {"length": 0})
-    run, scope.execution.interrupted = scope.execution.interrupted if scope.top else None, None
+    interrupted, scope.execution.interrupted = scope.execution.interrupted if scope.top else None, None
+    run = find_map_run(interrupted) if interrupted else None
     if run:
         run.prepare_redrive()
         scope.event("MapRunRedriven", {"mapRunArn": run.arn, "redriveCount": run.record["redriveCount"]})
@@ -72,7 +71,7 @@ async def run_distributed_map(state: dict[str, Any], value: Any, scope: Scope) -
         run = MapRun(state, value, scope, await read_items(state, value, scope))
         scope.event("MapRunStarted", {"mapRunArn": run.arn})
     if scope.top:
-        scope.execution.map_run = run
+        scope.execution.map_run_arn = run.arn
     try:
         result = await run.run(scope)
     except StateError as error:
@@ -164,7 +163,7 @@ class MapRun:
         self._count(child, "running")
         child.execution.start()
 
-    def _ended(self, child: _Child, execution: "Execution") -> None:
+    def _ended(self, child: _Child, execution: Execution) -> None:
         self._count(child, _COUNTED_AS[execution.record["status"]])
         self._changed.set()
 

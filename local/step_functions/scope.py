@@ -7,22 +7,19 @@ them and keep theirs to themselves. MiniStack shares one dictionary, so what a b
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .calls import dump
 from .errors import StateError
+from .executions import Execution
 from .expressions import bindings
-from .tokens import MAX_PAYLOAD_BYTES
-
-if TYPE_CHECKING:
-    from .executions import Execution
+from .payload import MAX_PAYLOAD_BYTES, dump
 
 
 @dataclass(slots=True)
 class Scope:
     """The surroundings of a running state. `top` is false inside a branch or an iteration."""
 
-    execution: "Execution"
+    execution: Execution
     context: dict[str, Any]
     variables: ChainMap[str, Any]
     top: bool = True

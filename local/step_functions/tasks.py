@@ -9,9 +9,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from .calls import ServiceError, call, dump
+from .calls import ServiceError, call
 from .errors import StateError
 from .expressions import render, render_whole
+from .payload import dump
 from .scope import Scope
 from .tokens import close_token, open_token, wait_for_answer
 

@@ -15,8 +15,7 @@ from typing import Any
 from ministack.services import stepfunctions as engine
 
 from .errors import ApiError, StateError
-
-MAX_PAYLOAD_BYTES = 262_144
+from .payload import MAX_PAYLOAD_BYTES
 
 
 @dataclass(slots=True)
@@ -63,7 +62,7 @@ def send_task_success(data: dict[str, Any]) -> dict[str, Any]:
     waiter = _waiter(data)
     text = data.get("output") or ""
     if len(text.encode()) > MAX_PAYLOAD_BYTES:
-        raise ApiError("InvalidOutput", "Invalid Output: more than 262144 bytes")
+        raise ApiError("InvalidOutput", f"Invalid Output: more than {MAX_PAYLOAD_BYTES} bytes")
     try:
         output = json.loads(text)
     except ValueError as error:

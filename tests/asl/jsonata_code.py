@@ -1,6 +1,6 @@
 """What an expression reads, taken from its syntax tree: variables, members of `$states`, functions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -32,6 +32,7 @@ _CHILDREN = (
     "update",
     "delete",
 )
+_FILTERS = ("predicate", "stages")
 
 
 @dataclass(slots=True)
@@ -62,36 +63,48 @@ def known_functions() -> frozenset[str]:
 
 def _visit(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
     """Walk a tree; `local` are the names bound in it, `nested` tells that there is a context item."""
-    kind = node.type
-    if kind == "path":
-        _visit_path(node, found, local, nested=nested)
-    elif kind == "variable":
-        _read(node.value, (), found, local, nested=nested)
-        for part in _parts(node, "predicate", "stages"):
-            _visit(part, found, local, nested=True)
-    elif kind == "name":
-        if not nested:
-            found.bare.add(str(node.value))
-    elif kind == "block":
-        scope = set(local)
-        for part in _parts(node, "expressions"):
-            _visit(part, found, scope, nested=nested)
-    elif kind == "bind":
-        _visit(node.rhs, found, local, nested=nested)
-        local.add(node.lhs.value)
-    elif kind == "lambda":
-        _visit(node.body, found, local | {argument.value for argument in node.arguments}, nested=nested)
-    elif kind in ("function", "partial"):
-        name = node.procedure
-        if name.type == "variable" and name.value not in local:
-            found.functions.add(name.value)
-        else:
-            _visit(name, found, local, nested=nested)
-        for part in _parts(node, "arguments"):
-            _visit(part, found, local, nested=nested)
+    visit = _VISITORS.get(node.type)
+    if visit:
+        visit(node, found, local, nested=nested)
     else:
-        for part in _parts(node, *_CHILDREN):
-            _visit(part, found, local, nested=nested)
+        _visit_parts(node, _CHILDREN, found, local, nested=nested)
+
+
+def _visit_parts(node: Any, names: tuple[str, ...], found: Reads, local: set[str], *, nested: bool) -> None:
+    for part in _parts(node, *names):
+        _visit(part, found, local, nested=nested)
+
+
+def _visit_variable(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
+    _read(node.value, (), found, local, nested=nested)
+    _visit_parts(node, _FILTERS, found, local, nested=True)
+
+
+def _visit_name(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
+    if not nested:
+        found.bare.add(str(node.value))
+
+
+def _visit_block(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
+    _visit_parts(node, ("expressions",), found, set(local), nested=nested)
+
+
+def _visit_bind(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
+    _visit(node.rhs, found, local, nested=nested)
+    local.add(node.lhs.value)
+
+
+def _visit_lambda(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
+    _visit(node.body, found, local | {argument.value for argument in node.arguments}, nested=nested)
+
+
+def _visit_call(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
+    name = node.procedure
+    if name.type == "variable" and name.value not in local:
+        found.functions.add(name.value)
+    else:
+        _visit(name, found, local, nested=nested)
+    _visit_parts(node, ("arguments",), found, local, nested=nested)
 
 
 def _visit_path(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
@@ -103,14 +116,12 @@ def _visit_path(node: Any, found: Reads, local: set[str], *, nested: bool) -> No
                 break
             names.append(step.value)
         _read(first.value, tuple(names), found, local, nested=nested)
-        for part in _parts(first, "predicate", "stages"):
-            _visit(part, found, local, nested=True)
+        _visit_parts(first, _FILTERS, found, local, nested=True)
     else:
         _visit(first, found, local, nested=nested)
     for step in rest:
         _visit(step, found, local, nested=True)
-        for part in _parts(step, "predicate", "stages"):
-            _visit(part, found, local, nested=True)
+        _visit_parts(step, _FILTERS, found, local, nested=True)
 
 
 def _read(name: str, path: tuple[str, ...], found: Reads, local: set[str], *, nested: bool) -> None:
@@ -134,3 +145,15 @@ def _nodes(value: Any) -> Iterator[Any]:
             yield from _nodes(item)
     elif isinstance(value, jsonata.parser.Parser.Symbol):
         yield value
+
+
+_VISITORS: dict[str, Callable[..., None]] = {
+    "path": _visit_path,
+    "variable": _visit_variable,
+    "name": _visit_name,
+    "block": _visit_block,
+    "bind": _visit_bind,
+    "lambda": _visit_lambda,
+    "function": _visit_call,
+    "partial": _visit_call,
+}

@@ -95,31 +95,39 @@ def _problems(value: Any, shape: Any, sdk: bool, path: str) -> Iterator[str]:
     if shape.name == "AttributeValue":
         if not isinstance(value, dict) or len(value) != 1 or not set(value) <= _ATTRIBUTE_TYPES:
             yield f"{path} is not one of {sorted(_ATTRIBUTE_TYPES)}"
-        return
-    if kind == "structure":
-        members = {sdk_name(name) if sdk else name: name for name in shape.members}
-        if not isinstance(value, dict):
-            yield f"{path} is not an object"
-            return
-        yield from (f"{path}.{name} does not exist" for name in value if name not in members)
-        yield from (
-            f"{path}.{name} is missing"
-            for name, wire in members.items()
-            if wire in shape.required_members and name not in value
-        )
-        for name in members.keys() & value.keys():
-            yield from _problems(value[name], shape.members[members[name]], sdk, f"{path}.{name}")
+    elif kind == "structure":
+        yield from _structure_problems(value, shape, sdk, path)
     elif kind == "map":
         for key, item in value.items():
             yield from _problems(item, shape.value, sdk, f"{path}.{key}")
     elif kind == "list":
         for n, item in enumerate(value):
             yield from _problems(item, shape.member, sdk, f"{path}[{n}]")
-    elif kind == "string" and not isinstance(value, str):
+    else:
+        yield from _scalar_problems(value, shape, path)
+
+
+def _structure_problems(value: Any, shape: Any, sdk: bool, path: str) -> Iterator[str]:
+    members = {sdk_name(name) if sdk else name: name for name in shape.members}
+    if not isinstance(value, dict):
+        yield f"{path} is not an object"
+        return
+    yield from (f"{path}.{name} does not exist" for name in value if name not in members)
+    yield from (
+        f"{path}.{name} is missing"
+        for name, wire in members.items()
+        if wire in shape.required_members and name not in value
+    )
+    for name in members.keys() & value.keys():
+        yield from _problems(value[name], shape.members[members[name]], sdk, f"{path}.{name}")
+
+
+def _scalar_problems(value: Any, shape: Any, path: str) -> Iterator[str]:
+    if shape.type_name == "string" and not isinstance(value, str):
         yield f"{path} is not a string"
     elif getattr(shape, "enum", None) and value not in shape.enum:
         yield f"{path} is none of {shape.enum}"
-    elif kind in ("integer", "long") and not isinstance(value, int):
+    elif shape.type_name in ("integer", "long") and not isinstance(value, int):
         yield f"{path} is not a number"
 
 
