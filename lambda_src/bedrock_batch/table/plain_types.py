@@ -1,8 +1,7 @@
 """Columns in the few types that JSON and CSV know: text, numbers, booleans, and lists and structs of these.
 
 A type that neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their
-digits, bytes as base64. A map becomes a list of its [key, value] pairs (keys may repeat), a duration its count of
-units.
+digits, bytes as base64. A map becomes a list of its [key, value] pairs (keys may repeat), a duration a count of units.
 """
 
 from base64 import b64encode
