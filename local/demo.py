@@ -39,7 +39,7 @@ SCHEMA = {
     },
     "required": ["sentiment", "topic", "urgency"],
 }
-_SAID = {  # what the stand-in for the model finds in a review, and what it makes of it
+_SAID = {  # what the stand-in for the model finds in a review, and what it answers
     "I would buy it again": ("positive", "quality", 0),
     "it works, mostly": ("positive", "quality", 1),
     "after two weeks it broke": ("mixed", "durability", 2),

@@ -1,7 +1,7 @@
 """Repairs of MiniStack's Lambda and of EventBridge's way to its targets.
 
 Lambda: every error of a handler is called `Runtime.HandlerError` and has no stack trace, so that no `Catch` in
-a state machine can tell one from another, and an error costs the function its warm worker. What a function logs
+a state machine can distinguish them, and an error costs the function its warm worker. What a function logs
 through `logging` is lost. Asynchronous calls count a throttle as a failed attempt, and a dead-letter queue gets
 an envelope instead of the event.
 

@@ -16,7 +16,7 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 
 
 class Screen:
-    """Standard output. `live` tells whether it is a terminal, on which one line can be written again and again."""
+    """Standard output. `live` says whether it is a terminal, on which one line can be written again and again."""
 
     def __init__(self) -> None:
         if hasattr(sys.stdout, "reconfigure"):

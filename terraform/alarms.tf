@@ -1,4 +1,4 @@
-# What nobody would notice, because no run fails of it.
+# Problems that nobody would notice, because they do not fail a run.
 locals {
   alarms = var.alarms == null ? {} : {
     undelivered-events = {

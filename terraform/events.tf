@@ -165,7 +165,7 @@ resource "aws_sqs_queue" "undelivered" {
   tags                      = local.tags
 }
 
-# --- A run's end is told to people
+# --- People are notified of the end of a run
 
 resource "aws_cloudwatch_event_rule" "run_end" {
   count = var.notifications == null ? 0 : 1

@@ -1,5 +1,5 @@
-# Lambda documents no source ARN for the moment it assumes a role, so the account is the whole condition;
-# which function a role goes to is settled by iam:PassRole.
+# Lambda documents no source ARN for the moment it assumes a role, so the account is the only condition;
+# iam:PassRole decides which function gets a role.
 data "aws_iam_policy_document" "function_trust" {
   statement {
     sid     = "LambdaOfThisAccount"
@@ -124,7 +124,7 @@ data "aws_iam_policy_document" "function" {
     }
   }
 
-  # An application profile does not tell its model, so the plan asks.
+  # The name of an application profile does not say which model it calls, so the plan asks Bedrock.
   dynamic "statement" {
     for_each = each.key == "plan_run" && length(local.application_profile_arns) > 0 ? [1] : []
 

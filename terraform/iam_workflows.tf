@@ -124,8 +124,8 @@ data "aws_iam_policy_document" "run" {
     resources = values(local.function_arns)
   }
 
-  # For a profile, Create asks for the models behind it too, and knows no condition on the profile: an application
-  # profile, which does not tell its models, opens all. What a job may invoke is settled by the service role.
+  # For a profile, Create needs the models behind it too, and knows no condition on the profile. The name of an application
+  # profile does not say which models it calls, so such a profile opens all. The service role decides what a job may call.
   statement {
     sid       = "CreateJobs"
     actions   = ["bedrock:CreateModelInvocationJob"]

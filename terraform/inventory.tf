@@ -6,7 +6,7 @@ locals {
 
 # The state of every run and every job: `run/<run_id>` and `job/<job_name>`.
 #
-# It is made last, so a destroy begins with it. While force_destroy is false DynamoDB refuses to delete it, and then
+# It is created last, so a destroy begins with it. While force_destroy is false DynamoDB refuses to delete it, and then
 # nothing else has been touched: the bucket, above all, still has its policy, its access block and its versions.
 resource "aws_dynamodb_table" "inventory" {
   name                        = local.inventory_name

@@ -4,10 +4,10 @@
 #   us.amazon.nova-lite-v1:0       a profile of this account, which calls the model in several Regions
 #   arn:…:inference-profile/us.…   the same profile, in full
 #   arn:…:application-inference-profile/abc123
-#                                  a profile of one's own making; its name does not tell the model
+#                                  a profile that a user made; its name does not say which model it calls
 
 locals {
-  # A first part that is no provider. `us-gov` before `us` does not matter: the dot must follow.
+  # What stands before the first dot and is not a provider. The order of `us-gov` and `us` does not matter: the dot must follow.
   profile_prefixes = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "global"]
   profile_pattern  = "^(?:${join("|", local.profile_prefixes)})\\.([a-z0-9-]+\\..+)$"
 
@@ -40,12 +40,12 @@ locals {
   profile_arns = concat(local.system_profile_arns, sort(local.application_profile_arns))
 
   # Models that profiles call. Any Region, as a profile picks the Region itself; the star also matches the
-  # empty Region that models of `global.` profiles have. An application profile does not tell its model, so it
-  # gets every model, which is why invoking these is allowed through a listed profile only.
+  # empty Region that models of `global.` profiles have. The name of an application profile does not say which
+  # model it calls, so all models are in the list, and calling them is allowed through a listed profile only.
   profile_model_arns = distinct(concat(
     [
       for arn in local.system_profile_arns :
-      # Whatever its first part is: an ARN tells that it is a profile, also of a geography that is new.
+      # Whatever stands before the first dot: the ARN says that it is a profile, even one of a new geography.
       "arn:${local.partition}:bedrock:*::foundation-model/${regex("^[^.]+\\.(.+)$", split("/", arn)[1])[0]}"
     ],
     length(local.application_profile_arns) == 0 ? [] : ["arn:${local.partition}:bedrock:*::foundation-model/*"],

@@ -31,7 +31,7 @@ check "package" {
   }
 }
 
-# Both zips go by way of S3: the layer is near the 50 MB that may be uploaded directly, and the provider uploads
+# Both zips are uploaded to S3: the layer is near the 50 MB that may be uploaded directly, and the provider uploads
 # functions one after the other when it sends them itself.
 resource "aws_s3_object" "package" {
   for_each = local.zips

@@ -57,9 +57,9 @@ variable "prompts" {
 
 variable "inputs" {
   description = <<-EOT
-    What runs may read beside the runs bucket.
-    - `buckets`: names of further S3 buckets, in any Region or account whose policy admits the functions
-    - `kms_key_arns`: keys that objects in these buckets, or the secrets, are encrypted with, when they are not AWS-managed
+    What runs may read besides the runs bucket.
+    - `buckets`: names of other S3 buckets, in any Region. The policy of a bucket in another account must allow the functions' roles.
+    - `kms_key_arns`: customer-managed keys that encrypt objects in these buckets, or the secrets
     - `secret_arns`: secrets that hold a token of the Hugging Face hub, for datasets that are gated or private
   EOT
   type = object({
@@ -93,7 +93,7 @@ variable "bucket" {
     The bucket that holds the runs: their inputs to Bedrock, raw answers and output tables.
     null means the module creates one. `{ name = "…" }` uses yours, in the module's account and Region, and changes none of its settings.
     The choice between the two cannot change later.
-    When it encrypts with a KMS key of yours, `encryption` must name that key, or neither Bedrock nor the functions may use it.
+    When the bucket encrypts with a KMS key of yours, `encryption` must name that key, so that Bedrock and the functions may use it.
   EOT
   type        = object({ name = string })
   default     = null
@@ -109,7 +109,7 @@ variable "retention" {
     How long things are kept.
     - `inventory_days`: days until the state of a run and of its jobs leaves the inventory table
     - `runs_days`: days until everything below `runs/`, output tables included, is deleted from the module's own bucket; null means never.
-      Versions that were deleted or overwritten stay for 30 days more, whatever this is.
+      Deleted and overwritten versions stay for another 30 days, whatever the number of days here.
     - `log_days`: days that log events are kept; one of the values CloudWatch Logs knows
   EOT
   type = object({
@@ -127,7 +127,7 @@ variable "retention" {
 
   validation {
     condition     = var.retention.runs_days == null ? true : var.retention.runs_days >= 30 && floor(var.retention.runs_days) == var.retention.runs_days
-    error_message = "retention.runs_days must be a whole number of at least 30, or null to keep runs for ever: a shorter one could delete a run that is still going on."
+    error_message = "retention.runs_days must be a whole number of at least 30, or null to keep runs for ever: fewer days could delete a run that is still going on."
   }
 
   validation {
@@ -144,7 +144,7 @@ variable "retention" {
 variable "encryption" {
   description = <<-EOT
     Encrypt with a KMS key of yours: objects of the module's own bucket, what Bedrock writes, and the inventory table.
-    The key's policy must let IAM policies of the account use it, and its Region is the module's. null means keys that AWS owns.
+    The key is in the module's Region, and its policy must allow access through IAM policies of the account. null means keys that AWS owns.
   EOT
   type        = object({ kms_key_arn = string })
   default     = null
@@ -159,7 +159,7 @@ variable "encryption" {
 
 variable "package" {
   description = <<-EOT
-    The zips that `make package` builds. The first apply needs them, and every one that is to change the code.
+    The zips that `make package` builds. The first apply needs them, and so does every apply that changes the code.
     - `code_path`: our code and boto3; null means build/code.zip beside this module
     - `layer_path`: the libraries (pyarrow and others, for arm64); null means build/layer.zip beside this module
   EOT
@@ -213,7 +213,7 @@ variable "logging" {
   description = <<-EOT
     What the state machines log.
     - `level`: OFF, FATAL, ERROR or ALL, as Step Functions means them
-    - `include_execution_data`: also log inputs and outputs of states. They hold task tokens, with which anyone who reads the log can answer for Bedrock.
+    - `include_execution_data`: also log inputs and outputs of states. They hold task tokens: whoever reads the log can end a wait in place of Bedrock.
   EOT
   type = object({
     level                  = optional(string, "ERROR")
@@ -230,9 +230,9 @@ variable "logging" {
 
 variable "notifications" {
   description = <<-EOT
-    Tell an SNS topic when a run ends. null means nobody is told.
-    - `topic_arn`: a topic whose policy lets events.amazonaws.com publish, without a condition: EventBridge meets none at a topic
-    - `on`: statuses of a run that are told: SUCCEEDED, FAILED, TIMED_OUT, ABORTED
+    Publish to an SNS topic when a run ends. null means no notifications.
+    - `topic_arn`: a topic whose policy allows events.amazonaws.com to publish. EventBridge supplies no condition keys, so the statement must have no condition.
+    - `on`: end statuses of runs that are published: SUCCEEDED, FAILED, TIMED_OUT, ABORTED
   EOT
   type = object({
     topic_arn = string
@@ -255,8 +255,8 @@ variable "notifications" {
 
 variable "alarms" {
   description = <<-EOT
-    CloudWatch alarms on what no run fails of: undelivered events, and executions of the machines job-event and stop-run that failed, ran out of time or were stopped. null means none.
-    - `topic_arn`: an SNS topic whose policy lets cloudwatch.amazonaws.com publish
+    CloudWatch alarms for problems that do not fail a run: undelivered events, and executions of the machines job-event and stop-run that failed, ran out of time or were stopped. null means no alarms.
+    - `topic_arn`: an SNS topic whose policy allows cloudwatch.amazonaws.com to publish
   EOT
   type        = object({ topic_arn = string })
   default     = null
@@ -293,14 +293,14 @@ variable "role_path" {
 }
 
 variable "force_destroy" {
-  description = "Let `terraform destroy` delete everything, the runs in the module's own bucket included. false means it stops at the inventory table, before anything else is touched. A change must be applied before it counts."
+  description = "Let `terraform destroy` delete everything, the runs in the module's own bucket included. false means that the destroy stops at the inventory table, before anything else is touched. A new value counts once it has been applied."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "tags" {
-  description = "Tags put on every resource of the module, objects in the bucket aside, and on every Bedrock job, for cost allocation. A job also gets the provider's default_tags, bedrock-batch:name and bedrock-batch:run."
+  description = "Tags for cost allocation, put on every Bedrock job and on every resource of the module except objects in the bucket. A job also gets the provider's default_tags, bedrock-batch:name and bedrock-batch:run."
   type        = map(string)
   default     = {}
   nullable    = false

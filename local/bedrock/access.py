@@ -40,7 +40,7 @@ def _is_profile(model: str) -> bool:
 def install(behind: Callable[[str], str]) -> None:
     """Let the engine check Bedrock actions on the ARNs that AWS checks them on.
 
-    `behind` tells the base model of a model id, a profile id or an ARN.
+    `behind` gives the base model of a model id, a profile id or an ARN.
     """
     engines_own = iam_actions.extract_resource_arn
 

@@ -100,7 +100,7 @@ def only(body: Mapping[str, Any], members: set[str], text: str) -> None:
             raise Refused(text.format(name) if "{}" in text else f"{name}: {text}")
 
 
-def part(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+def member(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return an optional object within a body; without it an empty one."""
     value = body.get(name)
     if value is None:

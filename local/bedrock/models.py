@@ -57,7 +57,7 @@ def converse(model: str, body: dict[str, Any], write: Author = reply, *, nulls: 
         raise bodies.Refused("This action doesn't support the model that you provided.")
     bodies.only(body, _CONVERSE_MEMBERS, "Extra inputs are not permitted")
     prompt = bodies.turns(body, lambda content: bodies.blocks(content, _CONVERSE_BLOCKS))
-    limits = bodies.part(body, "inferenceConfig")
+    limits = bodies.member(body, "inferenceConfig")
     bodies.ceiling(model, limits.get("maxTokens"), limits.get("temperature"), limits.get("topP"))
     said = cut(write(prompt, model), limits.get("maxTokens"), "max_tokens")
     tokens = _tokens(body), len(said.text.split())
@@ -121,7 +121,7 @@ _CLAUDE_MEMBERS = {
 
 def _nova(model: str, body: dict[str, Any], write: Author) -> Answer:
     bodies.only(body, {"schemaVersion", "messages", "system", "inferenceConfig", "toolConfig"}, bodies.EXTRANEOUS)
-    limits = bodies.part(body, "inferenceConfig")
+    limits = bodies.member(body, "inferenceConfig")
     bodies.only(limits, {"maxTokens", "temperature", "topP", "topK", "stopSequences"}, bodies.EXTRANEOUS)
     prompt = bodies.turns(body, lambda content: bodies.blocks(content, _CONVERSE_BLOCKS))
     bodies.ceiling(model, limits.get("maxTokens"), None, None)
@@ -212,7 +212,7 @@ def _titan_multimodal(model: str, body: dict[str, Any], write: Author) -> Answer
     text = f"{body.get('inputText', '')}{body.get('inputImage', '')}"
     if not text:
         raise bodies.Refused(bodies.MISSING.format("inputText"))
-    dimensions = bodies.part(body, "embeddingConfig").get("outputEmbeddingLength", 1024)
+    dimensions = bodies.member(body, "embeddingConfig").get("outputEmbeddingLength", 1024)
     bodies.choice(dimensions, (1024, 384, 256), "outputEmbeddingLength")
     tokens = _tokens(body.get("inputText", ""))
     embedding = vector(text, dimensions)
@@ -220,14 +220,14 @@ def _titan_multimodal(model: str, body: dict[str, Any], write: Author) -> Answer
 
 
 def _nova_embeddings(model: str, body: dict[str, Any], write: Author) -> Answer:
-    request = bodies.part(body, "singleEmbeddingParams")
+    request = bodies.member(body, "singleEmbeddingParams")
     if body.get("taskType") != "SINGLE_EMBEDDING" or "embeddingPurpose" not in request:
         raise bodies.Refused("Malformed input request: expected taskType SINGLE_EMBEDDING with an embeddingPurpose.")
     kind = next((kind for kind in ("text", "image", "video", "audio") if kind in request), None)
     if kind is None:
         raise bodies.Refused("Malformed input request: expected one of text, image, video, audio.")
     dimensions = bodies.choice(request.get("embeddingDimension", 3072), (3072, 1024, 384, 256), "embeddingDimension")
-    source = bodies.text(bodies.part(request, "text"), "value") if kind == "text" else _json(request[kind])
+    source = bodies.text(bodies.member(request, "text"), "value") if kind == "text" else _json(request[kind])
     embedding = vector(source, dimensions)
     body_text = f'{{"embeddings": [{{"embeddingType": "{kind.upper()}", "embedding": {embedding}}}]}}'
     return Answer(body_text, _tokens(source), 0)

@@ -1,4 +1,4 @@
-"""What a text model says: made from the prompt alone, so that a test can tell whose answer it is.
+"""What a text model says: made from the prompt alone, so that a test knows whose answer it is.
 
 A prompt that asks for JSON by a schema gets an object of that schema, as a model would answer.
 """

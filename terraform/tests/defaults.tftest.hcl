@@ -150,7 +150,7 @@ run "defaults" {
       plan_run      = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS", "SETTINGS_URI"])
       prepare_shard = tolist(["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS"])
     }
-    error_message = "Functions that touch rows keep the memory they have freed; the others are told nothing else."
+    error_message = "Functions that touch rows keep the memory they have freed; the others have no other variables."
   }
 
   assert {
@@ -291,7 +291,7 @@ run "defaults" {
 
   assert {
     condition     = length(aws_cloudwatch_event_rule.run_end) == 0
-    error_message = "Nobody is told of runs unless asked for."
+    error_message = "Without notifications nothing is published when a run ends."
   }
 
   # --- definitions
@@ -330,7 +330,7 @@ run "defaults" {
 
   assert {
     condition     = one(aws_lambda_function.this["plan_run"].environment).variables.SETTINGS_URI == "s3://mocked-bucket/config/reviews/settings.json"
-    error_message = "plan_run is told where the settings are."
+    error_message = "plan_run gets the address of the settings."
   }
 
   assert {

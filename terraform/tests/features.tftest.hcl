@@ -175,12 +175,12 @@ run "all_switched_on" {
 
   assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.run_end[0].event_pattern).detail.status == ["ABORTED", "FAILED", "TIMED_OUT"]
-    error_message = "By default only bad ends are told."
+    error_message = "By default only bad ends are published."
   }
 
   assert {
     condition     = aws_cloudwatch_event_target.run_end[0].arn == "arn:aws:sns:us-east-1:123456789012:runs"
-    error_message = "The topic is told."
+    error_message = "The topic gets the event."
   }
 
   assert {
@@ -233,6 +233,6 @@ run "all_switched_on" {
 
   assert {
     condition     = jsondecode(aws_s3_object.settings.content).tags == { team = "reviews" }
-    error_message = "Jobs are told the caller's tags."
+    error_message = "Jobs have the caller's tags."
   }
 }

@@ -55,15 +55,15 @@ class StandIn:
             return 401, {"X-Error-Code": "RepoNotFound"}, b""
         if dataset.gated and headers.get("Authorization") != f"Bearer {TOKEN}":
             return 401, {"X-Error-Code": "GatedRepo"}, b""
-        parts = match.groupdict()
-        revision = unquote(parts["revision"] or "main")
+        named = match.groupdict()
+        revision = unquote(named["revision"] or "main")
         sha = dataset.branches.get(revision, revision)
         if sha not in dataset.commits:
             return 404, {"X-Error-Code": "RevisionNotFound"}, b""
         files = dataset.commits[sha]
-        if "path" in parts:
-            return self._file(files, unquote(parts["path"]), sha, headers)
-        if parts["what"] == "tree":
+        if "path" in named:
+            return self._file(files, unquote(named["path"]), sha, headers)
+        if named["what"] == "tree":
             # As many as one page has; the client follows the link to the next.
             start = int(query.get("cursor", ["0"])[0])
             entries = [_entry(name, body) for name, body in sorted(files.items())]

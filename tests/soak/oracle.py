@@ -1,6 +1,6 @@
 """What a run does under its faults, foretold from its schedule alone.
 
-The flow of a run is told here a second time, in its plainest form: jobs, leftovers, rounds, retries, the canary and
+The flow of a run is written here a second time, in its plainest form: jobs, leftovers, rounds, retries, the canary and
 the tail on demand. For a run that nobody stopped it is exact; a stopped one is judged by what is always true.
 """
 
@@ -44,7 +44,7 @@ class Record:
 
     @property
     def is_retry(self) -> bool:
-        """Whether it is to be sent once more for its answer's sake."""
+        """Whether it is a retry: it is sent a second time, because its answer is useless."""
         return self.outcome == TRUNCATED and not self.closed
 
     def refuse(self) -> None:

@@ -177,7 +177,7 @@ class Played:
         return Counter({calls[digest]: count - 1 for digest, count in counts.items() if digest in calls})
 
     def _digest_of(self, sent: Sent) -> str:
-        """Return what the stand-in calls a request; it goes by the model behind a profile."""
+        """Return what the stand-in calls a request; for a profile it has the model behind it."""
         model = self.schedule.models[sent.key[0]].removeprefix("us.")
         return hashlib.sha256(f"{model}\n{json.dumps(sent.body, sort_keys=True)}".encode()).hexdigest()[:16]
 

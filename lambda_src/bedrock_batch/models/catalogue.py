@@ -1,22 +1,22 @@
 """Models are data: `catalogue.json` describes them, this module looks them up.
 
-- `bodies`: what a request looks like. `invocation_type`; `request` (the constant part); `places` (JSON pointers of
+- `bodies`: what a request looks like. `invocation_type`; `request` (the constant members); `places` (JSON pointers of
   system prompt and parameters, and of the prompt where there are no turns); `turns` (how a conversation is written:
   `turn` is one message of a list, or `start`, `system`, `user`, `assistant`, `end` make one text); `defaults` of
   parameters that the model insists on; `schema` (how an answer of a JSON Schema is asked for); `media` (how an image,
   a document or a video stands before the prompt) and `media_sources` (what `$source` in it is, by the run input's
   `media.source`); `response` (paths, see `answers/response_path.py`).
 - `families`: patterns of model ids with their `kind`, their `bodies` (the first is the default; one for each
-  invocation type) and, for embeddings, their `dimensions`. `media` tells which kinds of media its models take; one that
-  is not named may be taken or not. `s3_location`: records of a batch may refer to objects. The first family that
+  invocation type) and, for embeddings, their `dimensions`. `media` says which kinds of media its models take; a kind
+  that is not named may be taken or not. `s3_location`: records of a batch may refer to objects. The first family that
   matches counts.
 - `models`: what is known of single models: the `label` in the names of Service Quotas, `max_tokens` (the most that
   may be asked for), `media` and `quotas` that differ from the family's and from the general ones; these are the
   defaults of the AWS documentation, and `custom_quotas` those that custom models have.
 - `rules`: what a model refuses; see `models/refusals.py`.
-- `geographies`: with what the names of the Regions begin that a cross-Region profile is called from; not of `global`.
+- `geographies`: how the names of the Regions begin from which a geography's profiles can be called; none for `global`.
 
-Patterns are those of a shell (`*`), and are held against the bare model id.
+Patterns are those of a shell (`*`), and are compared with the bare model id.
 """
 
 import json
@@ -53,8 +53,8 @@ class Body:
 class Family:
     """A model's family, with what is known of the model itself.
 
-    `body` is None where the catalogue does not know what the model's requests look like. `listed` tells whether
-    `models` has the model; `max_tokens` is the most that may be asked for, None where that is not known. `media` tells
+    `body` is None where the catalogue does not know what the model's requests look like. `listed` says whether
+    `models` has the model; `max_tokens` is the most that may be asked for, None where that is not known. `media` says
     of each kind of media whether the model takes it, as far as that is known. `custom`: it was made by a user.
     """
 
@@ -119,27 +119,27 @@ def _names(pattern: str, model: str) -> bool:
 def base_model_id(model_id: str) -> str:
     """Return the bare model id behind an ARN or a cross-Region profile id.
 
-    An application inference profile does not tell its model (`models/profiles.py` asks); its own id comes back. A
-    custom model tells the model it was made from.
+    The id of an application inference profile does not name its model (`models/profiles.py` asks): it comes back as it
+    is. For a custom model it is the model it was made from.
     """
     _, custom, rest = model_id.partition(_CUSTOM)
     return rest.split("/")[0] if custom else _GEOGRAPHY.sub("", model_id.rsplit("/", 1)[-1])
 
 
 def is_application_profile(model_id: str) -> bool:
-    """Tell whether an ARN names an inference profile of a user's own making."""
+    """Return whether an ARN names an inference profile that a user made."""
     return ":application-inference-profile/" in model_id
 
 
 def is_custom(model_id: str) -> bool:
-    """Tell whether an ARN names a model that a user made of another one."""
+    """Return whether an ARN names a model that a user made from another one."""
     return _CUSTOM in model_id
 
 
 def jobs_quota(model_id: str) -> tuple[str, bool]:
-    """Return what tells whether two models' jobs count against one quota.
+    """Return a key that is equal for two models whose jobs count against one quota.
 
-    A model and its profiles share one, the custom models made from it another one.
+    A model and its profiles share one quota; the custom models made from it share another.
     """
     return base_model_id(model_id), is_custom(model_id)
 

@@ -1,4 +1,4 @@
-"""Look up what is behind an application inference profile: its ARN does not tell its model."""
+"""Look up what is behind an application inference profile: its ARN does not name its model."""
 
 from collections.abc import Callable
 from typing import Any

@@ -137,13 +137,13 @@ def _prompt(
     if not text.strip():
         raise UnknownPrompt("The prompt is blank.")
     _check_templates(f"The module's prompt {prompt_id!r}" if prompt_id else "prompt.text", text, system, messages)
-    written = [text, system or "", *(part for message in messages for part in (message["role"], message["text"]))]
+    written = [text, system or "", *(value for message in messages for value in (message["role"], message["text"]))]
     sha256 = hashlib.sha256("\0".join(written).encode(errors="replace")).hexdigest()
     return {"id": prompt_id, "text": text, "system": system, "messages": messages, "sha256": sha256}
 
 
 def _check_templates(where: str, text: str, system: str | None, messages: list[dict[str, str]]) -> None:
-    """Refuse braces that make no sense, with the part of the prompt that has them."""
+    """Refuse braces that make no sense, and name the text that has them."""
     template.parse_at(where, text)
     template.parse_at("prompt.system", system or "")
     for index, message in enumerate(messages):
@@ -162,10 +162,10 @@ def _are_turns(messages: Any) -> bool:
 
 def _template(text: str) -> str:
     """Return a text of Prompt Management, in which only `{{variable}}` is a place, as a template of ours."""
-    parts = _VARIABLE.split(text)
-    literals = [part.replace("{", "{{").replace("}", "}}") for part in parts[::2]]
-    places = [f"{{{name}}}" for name in parts[1::2]]
-    return "".join(part for pair in zip(literals, [*places, ""], strict=True) for part in pair)
+    split = _VARIABLE.split(text)
+    literals = [literal.replace("{", "{{").replace("}", "}}") for literal in split[::2]]
+    places = [f"{{{name}}}" for name in split[1::2]]
+    return "".join(one for pair in zip(literals, [*places, ""], strict=True) for one in pair)
 
 
 def _texts(blocks: Any) -> str:

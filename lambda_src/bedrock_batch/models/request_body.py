@@ -105,7 +105,7 @@ def _unlisted(family: Family) -> list[str]:
         return []
     return [
         f"{family.model} is not in the catalogue: it is used through {family.invocation_type} with the documented "
-        "default quotas, and whether it can do batch inference at all is told by Bedrock when the first job is created."
+        "default quotas. Whether it can do batch inference at all, Bedrock says only when the first job is created."
     ]
 
 

@@ -223,5 +223,5 @@ def _of_ready_made(run_input: Mapping[str, Any]) -> Iterator[str]:
     if "max_tokens" in run_input.get("retry", {}):
         yield (
             "retry.max_tokens: records of input.format bedrock_jsonl are sent as they are, each with a limit of "
-            "its own. Leave it out: what can be asked for once more is invalid answers."
+            "its own. Leave it out: only records with invalid answers can be sent a second time."
         )

@@ -77,7 +77,7 @@ resource "aws_sns_topic" "runs" {
 }
 
 data "aws_iam_policy_document" "topic" {
-  # No condition: EventBridge says nothing of its rule to a topic, so a statement with one would admit nothing.
+  # No condition: EventBridge supplies no condition keys to a topic, so a statement with one would allow nothing.
   statement {
     sid       = "EventRulesAndAlarms"
     actions   = ["sns:Publish"]
