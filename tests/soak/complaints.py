@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, fault, foretell
+from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, Key, fault, foretell
 from tests.soak.play import Played, Sent
 from tests.soak.schedules import EMBEDDING_MODEL, FORBIDDEN, MAX_TOKENS, MORE_TOKENS, MOST_REFUSALS
 
@@ -72,22 +72,7 @@ def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
             first = open_[0], played.outcomes[open_[0]], played.row(open_[0])["bedrock_error"]
             yield f"{len(open_)} records could have been answered, such as {first}"
     else:
-        outcomes = told.outcomes
-        differ = [key for key in keys if outcomes[key] != played.outcomes[key]]
-        for key in differ[:3]:
-            why = played.row(key)["bedrock_error"]
-            yield f"{key} is {played.outcomes[key]} ({why}), foretold was {outcomes[key]}"
-        if differ:
-            yield f"{len(differ)} records have another end than foretold"
-        rounds = [round_["jobs"] for round_ in played.report["rounds"]]
-        if rounds != told.rounds:
-            yield f"rounds {rounds}, foretold were {told.rounds}"
-        passes = [pass_["records"] for pass_ in played.report["on_demand"]]
-        if passes != told.passes:
-            yield f"{passes} records on demand, foretold were {told.passes}"
-        times = len(played.salvaged)  # whoever redrives a run for another reason meanwhile has repaired it
-        if times > len(told.forbidden) or (times < len(told.forbidden) and not schedule.may_break):
-            yield f"{times} times a permission was missing, foretold were the rounds {told.forbidden}"
+        yield from _of_foretold(played, told, keys)
     refused = [key for key in keys if len(played.wrote(key).refusals) > MOST_REFUSALS]
     if refused:
         yield f"{len(refused)} records were sent again though two jobs had refused them, such as {refused[0]}"
@@ -96,6 +81,25 @@ def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
     expected = ("SUCCEEDED", "") if good else ("FAILED", "TooManyFailures")
     if (played.ended.status, played.ended.error) != expected:
         yield f"the run ended {played.ended}"
+
+
+def _of_foretold(played: Played, told: Foretold, keys: list[Key]) -> Iterator[str]:
+    outcomes = told.outcomes
+    differ = [key for key in keys if outcomes[key] != played.outcomes[key]]
+    for key in differ[:3]:
+        why = played.row(key)["bedrock_error"]
+        yield f"{key} is {played.outcomes[key]} ({why}), foretold was {outcomes[key]}"
+    if differ:
+        yield f"{len(differ)} records have another end than foretold"
+    rounds = [round_["jobs"] for round_ in played.report["rounds"]]
+    if rounds != told.rounds:
+        yield f"rounds {rounds}, foretold were {told.rounds}"
+    passes = [pass_["records"] for pass_ in played.report["on_demand"]]
+    if passes != told.passes:
+        yield f"{passes} records on demand, foretold were {told.passes}"
+    times = len(played.salvaged)  # whoever redrives a run for another reason meanwhile has repaired it
+    if times > len(told.forbidden) or (times < len(told.forbidden) and not played.schedule.may_break):
+        yield f"{times} times a permission was missing, foretold were the rounds {told.forbidden}"
 
 
 def _of_answers(played: Played) -> Iterator[str]:
