@@ -17,7 +17,7 @@ from bedrock_batch.aws import s3, s3_upload
 from bedrock_batch.join import write_parquet
 from bedrock_batch.table import parquet_format
 # Everything of a fixed size small, so that it is full at both sizes and only what grows is seen.
-write_parquet.ROW_GROUP_BYTES = s3.PART_BYTES = s3_upload.PART_BYTES = parquet_format._READ_BYTES = 1 << 20
+write_parquet.ROW_GROUP_BYTES = s3.READ_BYTES = s3_upload.PART_BYTES = parquet_format._READ_BYTES = 1 << 20
 held_answers.HELD_BYTES = int(sys.argv.pop())
 from bench.measure import main
 main(*sys.argv[1:])
