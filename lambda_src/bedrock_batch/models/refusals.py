@@ -3,7 +3,7 @@
 A rule of the catalogue holds for `models` (patterns) and, where it says so, for one `invocation_type`. It is broken
 
 - always, when it has no condition: the model cannot be used;
-- `bare_id`: when the model is named by itself and not by a profile, outside of `except_regions`;
+- `bare_id`: when the model is named by its bare id and not by a profile, outside of `except_regions`;
 - `forbid`: when the body has one of these members (with `value`: and it is that value);
 - `together`: when the body has all of these members;
 - `require`: when the body lacks one of these members;

@@ -1,6 +1,6 @@
 """Build the body of a record, `modelInput`, as a template: from the catalogue, the prompt and the run input.
 
-String values are templates with `{column}` places; what is no template is escaped.
+String values are templates with `{column}` places; all other text is escaped.
 """
 
 import copy

@@ -23,8 +23,8 @@ def together(sentences: Iterable[str]) -> str:
 
 
 def sentences(error: ValidationError) -> Iterator[str]:
-    """Yield what an error of the schema means: which key is wrong and what to do."""
-    path = ".".join(str(part) for part in error.absolute_path)
+    """Yield what an error that the schema finds means: which key is wrong and what to do."""
+    path = ".".join(str(name) for name in error.absolute_path)
     key = path or "the run input"
     instance: Any = error.instance
     section: Any = error.schema

@@ -21,8 +21,8 @@ from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.run_input import messages
 
 _MOST_BYTES = 192_000
-"""Of the run input as text within JSON. Whoever stops the run's jobs asks for its execution, and the answer, which
-repeats the input and tells the cause of the end, must fit into the 256 KB of a state."""
+"""Of the run input as text within JSON. Stop-run reads the description of the run's execution, which repeats the input
+and has the cause of the end. It must fit into the 256 KB of a state."""
 
 _TRIAL_RECORDS = 1000
 """Rows of a job where `max_num_jobs` is given alone, as in the AWS sample: what a trial costs must not depend on the
@@ -97,7 +97,7 @@ def of_model(run_input: Mapping[str, Any], model_id: str) -> dict[str, Any]:
 
 
 def digest(run_input: Mapping[str, Any]) -> str:
-    """Return the digest that tells whether two inputs ask for the same run."""
+    """Return a digest that is equal for two inputs that ask for the same run."""
     return hashlib.sha256(json.dumps(run_input, sort_keys=True).encode()).hexdigest()
 
 
