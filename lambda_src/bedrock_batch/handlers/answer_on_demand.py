@@ -10,6 +10,7 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import Part
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import ChunkTaken, OnDemandRefused, after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.records.leftover_lines import read_parts
 from bedrock_batch.run import invoke
 
@@ -17,6 +18,7 @@ _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
     """Return the chunk's counts; the event is a line of `answers-*.jsonl`."""
     with after_spend(

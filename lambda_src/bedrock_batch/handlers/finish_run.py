@@ -12,6 +12,7 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import JobCounts, Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooManyFailures, after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.run import manifests, preview, progress, remarks, report, report_document
 from bedrock_batch.run.report_document import Found
 
@@ -19,6 +20,7 @@ _MOST_WARNINGS = 20
 """So many go into the run's result, which a state machine carries; the report has all."""
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's result: where output and report lie, and the counts.
 

@@ -11,6 +11,7 @@ from bedrock_batch.aws.batch_jobs import active_jobs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend, naming
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.models.catalogue import jobs_quota
 from bedrock_batch.run import decide, next_lines, progress, salvage
 from bedrock_batch.run.decide import Standing
@@ -19,6 +20,7 @@ Models = Sequence[tuple[Run, Sequence[Standing]]]
 """Models of a run, each with shards of it."""
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's state with `next`: run_jobs, answer, join or finish, and the key of the Map's items.
 

@@ -19,6 +19,7 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import JobEnd, Joined, Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.join import ask_again, write
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import answer_column, kept_columns, output_schema
@@ -33,6 +34,7 @@ _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the shard's counts and the key of its part, as `Joined`.
 

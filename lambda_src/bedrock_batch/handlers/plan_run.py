@@ -16,6 +16,7 @@ from bedrock_batch.aws.s3 import S3, split_uri
 from bedrock_batch.contracts.lines import Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.join import write
 from bedrock_batch.join.output_columns import kept_columns, output_schema
 from bedrock_batch.models import prompts, request_body
@@ -33,6 +34,7 @@ _RESERVED_SECONDS = 60
 """What is left of the function's time for cutting and writing the plan."""
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the state that the run carries from here on: references and counts.
 

@@ -10,6 +10,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Part
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooLarge, after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.records.leftover_lines import read_parts
 from bedrock_batch.records.media_folder import Mover
 
@@ -17,6 +18,7 @@ _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
     """Return the number of records and bytes written; the event is the `pool` of a line of `jobs-*.jsonl`."""
     with after_spend(

@@ -10,6 +10,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Prepared, Shard
 from bedrock_batch.contracts.run import Run, Table
 from bedrock_batch.errors import TooLarge
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.records import media
 from bedrock_batch.records.media_attach import Attacher
 from bedrock_batch.records.ready_made import renderer as renderer_of
@@ -23,6 +24,7 @@ _LOG.setLevel(logging.INFO)
 _BYTES_PER_TOKEN = 4
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return `Prepared`; the event is a line of `plan.jsonl`."""
     return prepare_shard(S3(clients.s3()), Shard.from_json(event)).to_json()

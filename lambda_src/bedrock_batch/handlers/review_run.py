@@ -9,12 +9,14 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Prepared
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import NoValidRows, naming
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.handlers.gather_leftovers import next_step
 from bedrock_batch.run import estimate, progress
 
 NOTHING_YET = {"step": 0, "rounds": 0, "passes": 0, "jobs": 0, "results": {"jobs": [], "answers": [], "joins": []}}
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's state with the estimate and with `next`, what to do first."""
     return review_run(S3(clients.s3()), clients.client("bedrock"), event)
