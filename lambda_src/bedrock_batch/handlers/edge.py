@@ -11,7 +11,7 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 def at_edge(handler: Handler) -> Handler:
-    """Raise TransientError for every error that may be gone at the next call; its message begins with that error's name.
+    """Raise TransientError for every error that may be gone at the next call; the message begins with its name.
 
     Step Functions sees the name of the class alone, so it must be this very class and none below it.
     """
