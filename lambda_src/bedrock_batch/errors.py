@@ -16,9 +16,10 @@ BedrockBatchError
 │   ├── TooLarge               a shard or record does not fit the model's quotas
 │   ├── BudgetExceeded         the estimate is over limits.budget_usd
 │   └── NoValidRows            every row was skipped
-├── HubUnavailable             the Hugging Face hub does not answer; retried
+├── TransientError             it may be gone at the next call; functions raise this one name for it
+│   ├── HubUnavailable         the Hugging Face hub does not answer
+│   └── ChunkTaken             two calls answer the same records on demand; one of them stops
 ├── PlanUnfinished             not all text files were read in the function's time; called again, it goes on
-├── ChunkTaken                 two calls answer the same records on demand; one of them stops and is retried
 ├── OnDemandRefused            a call on demand was refused, and no record is to blame; a redrive asks again
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
@@ -105,7 +106,11 @@ class NoValidRows(InputError):
     """Every row was skipped, so there is nothing to run."""
 
 
-class HubUnavailable(BedrockBatchError):
+class TransientError(BedrockBatchError):
+    """To call the function again may help. The message begins with the name of the error that it stands for."""
+
+
+class HubUnavailable(TransientError):
     """The Hugging Face hub does not answer, or not as it should; asking again may help."""
 
 
@@ -113,7 +118,7 @@ class PlanUnfinished(BedrockBatchError):
     """Planning ran out of time; what it has read is kept, and called again it goes on."""
 
 
-class ChunkTaken(BedrockBatchError):
+class ChunkTaken(TransientError):
     """Another call, started before a redrive, answers the same records; what it has answered is kept."""
 
 

@@ -19,7 +19,7 @@ from bedrock_batch.run.decide import Standing
 from tests.unit.factories import make_prepared, make_run, make_shard
 
 from .histories import Ended
-from .machines import ACCOUNT, FILES, REGION, Json, chains, rendered
+from .machines import ACCOUNT, MACHINES, REGION, Json, chains, rendered
 
 BUCKET = "runs-bucket"
 ROWS = 100
@@ -191,7 +191,7 @@ class Bench:
 
     def deploy(self) -> None:
         self.s3.create_bucket(Bucket=BUCKET)
-        for name in FILES:
+        for name in MACHINES:
             # The history of an EXPRESS execution is not to be had, so here the event machine is STANDARD too.
             self.sfn.create_state_machine(
                 name=name,

@@ -283,8 +283,7 @@ RUNS = [
             {"Review run": [payload(gathered(f"chunk-is-refused-with-{name}", 1, "answer"))],
              "Answer on demand": [error(name, times=times)], "Answer remaining on demand": [error(name, times=times)]},
             [*REVIEWED, "Answer leftovers"], "States.ExceedToleratedFailureThreshold")
-        for name, times in (("OnDemandRefused", 1), ("EndpointConnectionError", 7), ("ConnectTimeoutError", 7),
-                            ("SSLError", 7))
+        for name, times in (("OnDemandRefused", 1), ("TransientError", 7))
     ),
     Run("asking-the-remaining-is-retried",
         {"Review run": [payload(gathered("asking-the-remaining-is-retried", 1, "answer"))],
@@ -323,8 +322,7 @@ RUNS = [
     failing("Record plan", "DynamoDB.ThrottlingException", PLANNED[:-1], times=13),
     failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
     failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
-    failing("Gather leftovers", "ClientError", RAN[:-1], times=7),
-    failing("Gather leftovers", "ThrottlingException", RAN[:-1], times=7),
+    failing("Gather leftovers", "TransientError", RAN[:-1], times=7),
     failing("Gather leftovers", "PermissionMissing", RAN[:-1]),
     failing("Finish run", "TooManyFailures", [*RAN, "Finish run"]),
     failing("Finish run", "JoinIncomplete", [*RAN, "Finish run"]),

@@ -3,6 +3,8 @@
 import importlib
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import get_args
 
@@ -10,10 +12,11 @@ import pytest
 
 from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
 from bedrock_batch.run import decide
+from local.provision import terraform_environment
 
 from . import services
 from .jsonata_code import reads
-from .machines import FILES, PLACEHOLDER, ROOT, Json, chains, expressions, tasks
+from .machines import FILES, MACHINES, PLACEHOLDER, ROOT, Json, chains, expressions, rendered, tasks, value
 
 TERRAFORM = ROOT / "terraform"
 
@@ -38,18 +41,12 @@ def functions() -> list[str]:
     return re.findall(r"^ *(\w+) *= \{", block(terraform("functions.tf"), "functions = {"), re.MULTILINE)
 
 
-def passed(file: Path) -> set[str]:
-    """Return the names that workflows.tf passes to the templatefile of a machine."""
-    found = block(terraform("workflows.tf"), f'templatefile("${{path.module}}/../asl/{file.name}"', "()")
-    names = set(re.findall(r"^ *(\w+) *= ", found, re.MULTILINE))
-    if "for name, function in aws_lambda_function.this" in found:
-        names |= {f"{name}_function_arn" for name in functions()}
-    return names
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_placeholders_are_those_that_terraform_fills_in(name: str) -> None:
-    assert set(PLACEHOLDER.findall(FILES[name].read_text())) == passed(FILES[name])
+def test_placeholders_are_those_that_terraform_fills_in() -> None:
+    filled = set(
+        re.findall(r"^ *(\w+) *= ", block(terraform("workflows.tf"), "placeholders = merge", "()"), re.MULTILINE)
+    )
+    filled |= {f"{name}_function_arn" for name in functions()}
+    assert {name for file in FILES.values() for name in PLACEHOLDER.findall(file.read_text())} == filled
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -59,8 +56,28 @@ def test_terraform_reads_no_directive_into_an_expression(name: str) -> None:
     assert "%{" not in text
 
 
-def test_every_machine_is_deployed_and_none_else() -> None:
-    assert sorted(re.findall(r"asl/([\w-]+)\.asl\.json\"", terraform("workflows.tf"))) == sorted(FILES)
+def test_terraform_puts_the_machines_together_as_the_tests_do(tmp_path: Path) -> None:
+    """Terraform itself evaluates definitions.tf, beside a file with the tests' values for the placeholders."""
+    module = tmp_path / "terraform"
+    module.mkdir()
+    shutil.copy(TERRAFORM / "definitions.tf", module)
+    shutil.copytree(ROOT / "asl", tmp_path / "asl")
+    names = {name for file in FILES.values() for name in PLACEHOLDER.findall(file.read_text())}
+    values = {"placeholders": {name: value(name) for name in names}}
+    (module / "placeholders.tf.json").write_text(json.dumps({"locals": values}))
+    asked = subprocess.run(
+        ["terraform", f"-chdir={module}", "console"],
+        input="jsonencode(local.definitions)",
+        env=terraform_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    definitions = json.loads(json.loads(asked.stdout))
+    assert {name.replace("_", "-"): json.loads(text) for name, text in definitions.items()} == {
+        name: rendered(name) for name in MACHINES
+    }
 
 
 @pytest.mark.parametrize("name", functions())

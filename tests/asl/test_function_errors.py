@@ -1,17 +1,24 @@
 """Errors of our functions: the name of a Python exception is all that Step Functions sees of it."""
 
+import importlib
 import re
+import ssl
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import boto3
 import botocore.exceptions
 import botocore.session
 import pytest
+import urllib3.exceptions
 
 from bedrock_batch import errors
+from bedrock_batch.aws import clients
+from bedrock_batch.handlers.edge import at_edge
 
 from .machines import ROOT, tasks
+from .test_contracts import functions
 
 WITHIN = {
     "bedrock-runtime": "an error of a record, or OnDemandRefused",
@@ -20,18 +27,36 @@ WITHIN = {
 """Services whose errors no function raises, and what becomes of them there."""
 
 NETWORK = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
-NO_PROXY = {"ProxyConnectionError"}
+MORE_OF_THE_NETWORK = (
+    botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ssl.SSLError("bad record mac"),
+    urllib3.exceptions.SSLError("bad record mac"),
+)
 
 
-def caught() -> set[str]:
-    """Return the names without a prefix that the machines catch."""
-    ways = (way for state in tasks() for way in state.ways() if way.kind.startswith("catch"))
-    return {name for way in ways for name in way.rule["ErrorEquals"] if "." not in name}
+def raised(err: Exception) -> Exception:
+    """Return the error that leaves a function in which another one was raised."""
+
+    @at_edge
+    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+        raise err
+
+    with pytest.raises(Exception) as caught:
+        handler({}, None)
+    return caught.value
 
 
-def retried() -> set[str]:
-    """Return the names without a prefix, as AWS's own have, that the machines try again."""
-    return {name for state in tasks() for rule in state.retriers() for name in rule["ErrorEquals"] if "." not in name}
+def expect_transient(err: Exception) -> None:
+    left = raised(err)
+    assert type(left) is errors.TransientError
+    assert str(left) == f"{type(err).__name__}: {err}"
+    assert left.__cause__ is err
+
+
+def names(field: str) -> set[str]:
+    """Return the names that the machines try again or catch and that have no prefix, as a function's own have."""
+    rules = (rule for state in tasks() for rule in state.body.get(field, []))
+    return {name for rule in rules for name in rule["ErrorEquals"] if "." not in name}
 
 
 @cache
@@ -41,6 +66,9 @@ def called_services() -> frozenset[str]:
     found = {name for path in sources for name in re.findall(r"client\(\"([\w-]+)\"\)", path.read_text())}
     assert {"s3", "bedrock", *WITHIN} <= found
     return frozenset(found - WITHIN.keys())
+
+
+each_service = pytest.mark.parametrize("service", sorted(called_services()))
 
 
 def modelled(service: str) -> Iterator[tuple[str, bool]]:
@@ -55,38 +83,110 @@ def modelled(service: str) -> Iterator[tuple[str, bool]]:
         yield shape.error_code, status == 429 or status >= 500
 
 
-@pytest.mark.parametrize("service", sorted(called_services()))
-def test_botocore_names_a_modelled_error_by_its_code(service: str) -> None:
+def answered(service: str, code: str) -> Exception:
+    """Return the error that a client of the service raises for a code."""
     client = boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the name is not a literal here
-    for code, _ in modelled(service):
-        assert client.exceptions.from_code(code).__name__ == code
-    assert client.exceptions.from_code("SlowDown") is botocore.exceptions.ClientError
+    err: Exception = client.exceptions.from_code(code)({"Error": {"Code": code, "Message": "no"}}, "Operation")
+    return err
 
 
-@pytest.mark.parametrize("service", sorted(called_services()))
-def test_modelled_errors_that_pass_are_waited_for(service: str) -> None:
+@each_service
+def test_errors_of_a_service_that_pass_are_transient_and_its_others_are_not(service: str) -> None:
     """Else a throttled list of jobs, alone, would fail a run."""
-    assert {name for name, passes in modelled(service) if passes} <= retried()
+    for code, passes in modelled(service):
+        err = answered(service, code)
+        assert type(err).__name__ == code
+        if passes:
+            expect_transient(err)
+        else:
+            assert raised(err) is err
 
 
-def test_errors_of_the_network_are_waited_for() -> None:
-    classes = [one for one in vars(botocore.exceptions).values() if isinstance(one, type) and issubclass(one, NETWORK)]
-    ours = {one.__name__ for one in classes if one.__module__ == "botocore.exceptions"}
-    assert {"ReadTimeoutError", "SSLError"} <= ours
-    assert (ours | {"IncompleteReadError", "ClientError"}) - {"ConnectionError"} - NO_PROXY <= retried()
+@each_service
+@pytest.mark.parametrize("code", ["SlowDown", "503", "ExpiredToken"])
+def test_a_code_that_the_model_does_not_name_is_transient(service: str, code: str) -> None:
+    err = answered(service, code)
+    assert type(err) is botocore.exceptions.ClientError
+    expect_transient(err)
 
 
-def test_nothing_else_is_tried_again() -> None:
-    """Our other errors stay, however often they are tried, and so do the other errors of services."""
-    of_services = {name for service in called_services() for name, passes in modelled(service) if passes}
-    own = {name for name in retried() if name in errors.BY_NAME}
-    assert own == {"HubUnavailable", "ChunkTaken", "PlanUnfinished"}
-    for name in retried() - own - of_services:
-        assert issubclass(getattr(botocore.exceptions, name), Exception)
+def classes_of_the_network() -> list[type[Exception]]:
+    found = [one for one in vars(botocore.exceptions).values() if isinstance(one, type) and issubclass(one, NETWORK)]
+    ours = [one for one in found if one.__module__ == "botocore.exceptions"]
+    assert {"ReadTimeoutError", "SSLError", "EndpointConnectionError"} <= {one.__name__ for one in ours}
+    return ours
+
+
+@pytest.mark.parametrize("kind", classes_of_the_network(), ids=lambda kind: kind.__name__)
+def test_errors_of_the_network_are_transient(kind: type[Exception]) -> None:
+    # Each kind puts other words into its sentence.
+    words = dict.fromkeys(re.findall(r"\{(\w+)\}", getattr(kind, "fmt", "")), "x")
+    expect_transient(kind(**words))
+    expect_transient(type("OfNextYear", (kind,), {})(**words))
+
+
+@pytest.mark.parametrize("err", MORE_OF_THE_NETWORK, ids=lambda err: f"{type(err).__module__}.{type(err).__name__}")
+def test_a_body_that_breaks_off_is_transient(err: Exception) -> None:
+    expect_transient(err)
+
+
+@pytest.mark.parametrize("name", errors.BY_NAME)
+def test_of_our_errors_only_the_transient_ones_are(name: str) -> None:
+    err = errors.BY_NAME[name]("the hub answered 503")
+    below = {one.__name__ for one in errors.TransientError.__subclasses__()}
+    assert below == {"HubUnavailable", "ChunkTaken"}
+    if name in below:
+        expect_transient(err)
+    else:
+        assert raised(err) is err
+
+
+@pytest.mark.parametrize(
+    "err",
+    [
+        botocore.exceptions.ParamValidationError(report="Unknown parameter"),
+        botocore.exceptions.NoCredentialsError(),
+        botocore.exceptions.NoRegionError(),
+        KeyError("bucket"),
+        ValueError("not a number"),
+        MemoryError(),
+        ConnectionResetError(),
+        TimeoutError(),
+    ],
+    ids=repr,
+)
+def test_what_stays_as_it_is_keeps_its_name(err: Exception) -> None:
+    assert raised(err) is err
+
+
+@pytest.mark.parametrize("wrap", [errors.after_spend("All is kept."), errors.naming("nova")], ids=["spend", "naming"])
+def test_sentences_that_are_added_stay_in_the_message(wrap: Any) -> None:
+    @at_edge
+    def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+        with wrap:
+            raise errors.HubUnavailable("The hub answered 503.")
+
+    with pytest.raises(errors.TransientError) as caught:
+        handler({}, None)
+    said = {"HubUnavailable: The hub answered 503. All is kept.", "HubUnavailable: nova: The hub answered 503."}
+    assert str(caught.value) in said
+
+
+@pytest.mark.parametrize("name", functions())
+def test_every_function_has_this_edge(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(service: str) -> Any:
+        raise botocore.exceptions.EndpointConnectionError(endpoint_url=service)
+
+    monkeypatch.setattr(clients, "client", unreachable)
+    event = {"run_id": "r", "bucket": "b", "raw_key": "k"}
+    with pytest.raises(errors.TransientError, match="EndpointConnectionError: "):
+        importlib.import_module(f"bedrock_batch.handlers.{name}").handler(event, None)
+
+
+def test_machines_try_again_what_functions_call_transient_and_a_plan_that_takes_turns() -> None:
+    assert names("Retry") == {"TransientError", "PlanUnfinished"}
 
 
 def test_what_is_caught_by_name_is_raised_under_that_name() -> None:
-    own = {name for name in caught() if name in errors.BY_NAME}
-    assert own == {"OnDemandRefused"}
-    for name in caught() - own:
-        assert issubclass(getattr(botocore.exceptions, name), NETWORK)
+    assert names("Catch") == {"TransientError", "OnDemandRefused"}
+    assert names("Catch") <= errors.BY_NAME.keys()

@@ -8,7 +8,20 @@ import pytest
 
 from . import services
 from .jsonata_code import known_functions, reads
-from .machines import FILES, Chain, State, all_chains, all_states, chains, definition, expressions, strings, tasks
+from .machines import (
+    CHILDREN,
+    FILES,
+    MACHINES,
+    Chain,
+    State,
+    all_chains,
+    all_states,
+    chains,
+    definition,
+    expressions,
+    strings,
+    tasks,
+)
 
 TYPES = {"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"}
 FLOW = {"Type", "Comment", "Next", "End", "Output", "Assign"}
@@ -25,7 +38,8 @@ FIELDS = {
 _CONTEXT = (["Execution", "Name"], ["Execution", "Id"], ["Execution", "RedriveCount"], ["Task", "Token"])
 """What is read of the context. A redrive keeps the first two, and raises the third."""
 
-each_machine = pytest.mark.parametrize("name", FILES)
+each_file = pytest.mark.parametrize("name", FILES)
+each_machine = pytest.mark.parametrize("name", MACHINES)
 each_chain = pytest.mark.parametrize("chain", all_chains(), ids=lambda chain: chain.name)
 each_state = pytest.mark.parametrize("state", all_states(), ids=str)
 each_task = pytest.mark.parametrize("state", tasks(), ids=str)
@@ -34,11 +48,18 @@ each_map = pytest.mark.parametrize("state", MAPS, ids=str)
 each_map_over_a_file = pytest.mark.parametrize("state", [s for s in MAPS if "Items" not in s.body], ids=str)
 
 
-@each_machine
+@each_file
 def test_file_is_json_in_jsonata_before_its_placeholders_are_filled(name: str) -> None:
     assert definition(name)["QueryLanguage"] == "JSONata"
     assert definition(name)["Comment"]
     assert set(definition(name)) <= {"Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds"}
+
+
+def test_one_state_keeps_the_place_of_a_file() -> None:
+    for (machine, state), file in CHILDREN.items():
+        (kept,) = definition(machine)["States"][state]["ItemProcessor"]["States"].values()
+        assert kept["Type"] == "Succeed"
+        assert f"{file}.asl.json" in kept["Comment"]
 
 
 @each_state

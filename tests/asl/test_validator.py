@@ -1,4 +1,4 @@
-"""The validator that knows the language's own schema, on the machines as they are deployed."""
+"""The validator that knows the language's own schema, on each file alone and on the machines as they are deployed."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .machines import FILES, ROOT, rendered
+from .machines import FILES, MACHINES, ROOT, Json, filled_in, rendered
 
 VALIDATOR = ROOT / "node_modules/.bin/asl-validator"
 
@@ -18,9 +18,18 @@ def validate(path: Path) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_file_alone_is_valid(name: str, tmp_path: Path) -> None:
+    expect_valid(filled_in(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", MACHINES)
 def test_machine_is_valid(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "machine.json"
-    path.write_text(json.dumps(rendered(name)))
+    expect_valid(rendered(name), tmp_path)
+
+
+def expect_valid(machine: Json, folder: Path) -> None:
+    path = folder / "machine.json"
+    path.write_text(json.dumps(machine))
     answer = validate(path)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 

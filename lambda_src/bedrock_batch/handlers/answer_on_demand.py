@@ -6,9 +6,11 @@ from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Chunk
 from bedrock_batch.errors import after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.run.answer_on_demand import answer_on_demand
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
     """Return the chunk's counts; the event is a line of `answers-*.jsonl`."""
     with after_spend(

@@ -6,9 +6,11 @@ from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.run.finish_run import finish_run
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's result: where output and report lie, and the counts.
 

@@ -6,10 +6,12 @@ from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import after_spend
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.run import salvage
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's state with `next`: run_jobs, answer, join or finish, and the key of the Map's items.
 

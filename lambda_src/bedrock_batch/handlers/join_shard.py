@@ -5,9 +5,11 @@ from typing import Any
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import ShardJoin
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.join.join_shard import join_shard
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the shard's counts and the key of its part, as `Joined`; the event is a `ShardJoin`."""
     return join_shard(S3(clients.s3()), ShardJoin.from_json(event)).to_json()

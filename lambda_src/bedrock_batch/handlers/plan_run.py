@@ -6,9 +6,11 @@ from typing import Any
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3, split_uri
+from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.plan.plan_run import plan_run
 
 
+@at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the state that the run carries from here on: references and counts.
 

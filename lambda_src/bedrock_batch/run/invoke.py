@@ -9,17 +9,10 @@ import json
 import re
 from typing import Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ParamValidationError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, ReadTimeoutError
 
 from bedrock_batch.answers.outcome import UNPARSEABLE, is_leftover
+from bedrock_batch.aws.transient import NETWORK
 from bedrock_batch.contracts.run import InvocationType
 from bedrock_batch.errors import OnDemandRefused
 
@@ -40,9 +33,6 @@ _JUDGES_THE_ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 """Bedrock says these things about model and account in a ValidationException too."""
-
-_NETWORK = (HTTPClientError, ConnectionError, IncompleteReadError)
-"""These pass: the state machine calls the function again."""
 
 _ACCESS = (
     "See that the account has access to the model, which may need a subscription in AWS Marketplace and, for models "
@@ -86,7 +76,7 @@ def answer(client: Any, record: dict[str, Any], *, model_id: str, invocation_typ
         return _failed(record, _TIMED_OUT, err)
     except _Unreadable as err:
         return _failed(record, UNPARSEABLE, err)
-    except _NETWORK:
+    except NETWORK:  # these pass: the state machine calls the function again
         raise
     except BotoCoreError as err:  # no credentials, no Region, no endpoint
         raise _refused(record, model_id, err, _ACCESS) from err
