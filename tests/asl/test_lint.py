@@ -199,34 +199,6 @@ def test_errors_of_services_have_the_names_of_step_functions(state: State) -> No
                 assert error.endswith("Exception"), name
 
 
-@each_task
-def test_retry_backs_off_within_bounds_and_with_jitter(state: State) -> None:
-    fields = {"ErrorEquals", "IntervalSeconds", "BackoffRate", "MaxDelaySeconds", "MaxAttempts", "JitterStrategy"}
-    seen: set[str] = set()
-    for retrier in state.retriers():
-        assert set(retrier) == fields
-        assert retrier["JitterStrategy"] == "FULL"
-        assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"]
-        assert not seen & set(retrier["ErrorEquals"]), "only the first retrier that knows an error counts"
-        seen |= set(retrier["ErrorEquals"])
-
-
-@each_task
-def test_an_answer_that_stays_out_is_asked_for_again(state: State) -> None:
-    """All our calls but functions may be repeated at once; only a callback's time-out means something else."""
-    called = services.call(state.body["Resource"])
-    retried = {name for retrier in state.retriers() for name in retrier["ErrorEquals"]}
-    assert ("States.Timeout" in retried) == (not called.callback and called.service != "lambda")
-
-
-def test_functions_are_all_retried_alike() -> None:
-    functions = [state for state in tasks() if services.call(state.body["Resource"]).service == "lambda"]
-    # Planning that takes turns is no trouble, and has turns of its own.
-    blocks = [[one for one in state.retriers() if one["ErrorEquals"] != ["PlanUnfinished"]] for state in functions]
-    assert len(blocks) > 1
-    assert all(block == blocks[0] for block in blocks)
-
-
 @each_map
 def test_map_runs_children_of_its_own(state: State) -> None:
     body = state.body
