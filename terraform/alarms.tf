@@ -11,26 +11,26 @@ locals {
       description = "The end of a job of ${var.name} was not noted; its run notices it late."
       namespace   = "AWS/States"
       metric      = "ExecutionsFailed"
-      dimensions  = { StateMachineArn = aws_sfn_state_machine.job_event.arn }
+      dimensions  = { StateMachineArn = aws_sfn_state_machine.this["job_event"].arn }
     }
     # An EXPRESS execution ends after five minutes, and a timeout is no failure to CloudWatch.
     job-event-timed-out = {
       description = "The end of a job of ${var.name} was not noted in time; its run notices it late."
       namespace   = "AWS/States"
       metric      = "ExecutionsTimedOut"
-      dimensions  = { StateMachineArn = aws_sfn_state_machine.job_event.arn }
+      dimensions  = { StateMachineArn = aws_sfn_state_machine.this["job_event"].arn }
     }
     stop-run-failed = {
       description = "A run of ${var.name} was stopped or failed, and its jobs may go on and be billed. Redrive the execution of stop-run."
       namespace   = "AWS/States"
       metric      = "ExecutionsFailed"
-      dimensions  = { StateMachineArn = aws_sfn_state_machine.stop_run.arn }
+      dimensions  = { StateMachineArn = aws_sfn_state_machine.this["stop_run"].arn }
     }
     stop-run-aborted = {
       description = "Somebody stopped stop-run while it stopped the jobs of a run of ${var.name}; they may go on and be billed. Redrive the execution of stop-run."
       namespace   = "AWS/States"
       metric      = "ExecutionsAborted"
-      dimensions  = { StateMachineArn = aws_sfn_state_machine.stop_run.arn }
+      dimensions  = { StateMachineArn = aws_sfn_state_machine.this["stop_run"].arn }
     }
   }
 }

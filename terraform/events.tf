@@ -1,16 +1,15 @@
 locals {
-  job_event_rule_name = "${local.prefix}-job-event"
-  job_event_rule_arn  = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.job_event_rule_name}"
-  stop_run_rule_name  = "${local.prefix}-stop-run"
-  stop_run_rule_arn   = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.stop_run_rule_name}"
-  run_end_rule_name   = "${local.prefix}-run-end"
-  run_end_rule_arn    = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${local.run_end_rule_name}"
+  rule_names = { for name in ["job_event", "stop_run", "run_end"] : name => "${local.prefix}-${replace(name, "_", "-")}" }
+  rule_arns = {
+    for name, rule_name in local.rule_names :
+    name => "arn:${local.partition}:events:${local.region}:${local.account}:rule/${rule_name}"
+  }
 }
 
 # --- A job's end wakes the execution that waits for it
 
 resource "aws_cloudwatch_event_rule" "job_event" {
-  name        = local.job_event_rule_name
+  name        = local.rule_names["job_event"]
   description = "Batch jobs of ${var.name} that have ended"
   tags        = local.tags
 
@@ -26,7 +25,7 @@ resource "aws_cloudwatch_event_rule" "job_event" {
 
 resource "aws_cloudwatch_event_target" "job_event" {
   rule     = aws_cloudwatch_event_rule.job_event.name
-  arn      = aws_sfn_state_machine.job_event.arn
+  arn      = aws_sfn_state_machine.this["job_event"].arn
   role_arn = aws_iam_role.events.arn
 
   # An event that is hours late is of no use: by then the waiting execution has asked Bedrock itself.
@@ -45,7 +44,7 @@ resource "aws_cloudwatch_event_target" "job_event" {
 # --- A run that was stopped, failed or timed out leaves jobs behind: they are stopped
 
 resource "aws_cloudwatch_event_rule" "stop_run" {
-  name        = local.stop_run_rule_name
+  name        = local.rule_names["stop_run"]
   description = "Runs of ${var.name} that did not end by themselves"
   tags        = local.tags
 
@@ -53,7 +52,7 @@ resource "aws_cloudwatch_event_rule" "stop_run" {
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
     detail = {
-      stateMachineArn = [aws_sfn_state_machine.run.arn]
+      stateMachineArn = [aws_sfn_state_machine.this["run"].arn]
       status          = ["ABORTED", "FAILED", "TIMED_OUT"]
     }
   })
@@ -61,7 +60,7 @@ resource "aws_cloudwatch_event_rule" "stop_run" {
 
 resource "aws_cloudwatch_event_target" "stop_run" {
   rule     = aws_cloudwatch_event_rule.stop_run.name
-  arn      = aws_sfn_state_machine.stop_run.arn
+  arn      = aws_sfn_state_machine.this["stop_run"].arn
   role_arn = aws_iam_role.events.arn
 
   # Only what the machine reads: an event carries the run's whole input and output too.
@@ -107,7 +106,7 @@ data "aws_iam_policy_document" "events_trust" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [local.job_event_rule_arn, local.stop_run_rule_arn]
+      values   = [local.rule_arns["job_event"], local.rule_arns["stop_run"]]
     }
   }
 }
@@ -125,7 +124,7 @@ data "aws_iam_policy_document" "events" {
   statement {
     sid       = "StartMachines"
     actions   = ["states:StartExecution"]
-    resources = [aws_sfn_state_machine.job_event.arn, aws_sfn_state_machine.stop_run.arn]
+    resources = [aws_sfn_state_machine.this["job_event"].arn, aws_sfn_state_machine.this["stop_run"].arn]
   }
 }
 
@@ -152,7 +151,7 @@ data "aws_iam_policy_document" "undelivered" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [local.job_event_rule_arn, local.stop_run_rule_arn, local.run_end_rule_arn]
+      values   = values(local.rule_arns)
     }
   }
 }
@@ -170,7 +169,7 @@ resource "aws_sqs_queue" "undelivered" {
 resource "aws_cloudwatch_event_rule" "run_end" {
   count = var.notifications == null ? 0 : 1
 
-  name        = local.run_end_rule_name
+  name        = local.rule_names["run_end"]
   description = "Runs of ${var.name} that have ended"
   tags        = local.tags
 
@@ -178,7 +177,7 @@ resource "aws_cloudwatch_event_rule" "run_end" {
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
     detail = {
-      stateMachineArn = [aws_sfn_state_machine.run.arn]
+      stateMachineArn = [aws_sfn_state_machine.this["run"].arn]
       status          = sort(var.notifications.on)
     }
   })

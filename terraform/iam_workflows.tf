@@ -11,10 +11,16 @@ locals {
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
   ]
+
+  machine_policies = {
+    run       = data.aws_iam_policy_document.run.json
+    job_event = data.aws_iam_policy_document.job_event.json
+    stop_run  = data.aws_iam_policy_document.stop_run.json
+  }
 }
 
 data "aws_iam_policy_document" "machine_trust" {
-  for_each = { run = local.run_machine_arn, job_event = local.job_event_machine_arn, stop_run = local.stop_run_machine_arn }
+  for_each = local.machine_arns
 
   statement {
     sid     = "OnlyThisStateMachine"
@@ -40,13 +46,29 @@ data "aws_iam_policy_document" "machine_trust" {
   }
 }
 
+resource "aws_iam_role" "machine" {
+  for_each = local.machines
+
+  name                 = "${local.machine_names[each.key]}-${local.region}"
+  description          = "Lets the state machine ${local.machine_names[each.key]} do its work"
+  path                 = var.role_path
+  assume_role_policy   = data.aws_iam_policy_document.machine_trust[each.key].json
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
+}
+
+resource "aws_iam_role_policy" "machine" {
+  for_each = local.machines
+
+  name   = "work"
+  role   = aws_iam_role.machine[each.key].id
+  policy = local.machine_policies[each.key]
+}
+
 # --- what machines with Distributed Maps have in common
 
 data "aws_iam_policy_document" "maps" {
-  for_each = {
-    run      = { machine = local.run_machine_arn, executions = local.run_execution_arn }
-    stop_run = { machine = local.stop_run_machine_arn, executions = local.stop_run_execution_arn }
-  }
+  for_each = { for name, machine in local.machines : name => machine if machine.maps }
 
   statement {
     sid     = "FindJobs"
@@ -64,13 +86,13 @@ data "aws_iam_policy_document" "maps" {
   statement {
     sid       = "StartChildren"
     actions   = ["states:StartExecution"]
-    resources = [each.value.machine]
+    resources = [local.machine_arns[each.key]]
   }
 
   statement {
     sid       = "HandleChildren"
     actions   = ["states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"]
-    resources = ["${each.value.executions}:*", "${each.value.executions}/*:*"]
+    resources = ["${local.execution_arns[each.key]}:*", "${local.execution_arns[each.key]}/*:*"]
   }
 
   statement {
@@ -105,15 +127,6 @@ data "aws_iam_policy_document" "maps" {
 }
 
 # --- run
-
-resource "aws_iam_role" "run" {
-  name                 = "${local.run_machine_name}-${local.region}"
-  description          = "Lets the state machine ${local.run_machine_name} do its work"
-  path                 = var.role_path
-  assume_role_policy   = data.aws_iam_policy_document.machine_trust["run"].json
-  permissions_boundary = var.permissions_boundary_arn
-  tags                 = local.tags
-}
 
 data "aws_iam_policy_document" "run" {
   source_policy_documents = [data.aws_iam_policy_document.maps["run"].json]
@@ -151,22 +164,7 @@ data "aws_iam_policy_document" "run" {
   }
 }
 
-resource "aws_iam_role_policy" "run" {
-  name   = "work"
-  role   = aws_iam_role.run.id
-  policy = data.aws_iam_policy_document.run.json
-}
-
 # --- job_event
-
-resource "aws_iam_role" "job_event" {
-  name                 = "${local.job_event_machine_name}-${local.region}"
-  description          = "Lets the state machine ${local.job_event_machine_name} do its work"
-  path                 = var.role_path
-  assume_role_policy   = data.aws_iam_policy_document.machine_trust["job_event"].json
-  permissions_boundary = var.permissions_boundary_arn
-  tags                 = local.tags
-}
 
 data "aws_iam_policy_document" "job_event" {
   statement {
@@ -201,22 +199,7 @@ data "aws_iam_policy_document" "job_event" {
   }
 }
 
-resource "aws_iam_role_policy" "job_event" {
-  name   = "work"
-  role   = aws_iam_role.job_event.id
-  policy = data.aws_iam_policy_document.job_event.json
-}
-
 # --- stop_run
-
-resource "aws_iam_role" "stop_run" {
-  name                 = "${local.stop_run_machine_name}-${local.region}"
-  description          = "Lets the state machine ${local.stop_run_machine_name} do its work"
-  path                 = var.role_path
-  assume_role_policy   = data.aws_iam_policy_document.machine_trust["stop_run"].json
-  permissions_boundary = var.permissions_boundary_arn
-  tags                 = local.tags
-}
 
 data "aws_iam_policy_document" "stop_run" {
   source_policy_documents = [data.aws_iam_policy_document.maps["stop_run"].json]
@@ -224,7 +207,7 @@ data "aws_iam_policy_document" "stop_run" {
   statement {
     sid       = "SeeHowRunsEnded"
     actions   = ["states:DescribeExecution"]
-    resources = ["${local.run_execution_arn}:*"]
+    resources = ["${local.execution_arns["run"]}:*"]
   }
 
   statement {
@@ -244,10 +227,4 @@ data "aws_iam_policy_document" "stop_run" {
     actions   = ["lambda:InvokeFunction"]
     resources = [for name in ["gather_leftovers", "join_shard", "finish_run"] : local.function_arns[name]]
   }
-}
-
-resource "aws_iam_role_policy" "stop_run" {
-  name   = "work"
-  role   = aws_iam_role.stop_run.id
-  policy = data.aws_iam_policy_document.stop_run.json
 }

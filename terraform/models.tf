@@ -11,30 +11,30 @@ locals {
   profile_prefixes = ["us", "us-gov", "eu", "apac", "jp", "au", "ca", "global"]
   profile_pattern  = "^(?:${join("|", local.profile_prefixes)})\\.([a-z0-9-]+\\..+)$"
 
-  _model_given_arns = [for model in var.models : model if startswith(model, "arn:")]
-  _model_given_ids  = [for model in var.models : model if !startswith(model, "arn:")]
+  given_model_arns = [for model in var.models : model if startswith(model, "arn:")]
+  given_model_ids  = [for model in var.models : model if !startswith(model, "arn:")]
 
-  _profile_ids = [for id in local._model_given_ids : id if can(regex(local.profile_pattern, id))]
-  _profile_arns_given = [
-    for arn in local._model_given_arns : arn if strcontains(arn, ":inference-profile/")
+  given_profile_ids = [for id in local.given_model_ids : id if can(regex(local.profile_pattern, id))]
+  given_profile_arns = [
+    for arn in local.given_model_arns : arn if strcontains(arn, ":inference-profile/")
   ]
 
   application_profile_arns = [
-    for arn in local._model_given_arns : arn if strcontains(arn, ":application-inference-profile/")
+    for arn in local.given_model_arns : arn if strcontains(arn, ":application-inference-profile/")
   ]
 
   # Models that are called by their own name.
   model_arns = sort(concat(
-    [for id in setsubtract(local._model_given_ids, local._profile_ids) : "arn:${local.partition}:bedrock:${local.region}::foundation-model/${id}"],
-    [for arn in local._model_given_arns : arn if strcontains(arn, "::foundation-model/") || strcontains(arn, ":custom-model/")],
+    [for id in setsubtract(local.given_model_ids, local.given_profile_ids) : "arn:${local.partition}:bedrock:${local.region}::foundation-model/${id}"],
+    [for arn in local.given_model_arns : arn if strcontains(arn, "::foundation-model/") || strcontains(arn, ":custom-model/")],
   ))
 
   # Of these, the ones that bedrock:InvokeModel knows: a custom model is for jobs alone.
   invoked_model_arns = [for arn in local.model_arns : arn if !strcontains(arn, ":custom-model/")]
 
   system_profile_arns = sort(concat(
-    [for id in local._profile_ids : "arn:${local.partition}:bedrock:${local.region}:${local.account}:inference-profile/${id}"],
-    local._profile_arns_given,
+    [for id in local.given_profile_ids : "arn:${local.partition}:bedrock:${local.region}:${local.account}:inference-profile/${id}"],
+    local.given_profile_arns,
   ))
 
   profile_arns = concat(local.system_profile_arns, sort(local.application_profile_arns))

@@ -1,6 +1,6 @@
 output "run_state_machine_arn" {
   description = "Start runs here: `aws stepfunctions start-execution --state-machine-arn … --name <run_id> --input '{…}'`."
-  value       = aws_sfn_state_machine.run.arn
+  value       = aws_sfn_state_machine.this["run"].arn
 
   # A run needs all there is. The table comes last.
   depends_on = [aws_dynamodb_table.inventory]
@@ -8,12 +8,12 @@ output "run_state_machine_arn" {
 
 output "job_event_state_machine_arn" {
   description = "The machine that events of ended jobs start; look here when runs notice the end of jobs late."
-  value       = aws_sfn_state_machine.job_event.arn
+  value       = aws_sfn_state_machine.this["job_event"].arn
 }
 
 output "stop_run_state_machine_arn" {
   description = "The machine that stops the jobs of runs that were stopped or failed, and joins what they answered."
-  value       = aws_sfn_state_machine.stop_run.arn
+  value       = aws_sfn_state_machine.this["stop_run"].arn
 }
 
 output "runs_bucket_name" {

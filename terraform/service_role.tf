@@ -33,7 +33,7 @@ resource "aws_iam_role" "service" {
 
   lifecycle {
     precondition {
-      condition     = alltrue([for arn in local._model_given_arns : split(":", arn)[3] == local.region])
+      condition     = alltrue([for arn in local.given_model_arns : split(":", arn)[3] == local.region])
       error_message = "Every ARN in models must be of the Region the module is in: a batch job can only be created where its model or profile is. Use the ARN of this Region, or the profile's id."
     }
 

@@ -193,7 +193,7 @@ variable "functions" {
 
   validation {
     condition     = length(setsubtract(concat(keys(var.functions.reserved_concurrency), keys(var.functions.memory_mb)), keys(local.functions))) == 0
-    error_message = "The keys of functions.reserved_concurrency and functions.memory_mb must be functions: plan_run, prepare_shard, review_run, gather_leftovers, pool_leftovers, answer_on_demand, join_shard, finish_run."
+    error_message = "The keys of functions.reserved_concurrency and functions.memory_mb must be functions: ${join(", ", keys(local.functions))}."
   }
 
   validation {

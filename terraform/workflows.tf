@@ -1,14 +1,22 @@
 locals {
-  run_machine_name       = "${local.prefix}-run"
-  job_event_machine_name = "${local.prefix}-job-event"
-  stop_run_machine_name  = "${local.prefix}-stop-run"
+  # One entry per machine that is deployed. `maps`: it starts children, and works on the files of a run.
+  machines = {
+    run       = { type = "STANDARD", maps = true }
+    job_event = { type = "EXPRESS", maps = false }
+    stop_run  = { type = "STANDARD", maps = true }
+  }
 
-  # From the name and not from the resource: a machine that starts its own children would otherwise depend on itself.
-  run_machine_arn        = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.run_machine_name}"
-  run_execution_arn      = "arn:${local.partition}:states:${local.region}:${local.account}:execution:${local.run_machine_name}"
-  job_event_machine_arn  = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.job_event_machine_name}"
-  stop_run_machine_arn   = "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${local.stop_run_machine_name}"
-  stop_run_execution_arn = "arn:${local.partition}:states:${local.region}:${local.account}:execution:${local.stop_run_machine_name}"
+  machine_names = { for name, machine in local.machines : name => "${local.prefix}-${replace(name, "_", "-")}" }
+
+  # From the names and not from the resources: a machine that starts its own children would otherwise depend on itself.
+  machine_arns = {
+    for name, machine_name in local.machine_names :
+    name => "arn:${local.partition}:states:${local.region}:${local.account}:stateMachine:${machine_name}"
+  }
+  execution_arns = {
+    for name, machine_name in local.machine_names :
+    name => "arn:${local.partition}:states:${local.region}:${local.account}:execution:${machine_name}"
+  }
 
   # Everything that a file of asl/ may name as ${…}.
   placeholders = merge(
@@ -24,72 +32,29 @@ locals {
 }
 
 # Below /aws/vendedlogs/ log delivery does not use up the account's one small resource policy for logs.
-resource "aws_cloudwatch_log_group" "run" {
-  name              = "/aws/vendedlogs/states/${local.run_machine_name}"
+resource "aws_cloudwatch_log_group" "machine" {
+  for_each = local.machines
+
+  name              = "/aws/vendedlogs/states/${local.machine_names[each.key]}"
   retention_in_days = var.retention.log_days
   tags              = local.tags
 }
 
-resource "aws_cloudwatch_log_group" "job_event" {
-  name              = "/aws/vendedlogs/states/${local.job_event_machine_name}"
-  retention_in_days = var.retention.log_days
-  tags              = local.tags
-}
+resource "aws_sfn_state_machine" "this" {
+  for_each = local.machines
 
-resource "aws_cloudwatch_log_group" "stop_run" {
-  name              = "/aws/vendedlogs/states/${local.stop_run_machine_name}"
-  retention_in_days = var.retention.log_days
-  tags              = local.tags
-}
-
-resource "aws_sfn_state_machine" "run" {
-  name     = local.run_machine_name
-  type     = "STANDARD"
-  role_arn = aws_iam_role.run.arn
-
-  definition = local.definitions["run"]
+  name       = local.machine_names[each.key]
+  type       = each.value.type
+  role_arn   = aws_iam_role.machine[each.key].arn
+  definition = local.definitions[each.key]
 
   logging_configuration {
     level                  = var.logging.level
     include_execution_data = var.logging.include_execution_data
-    log_destination        = "${aws_cloudwatch_log_group.run.arn}:*"
+    log_destination        = "${aws_cloudwatch_log_group.machine[each.key].arn}:*"
   }
 
   tags = local.tags
 
-  depends_on = [aws_iam_role_policy.run]
-}
-
-resource "aws_sfn_state_machine" "job_event" {
-  name       = local.job_event_machine_name
-  type       = "EXPRESS"
-  role_arn   = aws_iam_role.job_event.arn
-  definition = local.definitions["job_event"]
-
-  logging_configuration {
-    level                  = var.logging.level
-    include_execution_data = var.logging.include_execution_data
-    log_destination        = "${aws_cloudwatch_log_group.job_event.arn}:*"
-  }
-
-  tags = local.tags
-
-  depends_on = [aws_iam_role_policy.job_event]
-}
-
-resource "aws_sfn_state_machine" "stop_run" {
-  name       = local.stop_run_machine_name
-  type       = "STANDARD"
-  role_arn   = aws_iam_role.stop_run.arn
-  definition = local.definitions["stop_run"]
-
-  logging_configuration {
-    level                  = var.logging.level
-    include_execution_data = var.logging.include_execution_data
-    log_destination        = "${aws_cloudwatch_log_group.stop_run.arn}:*"
-  }
-
-  tags = local.tags
-
-  depends_on = [aws_iam_role_policy.stop_run]
+  depends_on = [aws_iam_role_policy.machine]
 }

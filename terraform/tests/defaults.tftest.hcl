@@ -177,17 +177,17 @@ run "defaults" {
   # --- workflows and events
 
   assert {
-    condition     = aws_sfn_state_machine.run.name == "reviews-run" && aws_sfn_state_machine.run.type == "STANDARD"
+    condition     = aws_sfn_state_machine.this["run"].name == "reviews-run" && aws_sfn_state_machine.this["run"].type == "STANDARD"
     error_message = "A run waits for tokens, so its machine is STANDARD."
   }
 
   assert {
-    condition     = aws_sfn_state_machine.job_event.name == "reviews-job-event" && aws_sfn_state_machine.job_event.type == "EXPRESS"
+    condition     = aws_sfn_state_machine.this["job_event"].name == "reviews-job-event" && aws_sfn_state_machine.this["job_event"].type == "EXPRESS"
     error_message = "Events are many and short: EXPRESS."
   }
 
   assert {
-    condition     = aws_sfn_state_machine.stop_run.name == "reviews-stop-run" && aws_sfn_state_machine.stop_run.type == "STANDARD"
+    condition     = aws_sfn_state_machine.this["stop_run"].name == "reviews-stop-run" && aws_sfn_state_machine.this["stop_run"].type == "STANDARD"
     error_message = "Jobs take minutes to stop, so their machine is STANDARD."
   }
 
@@ -196,7 +196,7 @@ run "defaults" {
       source      = ["aws.states"]
       detail-type = ["Step Functions Execution Status Change"]
       detail = {
-        stateMachineArn = [aws_sfn_state_machine.run.arn]
+        stateMachineArn = [aws_sfn_state_machine.this["run"].arn]
         status          = ["ABORTED", "FAILED", "TIMED_OUT"]
       }
     }
@@ -263,12 +263,12 @@ run "defaults" {
   }
 
   assert {
-    condition     = one(aws_sfn_state_machine.run.logging_configuration).level == "ERROR" && !one(aws_sfn_state_machine.run.logging_configuration).include_execution_data
+    condition     = one(aws_sfn_state_machine.this["run"].logging_configuration).level == "ERROR" && !one(aws_sfn_state_machine.this["run"].logging_configuration).include_execution_data
     error_message = "Task tokens must not get into the log by default."
   }
 
   assert {
-    condition     = startswith(aws_cloudwatch_log_group.run.name, "/aws/vendedlogs/states/") && startswith(aws_cloudwatch_log_group.job_event.name, "/aws/vendedlogs/states/") && startswith(aws_cloudwatch_log_group.stop_run.name, "/aws/vendedlogs/states/")
+    condition     = alltrue([for group in aws_cloudwatch_log_group.machine : startswith(group.name, "/aws/vendedlogs/states/")])
     error_message = "Elsewhere log delivery uses up the account's resource policy."
   }
 
@@ -297,12 +297,12 @@ run "defaults" {
   # --- definitions
 
   assert {
-    condition     = jsondecode(aws_sfn_state_machine.run.definition).QueryLanguage == "JSONata" && jsondecode(aws_sfn_state_machine.job_event.definition).QueryLanguage == "JSONata"
-    error_message = "Both definitions are ASL in JSONata."
+    condition     = alltrue([for machine in aws_sfn_state_machine.this : jsondecode(machine.definition).QueryLanguage == "JSONata"])
+    error_message = "Every definition is ASL in JSONata."
   }
 
   assert {
-    condition     = !strcontains(aws_sfn_state_machine.run.definition, "$${") && !strcontains(aws_sfn_state_machine.job_event.definition, "$${") && !strcontains(aws_sfn_state_machine.stop_run.definition, "$${")
+    condition     = alltrue([for machine in aws_sfn_state_machine.this : !strcontains(machine.definition, "$${")])
     error_message = "A placeholder was not filled in."
   }
 

@@ -53,7 +53,7 @@ run "longest_name" {
 
   assert {
     condition = alltrue([
-      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.stop_run, aws_iam_role.events]) :
+      for role in concat(values(aws_iam_role.function), values(aws_iam_role.machine), [aws_iam_role.service, aws_iam_role.events]) :
       length(role.name) <= 64
     ])
     error_message = "IAM role names end at 64 characters."
@@ -144,17 +144,17 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.run, aws_cloudwatch_log_group.job_event, aws_cloudwatch_log_group.stop_run]) : group.retention_in_days == 7])
+    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), values(aws_cloudwatch_log_group.machine)) : group.retention_in_days == 7])
     error_message = "Every log group keeps events for 7 days."
   }
 
   assert {
-    condition     = strcontains(aws_sfn_state_machine.run.definition, "31536000")
+    condition     = strcontains(aws_sfn_state_machine.this["run"].definition, "31536000")
     error_message = "365 days are 31536000 seconds."
   }
 
   assert {
-    condition     = strcontains(aws_sfn_state_machine.run.definition, "{% 77 %}")
+    condition     = strcontains(aws_sfn_state_machine.this["run"].definition, "{% 77 %}")
     error_message = "The Distributed Maps over shards run 77 at once."
   }
 
@@ -169,7 +169,7 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = alltrue([for machine in [aws_sfn_state_machine.run, aws_sfn_state_machine.job_event, aws_sfn_state_machine.stop_run] : one(machine.logging_configuration).level == "ALL" && one(machine.logging_configuration).include_execution_data])
+    condition     = alltrue([for machine in aws_sfn_state_machine.this : one(machine.logging_configuration).level == "ALL" && one(machine.logging_configuration).include_execution_data])
     error_message = "Every machine logs as asked."
   }
 
@@ -185,7 +185,7 @@ run "all_switched_on" {
 
   assert {
     condition = alltrue([
-      for role in concat(values(aws_iam_role.function), [aws_iam_role.service, aws_iam_role.run, aws_iam_role.job_event, aws_iam_role.stop_run, aws_iam_role.events]) :
+      for role in concat(values(aws_iam_role.function), values(aws_iam_role.machine), [aws_iam_role.service, aws_iam_role.events]) :
       role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/bedrock/"
     ])
     error_message = "Every role has the boundary and the path."
@@ -197,7 +197,7 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = aws_sfn_state_machine.run.tags == tomap({ bedrock-batch = "reviews", team = "reviews" })
+    condition     = aws_sfn_state_machine.this["run"].tags == tomap({ bedrock-batch = "reviews", team = "reviews" })
     error_message = "Tags are the caller's and the module's own."
   }
 
@@ -206,10 +206,10 @@ run "all_switched_on" {
       for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name => one(values(alarm.dimensions))
       } == {
       reviews-undelivered-events  = aws_sqs_queue.undelivered.name
-      reviews-job-event-failed    = aws_sfn_state_machine.job_event.arn
-      reviews-job-event-timed-out = aws_sfn_state_machine.job_event.arn
-      reviews-stop-run-failed     = aws_sfn_state_machine.stop_run.arn
-      reviews-stop-run-aborted    = aws_sfn_state_machine.stop_run.arn
+      reviews-job-event-failed    = aws_sfn_state_machine.this["job_event"].arn
+      reviews-job-event-timed-out = aws_sfn_state_machine.this["job_event"].arn
+      reviews-stop-run-failed     = aws_sfn_state_machine.this["stop_run"].arn
+      reviews-stop-run-aborted    = aws_sfn_state_machine.this["stop_run"].arn
     }
     error_message = "Each alarm watches the queue or the machine that it is named after."
   }

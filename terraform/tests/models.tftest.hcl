@@ -203,7 +203,7 @@ run "govcloud" {
   }
 
   assert {
-    condition     = local.run_machine_arn == "arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:reviews-run"
+    condition     = local.machine_arns["run"] == "arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:reviews-run"
     error_message = "ARNs made from names name the partition too."
   }
 }

@@ -180,6 +180,11 @@ def test_no_attribute_that_is_read_is_deprecated(schemas: Any) -> None:
     assert wrong == []
 
 
+def test_no_local_is_marked_as_private() -> None:
+    """Terraform knows no such thing: every file of the module reads every local."""
+    assert [(path.name, name) for path, text in sources() for name in re.findall(r"^  (_\w+) +=", text, re.M)] == []
+
+
 def test_every_root_takes_the_provider_versions_that_the_module_takes() -> None:
     versions = [
         version
