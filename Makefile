@@ -29,7 +29,7 @@ needs-terraform:
 	@local/needs.sh $(NEEDS_PYTHON) terraform
 
 needs-all:
-	@local/needs.sh $(NEEDS_PYTHON) terraform node
+	@local/needs.sh $(NEEDS_PYTHON) terraform-test node
 
 $(VENV)/.ready: requirements/dev.lock
 	@local/needs.sh $(PYTHON)

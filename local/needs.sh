@@ -28,9 +28,12 @@ needs() {
 
 for program in "$@"; do
     case $program in
-    terraform)
+    terraform | terraform-test)
+        # `terraform test` keeps states apart by their key since 1.11.
+        minor=9
+        [ "$program" = terraform ] || minor=11
         version=$(terraform version 2>/dev/null | sed -n 's/^Terraform v//p' | head -n 1)
-        needs terraform Terraform 1 9 "$version" "Install it: https://developer.hashicorp.com/terraform/install"
+        needs terraform Terraform 1 "$minor" "$version" "Install it: https://developer.hashicorp.com/terraform/install"
         ;;
     node)
         version=$(node --version 2>/dev/null | sed 's/^v//')

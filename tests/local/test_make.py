@@ -49,7 +49,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def complete(folder: Path) -> Path:
     program(folder, "python3", "3.11.0")
-    program(folder, "terraform", "Terraform v1.9.0")
+    program(folder, "terraform", "Terraform v1.11.0")
     program(folder, "node", "v20.16.0")
     program(folder, "npm", "10.0.0")
     return folder
@@ -67,7 +67,8 @@ def complete(folder: Path) -> Path:
         ("package", "python3", "3.9.18", "Python 3.11 or newer is needed, and 'python3' is 3.9.18."),
         ("soak", "terraform", "", "Terraform 1.9 or newer is needed"),
         ("scale", "terraform", "", "Terraform 1.9 or newer is needed"),
-        ("test", "terraform", "", "Terraform 1.9 or newer is needed"),
+        ("test", "terraform", "", "Terraform 1.11 or newer is needed"),
+        ("test", "terraform", "Terraform v1.10.5", "Terraform 1.11 or newer is needed"),
         ("test", "python3", "", "Python 3.11 or newer is needed"),
         ("test", "node", "", "Node.js 20.16 or newer is needed, and there is no 'node' on the PATH."),
         ("test", "node", "v18.19.0", "Node.js 20.16 or newer is needed, and 'node' is 18.19.0."),

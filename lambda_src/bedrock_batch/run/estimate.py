@@ -58,7 +58,9 @@ def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
         sentence = lambda_message(result["cause"]) or result["cause"]
         if _is_input_error(result["error"]):
             raise BY_NAME[result["error"]](sentence)
-        raise PrepareFailed(f"Shard {result['shard']:05d} could not be prepared: {result['error']}: {sentence}")
+        raise PrepareFailed(
+            f"Shard {keys.shard_name(result['shard'])} could not be prepared: {result['error']}: {sentence}"
+        )
     prepared = [Prepared.from_json(result) for result in results]
     return sorted(prepared, key=lambda shard: shard.shard)
 

@@ -9,6 +9,7 @@ from bedrock_batch.answers.outcome import OUTCOMES, most_frequent
 from bedrock_batch.contracts.lines import Joined
 from bedrock_batch.contracts.shape import Shape
 from bedrock_batch.errors import JoinIncomplete
+from bedrock_batch.keys import shard_name
 
 _NAMED = 10
 """The most shards that a message names; the rest is a number."""
@@ -104,6 +105,6 @@ def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:
 
 
 def _name_shards(numbers: list[int]) -> str:
-    listed = ", ".join(f"{number:05d}" for number in numbers[:_NAMED])
+    listed = ", ".join(shard_name(number) for number in numbers[:_NAMED])
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
     return f"shard{'s' if len(numbers) > 1 else ''} {listed}{more}"
