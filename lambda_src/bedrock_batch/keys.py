@@ -15,7 +15,7 @@ S3 layout, below `runs/<run_id>/`:
     answers-0.jsonl              one line a chunk of records that are answered on demand
     joins-3.jsonl                one line a shard to join; each turn of Gather leftovers is a step
     leftovers/3/00042.jsonl      the records of shard 42 that its join of step 3 found without an answer, and before
-                                 them those to send once more for a better one
+                                 them those to ask again for a better one
     results/<state>/…            what the children of a Distributed Map returned
     raw/<job_name>/…             what Bedrock wrote, untouched
     raw/on-demand-0/…            answers on demand, in Bedrock's batch format; on-demand-0-1/ of the second model

@@ -97,7 +97,7 @@ class Joined(Shape):
     leftover_bytes: int = 0
     """The size of that file in bytes."""
     retries: int = 0
-    """How many records have an answer and are to be sent once more for a better one: the first lines of that file. A
+    """How many records have an answer and are to be asked again for a better one: the first lines of that file. A
     record counts here once; if it was sent again and got no second answer, it counts among `leftovers`."""
     retried: dict[str, int] = field(default_factory=dict)
     """The outcomes of the rows that a model answered for the second time."""

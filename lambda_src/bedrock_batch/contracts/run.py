@@ -95,7 +95,7 @@ class Run(Shape):
     warnings: list[str] = field(default_factory=list)
     """The warnings of the plan; the report repeats them."""
     retry: dict[str, Any] | None = None
-    """The run input's `retry`: which records are sent once more, and the `place` of max_tokens in their bodies."""
+    """The run input's `retry`: which records are asked again, and the `place` of max_tokens in their bodies."""
     models: list[str] = field(default_factory=list)
     """In a run of several models all of them; each has a document like this one (`keys.run_key`)."""
     number: int = 0

@@ -1,4 +1,4 @@
-"""Send records once more whose answer met its limit or does not match the schema, and decide which answer counts.
+"""Ask records again whose answer met its limit or does not match the schema, and decide which answer counts.
 
 A join writes these retries into its leftovers file, before the leftovers, with the larger limit. They are sent with
 the next leftovers, so each later job that was made from this file had all retries in it. A retry that no model was
@@ -33,7 +33,7 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Rows of a joined shard whose records are to be sent once more, in order."""
+    """Rows of a joined shard whose records are to be asked again, in order."""
 
     first: list[int]
     """For the first time."""
@@ -42,7 +42,7 @@ class Due:
 
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
-    """Return the rows of a joined shard whose records are to be sent once more."""
+    """Return the rows of a joined shard whose records are to be asked again."""
     rows = joiner.outcomes.rows_to_ask_again(retry["outcomes"])
     if chooser is None:
         return Due(rows, [])
@@ -73,7 +73,7 @@ class Chooser:
         self.other_output_tokens = 0
         """Tokens of the answers that do not count: they were paid too."""
         self.listed = np.zeros(rows, np.bool_)
-        """Whether a row's record was sent once more, with or without success."""
+        """Whether a row's record was asked again, with or without success."""
         self.retried = np.zeros(rows, np.bool_)
         """Whether a model answered it for the second time."""
         self._prefix, self._rows = shard_prefix(shard), rows
@@ -144,7 +144,7 @@ class Chooser:
             self._refused[row] = True
 
     def is_open(self, row: int) -> bool:
-        """Tell whether a record that was sent once more may still be answered: a refusal would come again."""
+        """Tell whether a record that was asked again may still be answered: a refusal would come again."""
         return bool(self.listed[row] and not self.retried[row] and not self._refused[row])
 
     def counting(

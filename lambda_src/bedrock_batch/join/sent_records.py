@@ -47,7 +47,7 @@ def _rows_sent(s3: S3, run: Run, shard: ShardJoin, job: JobEnd) -> Iterator[int]
 def write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], due: ask_again.Due, *, step: int) -> Joined:
     """Write the records to send next; return `joined` with the step and the size of their file.
 
-    First come the records that are due to be sent once more for a better answer, for the first time and then again,
+    First come the records that are due to be asked again for a better answer, for the first time and then again,
     with the larger limit. The records of `rows` follow as they were prepared. If the file would hold all records as
     they were prepared, it is not written, as the input file serves.
     """

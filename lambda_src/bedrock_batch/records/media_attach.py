@@ -71,10 +71,10 @@ class Attacher:
                     held.append(item)
                     size += sum(map(len, item.cells))
                     if size >= _FULL_BYTES:
-                        yield self._part(batch, start, held)
+                        yield self._with_media(batch, start, held)
                         start, held, size = index + 1, [], 0
                 if held:
-                    yield self._part(batch, start, held)
+                    yield self._with_media(batch, start, held)
                 row += batch.num_rows
 
     def explained(self, skipped: Iterable[Skipped]) -> list[Skipped]:
@@ -86,14 +86,14 @@ class Attacher:
             for skip in skipped
         ]
 
-    def _part(self, batch: pa.RecordBatch, start: int, held: list[_Item]) -> pa.RecordBatch:
-        part = batch.slice(start, len(held))
+    def _with_media(self, batch: pa.RecordBatch, start: int, held: list[_Item]) -> pa.RecordBatch:
+        rows = batch.slice(start, len(held))
         self.items += sum(bool(item.cells) for item in held)
         self.text_bytes += sum(len(cell) for item in held for cell in item.cells)
         for index, name in enumerate(self._places):
             cells = pa.array([item.cells[index] if item.cells else None for item in held], pa.string())
-            part = part.append_column(name, cells)
-        return part
+            rows = rows.append_column(name, cells)
+        return rows
 
     def _items(self, pool: ThreadPoolExecutor, batch: pa.RecordBatch, row: int) -> Iterator[_Item]:
         """Yield what every row has, in order; `row` is the shard's row of the batch's first."""

@@ -190,32 +190,32 @@ class Renderer:
         step = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // size))
         numbers = pc.utf8_slice_codeunits(pa.array(rows + _ROW_SPACE).cast(pa.string()), 1)
         for start in range(0, len(rows), step):
-            parts = [numbers.slice(start, step), *(cells[slot].slice(start, step) for slot in self._slots)]
-            yield self._join(parts)
+            columns = [numbers.slice(start, step), *(cells[slot].slice(start, step) for slot in self._slots)]
+            yield self._join(columns)
 
-    def _join(self, parts: list[pa.Array]) -> bytes:
-        """Return the lines of one chunk: `parts` are its row numbers and the cells of every place."""
-        count = len(parts[0])
-        if len(parts) > len(_MARKS):
-            return self._join_slowly(parts)
-        marks = _MARKS[: len(parts)]
-        pairs = (value for pair in zip(parts, marks, strict=True) for value in (pair[0], pair[1].decode()))
+    def _join(self, columns: list[pa.Array]) -> bytes:
+        """Return the lines of one chunk: `columns` are its row numbers and the cells of every place."""
+        count = len(columns[0])
+        if len(columns) > len(_MARKS):
+            return self._join_slowly(columns)
+        marks = _MARKS[: len(columns)]
+        pairs = (value for pair in zip(columns, marks, strict=True) for value in (pair[0], pair[1].decode()))
         joined = pc.binary_join_element_wise(*pairs, "")
         data: bytes = pc.binary_join(_one_list(joined), "")[0].as_buffer().to_pybytes()
         for character, escape in _ESCAPES:
             data = data.replace(character, escape)
         controls = np.count_nonzero(np.frombuffer(data, np.uint8) < 32)
         if controls != count * len(marks):
-            return self._join_slowly(parts)
+            return self._join_slowly(columns)
         for mark, constant in zip(marks, self._constants, strict=True):
             data = data.replace(mark, constant)
         return self._head + data[: -len(self._head)]
 
-    def _join_slowly(self, parts: list[pa.Array]) -> bytes:
-        count, width = len(parts[0]), 2 * len(parts)
+    def _join_slowly(self, columns: list[pa.Array]) -> bytes:
+        count, width = len(columns[0]), 2 * len(columns)
         pieces = [b""] * (count * width)
-        for index, (part, constant) in enumerate(zip(parts, self._constants, strict=True)):
-            pieces[2 * index :: width] = _escaped(part.to_pylist())
+        for index, (column, constant) in enumerate(zip(columns, self._constants, strict=True)):
+            pieces[2 * index :: width] = _escaped(column.to_pylist())
             pieces[2 * index + 1 :: width] = [constant] * count
         pieces[-1] = pieces[-1][: -len(self._head)]
         return b"".join([self._head, *pieces])

@@ -52,7 +52,7 @@ class Standing:
 
     @property
     def retries(self) -> int:
-        """How many of these have an answer, and are sent once more for a better one."""
+        """How many of these have an answer, and are asked again for a better one."""
         return self.joined.retries if self.joined else 0
 
     @property
@@ -79,7 +79,7 @@ def decide(
     `rounds` does not count those that lacked a permission: a redrive of the run repeats them.
 
     `max_rounds` limits repetitions: a record that no job has had yet gets its round in any case. So does a record that
-    is sent once more for a better answer, if need be in a round of such records alone: a join counts a record among
+    is asked again for a better answer, if need be in a round of such records alone: a join counts a record among
     its retries once at most. If it gets no second answer then, it is a leftover like others, which `max_rounds` limits.
     """
     if any(standing.stale for standing in standings):
@@ -105,7 +105,7 @@ def first_of(wants: Collection[Next], *, stale: bool) -> Next:
 
     No model overtakes another: rounds first, then the on-demand passes of all models at once. Rounds and passes are
     counted per run, not per model. That is safe: leftovers only become fewer, so a model never skips a round and then
-    wants one, and a model that waits still wants the same later. Records that are sent once more for a better answer
+    wants one, and a model that waits still wants the same later. Records that are asked again for a better answer
     may turn up late, but no count limits their first time.
     """
     if stale:

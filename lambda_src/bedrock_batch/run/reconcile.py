@@ -97,7 +97,7 @@ def _adds_up(one: Joined) -> bool:
 
 
 def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:
-    """Return how many rows were sent once more, and the outcomes that these rows have now."""
+    """Return how many rows were asked again, and the outcomes that these rows have now."""
     counts = Counter[str]()
     for one in joined:
         counts.update(one.retried)

@@ -14,10 +14,10 @@ from bedrock_batch.run.reconcile import Totals, retried_counts
 def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
     """Return the report of a run that sent records; `ended` says how it ended."""
     run, state, counts = found.run, found.state, found.totals.to_json()
-    parts = {"parts": counts.pop("parts")}
+    last = {"parts": counts.pop("parts")}
     if found.several:
         jobs = state.get("model_job_statuses") or report_jobs.statuses_by_model(found.ended, run.models)
-        parts = {"models": [_section(one, jobs[one.run.model_id]) for one in found.models]}
+        last = {"models": [_section(one, jobs[one.run.model_id]) for one in found.models]}
         # Each row is there once for each model.
         counts = {"rows": state["rows"], "rows_times_models": counts.pop("rows"), **counts}
     first = ("rows", "rows_times_models", "outcomes")
@@ -40,7 +40,7 @@ def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[st
         **({} if found.several else {"by_bedrock": found.models[0].by_bedrock}),
         "estimate": state["estimate"],
         "input": _input(run),
-        **parts,
+        **last,
     }
 
 

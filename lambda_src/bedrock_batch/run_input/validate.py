@@ -107,13 +107,13 @@ def _plain(value: Any, schema: Mapping[str, Any], key: str) -> Any:
     Callers write numbers as their language does: 30.0 for 30. Raises InvalidRunInput for what no record could hold.
     """
     if isinstance(value, dict):
-        parts, needed = schema.get("properties", {}), schema.get("required", ())
+        properties, needed = schema.get("properties", {}), schema.get("required", ())
         members = {}
         for name, member in value.items():
             _check_text(name, key)
-            part = parts.get(name, {})
-            if member is not None or name in needed or name not in parts or "null" in part.get("type", ()):
-                members[name] = _plain(member, part, f"{key}.{name}" if key else name)
+            subschema = properties.get(name, {})
+            if member is not None or name in needed or name not in properties or "null" in subschema.get("type", ()):
+                members[name] = _plain(member, subschema, f"{key}.{name}" if key else name)
         return members
     if isinstance(value, list):
         return [_plain(member, schema.get("items", {}), f"{key}.{index}") for index, member in enumerate(value)]
@@ -139,13 +139,13 @@ def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
     if schema.get("type") != "object" or not isinstance(value, Mapping):
         return value
     completed = dict(value)
-    for key, part in schema["properties"].items() if "properties" in schema else ():
+    for key, subschema in schema["properties"].items() if "properties" in schema else ():
         if key in completed:
-            completed[key] = _with_defaults(completed[key], part)
-        elif "default" in part:
-            completed[key] = part["default"]
-        elif part.get("type") == "object" and "minProperties" not in part and not part.get("required"):
-            completed[key] = _with_defaults({}, part)
+            completed[key] = _with_defaults(completed[key], subschema)
+        elif "default" in subschema:
+            completed[key] = subschema["default"]
+        elif subschema.get("type") == "object" and "minProperties" not in subschema and not subschema.get("required"):
+            completed[key] = _with_defaults({}, subschema)
     return completed
 
 

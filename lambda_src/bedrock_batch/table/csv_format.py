@@ -74,7 +74,7 @@ class CsvReader:
 
         The schema of an empty file is None. `Found.file` is the file to read: this one, or its plain copy.
         """
-        file, part = scan.file, scan.part
+        file, part = scan.file, scan.earlier
         head: bytes | None = None
         start = 0
         scanner = self._scanner(scan, start)

@@ -45,7 +45,7 @@ class JsonlReader:
 
         `Found.file` is the file to read: this one, or its plain copy.
         """
-        uri, limit, part, known = scan.file.uri, scan.limit, scan.part, scan.known
+        uri, limit, part, known = scan.file.uri, scan.limit, scan.earlier, scan.known
         kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
         marks = Marks(known)
         rows = 0 if known is None else known.rows

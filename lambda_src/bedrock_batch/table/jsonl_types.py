@@ -1,7 +1,7 @@
 """Find the type of every column of JSON lines: one that holds each value exactly, or else its JSON text.
 
-What was seen of a column is a set of words. The sets found in parts of a table add up to the same type in any order:
-no part can have another schema than the rest, and no value is rounded.
+What was seen of a column is a set of words. The sets found in pieces of a table add up to the same type in any order:
+no piece can have another schema than the rest, and no value is rounded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,11 +60,11 @@ def add(kinds: Kinds, rows: Sequence[Mapping[str, Any]]) -> None:
         seen |= _kinds([row.get(name) for row in rows])
 
 
-def merge(parts: Iterable[Kinds]) -> Kinds:
-    """Return the kinds of all parts together; columns stand in the order in which they first appear."""
+def merge(found: Iterable[Kinds]) -> Kinds:
+    """Return the kinds of all pieces together; columns stand in the order in which they first appear."""
     whole: Kinds = {}
-    for part in parts:
-        for name, seen in part.items():
+    for kinds in found:
+        for name, seen in kinds.items():
             whole.setdefault(name, set()).update(seen)
             _check_name(name, len(whole) - 1)
     return whole

@@ -183,7 +183,7 @@ def _described(reader: Reader, scans: Scans, files: int, limit: int | None) -> G
 
     def one(number: int, most: int | None) -> Found:
         scan = scans.scan(number, most)
-        return scan.part if scan.part is not None and scan.part.whole else reader.describe(scan)
+        return scan.earlier if scan.earlier is not None and scan.earlier.whole else reader.describe(scan)
 
     if limit is not None:
         # One after the other: how much of a file is wanted depends on those before it.

@@ -57,7 +57,7 @@ class Found:
 class Scan:
     """One file to look through: its first `limit` rows, by the deadline.
 
-    `part` is what an earlier planning found in its first rows: the scan goes on behind them. `copy` is the bucket and
+    `earlier` is what a planning before found in its first rows: the scan goes on behind them. `copy` is the bucket and
     the key, without its suffix, for a plain copy.
     """
 
@@ -65,12 +65,12 @@ class Scan:
     limit: int | None
     copy: tuple[str, str]
     deadline: Deadline
-    part: Found | None = None
+    earlier: Found | None = None
 
     @property
     def known(self) -> Layout | None:
-        """The layout of the part that is known."""
-        return None if self.part is None else self.part.layout
+        """The layout of the rows that are known."""
+        return None if self.earlier is None else self.earlier.layout
 
     def progress(self, layout: Layout) -> Layout:
         """Return the layout of a file that was not read whole. Raises OutOfTime if it has no more rows than before."""
@@ -93,7 +93,7 @@ class Scans:
         self._kept: dict[int, Found] = {}
 
     def scan(self, number: int, limit: int | None) -> Scan:
-        """Return what is to be done for a file; `part` is what an earlier planning found, if the file is the same."""
+        """Return what is to be done for a file, with what a planning before found, if the file is the same."""
         copy = (self._bucket, f"{self._prefix}{number:05d}")
         return Scan(self._files[number], limit, copy, self._deadline, self._known(number))
 
