@@ -77,7 +77,7 @@ def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
     if refused:
         yield f"{len(refused)} records were sent again though two jobs had refused them, such as {refused[0]}"
     answered = [{played.outcomes[key] for key in keys if key[0] == model} for model in played.models]
-    good = all({SUCCEEDED, TRUNCATED} & outcomes for outcomes in answered)
+    good = any({SUCCEEDED, TRUNCATED} & outcomes for outcomes in answered)  # of several models one will do
     expected = ("SUCCEEDED", "") if good else ("FAILED", "TooManyFailures")
     if (played.ended.status, played.ended.error) != expected:
         yield f"the run ended {played.ended}"
