@@ -1,4 +1,4 @@
-"""S3 as a folder: the few calls that `aws.s3.S3` makes of a boto3 client, without network or server.
+"""S3 as a folder: the few methods of a boto3 client that `aws.s3.S3` calls, without network or server.
 
 So the functions that ship are measured whole, and what is measured is they. `<root>/<bucket>/<key>` is an object.
 """

@@ -1,4 +1,4 @@
-"""Whole runs with `retry`: a record is asked once more until a model answers it, while rounds are left."""
+"""Whole runs with `retry`: a record is asked again until a model answers it, while rounds are left."""
 
 from collections import Counter, defaultdict
 from typing import Any
