@@ -55,7 +55,7 @@ class ParquetReader:
             end = int(np.interp(limit, rows_at, bytes_at))
             bytes_at = np.append(bytes_at[rows_at < limit], end)
             rows_at = np.append(rows_at[rows_at < limit], limit)
-        return Found(scan.file, Layout(rows_at, bytes_at, "rows"), schemas.usual(file.schema_arrow))
+        return Found(scan.file, Layout(rows_at, bytes_at, "rows"), file.schema_arrow.remove_metadata())
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
         """Return the schema of all files; `Table` holds nothing more of the format."""
