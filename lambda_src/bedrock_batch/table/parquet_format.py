@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from bedrock_batch.contracts.lines import Piece
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import MalformedInput
-from bedrock_batch.table import batch_bytes, schemas
+from bedrock_batch.table import batch_bytes, list_views, schemas
 from bedrock_batch.table.layout import Layout
 from bedrock_batch.table.scan_checkpoint import Found, Scan
 from bedrock_batch.table.schemas import Selection
@@ -82,7 +82,11 @@ class ParquetReader:
         try:
             # In nanoseconds, times of Spark's old type (INT96) beyond the year 2262 would silently become others.
             return pq.ParquetFile(
-                file, pre_buffer=False, buffer_size=_READ_BYTES, coerce_int96_timestamp_unit="us", **options
+                file,
+                pre_buffer=False,
+                buffer_size=_READ_BYTES,
+                coerce_int96_timestamp_unit="us",
+                **options,
             )
         except _REFUSALS as err:
             raise MalformedInput(f"{source.uri} is not a readable Parquet file: {err}") from err
@@ -113,13 +117,12 @@ def _decoded(
     """Yield a row group in the steps in which it is decoded, in the types of the table."""
     step = _step_rows(open_, file, index, columns.names)
     for batch in file.iter_batches(step, row_groups=[index], columns=columns.names, use_threads=False):
-        # Cast before any slice is taken: Arrow casts slices of list views wrongly.
         cells = [_of_type(batch.column(field.name), field.type) for field in columns]
         yield pa.RecordBatch.from_arrays(cells, schema=columns)
 
 
 def _of_type(cells: pa.Array, kind: pa.DataType) -> pa.Array:
-    return cells if cells.type == kind else cells.cast(kind)
+    return cells if cells.type == kind else list_views.as_lists(cells).cast(kind)
 
 
 def _step_rows(open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, names: Sequence[str]) -> int:
