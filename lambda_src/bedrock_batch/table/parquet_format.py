@@ -86,6 +86,7 @@ class ParquetReader:
                 pre_buffer=False,
                 buffer_size=_READ_BYTES,
                 coerce_int96_timestamp_unit="us",
+                page_checksum_verification=True,
                 **options,
             )
         except _REFUSALS as err:
