@@ -5,12 +5,15 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Event
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
@@ -211,8 +214,23 @@ class Played:
 def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
     """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
     started = time.monotonic()
-    body = "".join(json.dumps(row) + "\n" for row in schedule.table())
-    arn = batch.start(run_id, schedule.run_input(batch.upload(f"soak/{run_id}.jsonl", body.encode())))
+    uri = batch.upload(f"soak/{run_id}.jsonl", _lines(schedule.table()))
+    arn = batch.start(run_id, schedule.run_input(uri))
+    over = Event()
+    with ThreadPoolExecutor(1) as pool:
+        loss = pool.submit(_lose_source, batch, schedule, run_id, over)
+        try:
+            ended, salvaged = _to_the_end(batch, schedule, run_id, arn)
+        finally:
+            over.set()
+        loss.result()
+    seconds = time.monotonic() - started
+    _wait_for_stop_machine(batch, arn)
+    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
+
+
+def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tuple[Ended, list[dict[str, Any]]]:
+    """Stop and redrive a run as its schedule wants; return its end, and its report of each missing permission."""
     for stop in schedule.stops:
         _wait_for_round(batch, run_id, arn, stop.round)
         time.sleep(stop.seconds)
@@ -234,9 +252,33 @@ def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
             time.sleep(schedule.seed % 4 / 2)
         batch.sfn.redrive_execution(executionArn=arn)
         ended = batch.wait(arn)
-    seconds = time.monotonic() - started
-    _wait_for_stop_machine(batch, arn)
-    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
+    return ended, salvaged
+
+
+def _lose_source(batch: Batch, schedule: Schedule, run_id: str, over: Event) -> None:
+    """Overwrite, delete or archive the run's table once jobs are planned, or records that are answered on demand."""
+    loss, prefix = schedule.source_loss, f"runs/{run_id}/"
+    if loss is None:
+        return
+    while not (batch.keys(f"{prefix}jobs-0") or batch.keys(f"{prefix}answers-0")):
+        if over.wait(0.1):
+            return
+    over.wait(loss.seconds)
+    item = {"Bucket": batch.bucket, "Key": f"datasets/soak/{run_id}.jsonl"}
+    if loss.how == "deleted":
+        batch.s3.delete_object(**item)
+        return
+    rows = schedule.table()
+    if loss.how == "overwritten":
+        batch.s3.put_object(**item, Body=_lines([{**row, schedule.column: "another text"} for row in rows]))
+        return
+    batch.s3.put_object(**item, Body=_lines(rows), StorageClass="GLACIER")
+    with pytest.raises(ClientError, match="InvalidObjectState"):
+        batch.s3.get_object(**item)
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def _status(batch: Batch, arn: str) -> str:

@@ -128,6 +128,8 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
     for some in (schedules, retries):
         assert any(schedule.canary for schedule in some)
         assert any(schedule.refusals for schedule in some)
+    for some in (schedules, [one for one in schedules if one.stops], [one for one in schedules if one.may_break]):
+        assert {one.source_loss and one.source_loss.how for one in some} == {"overwritten", "deleted", "archived", None}
     for round_ in (0, 1):
         refused = str([faults for one in schedules for at, _, faults in one.job_faults if at == round_])
         assert all(words in refused for words in (FORBIDDEN, "AccessDenied", REFUSED_CREATE, "of no use"))
