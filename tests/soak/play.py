@@ -214,7 +214,7 @@ class Played:
 def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
     """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
     started = time.monotonic()
-    uri = batch.upload(f"soak/{run_id}.jsonl", _lines(schedule.table()))
+    uri = batch.upload(source_key(run_id).removeprefix("datasets/"), lines_of(schedule.table()))
     arn = batch.start(run_id, schedule.run_input(uri))
     over = Event()
     with ThreadPoolExecutor(1) as pool:
@@ -256,28 +256,37 @@ def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tupl
 
 
 def _lose_source(batch: Batch, schedule: Schedule, run_id: str, over: Event) -> None:
-    """Overwrite, delete or archive the run's table once jobs are planned, or records that are answered on demand."""
+    """Overwrite, delete or archive the run's table once jobs are planned, or records that are answered on demand.
+
+    If the run is over by then, nothing happens.
+    """
     loss, prefix = schedule.source_loss, f"runs/{run_id}/"
     if loss is None:
         return
     while not (batch.keys(f"{prefix}jobs-0") or batch.keys(f"{prefix}answers-0")):
         if over.wait(0.1):
             return
-    over.wait(loss.seconds)
-    item = {"Bucket": batch.bucket, "Key": f"datasets/soak/{run_id}.jsonl"}
+    if over.wait(loss.seconds):
+        return
+    item = {"Bucket": batch.bucket, "Key": source_key(run_id)}
     if loss.how == "deleted":
         batch.s3.delete_object(**item)
         return
     rows = schedule.table()
     if loss.how == "overwritten":
-        batch.s3.put_object(**item, Body=_lines([{**row, schedule.column: "another text"} for row in rows]))
+        batch.s3.put_object(**item, Body=lines_of([{**row, schedule.column: "another text"} for row in rows]))
         return
-    batch.s3.put_object(**item, Body=_lines(rows), StorageClass="GLACIER")
+    batch.s3.put_object(**item, Body=lines_of(rows), StorageClass="GLACIER")
     with pytest.raises(ClientError, match="InvalidObjectState"):
         batch.s3.get_object(**item)
 
 
-def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
+def source_key(run_id: str) -> str:
+    """Return where a run's table lies."""
+    return f"datasets/soak/{run_id}.jsonl"
+
+
+def lines_of(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 

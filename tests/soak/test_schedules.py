@@ -20,7 +20,7 @@ from tests.e2e import batch as batch_module
 from tests.e2e.batch import Batch
 from tests.soak.complaints import TOKEN_BEGINS, complaints
 from tests.soak.draws import draw
-from tests.soak.play import play
+from tests.soak.play import lines_of, play, source_key
 from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
 AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
@@ -108,6 +108,17 @@ def test_faults_happen(verdicts: Verdicts, batch: Batch) -> None:
     """Most of the drawn faults of calls meet a call; a rule whose words match nothing proves nothing."""
     fired = [rule["fired"] > 0 for rule in batch.engine.faults()]
     assert not fired or len(SEEDS) < 20 or sum(fired) > len(fired) / 2
+
+
+def test_sources_are_lost_in_time(verdicts: Verdicts, batch: Batch) -> None:
+    """Most of them while their run goes on: later nobody could need them."""
+    found = {item: batch.s3.head_object(Bucket=batch.bucket, Key=item) for item in batch.keys("datasets/soak/")}
+    lost = []
+    for seed in (seed for seed in SEEDS if draw(seed).source_loss):
+        table = found.get(source_key(run_id(seed)))
+        size = len(lines_of(draw(seed).table()))
+        lost.append(table is None or table.get("StorageClass") == "GLACIER" or table["ContentLength"] != size)
+    assert len(lost) < 10 or sum(lost) > len(lost) / 2
 
 
 def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
