@@ -202,7 +202,7 @@ class Meddling(BehindReview):
 
 @given(case=cases(), lose=st.sampled_from(LOSSES), all_files=st.booleans(), moment=st.floats(0, 1))
 # An example is two whole runs: making a failing one small would take minutes.
-@settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_what_becomes_of_the_source_behind_review_run_changes_no_byte(
     case: Case, lose: Loss, all_files: bool, moment: float
 ) -> None:

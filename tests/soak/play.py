@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from functools import cached_property
 from threading import Event
 from typing import Any
 
-import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
 from tests.soak.evidence import Evidence, read_evidence
+from tests.soak.lost_source import lines_of, lose_source, source_key
 from tests.soak.oracle import Call, Key, Outcome, does_nothing
 from tests.soak.schedules import MORE_TOKENS, Schedule, run_digest
 
@@ -218,7 +218,7 @@ def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
     arn = batch.start(run_id, schedule.run_input(uri))
     over = Event()
     with ThreadPoolExecutor(1) as pool:
-        loss = pool.submit(_lose_source, batch, schedule, run_id, over)
+        loss = pool.submit(lose_source, batch, schedule, run_id, over)
         try:
             ended, salvaged = _to_the_end(batch, schedule, run_id, arn)
         finally:
@@ -253,41 +253,6 @@ def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tupl
         batch.sfn.redrive_execution(executionArn=arn)
         ended = batch.wait(arn)
     return ended, salvaged
-
-
-def _lose_source(batch: Batch, schedule: Schedule, run_id: str, over: Event) -> None:
-    """Overwrite, delete or archive the run's table once jobs are planned, or records that are answered on demand.
-
-    If the run is over by then, nothing happens.
-    """
-    loss, prefix = schedule.source_loss, f"runs/{run_id}/"
-    if loss is None:
-        return
-    while not (batch.keys(f"{prefix}jobs-0") or batch.keys(f"{prefix}answers-0")):
-        if over.wait(0.1):
-            return
-    if over.wait(loss.seconds):
-        return
-    item = {"Bucket": batch.bucket, "Key": source_key(run_id)}
-    if loss.how == "deleted":
-        batch.s3.delete_object(**item)
-        return
-    rows = schedule.table()
-    if loss.how == "overwritten":
-        batch.s3.put_object(**item, Body=lines_of([{**row, schedule.column: "another text"} for row in rows]))
-        return
-    batch.s3.put_object(**item, Body=lines_of(rows), StorageClass="GLACIER")
-    with pytest.raises(ClientError, match="InvalidObjectState"):
-        batch.s3.get_object(**item)
-
-
-def source_key(run_id: str) -> str:
-    """Return where a run's table lies."""
-    return f"datasets/soak/{run_id}.jsonl"
-
-
-def lines_of(rows: Iterable[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def _status(batch: Batch, arn: str) -> str:

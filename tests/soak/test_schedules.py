@@ -20,7 +20,8 @@ from tests.e2e import batch as batch_module
 from tests.e2e.batch import Batch
 from tests.soak.complaints import TOKEN_BEGINS, complaints
 from tests.soak.draws import draw
-from tests.soak.play import lines_of, play, source_key
+from tests.soak.lost_source import lines_of, source_key
+from tests.soak.play import play
 from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
 AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
