@@ -15,7 +15,7 @@ _SIGNED, _UNSIGNED = (
 
 
 def usual(kind: pa.DataType) -> pa.DataType:
-    """Return a type whose cells may be null at any depth, with texts, bytes and lists in place of views of them."""
+    """Return a type whose cells may be null at any depth, with texts and bytes in place of views of them."""
     if pt.is_string_view(kind) or pt.is_binary_view(kind):
         return pa.string() if pt.is_string_view(kind) else pa.binary()
     if pt.is_struct(kind):
@@ -24,9 +24,9 @@ def usual(kind: pa.DataType) -> pa.DataType:
         return pa.map_(usual(kind.key_type), usual(kind.item_type), keys_sorted=kind.keys_sorted)
     if pt.is_fixed_size_list(kind):
         return pa.list_(pa.field("element", usual(kind.value_type)), kind.list_size)
-    if pt.is_list(kind) or pt.is_list_view(kind):
+    if pt.is_list(kind):
         return pa.list_(pa.field("element", usual(kind.value_type)))
-    if pt.is_large_list(kind) or pt.is_large_list_view(kind):
+    if pt.is_large_list(kind):
         return pa.large_list(pa.field("element", usual(kind.value_type)))
     return kind
 

@@ -106,8 +106,6 @@ def test_what_a_file_says_of_its_own_cells_is_not_the_table_s() -> None:
     required = pa.field("m", pa.string_view(), nullable=False)
     assert usual(pa.struct([required])) == pa.struct([("m", pa.string())])
     assert usual(pa.list_(required)) == pa.list_(pa.field("element", pa.string()))
-    assert usual(pa.list_view(pa.binary_view())) == pa.list_(pa.field("element", pa.binary()))
-    assert usual(pa.large_list_view(pa.int8())) == pa.large_list(pa.field("element", pa.int8()))
     assert usual(pa.map_(pa.string_view(), pa.field("value", pa.int8(), nullable=False))) == pa.map_(
         pa.string(), pa.int8()
     )
