@@ -76,7 +76,12 @@ def _join(s3: S3, run: Run, shard: ShardJoin) -> Joined:
 def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None) -> Joiner:
     """Return a joiner that has no answers so far, and knows the skipped rows and how the jobs ended."""
     joiner = Joiner(
-        shard=run.rendered(shard.shard), rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader
+        shard=run.rendered(shard.shard),
+        rows=shard.rows,
+        kind=run.kind,
+        dimensions=run.dimensions,
+        reader=reader,
+        reasoning=run.output.get("reasoning", False),
     )
     if shard.skipped_key:
         joiner.skip(s3.lines(shard.bucket, shard.skipped_key), first_row=shard.first_row)
@@ -110,7 +115,12 @@ def _write_part(
     form, prefix = run.output["format"], run.output["prefix"]
     table = kept_columns(unpacked(run.table["schema"]), run.output.get("columns"))
     schema = output_schema(
-        table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=run.output.get("schema")
+        table,
+        kind=run.kind,
+        prefix=prefix,
+        dimensions=run.dimensions,
+        answer_schema=run.output.get("schema"),
+        reasoning=run.output.get("reasoning", False),
     )
     rows = read.read_shard(s3, run, shard, columns=table.names)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)

@@ -106,6 +106,7 @@ def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: request
         prefix=wanted["prefix"],
         dimensions=composed.dimensions,
         answer_schema=wanted.get("schema"),
+        reasoning=wanted.get("reasoning", False),
     )
     write.check(written, wanted["format"])
 
