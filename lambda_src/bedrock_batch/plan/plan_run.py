@@ -15,7 +15,7 @@ from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, T
 from bedrock_batch.join import write
 from bedrock_batch.join.output_columns import kept_columns, output_schema
 from bedrock_batch.models import prompts, request_body
-from bedrock_batch.plan import sampling
+from bedrock_batch.plan import first_records, sampling
 from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
 from bedrock_batch.plan.shards import Bounds, RecordSize, cut, row_limit, strictest
 from bedrock_batch.records import media
@@ -57,6 +57,7 @@ def plan_run(
     table = read.describe(
         read.find(s3, asked), options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
     )
+    models = first_records.settled(models, table)
     for model in models:
         with naming(model.label):
             _check_output(asked["output"], table.schema, model.composed)
@@ -149,7 +150,8 @@ def _record_size(
 def _renderer(model: Model, table: read.Description, schema: pa.Schema) -> Renders:
     """Return what renders the model's records; without a prompt, an error names a column that one could ask for."""
     try:
-        return renderer_of(table.table, model.composed.request, schema, nulls=model.asked["input"]["nulls"])
+        nulls = model.asked["input"]["nulls"]
+        return renderer_of(table.table, model.composed.request, schema, nulls=nulls, check=model.check)
     except MissingColumn as err:
         if model.prompt is None or model.prompt["text"] != prompts.DEFAULT_EMBEDDING_PROMPT:
             raise

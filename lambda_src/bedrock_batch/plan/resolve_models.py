@@ -12,6 +12,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InvalidRunInput, UnknownModel, UnsupportedRequest, naming
 from bedrock_batch.models import catalogue, json_pointer, profiles, prompt_store, prompts, refusals, request_body
 from bedrock_batch.records import media
+from bedrock_batch.records.body_check import BodyCheck
 from bedrock_batch.run_input import validate
 
 
@@ -28,6 +29,11 @@ class Model:
     origins: dict[str, str]
     warnings: list[str]
     retry: dict[str, Any] | None
+
+    @property
+    def check(self) -> BodyCheck:
+        """What looks at bodies that the table brings along."""
+        return BodyCheck(self.family, self.composed.response, self.composed.dimensions)
 
 
 def resolve(

@@ -14,6 +14,7 @@ from bedrock_batch.contracts.lines import Prepared, Shard
 from bedrock_batch.contracts.run import Run, Table
 from bedrock_batch.errors import TooLarge
 from bedrock_batch.records import media
+from bedrock_batch.records.body_check import BodyCheck
 from bedrock_batch.records.media_attach import Attacher
 from bedrock_batch.records.ready_made import Renders
 from bedrock_batch.records.ready_made import renderer as renderer_of
@@ -83,6 +84,7 @@ def _write(s3: S3, run: Run, shard: Shard, attacher: Attacher | None, out: Write
         nulls=run.nulls,
         first_row=shard.first_row,
         most_bytes=most,
+        check=BodyCheck.of(run),
     )
     written = _Written()
     for batch in _batches(s3, run, shard, renderer, attacher):
