@@ -116,7 +116,8 @@ class _Body:
     def write(self, batch: pa.RecordBatch, row: int) -> None:
         """Write the records of a batch, which begins at row `row` of the shard. Raises TooLarge."""
         most = self._run.quotas["max_file_bytes"]
-        record_bytes = self._renderer.structure_bytes + batch.nbytes // max(1, batch.num_rows)
+        cell_bytes = batch.nbytes // max(1, batch.num_rows)
+        record_bytes = self._renderer.structure_bytes + self._renderer.repeats * cell_bytes
         step = max(1, _RENDERED_BYTES // record_bytes)
         for start in range(0, batch.num_rows, step):
             rendered = self._renderer.render(batch.slice(start, step), row + start)

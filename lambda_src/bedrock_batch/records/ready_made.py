@@ -22,6 +22,7 @@ class Renders(Protocol):
 
     columns: list[str]
     structure_bytes: int
+    repeats: int
 
     def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered: ...
 
@@ -54,6 +55,7 @@ class ReadyMade:
     ) -> None:
         self._check = check
         self.columns = [BODY]
+        self.repeats = 1
         self.structure_bytes = len(_line(record_id(0, 0), b""))
         self._shard = shard
         self._nulls = nulls
