@@ -108,7 +108,7 @@ def _plain(value: Any, schema: Mapping[str, Any], key: str, depth: int = 0) -> A
     """
     if depth > _MOST_LEVELS:
         top = key.partition(".")[0][: messages.MOST_KEY]
-        raise InvalidRunInput(f"The run input is nested too deeply in {top}: {_MOST_LEVELS} levels are the most.")
+        raise InvalidRunInput(f"The run input is nested too deeply, in {top!r}: {_MOST_LEVELS} levels are the most.")
     if isinstance(value, dict):
         properties, needed = schema.get("properties", {}), schema.get("required", ())
         members = {}
@@ -135,8 +135,8 @@ def _plain(value: Any, schema: Mapping[str, Any], key: str, depth: int = 0) -> A
 def _check_text(text: str, key: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidRunInput(
-            rf"{key[: messages.MOST_KEY] or 'The run input'} has half of a surrogate pair, as \ud83d alone is. It is no "
-            "character, and comes from a text that was cut in the middle of one: remove it."
+            rf"{key[: messages.MOST_KEY] or 'The run input'} has half of a surrogate pair, as \ud83d alone is. It is "
+            "no character, and comes from a text that was cut in the middle of one: remove it."
         )
 
 
