@@ -124,7 +124,7 @@ def _write_part(
     try:
         with out:
             joined = joiner.join(rows, schema, answers)
-            write.write(joined, schema, out, form=form, answer=answer_column(run.kind, prefix))
+            write.write(joined, schema, out, form=form, unique=[answer_column(run.kind, prefix)])
     except Overtaken:
         return out.size, True
     return out.size, False

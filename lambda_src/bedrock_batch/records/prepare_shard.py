@@ -52,7 +52,6 @@ def prepare_shard(s3: S3, shard: PlannedShard) -> PreparedShard:
         for run in (one for one in runs if one.rendered_as == one.number):
             if run.media and (run.own_folders or attacher is None):
                 attacher = Attacher(s3, run, run.input_key(_number(run, shard)), first_row=shard.first_row)
-                stack.enter_context(attacher)
             bodies.append(_Body(s3, run, shard, attacher))
             stack.enter_context(bodies[-1].out)
         columns = {*kept.names, *(name for body in bodies for name in body.columns)}

@@ -82,38 +82,35 @@ def _tried(
 
 
 def _try(batch: pa.RecordBatch, form: str) -> None:
-    write.write([batch], batch.schema, _NOWHERE, form=form, answer="")
+    write.write([batch], batch.schema, _NOWHERE, form=form)
 
 
 def _refusal(tried: Iterable[tuple[int, pa.RecordBatch]], form: str) -> MalformedInput | None:
-    """Return the error for the first cell that cannot be written; None if there is none."""
+    """Return the error for the first cell that cannot be written; None if there is none. It does not quote the cell."""
     for row, batch in tried:
         for name in batch.schema.names:
-            cells = batch.select([name])
             for one in dict.fromkeys(("parquet", form)):
-                if refused := _first_refused(cells, one):
-                    index, err = refused
+                index = _first_refused(batch.select([name]), one)
+                if index is not None:
+                    cell = f'Row {row + index + 1} of the table, column "{name}",'
                     return MalformedInput(
-                        f'Row {row + index + 1} of the table, column "{name}", cannot be written as {one} '
-                        f"{ROWS_COUNT}: {err}",
+                        f"{cell} cannot be written as {one} {ROWS_COUNT}.",
                         advice="Correct the cell, or leave the column out of output.columns.",
                     )
     return None
 
 
-def _first_refused(cells: pa.RecordBatch, form: str) -> tuple[int, Exception] | None:
-    """Return the index of the first row that cannot be written, by halving, and why."""
-    low, high, why = 0, cells.num_rows, None
-    while low < high:
-        middle = (low + high + 1) // 2 if why else high
+def _first_refused(cells: pa.RecordBatch, form: str) -> int | None:
+    """Return the index of the first row that cannot be written, by halving."""
+    low, high = 0, cells.num_rows + 1
+    while high - low > 1:
+        middle = (low + high) // 2 if high <= cells.num_rows else cells.num_rows
         try:
             _try(cells.slice(low, middle - low), form)
             low = middle
-        except _REFUSALS as err:
-            high, why = middle, err
-            if high - low == 1:
-                return low, err
-    return None
+        except _REFUSALS:
+            high = middle
+    return low if low < cells.num_rows else None
 
 
 def read_frame(s3: S3, run: Run, shard: Shard) -> Iterator[pa.RecordBatch]:

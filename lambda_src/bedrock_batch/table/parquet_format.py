@@ -71,11 +71,13 @@ class ParquetReader:
             low, high = max(piece.start - first, 0), min(piece.end - first, group.num_rows)
             first += group.num_rows
             if low < high:
+                rows = _RowGroup(open_, file, index, selection.columns)
                 try:
-                    yield from _read_group(open_, file, index, low, high, selection.columns)
+                    yield from rows.read(low, high)
                 except _REFUSALS as err:
-                    what = _refused_column(open_, file, index, selection.columns)
-                    raise MalformedInput(f"{source.uri}: {what}row group {index} cannot be read: {err}") from err
+                    raise MalformedInput(
+                        f"{source.uri}: {rows.refused()}row group {index} cannot be read: {err}"
+                    ) from err
 
     def _open(self, source: Source, **options: Any) -> pq.ParquetFile:
         file = pa.PythonFile(_RangeFile(self._fetch_of(source), source.size), mode="r")
@@ -88,69 +90,76 @@ class ParquetReader:
             raise MalformedInput(f"{source.uri} is not a readable Parquet file: {err}") from err
 
 
-def _read_group(
-    open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, low: int, high: int, columns: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Yield rows [low, high) of a row group, in batches of `_BATCH_ROWS` or `batch_bytes.MOST_BYTES`."""
-    held: list[pa.RecordBatch] = []
-    rows = size = at = 0
-    for batch in _decoded(open_, file, index, columns):
-        start, stop = max(low - at, 0), min(high - at, batch.num_rows)
-        at += batch.num_rows
-        if start < stop:
-            held.append(batch.slice(start, stop - start))
-            rows, size = rows + stop - start, size + held[-1].nbytes
-        if held and (rows >= _BATCH_ROWS or size >= batch_bytes.MOST_BYTES or at >= high):
-            yield pa.concat_batches(held) if len(held) > 1 else held[0]
-            held, rows, size = [], 0, 0
-        if at >= high:
-            return
+class _RowGroup:
+    """Reads a row group's cells of the table's `columns`; `open_` opens its file once more, with options."""
 
+    def __init__(
+        self, open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, columns: pa.Schema
+    ) -> None:
+        self._open, self._file, self._index, self._columns = open_, file, index, columns
+        self._group = file.metadata.row_group(index)
 
-def _decoded(
-    open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, columns: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Yield a row group in the steps in which it is decoded, in the types of the table."""
-    step = _step_rows(open_, file, index, columns.names)
-    for batch in file.iter_batches(step, row_groups=[index], columns=columns.names, use_threads=False):
-        # Cast before any slice is taken: Arrow casts slices of list views wrongly.
-        cells = [_of_type(batch.column(field.name), field.type) for field in columns]
-        yield pa.RecordBatch.from_arrays(cells, schema=columns)
+    def read(self, low: int, high: int) -> Iterator[pa.RecordBatch]:
+        """Yield rows [low, high) in batches of `_BATCH_ROWS` or `batch_bytes.MOST_BYTES`."""
+        held: list[pa.RecordBatch] = []
+        rows = size = at = 0
+        for batch in self._decoded():
+            start, stop = max(low - at, 0), min(high - at, batch.num_rows)
+            at += batch.num_rows
+            if start < stop:
+                held.append(batch.slice(start, stop - start))
+                rows, size = rows + stop - start, size + held[-1].nbytes
+            if held and (rows >= _BATCH_ROWS or size >= batch_bytes.MOST_BYTES or at >= high):
+                yield pa.concat_batches(held)
+                held, rows, size = [], 0, 0
+            if at >= high:
+                return
 
+    def _decoded(self) -> Iterator[pa.RecordBatch]:
+        """Yield all rows in the steps in which they are decoded, in the types of the table."""
+        names = self._columns.names
+        for batch in self._file.iter_batches(
+            self._step_rows(), row_groups=[self._index], columns=names, use_threads=False
+        ):
+            # Cast before any slice is taken: Arrow casts slices of list views wrongly.
+            cells = (batch.column(field.name).cast(field.type) for field in self._columns)
+            yield pa.RecordBatch.from_arrays(list(cells), schema=self._columns)
 
-def _of_type(cells: pa.Array, kind: pa.DataType) -> pa.Array:
-    return cells if cells.type == kind else cells.cast(kind)
+    def _step_rows(self) -> int:
+        """Return how many rows to decode at a time.
 
+        So few that they stay below `batch_bytes.MOST_BYTES` even if each has the longest text of a dictionary.
+        """
+        row_bytes = 0
+        for number in range(self._group.num_columns):
+            column = self._group.column(number)
+            path = column.path_in_schema
+            if column.num_values and any(path == name or path.startswith(f"{name}.") for name in self._columns.names):
+                cell_bytes = max(self._cell_bytes(column), self._file.schema.column(number).length)
+                row_bytes += -(-column.num_values // self._group.num_rows) * cell_bytes
+        return max(1, min(_STEP_ROWS, batch_bytes.MOST_BYTES // max(1, row_bytes)))
 
-def _step_rows(open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, names: Sequence[str]) -> int:
-    """Return how many rows of a row group to decode at a time.
-
-    So few that they stay below `batch_bytes.MOST_BYTES` even if each has the longest text of a dictionary.
-    """
-    group = file.metadata.row_group(index)
-    row_bytes = 0
-    for number in range(group.num_columns):
-        column = group.column(number)
+    def _cell_bytes(self, column: pq.ColumnChunkMetaData) -> int:
+        """Return how large a cell of a column may be: of a dictionary the largest, else the average."""
+        average = int(column.total_uncompressed_size // column.num_values)
+        if column.physical_type != "BYTE_ARRAY":
+            return max(_FIXED_BYTES, average)
+        if not column.has_dictionary_page:
+            return average
         path = column.path_in_schema
-        if column.num_values and any(path == name or path.startswith(f"{name}.") for name in names):
-            cells = -(-column.num_values // group.num_rows)
-            row_bytes += cells * max(_cell_bytes(open_, file, index, column), file.schema.column(number).length)
-    return max(1, min(_STEP_ROWS, batch_bytes.MOST_BYTES // max(1, row_bytes)))
+        file = self._open(metadata=self._file.metadata, read_dictionary=[path])
+        first = next(file.iter_batches(1, row_groups=[self._index], columns=[path], use_threads=False))
+        return max(average, *map(_longest, first.columns))
 
-
-def _cell_bytes(
-    open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, column: pq.ColumnChunkMetaData
-) -> int:
-    """Return how large a cell of a column in a row group may be: with a dictionary the largest, else on average."""
-    average = int(column.total_uncompressed_size // column.num_values)
-    if column.physical_type != "BYTE_ARRAY":
-        return max(_FIXED_BYTES, average)
-    if not column.has_dictionary_page:
-        return average
-    path = column.path_in_schema
-    probe = open_(metadata=file.metadata, read_dictionary=[path])
-    first = next(probe.iter_batches(1, row_groups=[index], columns=[path], use_threads=False))
-    return max(average, *map(_longest, first.columns))
+    def refused(self) -> str:
+        """Return the words that name the first column that cannot be read alone."""
+        for field in self._columns:
+            try:
+                for _ in _RowGroup(self._open, self._file, self._index, pa.schema([field]))._decoded():
+                    pass
+            except _REFUSALS:
+                return f'column "{field.name}" of '
+        return ""
 
 
 def _longest(column: pa.Array) -> int:
@@ -164,17 +173,6 @@ def _longest(column: pa.Array) -> int:
     if not pa.types.is_nested(column.type):
         return 0
     return max(map(_longest, column.flatten() if pa.types.is_struct(column.type) else [column.values]))
-
-
-def _refused_column(open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, columns: pa.Schema) -> str:
-    """Return the words that name the first column of a row group that cannot be read alone."""
-    for field in columns:
-        try:
-            for _ in _decoded(open_, file, index, pa.schema([field])):
-                pass
-        except _REFUSALS:
-            return f'column "{field.name}" of '
-    return ""
 
 
 class _RangeFile(io.RawIOBase):

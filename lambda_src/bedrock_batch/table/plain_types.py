@@ -38,14 +38,16 @@ def to_plain(column: pa.Array) -> pa.Array:
 
 
 def to_text(column: pa.Array) -> pa.Array:
-    """Return a plain column as CSV can hold it: nested cells as JSON text, bytes as base64."""
+    """Return a plain column as CSV can hold it: nested cells as JSON text, bytes as base64.
+
+    Raises ArrowInvalid for text that is not UTF-8.
+    """
     if pt.is_nested(column.type):
         cells = zip(json_cells(column), column.is_valid().to_pylist(), strict=True)
         return pa.array([cell if valid else None for cell, valid in cells], pa.string())
     if pt.is_binary(column.type):
         return pa.array([None if value is None else b64encode(value) for value in column.to_pylist()], pa.string())
-    if pt.is_string(column.type) and not is_utf8(column):
-        return pa.array(_values(column), pa.string())
+    column.validate(full=True)  # Parquet readers take any bytes for text
     return column
 
 
@@ -65,8 +67,8 @@ def json_cells(column: pa.Array) -> list[bytes]:
     if pt.is_fixed_size_list(column.type) and pt.is_floating(column.type.value_type):
         return _vectors(column)
     if pt.is_nested(column.type):
-        return [orjson.dumps(value, default=_base64) for value in _values(column)]
-    values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else _values(column)
+        return [orjson.dumps(value, default=_base64) for value in column.to_pylist()]
+    values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else column.to_pylist()
     # One dump for all cells. It is indented, so that it can be cut at line feeds: no value holds a raw one.
     option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(values, default=_base64, option=option)[4:-2].split(b",\n  ")
@@ -79,30 +81,6 @@ def _vectors(column: pa.Array) -> list[bytes]:
     valid = column.is_valid().to_pylist()
     option = orjson.OPT_SERIALIZE_NUMPY
     return [orjson.dumps(row, option=option) if ok else b"null" for row, ok in zip(rows, valid, strict=True)]
-
-
-def _values(column: pa.Array) -> list[Any]:
-    try:
-        values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
-        # A Parquet file may hold any bytes as text. CSV and JSON cannot.
-        values = [_forgiving(cell) for cell in column]
-    return values
-
-
-def _forgiving(cell: pa.Scalar) -> Any:
-    """Return what `as_py` returns, with U+FFFD in place of bytes that are not UTF-8."""
-    if not cell.is_valid:
-        return None
-    if isinstance(cell, pa.StringScalar):
-        return cell.as_buffer().to_pybytes().decode("utf-8", "replace")
-    if isinstance(cell, pa.StructScalar):
-        return {name: _forgiving(member) for name, member in cell.items()}
-    if isinstance(cell, pa.MapScalar):
-        return [list(map(_forgiving, pair.values())) for pair in cell.values]
-    if isinstance(cell, pa.ListScalar):
-        return list(map(_forgiving, cell.values))
-    return cell.as_py()
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

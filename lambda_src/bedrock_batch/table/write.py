@@ -1,6 +1,6 @@
 """Write a part of the output table in the format that the run asks for; the format is the key's suffix as well."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
@@ -8,12 +8,14 @@ from bedrock_batch.table import write_parquet, write_text
 from bedrock_batch.table.write_text import Sink
 
 
-def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, form: str, answer: str) -> None:
-    """Write batches as one file; `answer` names the column of texts or vectors, whose values hardly repeat.
+def write(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, form: str, unique: Sequence[str] = ()
+) -> None:
+    """Write batches as one file; `unique` names columns whose values hardly repeat: texts or vectors of a model.
 
     The same batches give the same bytes. Raises KeyError for an unknown format: planning knows them all.
     """
     if form == "parquet":
-        write_parquet.write(batches, schema, out, unique=[answer])
+        write_parquet.write(batches, schema, out, unique=unique)
     else:
         {"csv": write_text.write_csv, "jsonl": write_text.write_jsonl}[form](batches, schema, out)

@@ -115,8 +115,8 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     uri = f"s3://{BUCKET}/images/0.PNG"
     one, other = pa.record_batch({"uri": [uri, uri]}), pa.record_batch({"uri": [uri, "nowhere"]})
     run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
-    with media_attach.Attacher(s3, run, run.input_key(0), first_row=0) as attacher:
-        parts = [*attacher.attach(one, 0), *attacher.attach(other, 2)]
+    attacher = media_attach.Attacher(s3, run, run.input_key(0), first_row=0)
+    parts = [*attacher.attach(one, 0), *attacher.attach(other, 2)]
     assert [value is None for part in parts for value in part["media.data"].to_pylist()] == [False, False, False, True]
     (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
     assert (told.code, told.reason) == ("MediaNotUsable", "'nowhere' is not of the form s3://bucket/key.")
@@ -126,8 +126,8 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
 @pytest.mark.parametrize("uri", ["s3://my bucket/x.png", "s3://x.png", f"s3://{BUCKET}/"])
 def test_a_uri_of_no_object_costs_its_row(s3: S3, uri: str) -> None:
     run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
-    with media_attach.Attacher(s3, run, run.input_key(0), first_row=0) as attacher:
-        (part,) = attacher.attach(pa.record_batch({"uri": [uri]}), 0)
+    attacher = media_attach.Attacher(s3, run, run.input_key(0), first_row=0)
+    (part,) = attacher.attach(pa.record_batch({"uri": [uri]}), 0)
     assert part["media.data"].null_count == 1
     (told,) = attacher.explained([Skipped(0, "NullColumn", "")])
     assert told.reason.startswith(repr(uri))

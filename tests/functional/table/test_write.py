@@ -57,7 +57,7 @@ EXPECTED = [
 
 def written(form: str, batches: list[pa.RecordBatch], schema: pa.Schema = BATCH.schema) -> bytes:
     out = io.BytesIO()
-    write.write(batches, schema, out, form=form, answer="vector")
+    write.write(batches, schema, out, form=form, unique=["vector"])
     return out.getvalue()
 
 
@@ -117,34 +117,6 @@ def test_a_table_without_rows_is_still_a_file() -> None:
     assert next(csv.reader(io.StringIO(written("csv", []).decode()))) == list(COLUMNS)
     assert written("csv", []).count(b"\n") == 1
     assert pq.read_table(io.BytesIO(written("parquet", []))).equals(BATCH.schema.empty_table())
-
-
-def test_text_that_is_no_utf_8_costs_only_itself() -> None:
-    """Such a column comes through if the request does not use it; the answers beside it are paid for."""
-    raw = pa.array([b"a\xff", None], pa.binary())
-    bad = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2], raw.buffers()[0], 1)
-    batch = pa.record_batch({"bad": bad, "good": ["x", "y"]})
-    lines = written("jsonl", [batch], batch.schema).splitlines()
-    assert [json.loads(one) for one in lines] == [{"bad": "a\ufffd", "good": "x"}, {"bad": None, "good": "y"}]
-    assert written("csv", [batch], batch.schema).decode() == '"bad","good"\n"a\ufffd","x"\n,"y"\n'
-
-
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [
-        (lambda bad: pa.ListArray.from_arrays([0, 1, 2], bad), [["a\ufffd"], [None]]),
-        (lambda bad: pa.StructArray.from_arrays([bad], ["t"]), [{"t": "a\ufffd"}, {"t": None}]),
-        (lambda bad: pa.MapArray.from_arrays([0, 1, 2], ["x", "y"], bad), [[["x", "a\ufffd"]], [["y", None]]]),
-    ],
-    ids=["list", "struct", "map"],
-)
-def test_nested_text_that_is_no_utf_8_costs_only_itself(make: Any, expected: list[Any]) -> None:
-    raw = pa.array([b"a\xff", None], pa.binary())
-    bad = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2], raw.buffers()[0], 1)
-    batch = pa.record_batch({"bad": make(bad)})
-    assert [json.loads(one)["bad"] for one in written("jsonl", [batch], batch.schema).splitlines()] == expected
-    (_, *rows) = csv.reader(io.StringIO(written("csv", [batch], batch.schema).decode(), newline=""))
-    assert [json.loads(cell) for (cell,) in rows] == expected
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
     for answers in parsed:
         joiner.add(answers)
     rows = joiner.join((batch.select(kept.names) for batch in batches), schema, lambda: parsed)
-    write.write(rows, schema, out, form=form, answer="bedrock_response")
+    write.write(rows, schema, out, form=form, unique=["bedrock_response"])
 
     found = read(form, out.getvalue(), schema)
     assert [row[: len(kept)] for row in found] == input_rows(form, table.select(kept.names))
