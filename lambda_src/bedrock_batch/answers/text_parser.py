@@ -15,7 +15,7 @@ from bedrock_batch.answers.lines import lines_of
 from bedrock_batch.answers.outcome import GUARDRAIL, INTERVENED, STOP_REASONS
 from bedrock_batch.answers.parse_slowly import all_texts, any_count, any_text, as_text, exactly, failure_of
 from bedrock_batch.answers.reasoning import BETWEEN, Tag
-from bedrock_batch.answers.response_path import Path, compile_choices, find
+from bedrock_batch.answers.response_path import Path, WrongKind, compile_choices, find
 
 _ACTION = "amazon-bedrock-guardrailAction"
 """InvokeModel's own member beside those of any model's body."""
@@ -130,9 +130,14 @@ class TextParser:
             return exactly(line, self._slowly)
 
     def _slowly(self, record_id: str | None, output: Any) -> Answer:
-        found = ("".join(as_text(value) for value in find(path, output)) for path in self._paths["text"])
-        text = next(filter(None, found), None)
         tools = [said for said in all_texts(self._paths.get("tool_input", ()), output) if said]
+        found = ("".join(as_text(value) for value in find(path, output)) for path in self._paths["text"])
+        text = None
+        try:
+            text = next(filter(None, found), None)
+        except WrongKind:
+            if not tools:
+                raise
         thoughts = BETWEEN.join(all_texts(self._paths.get("reasoning", ()), output))
         stop = any_text(self._paths.get("stop_reason", ()), output)
         if any_text([(_ACTION,)], output) == INTERVENED:

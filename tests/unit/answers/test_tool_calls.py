@@ -66,6 +66,14 @@ def test_an_odd_input_does_not_cost_other_answers(odd: bytes) -> None:
     assert [one.value for one in (good, after) if isinstance(one, Answer)] == [b"{}", b"{}"]
 
 
+def test_a_text_of_another_kind_does_not_cost_the_call() -> None:
+    message = {"content": "plain", "tool_calls": [{"function": {"arguments": "{}"}}]}
+    response = OPENAI | {"text": "choices[0].message.content[].text"}
+    raw = line("1", {"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert read(raw, response) == Answer("1", b"{}", "stop")
+    assert isinstance(read(raw.replace(b"tool_calls", b"none"), response), Failure)
+
+
 def test_an_input_that_is_nested_too_deeply_fails_its_record_alone() -> None:
     deep = '{"a":' * 50_000 + "1" + "}" * 50_000
     found, after = TextParser(CLAUDE)(b"\n".join([claude(deep), claude("{}")]))
