@@ -108,7 +108,7 @@ def test_a_long_prompt_is_sent_in_smaller_jobs(s3: S3) -> None:
         ("-1.5E-99999999999999999999", "row 2 cannot be read .a number has an exponent that is too long"),
         ('[0, {"m": 1e99999999999999999999}]', "row 2 cannot be read .a number has an exponent that is too long"),
         ("9" * 5000, "row 2 cannot be read"),
-        ("[" * 5000 + "]" * 5000, "row 2 is nested too deeply"),
+        ("[" * 100_000 + "]" * 100_000, "row 2 is nested too deeply"),
     ],
 )
 def test_json_lines_with_values_of_hostile_size(s3: S3, number: str, words: str) -> None:
