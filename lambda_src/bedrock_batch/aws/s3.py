@@ -1,4 +1,4 @@
-"""S3, thinly: find, read pinned by ETag, write. No policy lives here.
+"""S3, thinly: list, read pinned by ETag, write. No policy lives here.
 
 Only the standard library and botocore are imported: functions without the libraries' layer use it too.
 """
@@ -6,7 +6,7 @@ Only the standard library and botocore are imported: functions without the libra
 import json
 import re
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -48,29 +48,6 @@ class S3:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-
-    def find(self, uris: str | Sequence[str]) -> list[Object]:
-        """Return the objects of an `s3://` object, of a prefix ending in `/`, or of a list of both.
-
-        Within a prefix in key order, without empty markers and names that start with `_` or `.`.
-        Raises InputNotFound naming the URI and the missing permission, InvalidRunInput if a text is not a URI.
-        """
-        found: dict[str, Object] = {}
-        for uri in [uris] if isinstance(uris, str) else uris:
-            for item in self._find(uri):
-                if item.uri in found:
-                    raise InvalidRunInput(f"s3_uri names {item.uri} twice: its rows would be paid twice.")
-                found[item.uri] = item
-        return list(found.values())
-
-    def _find(self, uri: str) -> list[Object]:
-        bucket, key = split_uri(uri)
-        if key and not key.endswith("/"):
-            return [self.head(bucket, key)]
-        items = [item for item in self.list(bucket, key) if _is_data(item, len(key))]
-        if not items:
-            raise InputNotFound(f"There is no object below {uri} (names that begin with _ or . do not count).")
-        return items
 
     def list(self, bucket: str, prefix: str) -> Iterator[Object]:
         """Yield every object below a prefix, in key order."""
@@ -213,13 +190,6 @@ def _json(value: Any, indent: int | None = None) -> bytes:
     separators = (",", ":") if indent is None else None
     # Half a surrogate pair, which a row's error may repeat, has no UTF-8.
     return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode(errors="replace")
-
-
-def _is_data(item: Object, below: int) -> bool:
-    """Tell data from what Spark, Hive and consoles leave beside it: markers, `_SUCCESS`, `.crc` files."""
-    if item.size == 0 and item.key.endswith(("/", "_$folder$")):
-        return False
-    return not any(name.startswith(("_", ".")) for name in item.key[below:].split("/"))
 
 
 def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn:

@@ -18,7 +18,7 @@ import pyarrow.csv
 from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.contracts.lines import Piece
 from bedrock_batch.contracts.run import Source
-from bedrock_batch.errors import ROWS_COUNT, InvalidRunInput, MalformedInput, missing_column
+from bedrock_batch.errors import ROWS_COUNT, InvalidRunInput, MalformedInput
 from bedrock_batch.table import declared_types, schemas, text_stream
 from bedrock_batch.table.csv_scan import CsvScanner
 from bedrock_batch.table.scan_checkpoint import Found, Scan
@@ -95,7 +95,7 @@ class CsvReader:
         else:
             header_bytes = int(layout.bytes_at[0]) - start
             names = self._csv["columns"] or _header(file, head[start:], header_bytes, self._csv)
-            schema = _schema(file, names, self._csv["types"])
+            schema = _schema(names, self._csv["types"])
         return Found(text.stored, layout, schema, whole=text.whole)
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
@@ -166,7 +166,7 @@ class CsvReader:
             bad.append(invalid)
             return "error"
 
-        names = selection.table.names
+        names = source.columns or selection.table.names
         try:
             return pa.csv.read_csv(
                 pa.BufferReader(block),
@@ -206,10 +206,7 @@ def _header(file: Source, head: bytes, size: int, csv_: Mapping[str, Any]) -> li
         ) from err
 
 
-def _schema(file: Source, names: list[str], types: Mapping[str, str]) -> pa.Schema:
-    for name in types:
-        if name not in names:
-            raise missing_column(f'input.types has "{name[:80]}"', name, names, owner=file.uri)
+def _schema(names: list[str], types: Mapping[str, str]) -> pa.Schema:
     return pa.schema(
         [(name, declared_types.arrow_type(name, types[name]) if name in types else pa.string()) for name in names]
     )
