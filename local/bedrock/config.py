@@ -52,7 +52,7 @@ class Config:
         return records / self.records_per_second if self.records_per_second else self.seconds_per_status
 
 
-ANSWER_KEYS = {"prompt_contains", "model_id_contains", "text", "stop_reason"}
+ANSWER_KEYS = {"prompt_contains", "model_id_contains", "text", "stop_reason", "reasoning"}
 MATCH_KEYS = {"job_name_contains", "model_id_contains", "prompt_contains", "times"}
 FAULTS = {
     # at CreateModelInvocationJob

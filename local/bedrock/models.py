@@ -8,11 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local.bedrock import bodies
-from local.bedrock.replies import Author, cut, reply
+from local.bedrock.replies import Author, Reply, cut, reply
+from local.bedrock.tools import STOP_REASON, forced_call
 from local.bedrock.vectors import vector
 
 
@@ -45,10 +46,22 @@ GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.")
 
 def invoke(model: str, body: dict[str, Any], write: Author = reply) -> Answer:
     """Answer an InvokeModel body. Raises bodies.Refused."""
-    for prefix, family in _FAMILIES.items():
-        if model.startswith(prefix):
-            return family(model, body, write)
-    return _chat(model, body, write)
+    family = next((family for prefix, family in _FAMILIES.items() if model.startswith(prefix)), _chat)
+    touched = False
+
+    def told(prompt: str, model: str) -> Reply:
+        nonlocal touched
+        said = write(prompt, model)
+        touched = said.stop_reason == _GUARDRAIL
+        return replace(said, stop_reason="end_turn") if touched else said
+
+    answer = family(model, body, told)
+    # The model's own stop reason does not name the guardrail: a member of Bedrock's does.
+    action = {"amazon-bedrock-guardrailAction": "INTERVENED"}
+    return replace(answer, body=_json(json.loads(answer.body) | action)) if touched else answer
+
+
+_GUARDRAIL = "guardrail_intervened"
 
 
 def converse(model: str, body: dict[str, Any], write: Author = reply, *, nulls: bool = True) -> Answer:
@@ -61,10 +74,10 @@ def converse(model: str, body: dict[str, Any], write: Author = reply, *, nulls: 
     bodies.ceiling(model, limits.get("maxTokens"), limits.get("temperature"), limits.get("topP"))
     said = cut(write(prompt, model), limits.get("maxTokens"), "max_tokens")
     tokens = _tokens(body), len(said.text.split())
-    content = [{"text": said.text}] if said.text else []
+    content, stop_reason = _blocks(body, prompt, said)
     answer: dict[str, Any] = {
         "output": {"message": {"role": "assistant", "content": content}},
-        "stopReason": said.stop_reason,
+        "stopReason": stop_reason,
         "usage": {"inputTokens": tokens[0], "outputTokens": tokens[1], "totalTokens": sum(tokens)},
         "metrics": {"latencyMs": 10 + tokens[1]},
     }
@@ -72,6 +85,16 @@ def converse(model: str, body: dict[str, Any], write: Author = reply, *, nulls: 
         answer["output"]["message"]["content"] = [dict.fromkeys(_CONVERSE_BLOCKS) | block for block in content]
         answer["usage"] |= dict.fromkeys(_UNUSED_USAGE) | {"serverToolUsage": {"webSearchRequests": None}}
     return Answer(_json(answer), *tokens)
+
+
+def _blocks(body: dict[str, Any], prompt: str, said: Reply) -> tuple[list[dict[str, Any]], str]:
+    """Return the content of an answer, as Converse and Nova have it, and the stop reason."""
+    thought = {"reasoningContent": {"reasoningText": {"text": said.reasoning, "signature": None}}}
+    content: list[dict[str, Any]] = [thought] if said.reasoning else []
+    call = forced_call(body, prompt)
+    if call:
+        return [*content, {"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.input}}], STOP_REASON
+    return [*content, *([{"text": said.text}] if said.text else [])], said.stop_reason
 
 
 _CONVERSE_MEMBERS = {
@@ -100,13 +123,19 @@ def _claude(model: str, body: dict[str, Any], write: Author) -> Answer:
     bodies.ceiling(model, body["max_tokens"], body.get("temperature"), body.get("top_p"))
     said = cut(write(prompt, model), body["max_tokens"], "max_tokens")
     tokens = _tokens(body), len(said.text.split())
+    content: list[dict[str, Any]] = [{"type": "text", "text": said.text}] if said.text else []
+    call = forced_call(body, prompt)
+    if call:
+        content = [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.input}]
+    if said.reasoning:
+        content.insert(0, {"type": "thinking", "thinking": said.reasoning, "signature": "c2ln"})
     answer = {
         "model": model.removeprefix("anthropic."),
         "id": f"msg_bdrk_{hashlib.sha256(prompt.encode()).hexdigest()[:24]}",
         "type": "message",
         "role": "assistant",
-        "content": [{"type": "text", "text": said.text}] if said.text else [],
-        "stop_reason": said.stop_reason,
+        "content": content,
+        "stop_reason": STOP_REASON if call else said.stop_reason,
         "stop_sequence": None,
         "usage": {"input_tokens": tokens[0], "output_tokens": tokens[1]},
     }
@@ -127,9 +156,10 @@ def _nova(model: str, body: dict[str, Any], write: Author) -> Answer:
     bodies.ceiling(model, limits.get("maxTokens"), None, None)
     said = cut(write(prompt, model), limits.get("maxTokens"), "max_tokens")
     tokens = _tokens(body), len(said.text.split())
+    content, stop_reason = _blocks(body, prompt, said)
     answer = {
-        "output": {"message": {"content": [{"text": said.text}], "role": "assistant"}},
-        "stopReason": said.stop_reason,
+        "output": {"message": {"content": content, "role": "assistant"}},
+        "stopReason": stop_reason,
         "usage": {
             "inputTokens": tokens[0],
             "outputTokens": tokens[1],
@@ -164,13 +194,20 @@ def _chat(model: str, body: dict[str, Any], write: Author) -> Answer:
     bodies.ceiling(model, most, None, None)
     said = cut(write(prompt, model), most, "length", ended="stop")
     tokens = _tokens(body), len(said.text.split())
-    # gpt-oss puts its reasoning in front of the answer under InvokeModel
-    text = f"<reasoning>A short thought.</reasoning>{said.text}" if model.startswith("openai.") else said.text
+    message: dict[str, Any] = {"role": "assistant", "content": said.text}
+    if model.startswith("openai."):  # gpt-oss puts its reasoning in front of the answer under InvokeModel
+        message["content"] = f"<reasoning>{said.reasoning or 'A short thought.'}</reasoning>{said.text}"
+    elif said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    call = forced_call(body, prompt)
+    if call:
+        function = {"name": call.name, "arguments": _json(call.input)}
+        message |= {"content": None, "tool_calls": [{"id": call.id, "type": "function", "function": function}]}
     answer = {
         "id": f"chatcmpl-{hashlib.sha256(prompt.encode()).hexdigest()[:24]}",
         "object": "chat.completion",
         "model": model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": said.stop_reason}],
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if call else said.stop_reason}],
         "usage": {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)},
     }
     return Answer(_json(answer), *tokens)

@@ -6,7 +6,7 @@ A prompt that asks for JSON by a schema gets an object of that schema, as a mode
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local.bedrock.fitting import fitting, schema_in
@@ -14,10 +14,14 @@ from local.bedrock.fitting import fitting, schema_in
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a text model says, and why it stopped where it did."""
+    """What a text model says, what it thought before, and why it stopped where it did.
+
+    With the stop reason `guardrail_intervened` the text is a guardrail's message.
+    """
 
     text: str
     stop_reason: str = "end_turn"
+    reasoning: str = ""
 
 
 # From a prompt and a base model id to the reply: the built-in one is `reply`, a test may configure others.
@@ -49,7 +53,7 @@ def author(rules: Sequence[Mapping[str, Any]]) -> Author:
                 texts = rule.get("text", "")
                 text = texts if isinstance(texts, str) else texts[int(digest, 16) % len(texts)]
                 text = text.replace("{hash}", digest).replace("{tail}", " ".join(prompt.split()[-5:]))
-                return Reply(text, rule.get("stop_reason", "end_turn"))
+                return Reply(text, rule.get("stop_reason", "end_turn"), rule.get("reasoning", ""))
         return reply(prompt)
 
     return write
@@ -59,5 +63,5 @@ def cut(said: Reply, most: int | None, cut_reason: str, ended: str = "end_turn")
     """Cut a reply after `most` words, each one token, and name the stop reason as the family does."""
     words = said.text.split()
     if most is not None and len(words) > most:
-        return Reply(" ".join(words[:most]), cut_reason)
-    return Reply(said.text, ended if said.stop_reason == "end_turn" else said.stop_reason)
+        return replace(said, text=" ".join(words[:most]), stop_reason=cut_reason)
+    return replace(said, stop_reason=ended if said.stop_reason == "end_turn" else said.stop_reason)

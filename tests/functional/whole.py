@@ -27,7 +27,7 @@ from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.review_run import review_run
 from bedrock_batch.run_input import validate
 from local.bedrock import models
-from local.bedrock.replies import Reply
+from local.bedrock.replies import Author, Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.played import FOLDERS, RUN, Jobs, State, write_results
@@ -138,15 +138,9 @@ class BehindReview:
         """Do what a test wants before a call."""
 
 
-def answered(model_id: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the model's own output for a body: a text begins with the model's id and has the prompt."""
-
-    def said(prompt: str, model: str) -> Reply:
-        return Reply(f"{model} on {prompt}")
-
-    answer = models.converse if "messages" in body else models.invoke
-    output: dict[str, Any] = json.loads(answer(base_model_id(model_id), body, said).body)
-    return output
+def echo(prompt: str, model: str) -> Reply:
+    """Say a text that begins with the model's id and has the prompt."""
+    return Reply(f"{model} on {prompt}")
 
 
 class WholeRun:
@@ -167,8 +161,10 @@ class WholeRun:
         *,
         fate: Callable[[dict[str, Any]], Fate] = lambda line: None,
         redrives: int = 0,
+        author: Author = echo,
         behind_review: Callable[[Any], Any] = BehindReview,
     ) -> None:
+        self.author = author
         self.s3, self.verdict, self.fate, self.redrives = s3, verdict, fate, redrives
         self.later = S3(behind_review(s3._client))
         self.redriven = 0
@@ -251,11 +247,12 @@ class WholeRun:
         records = list(self.s3.lines(BUCKET, key))
         assert len(records) == line["records"]
         fate = self.fate(line)
+        converse = request.get("ModelInvocationType") == "Converse"
         lines = []
         for record in () if fate else records:
             verdict = self._asked(model_id, record["recordId"])
             if verdict is not None:
-                output = verdict or {"modelOutput": answered(model_id, record["modelInput"])}
+                output = verdict or {"modelOutput": self._answered(model_id, record["modelInput"], converse=converse)}
                 lines.append(json.dumps(record | output).encode())
         if not fate:
             raw_key = f"{line['raw_prefix']}abc123/{key.rpartition('/')[2]}.out"
@@ -277,14 +274,20 @@ class WholeRun:
             self.answered.add((model_id, record_id))
         return verdict
 
+    def _answered(self, model_id: str, body: dict[str, Any], *, converse: bool) -> dict[str, Any]:
+        """Return the model's own output for a body."""
+        answer = models.converse if converse else models.invoke
+        output: dict[str, Any] = json.loads(answer(base_model_id(model_id), body, self.author).body)
+        return output
+
     # What answer_on_demand calls of bedrock-runtime. A body does not tell its record's id, so all are answered.
 
     def converse(self, *, modelId: str, **body: Any) -> dict[str, Any]:
         sent = json.dumps(body, default=lambda media: base64.b64encode(media).decode())
-        return answered(modelId, json.loads(sent)) | {"ResponseMetadata": {}}
+        return self._answered(modelId, json.loads(sent), converse=True) | {"ResponseMetadata": {}}
 
     def invoke_model(self, *, modelId: str, body: bytes) -> dict[str, Any]:
-        return {"body": io.BytesIO(json.dumps(answered(modelId, json.loads(body))).encode())}
+        return {"body": io.BytesIO(json.dumps(self._answered(modelId, json.loads(body), converse=False)).encode())}
 
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         self.maps += 1

@@ -37,6 +37,12 @@ ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.TRUNCATED})
 OPEN = frozenset({Outcome.FAILED, Outcome.MISSING})
 """Outcomes of rows that an answer may still come for."""
 
+GUARDRAIL = "guardrail_intervened"
+"""The stop reason of every answer that a guardrail has touched. Converse says it in this word."""
+
+INTERVENED = "INTERVENED"
+"""How InvokeModel says the same, beside the model's own stop reason."""
+
 Ended = Literal["whole", "cut", "withheld"]
 
 STOP_REASONS: dict[str, Ended] = {
@@ -60,14 +66,14 @@ STOP_REASONS: dict[str, Ended] = {
     "content_filter": "withheld",  # OpenAI-shaped bodies
     "malformed_model_output": "withheld",  # Converse
     "malformed_tool_use": "withheld",  # Converse
+    # A guardrail stepped in: the text is its message, or the answer with parts of it masked.
+    GUARDRAIL: "withheld",
 }
 """Stop reasons of the model families (Bedrock user guide, "Inference request parameters"; botocore's
 `StopReason` for Converse). One that is not listed counts as whole: a new word must not turn
-good answers into failures. `guardrail_intervened` is such a case on purpose: a guardrail that masks
-personal data says so on every answer it has touched, and those answers are whole."""
+good answers into failures."""
 
 _NAMES_THE_FAILURE = {reason for reason, ended in STOP_REASONS.items() if ended != "whole"}
-_NAMES_THE_FAILURE.add("guardrail_intervened")
 
 MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
 """Stop reasons of answers that a larger limit would have let go on."""

@@ -10,14 +10,37 @@ from collections.abc import Callable, Mapping
 from bedrock_batch.answers.answer import Parsed
 from bedrock_batch.answers.text_parser import TextParser
 from bedrock_batch.answers.vector_parser import VectorParser
+from bedrock_batch.errors import InvalidRunInput
 
 Parse = Callable[[bytes | memoryview], Parsed]
 
 
-def parser(response: Mapping[str, str], dimensions: int | None) -> Parse:
+def parser(response: Mapping[str, str], dimensions: int | None, *, reasoning: bool = False) -> Parse:
     """Return the parser of a run's answers: of vectors where they have `dimensions`, else of texts.
+
+    `reasoning` says whether the run keeps the models' reasoning.
 
     Raises:
         InvalidRunInput: a path of `response` cannot be followed.
     """
-    return TextParser(response) if dimensions is None else VectorParser(response, dimensions)
+    return TextParser(response, reasoning=reasoning) if dimensions is None else VectorParser(response, dimensions)
+
+
+def without_contradictions(
+    response: Mapping[str, str], given: Mapping[str, str], dimensions: int | None
+) -> dict[str, str]:
+    """Return the paths of a run without those of the catalogue that contradict the ones that were `given`.
+
+    Raises:
+        InvalidRunInput: a path that was given cannot be followed, or contradicts another one of these.
+    """
+    answer = "text" if dimensions is None else "embedding"
+    kept = {name: path for name, path in response.items() if name in given or name == answer}
+    parser(kept, dimensions, reasoning=True)
+    for name in [name for name in response if name not in kept]:
+        try:
+            parser(kept | {name: response[name]}, dimensions, reasoning=True)
+        except InvalidRunInput:
+            continue
+        kept[name] = response[name]
+    return {name: path for name, path in response.items() if name in kept}

@@ -143,6 +143,15 @@ def any_text(paths: Sequence[Path], output: Any) -> str | None:
     return None if value is None else as_text(value)
 
 
+def all_texts(paths: Sequence[Path], output: Any) -> list[str]:
+    """Return the texts at the first of the paths where there is something."""
+    for path in paths:
+        with contextlib.suppress(WrongKind):
+            if values := list(find(path, output)):
+                return [as_text(value) for value in values]
+    return []
+
+
 def any_count(paths: Sequence[Path], output: Any) -> int | None:
     """Return the count at the first of the paths where there is something; None if that is not a count."""
     value = _any_value(paths, output)

@@ -60,7 +60,8 @@ def type_of(paths: list[tuple[Path, Any]]) -> Any:
     if len(leaves) + bool(branches) > 1 or (EVERY in branches and len(branches) > 1):
         raise InvalidRunInput("response paths contradict each other: one value cannot be of two kinds")
     if leaves:
-        return leaves.pop() | None
+        leaf = leaves.pop()
+        return leaf if leaf is msgspec.Raw else leaf | None
     if EVERY in branches:
         return list[type_of(branches[EVERY])] | None  # type: ignore[misc]  # a type made at run time
     keys = [key for key in branches if isinstance(key, str)]

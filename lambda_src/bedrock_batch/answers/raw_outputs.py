@@ -18,7 +18,7 @@ class RawOutputs:
 
     def __init__(self, s3: S3, run: Run, jobs: Sequence[JobEnd]) -> None:
         self._s3 = s3
-        self._parse = parser(run.response, run.dimensions)
+        self._parse = parser(run.response, run.dimensions, reasoning=run.output.get("reasoning", False))
         self._names = [job.job_name for job in jobs]
         self.came: dict[str, JobCounts] = {}
         # A folder named by the job's id lies in between, and a manifest beside the output.

@@ -29,8 +29,8 @@ EVERY: Final = _Every.EVERY
 Step = str | int | Literal[_Every.EVERY]
 Path = tuple[Step, ...]
 
-_SEGMENT = re.compile(r"([^.\[\]]+)((?:\[\d*\])*)")
-_INDEX = re.compile(r"\[(\d*)\]")
+_SEGMENT = re.compile(r"([^.\[\]]+)((?:\[[0-9]{0,4}\])*)")
+_INDEX = re.compile(r"\[([0-9]*)\]")
 
 
 class WrongKind(ValueError):
@@ -49,7 +49,7 @@ def compile_path(text: str) -> Path:
         if match is None:
             raise InvalidRunInput(
                 f"response path {text!r} is not valid: write keys separated by dots, with [] for every"
-                " element of a list or [0] for one, such as output.message.content[].text"
+                " element of a list or [0] for one (up to [9999]), such as output.message.content[].text"
             )
         key, brackets = match.groups()
         steps.append(key)

@@ -34,60 +34,84 @@ def vector_type(dimensions: int) -> pa.DataType:
 
 
 class Texts:
-    """Texts of rows [start, stop), as bytes rather than str: a str takes up to four bytes a character."""
+    """Texts of rows [start, stop), as bytes rather than str: a str takes up to four bytes a character.
 
-    def __init__(self, rows: int, most_bytes: int) -> None:
-        self.start, self.stop = 0, rows
+    With `reasoning` it holds that of each row, too.
+    """
+
+    def __init__(self, rows: int, most_bytes: int, *, reasoning: bool = False) -> None:
         self._most_bytes = most_bytes
         self._most = rows
-        self._texts: list[bytes | None] = [None] * rows
-        self._bytes = 0
+        self._reasoning = reasoning
+        self.move(0, rows)
 
     def move(self, start: int, rows: int) -> None:
         """Hold the rows from `start` on instead; `rows` is where the shard ends."""
         self.start, self.stop = start, min(start + self._most, rows)
-        self._texts = [None] * (self.stop - start)
+        self._texts: list[bytes | None] = [None] * (self.stop - start)
+        self._thoughts: list[bytes | None] = [None] * (self.stop - start) if self._reasoning else []
         self._bytes = 0
 
-    def put(self, row: int, value: Any) -> None:
-        """Hold the answer of a row of the window; the first one stays."""
-        if not self.start <= row < self.stop or self._texts[row - self.start] is not None:
+    def put(self, row: int, value: Any, reasoning: bytes | None = None) -> None:
+        """Hold the answer of a row of the window. The first text stays; before it the latest reasoning counts."""
+        place = row - self.start
+        if not self.start <= row < self.stop or self._texts[place] is not None:
             return
-        self._texts[row - self.start] = value
-        self._bytes += len(value) + _TEXT_OVERHEAD
+        self._hold(self._texts, place, value)
+        if self._reasoning:
+            self._hold(self._thoughts, place, reasoning)
         self._fit()
 
-    def put_all(self, rows: Rows, values: Any) -> None:
+    def _hold(self, texts: list[bytes | None], place: int, text: Any) -> None:
+        self._bytes += _size(text) - _size(texts[place])
+        texts[place] = text
+
+    def put_all(self, rows: Rows, values: Any, reasonings: Any = None) -> None:
         """Hold the answers of rows that have none so far; those outside the window are dropped."""
+        self._hold_all(self._texts, rows, values)
+        if self._reasoning and reasonings is not None:
+            self._hold_all(self._thoughts, rows, reasonings)
+        self._fit()
+
+    def _hold_all(self, texts: list[bytes | None], rows: Rows, values: Any) -> None:
         inside = (rows >= self.start) & (rows < self.stop)
         if not inside.all():
             rows, values = rows[inside], [value for value, held in zip(values, inside, strict=True) if held]
-        texts = self._texts
         for place, value in zip((rows - self.start).tolist(), values, strict=True):
             texts[place] = value
-        self._bytes += sum(map(len, values)) + _TEXT_OVERHEAD * len(values)
-        self._fit()
+        self._bytes += sum(map(len, filter(None, values))) + _TEXT_OVERHEAD * len(values)
 
     def _fit(self) -> None:
         """Drop answers at the window's end while it holds too much."""
         while self._bytes > self._most_bytes and self.stop - self.start > 1:
             self._most = (self.stop - self.start) // 2
             self.stop = self.start + self._most
-            del self._texts[self._most :]
-            self._bytes = sum(len(text) + _TEXT_OVERHEAD for text in self._texts if text is not None)
+            del self._texts[self._most :], self._thoughts[self._most :]
+            self._bytes = sum(map(_size, self._texts)) + sum(map(_size, self._thoughts))
 
     def get(self, row: int) -> bytes | None:
         return self._texts[row - self.start]
 
     def column(self, start: int, stop: int) -> pa.Array:
-        # Arrow would look at each text's type and encoding. They are bytes of UTF-8, so its buffers are made here.
-        found = self._texts[start - self.start : stop - self.start]
-        texts = [text or b"" for text in found]
-        valid = None if all(found) else np.packbits([text is not None for text in found], bitorder="little")
-        ends = np.zeros(len(texts) + 1, np.int32)
-        np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=ends[1:])
-        buffers = [buffer if buffer is None else pa.py_buffer(buffer) for buffer in (valid, ends, b"".join(texts))]
-        return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+        return _strings(self._texts[start - self.start : stop - self.start])
+
+    def reasoning(self, start: int, stop: int) -> pa.Array:
+        return _strings(self._thoughts[start - self.start : stop - self.start])
+
+
+def _size(text: bytes | None) -> int:
+    """Return what a held text takes."""
+    return 0 if text is None else len(text) + _TEXT_OVERHEAD
+
+
+def _strings(found: list[bytes | None]) -> pa.Array:
+    # Arrow would look at each text's type and encoding. They are bytes of UTF-8, so its buffers are made here.
+    texts = [text or b"" for text in found]
+    valid = None if all(found) else np.packbits([text is not None for text in found], bitorder="little")
+    ends = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=ends[1:])
+    buffers = [buffer if buffer is None else pa.py_buffer(buffer) for buffer in (valid, ends, b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
 class Vectors:
@@ -106,15 +130,15 @@ class Vectors:
         self._vectors = np.zeros((self.stop - start, self._dimensions), np.float32)
         self._present: npt.NDArray[np.bool_] = np.zeros(self.stop - start, np.bool_)
 
-    def put(self, row: int, value: Any) -> None:
-        """Hold the answer of a row of the window; the first one stays."""
+    def put(self, row: int, value: Any, reasoning: Any = None) -> None:
+        """Hold the answer of a row of the window; the first one stays. Vectors have no reasoning."""
         place = row - self.start
-        if not self.start <= row < self.stop or self._present[place]:
+        if value is None or not self.start <= row < self.stop or self._present[place]:
             return
         self._vectors[place] = value
         self._present[place] = True
 
-    def put_all(self, rows: Rows, values: Any) -> None:
+    def put_all(self, rows: Rows, values: Any, reasonings: Any = None) -> None:
         """Hold the answers of rows that have none so far; those outside the window are dropped."""
         inside = (rows >= self.start) & (rows < self.stop)
         if not inside.all():

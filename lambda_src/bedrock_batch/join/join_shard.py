@@ -79,6 +79,7 @@ def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None, held_byte
         dimensions=run.dimensions,
         reader=reader,
         held_bytes=held_bytes,
+        reasoning=run.output.get("reasoning", False),
     )
     if shard.skipped_key:
         joiner.skip(s3.lines(shard.bucket, shard.skipped_key), first_row=shard.first_row)
@@ -116,6 +117,7 @@ def _write_part(
         prefix=prefix,
         dimensions=run.dimensions,
         answer_schema=run.output.get("schema"),
+        reasoning=run.output.get("reasoning", False),
     )
     rows = frame.read_frame(s3, run, shard)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)

@@ -34,6 +34,7 @@ class Joiner:
         kind: Kind,
         dimensions: int | None = None,
         reader: Reader | None = None,
+        reasoning: bool = False,
         held_bytes: int = MOST_HELD_BYTES,
     ) -> None:
         self.foreign = 0
@@ -47,10 +48,10 @@ class Joiner:
         self._prefix = shard_prefix(shard)
         self._values: Texts | Vectors
         if kind == "text":
-            self._values = Texts(rows, held_bytes)
+            self._values = Texts(rows, held_bytes, reasoning=reasoning)
         else:
             self._values = Vectors(rows, dimensions or 0, held_bytes)
-        self._columns = our_columns(kind=kind, dimensions=dimensions, reader=reader)
+        self._columns = our_columns(kind=kind, dimensions=dimensions, reader=reader, reasoning=reasoning)
         self._reader = reader
 
     def skip(self, lines: Iterable[Mapping[str, Any]], *, first_row: int) -> None:
@@ -87,10 +88,10 @@ class Joiner:
             self.duplicates += 1
         elif isinstance(answer, Failure):
             self.outcomes.fail(row, answer.code, answer.message)
+            self._values.put(row, None)
         else:
             self.outcomes.answer(row, answer)
-            if answer.value is not None:
-                self._values.put(row, answer.value)
+            self._values.put(row, answer.value, answer.reasoning)
 
     def _add_together(self, answers: Answers) -> bool:
         """Add answers column by column, if all are successes of rows that have none: the usual case, faster."""
@@ -100,7 +101,7 @@ class Joiner:
         if not self.outcomes.are_open(rows) or (isinstance(answers.values, list) and not all(answers.values)):
             return False
         self.outcomes.answer_all(rows, answers)
-        self._values.put_all(rows, answers.values)
+        self._values.put_all(rows, answers.values, answers.reasonings)
         return True
 
     def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
@@ -133,10 +134,13 @@ class Joiner:
         self._values.move(start, self._rows)
         for answers in again:
             for answer in answers:
-                if isinstance(answer, Answer) and answer.value is not None:
-                    row = row_of(answer.record_id, self._prefix, self._rows)
-                    if row is not None and self.outcomes.is_answered(row):
-                        self._values.put(row, answer.value)
+                row = None if answer is None else row_of(answer.record_id, self._prefix, self._rows)
+                if row is None or self.outcomes.is_skipped(row):
+                    continue
+                if isinstance(answer, Answer):
+                    self._values.put(row, answer.value, answer.reasoning)
+                else:
+                    self._values.put(row, None)
 
     def columns(self, start: int, stop: int) -> list[pa.Array]:
         """Return our columns for rows [start, stop) of the shard, and validate their answers if there is a schema."""

@@ -5,7 +5,7 @@ Name, type and value of each of our columns stand together here, in the order of
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 
@@ -40,6 +40,7 @@ class Column:
 
 _OUTCOME = Column("outcome", pa.string(), lambda rows: rows.outcomes.names(rows.start, rows.stop), nullable=False)
 _RESPONSE = Column("response", pa.string(), lambda rows: rows.answers.column(rows.start, rows.stop))
+_REASONING = Column("reasoning", pa.string(), lambda rows: cast(Texts, rows.answers).reasoning(rows.start, rows.stop))
 _STOP_REASON = Column("stop_reason", pa.string(), lambda rows: rows.outcomes.stop_reasons(rows.start, rows.stop))
 _INPUT_TOKENS = Column(
     "input_tokens", pa.int64(), lambda rows: rows.outcomes.input_tokens.column(rows.start, rows.stop)
@@ -59,14 +60,19 @@ def _property(field: pa.Field) -> Column:
     return Column(field.name, field.type, lambda rows: rows.properties[field.name])
 
 
-def our_columns(*, kind: Kind, dimensions: int | None = None, reader: Reader | None = None) -> list[Column]:
+def our_columns(
+    *, kind: Kind, dimensions: int | None = None, reader: Reader | None = None, reasoning: bool = False
+) -> list[Column]:
     """Return our columns in order; with `reader`, the properties of the answers come last.
+
+    `reasoning` says whether texts have a column for it.
 
     Raises:
         InvalidRunInput: the dimensions of the vectors are not known.
     """
     if kind == "text":
-        ours = [_OUTCOME, _RESPONSE, _STOP_REASON, _INPUT_TOKENS, _OUTPUT_TOKENS, _ERROR_CODE, _ERROR]
+        said = [_RESPONSE, _REASONING] if reasoning else [_RESPONSE]
+        ours = [_OUTCOME, *said, _STOP_REASON, _INPUT_TOKENS, _OUTPUT_TOKENS, _ERROR_CODE, _ERROR]
     elif dimensions is None:
         raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size.")
     else:
@@ -86,6 +92,7 @@ def output_schema(
     prefix: str,
     dimensions: int | None = None,
     answer_schema: Mapping[str, Any] | None = None,
+    reasoning: bool = False,
 ) -> pa.Schema:
     """Return the schema of every output part: the table's columns unchanged, then ours.
 
@@ -98,7 +105,7 @@ def output_schema(
     reader = None if answer_schema is None else Reader(answer_schema)
     ours = [
         pa.field(f"{prefix}{column.name}", column.type, nullable=column.nullable)
-        for column in our_columns(kind=kind, dimensions=dimensions, reader=reader)
+        for column in our_columns(kind=kind, dimensions=dimensions, reader=reader, reasoning=reasoning)
     ]
     taken = {name.casefold() for name in table.names}
     collisions = [field.name for field in ours if field.name.casefold() in taken]

@@ -5,7 +5,7 @@
   `turn` is one message of a list, or `start`, `system`, `user`, `assistant`, `end` make one text); `defaults` of
   parameters that the model insists on; `schema` (how an answer of a JSON Schema is asked for); `media` (how an image,
   a document or a video stands before the prompt) and `media_sources` (what `$source` in it is, by the run input's
-  `media.source`); `response` (paths, see `answers/response_path.py`).
+  `media.source`); `response` (paths, see `answers/response_path.py`; which of them a run uses, see `answer_paths.py`).
 - `families`: patterns of model ids with their `kind`, their `bodies` (the first is the default; one for each
   invocation type) and, for embeddings, their `dimensions`. `media` says which kinds of media its models take; a kind
   that is not named may be taken or not. `s3_location`: records of a batch may refer to objects. The first family that

@@ -6,12 +6,20 @@ from typing import Any
 
 
 def found(body: Any, pointer: str) -> list[Any]:
-    """Return the value at a pointer, alone in a list; none where the body has no such member."""
+    """Return the value at a pointer in a list; none where the body has no such member.
+
+    `*` stands for every element of a list, so that there may be several values. `text()` at the end leaves out what is
+    no text.
+    """
+    values = [body]
     for step in pointer.split("/")[1:]:
-        if not isinstance(body, Mapping) or step not in body:
-            return []
-        body = body[step]
-    return [body]
+        if step == "*":
+            values = [element for value in values if isinstance(value, list) for element in value]
+        elif step == "text()":
+            values = [value for value in values if isinstance(value, str)]
+        else:
+            values = [value[step] for value in values if isinstance(value, Mapping) and step in value]
+    return values
 
 
 def put(body: Any, pointer: str, value: Any) -> None:

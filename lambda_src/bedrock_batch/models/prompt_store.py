@@ -10,9 +10,6 @@ from bedrock_batch.aws.s3 import S3, split_uri
 from bedrock_batch.errors import UnknownPrompt
 from bedrock_batch.models import prompts
 
-_MOST_BYTES = 1 << 20
-"""A prompt is repeated in every record; a larger object is surely not one."""
-
 _REFUSED = ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
 _VERSION = re.compile(r"(?<=prompt/[0-9a-zA-Z]{10}):([0-9]+)$")
 
@@ -36,8 +33,8 @@ def _from_s3(s3: S3, uri: str) -> dict[str, Any]:
     if uri.endswith("/"):
         raise UnknownPrompt(f"prompt.s3_uri {uri!r} must name one object: s3://bucket/key.")
     item = s3.head(*split_uri(uri))
-    if item.size > _MOST_BYTES:
-        raise UnknownPrompt(f"{uri} has {item.size} bytes; a prompt may have {_MOST_BYTES}.")
+    if item.size > prompts.MOST_BYTES:
+        raise UnknownPrompt(f"{uri} has {item.size} bytes; a prompt may have {prompts.MOST_BYTES}.")
     return prompts.from_document(uri, s3.read(item.bucket, item.key, etag=item.etag))
 
 

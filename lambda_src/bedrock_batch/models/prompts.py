@@ -14,6 +14,9 @@ from bedrock_batch.models.catalogue import Family
 DEFAULT_EMBEDDING_PROMPT = "{input_text}"
 """What an embedding run without a prompt embeds: the column that the published AWS sample uses."""
 
+MOST_BYTES = 1 << 20
+"""Of all texts of a prompt, which are repeated in every record."""
+
 _VARIABLE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 
 
@@ -136,6 +139,12 @@ def _prompt(
             )
     if not text.strip():
         raise UnknownPrompt("The prompt is blank.")
+    size = sum(len(said.encode(errors="replace")) for said in (text, system or "", *(one["text"] for one in messages)))
+    if size > MOST_BYTES:
+        raise UnknownPrompt(
+            f"{f'The prompt {prompt_id!r}' if prompt_id else 'The prompt'} has {size} bytes, with system prompt and "
+            f"examples; {MOST_BYTES} are the most, as every record repeats them."
+        )
     _check_templates(f"The module's prompt {prompt_id!r}" if prompt_id else "prompt.text", text, system, messages)
     written = [text, system or "", *(value for message in messages for value in (message["role"], message["text"]))]
     sha256 = hashlib.sha256("\0".join(written).encode(errors="replace")).hexdigest()

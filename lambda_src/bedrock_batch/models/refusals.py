@@ -10,8 +10,9 @@ A rule of the catalogue holds for `models` (patterns) and, where it says so, for
 - `allow`: when the body's first level has another member than these;
 - `ceiling`: when this member is a number above the model's own `max_tokens`.
 
-A member is a JSON pointer (`/toolConfig`), `**/key` for that key at any depth, or the name of a place of the body
-(`temperature`). `reason` completes the sentence; with `warn` the run goes on and the sentence is in its report.
+A member is a pointer of `models/json_pointer.py` (`/toolConfig`, `/messages/*/content`), `**/key` for that key at any
+depth, or the name of a place of the body (`temperature`). `reason` completes the sentence; with `warn` the run goes on
+and the sentence is in its report.
 """
 
 from collections.abc import Iterator, Mapping

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
 from bedrock_batch.models import json_pointer, refusals
+from bedrock_batch.models.answer_paths import answer_paths
 from bedrock_batch.models.catalogue import Body, Family
 
 _SCHEMA_PROMPT = "\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n"
@@ -48,16 +49,8 @@ def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] 
         raise InvalidRunInput(
             f"Without a prompt, request is the whole body: put {_place(asked['media'])} into it, or leave media out."
         )
-    response = dict(asked.get("response") or (family.body.response if family.body else {}))
-    if ("text" in response) == ("embedding" in response):
-        raise InvalidRunInput(
-            f"The catalogue does not know how {family.model} answers to {family.invocation_type}: give response, the "
-            'paths of either text or embedding, such as {"text": "choices[0].message.content"}.'
-        )
+    response = answer_paths(family, asked, request)
     kind: Literal["text", "embedding"] = "text" if "text" in response else "embedding"
-    schema = asked.get("output", {}).get("schema")
-    if schema is not None and kind != "text":
-        raise InvalidRunInput("output.schema is for models that answer with text.")
     return Composed(
         request=request,
         response=response,

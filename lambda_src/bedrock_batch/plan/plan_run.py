@@ -13,7 +13,7 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import prompts, request_body
-from bedrock_batch.plan import sampling
+from bedrock_batch.plan import first_records, sampling
 from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
 from bedrock_batch.plan.shards import Bounds, RowSize, cut, row_limit, strictest
 from bedrock_batch.records import media
@@ -57,6 +57,7 @@ def plan_run(
     table = read.describe(
         files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
     )
+    models = first_records.settled(models, table)
     for model in models:
         with naming(model.label):
             _check_output(asked["output"], table.schema, model.composed)
@@ -109,6 +110,7 @@ def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: request
         prefix=wanted["prefix"],
         dimensions=composed.dimensions,
         answer_schema=wanted.get("schema"),
+        reasoning=wanted.get("reasoning", False),
     )
 
 
@@ -152,7 +154,8 @@ def _row_size(asked: Mapping[str, Any], models: Sequence[Model], table: read.Des
 def _renderer(model: Model, table: read.Description, schema: pa.Schema) -> Renders:
     """Return what renders the model's records; without a prompt, an error names a column that one could ask for."""
     try:
-        return renderer_of(table.table, model.composed.request, schema, nulls=model.asked["input"]["nulls"])
+        nulls = model.asked["input"]["nulls"]
+        return renderer_of(table.table, model.composed.request, schema, nulls=nulls, check=model.check)
     except MissingColumn as err:
         if model.prompt is None or model.prompt["text"] != prompts.DEFAULT_EMBEDDING_PROMPT:
             raise

@@ -2,16 +2,17 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bedrock_batch.answers.parse import parser
+from bedrock_batch.answers.parse import without_contradictions
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.quotas import applied as applied_quotas
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InvalidRunInput, UnknownModel, UnsupportedRequest, naming
 from bedrock_batch.models import catalogue, json_pointer, profiles, prompt_store, prompts, refusals, request_body
 from bedrock_batch.records import media
+from bedrock_batch.records.body_check import BodyCheck
 from bedrock_batch.run_input import validate
 
 
@@ -28,6 +29,11 @@ class Model:
     origins: dict[str, str]
     warnings: list[str]
     retry: dict[str, Any] | None
+
+    @property
+    def check(self) -> BodyCheck:
+        """What looks at bodies that the table brings along."""
+        return BodyCheck(self.family, self.composed.response, self.composed.dimensions)
 
 
 def resolve(
@@ -119,7 +125,8 @@ def _compose(
         prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
     composed = request_body.compose(family, asked, prompt)
     # Paths that the join could not follow are refused before there is anything to join.
-    parser(composed.response, composed.dimensions)
+    paths = without_contradictions(composed.response, asked.get("response", {}), composed.dimensions)
+    composed = replace(composed, response=paths)
     if composed.max_tokens:
         asked["inference"]["max_tokens"] = composed.max_tokens
     return prompt, composed

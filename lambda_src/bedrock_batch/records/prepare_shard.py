@@ -17,6 +17,7 @@ from bedrock_batch.contracts.lines import PlannedShard, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run, Table
 from bedrock_batch.errors import TooLarge, naming
 from bedrock_batch.records import media
+from bedrock_batch.records.body_check import BodyCheck
 from bedrock_batch.records.media_attach import Attacher
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.records.render import Skipped
@@ -103,6 +104,7 @@ class _Body:
             nulls=run.nulls,
             first_row=shard.first_row,
             most_bytes=run.quotas["max_file_bytes"],
+            check=BodyCheck.of(run),
         )
         wanted = self._renderer.columns
         self.columns = attacher.columns(wanted) if attacher else wanted
@@ -113,7 +115,8 @@ class _Body:
     def write(self, batch: pa.RecordBatch, row: int) -> None:
         """Write the records of a batch, which begins at row `row` of the shard. Raises TooLarge."""
         most = self._run.quotas["max_file_bytes"]
-        record_bytes = self._renderer.structure_bytes + batch.nbytes // max(1, batch.num_rows)
+        cell_bytes = batch.nbytes // max(1, batch.num_rows)
+        record_bytes = self._renderer.structure_bytes + self._renderer.repeats * cell_bytes
         step = max(1, _RENDERED_BYTES // record_bytes)
         for start in range(0, batch.num_rows, step):
             rendered = self._renderer.render(batch.slice(start, step), row + start)

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_batch.contracts.run import Table
-from bedrock_batch.errors import ROWS_COUNT, MalformedInput
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput, UnsupportedRequest
 from bedrock_batch.record_ids import BEFORE_BODY, LINE_END, LINE_START, record_id
+from bedrock_batch.records.body_check import BodyCheck
 from bedrock_batch.records.render import MOST_RECORD_BYTES, Nulls, Rendered, Renderer, Skipped, too_long
 from bedrock_batch.table.layout import BODY
 
@@ -21,6 +22,7 @@ class Renders(Protocol):
 
     columns: list[str]
     structure_bytes: int
+    repeats: int
 
     def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered: ...
 
@@ -34,18 +36,26 @@ def renderer(
     nulls: Nulls = "error",
     first_row: int = 0,
     most_bytes: int = MOST_RECORD_BYTES,
+    check: BodyCheck | None = None,
 ) -> Renders:
-    """Return what makes records of the table's rows; the parameters are those of `Renderer`."""
+    """Return what makes records of the table's rows; the parameters are those of `Renderer` and of `ReadyMade`."""
     if table.format == "bedrock_jsonl":
-        return ReadyMade(shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes)
+        return ReadyMade(shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes, check=check)
     return Renderer(request, schema, shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes)
 
 
 class ReadyMade:
-    """Makes records of ready-made bodies. A row without one is skipped (code NoModelInput), or an error."""
+    """Makes records of ready-made bodies. A row without one is skipped (code NoModelInput), or an error.
 
-    def __init__(self, *, shard: int, nulls: Nulls, first_row: int, most_bytes: int) -> None:
+    A body that does not pass `check` is always an error: it would be one record of many that all fail.
+    """
+
+    def __init__(
+        self, *, shard: int, nulls: Nulls, first_row: int, most_bytes: int, check: BodyCheck | None = None
+    ) -> None:
+        self._check = check
         self.columns = [BODY]
+        self.repeats = 1
         self.structure_bytes = len(_line(record_id(0, 0), b""))
         self._shard = shard
         self._nulls = nulls
@@ -65,9 +75,19 @@ class ReadyMade:
             elif len(body) + self.structure_bytes > self._most_bytes:
                 skipped.append(too_long(row, len(body) + self.structure_bytes, self._most_bytes))
             else:
+                if self._check is not None:
+                    look(self._check, body, self._first_row + row + 1)
                 lines.append(_line(record_id(self._shard, row), body))
         data = b"".join(lines)
         return Rendered(data, len(lines), len(data) - len(lines) * self.structure_bytes, skipped)
+
+
+def look(check: BodyCheck, body: bytes, row: int) -> None:
+    """Check a body. Raises UnsupportedRequest, which names the table's row, from 1."""
+    try:
+        check.look(body)
+    except UnsupportedRequest as err:
+        raise UnsupportedRequest(f"The record in row {row} of the table {ROWS_COUNT} cannot be sent: {err}") from err
 
 
 def _line(record: str, body: bytes) -> bytes:

@@ -7,6 +7,7 @@ as a whole, and a few more put the constants in. JSON text holds no raw control 
 that bring control bytes of their own (other than tab, line feed and carriage return) take a slower path.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
@@ -34,6 +35,12 @@ _MARKS = [bytes([code]) for code in range(1, 32) if code not in (9, 10, 13)]
 
 MOST_RECORD_BYTES = 10**9
 """Bedrock's limit for a whole file, where the run's quotas do not say."""
+
+MOST_PLACES = 1_000
+"""Of a request: so a function renders the largest file in a few minutes."""
+
+MOST_REPEATS = 50
+"""Of one place: each time the record has the whole cell once more."""
 
 _LONGEST_ESCAPE = 6
 """Bytes of the longest JSON escape of one byte."""
@@ -76,9 +83,9 @@ class Renderer:
 
     `shard` is the shard's number, `first_row` the table's row that is the shard's row 0 (for messages).
     A record of more than `most_bytes` is skipped. `columns` are the top-level columns it reads;
-    `structure_bytes` is what a line has besides its cells.
+    `structure_bytes` is what a line has besides its cells; `repeats` is how often a cell stands in it at most.
     Planning makes one too, to refuse a run early: raises UnknownPrompt, MissingColumn, and UnsupportedRequest
-    for a column that has no text form (binary).
+    for a column that has no text form (binary), and for too many places.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class Renderer:
         self._first_row = first_row
         self._most_bytes = most_bytes
         body = FlatRequest(request)
+        self.repeats = _repeats(body.places)
         if not body.places:
             doubled = literal_columns(request, schema)
             hint = (
@@ -186,7 +194,7 @@ class Renderer:
         return _without(cells, rows, bad) if bad else (cells, rows)
 
     def _chunks(self, cells: list[pa.Array], rows: npt.NDArray[np.int64]) -> Iterator[bytes]:
-        size = sum(column.nbytes for column in cells) // max(1, len(rows)) + self.structure_bytes
+        size = sum(cells[slot].nbytes for slot in self._slots) // max(1, len(rows)) + self.structure_bytes
         step = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // size))
         numbers = pc.utf8_slice_codeunits(pa.array(rows + _ROW_SPACE).cast(pa.string()), 1)
         for start in range(0, len(rows), step):
@@ -219,6 +227,21 @@ class Renderer:
             pieces[2 * index + 1 :: width] = [constant] * count
         pieces[-1] = pieces[-1][: -len(self._head)]
         return b"".join([self._head, *pieces])
+
+
+def _repeats(places: list[str]) -> int:
+    """Return how often the most frequent place stands in a request. Raises UnsupportedRequest for too many places."""
+    if len(places) > MOST_PLACES:
+        raise UnsupportedRequest(
+            f"The request has {len(places)} places; {MOST_PLACES} are the most. Put texts that belong together into "
+            "one column of the table."
+        )
+    name, times = Counter(places).most_common(1)[0] if places else ("", 1)
+    if times > MOST_REPEATS:
+        raise UnsupportedRequest(
+            f"The request has the place {{{name[:80]}}} {times} times; {MOST_REPEATS} are the most for one place."
+        )
+    return times
 
 
 def too_long(row: int, size: int, most: int) -> Skipped:

@@ -10,6 +10,9 @@ from jsonschema.exceptions import ValidationError
 MOST = 10
 """More mistakes than this are counted only: the cause of a run's end has limited room."""
 
+MOST_KEY = 200
+"""Characters of a key's path in a message: models and columns may be keys, and as long as the sender likes."""
+
 
 def together(sentences: Iterable[str]) -> str:
     """Return all mistakes as one message: a single one as it is, several with numbers."""
@@ -25,7 +28,7 @@ def together(sentences: Iterable[str]) -> str:
 def sentences(error: ValidationError) -> Iterator[str]:
     """Yield what an error that the schema finds means: which key is wrong and what to do."""
     path = ".".join(str(name) for name in error.absolute_path)
-    key = path or "the run input"
+    key = path[:MOST_KEY] or "the run input"
     instance: Any = error.instance
     section: Any = error.schema
     if error.validator == "additionalProperties":

@@ -24,6 +24,9 @@ _MOST_BYTES = 192_000
 """Of the run input as text within JSON. Stop-run reads the description of the run's execution, which repeats the input
 and has the cause of the end. It must fit into the 256 KB of a state."""
 
+_MOST_LEVELS = 100
+"""Of objects and lists in each other. Python itself stops at some hundreds, at a level that depends on the function."""
+
 _TRIAL_RECORDS = 1000
 """Rows of a job where `max_num_jobs` is given alone, as in the AWS sample: what a trial costs must not depend on the
 model's quota."""
@@ -56,10 +59,7 @@ def validate(run_input: object) -> dict[str, Any]:
     Raises:
         InvalidRunInput: names each key, what was expected, and a near miss where there is one.
     """
-    try:
-        sent = _plain(run_input, schema(), "")
-    except RecursionError:
-        raise InvalidRunInput("The run input is nested too deeply.") from None
+    sent = _plain(run_input, schema(), "")
     size = len(json.dumps(json.dumps(run_input, ensure_ascii=False), ensure_ascii=False).encode())
     if size > _MOST_BYTES:
         raise InvalidRunInput(
@@ -101,11 +101,14 @@ def digest(run_input: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(run_input, sort_keys=True).encode()).hexdigest()
 
 
-def _plain(value: Any, schema: Mapping[str, Any], key: str) -> Any:
+def _plain(value: Any, schema: Mapping[str, Any], key: str, depth: int = 0) -> Any:
     """Return what was sent with whole floats as integers, and without null where a key may be left out.
 
     Callers write numbers as their language does: 30.0 for 30. Raises InvalidRunInput for what no record could hold.
     """
+    if depth > _MOST_LEVELS:
+        top = key.partition(".")[0][: messages.MOST_KEY]
+        raise InvalidRunInput(f"The run input is nested too deeply, in {top!r}: {_MOST_LEVELS} levels are the most.")
     if isinstance(value, dict):
         properties, needed = schema.get("properties", {}), schema.get("required", ())
         members = {}
@@ -113,24 +116,27 @@ def _plain(value: Any, schema: Mapping[str, Any], key: str) -> Any:
             _check_text(name, key)
             subschema = properties.get(name, {})
             if member is not None or name in needed or name not in properties or "null" in subschema.get("type", ()):
-                members[name] = _plain(member, subschema, f"{key}.{name}" if key else name)
+                members[name] = _plain(member, subschema, f"{key}.{name}" if key else name, depth + 1)
         return members
     if isinstance(value, list):
-        return [_plain(member, schema.get("items", {}), f"{key}.{index}") for index, member in enumerate(value)]
+        items = schema.get("items", {})
+        return [_plain(member, items, f"{key}.{index}", depth + 1) for index, member in enumerate(value)]
     if isinstance(value, str):
         _check_text(value, key)
     elif isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     elif (isinstance(value, float) and not math.isfinite(value)) or (type(value) is int and abs(value) >= _INT64):
-        raise InvalidRunInput(f"{key or 'The run input'} is a number that does not fit into 64 bits.")
+        raise InvalidRunInput(
+            f"{key[: messages.MOST_KEY] or 'The run input'} is a number that does not fit into 64 bits."
+        )
     return value
 
 
 def _check_text(text: str, key: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidRunInput(
-            rf"{key or 'The run input'} has half of a surrogate pair, as \ud83d alone is. It is no character, and "
-            "comes from a text that was cut in the middle of one: remove it."
+            rf"{key[: messages.MOST_KEY] or 'The run input'} has half of a surrogate pair, as \ud83d alone is. It is "
+            "no character, and comes from a text that was cut in the middle of one: remove it."
         )
 
 

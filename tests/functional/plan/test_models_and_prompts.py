@@ -238,8 +238,14 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
             "64001 tokens",
         ),
         (
-            HAIKU,
-            {"retry": RETRY, "inference": {"max_tokens": 300}, "response": {"text": "said"}},
+            "acme.chat",
+            {
+                "retry": RETRY,
+                "prompt": None,
+                "invocation_type": "InvokeModel",
+                "request": {"ask": "{review}"},
+                "response": {"text": "said"},
+            },
             InvalidRunInput,
             "give response.stop_reason",
         ),

@@ -17,7 +17,7 @@ MODEL = "amazon.nova-lite-v1:0"
 TEXTS = [f"{index} é\n" for index in range(500)]
 CSV = csv_bytes([["text"], *([text] for text in TEXTS)])
 JSONL = jsonl_bytes([{"text": text, "n": index} for index, text in enumerate(TEXTS)])
-BODIES = jsonl_bytes([{"modelInput": {"text": text}} for text in TEXTS])
+BODIES = jsonl_bytes([{"modelInput": {"messages": [{"content": [{"text": text}]}]}} for text in TEXTS])
 FILES = {
     "t.csv": (CSV, {}),
     "t.csv.gz": (gz(CSV), {}),

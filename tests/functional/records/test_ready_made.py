@@ -19,8 +19,8 @@ from tests.functional.tables import gz, put
 
 MODEL = "amazon.nova-lite-v1:0"
 BODIES = [
-    '{"messages": [{"role":"user","content":[{"text":"é\\u00e9 \\"x\\""}]}], "n": 1.10}',
-    '{ "big":12345678901234567890123 }',
+    '{"messages": [{"role":"user","content":[{"text":"é\\u00e9 \\"x\\""}]}], "inferenceConfig": {"topP": 1.10}}',
+    '{ "messages":[{"content":[{"text":""}]}] ,"additionalModelRequestFields":{"big":12345678901234567890123} }',
 ]
 
 

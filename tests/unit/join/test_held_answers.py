@@ -110,3 +110,38 @@ def test_a_window_of_vectors_goes_when_it_moves() -> None:
     assert (vectors.start, vectors.stop) == (100, 200)
     assert column.to_pylist() == [None, [1, 2, 3, 4]]
     assert column.values.buffers()[1].size == 2 * 4 * 4
+
+
+def test_reasoning_is_held_with_its_answer_and_falls_with_it() -> None:
+    """Of each row that which belongs to the answer that counts, whatever the limit."""
+    response = {**CONVERSE, "reasoning_tag": "think"}
+    lines = []
+    for row in range(ROWS):
+        said = ["<think>a{}</think>good", "good {}", "<think>cut {}"][row % 3].format(row)
+        lines.append(line(rid(row), converse(said)))
+        if row % 5 == 0:
+            lines.append(line(rid(row), error={"errorCode": 429, "errorMessage": "slow down"}))
+        if row % 4 == 0:
+            lines.append(line(rid(row), converse(f"<think>second {row}</think>second")))
+    schema = output_schema(TABLE, kind="text", prefix="", reasoning=True)
+    expected = []
+    for row in range(ROWS):
+        said, thought = [("good", f"a{row}"), (f"good {row}", None), (None, f"cut {row}")][row % 3]
+        if said is None and row % 5 == 0:
+            thought = None  # an error came later
+        if said is None and row % 4 == 0:
+            said, thought = "second", f"second {row}"
+        expected.append((said, thought))
+    for limit in (10**9, 5_000, 900, 100):
+        joiner = Joiner(shard=SHARD, rows=ROWS, kind="text", reasoning=True, held_bytes=limit)
+        parse = TextParser(response, reasoning=True)
+
+        def answers(parse: TextParser = parse) -> Iterator[Parsed]:
+            for start in range(0, len(lines), 2):
+                yield parse(b"\n".join(lines[start : start + 2]))
+
+        for some in answers():
+            joiner.add(some)
+        found = pa.Table.from_batches(list(joiner.join(table(ROWS), schema, answers)), schema)
+        columns = (found[name].to_pylist() for name in ("response", "reasoning"))
+        assert list(zip(*columns, strict=True)) == expected

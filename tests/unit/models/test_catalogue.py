@@ -183,10 +183,11 @@ def test_golden_answer_lines(golden: dict[str, Any]) -> None:
     vector = [0.5 - index for index in range(dimensions or 0)]
     assert family.body is not None
     response = family.body.response
-    parse = VectorParser(response, dimensions) if dimensions else TextParser(response)
-    joiner = Joiner(shard=0, rows=1, kind=family.kind, dimensions=dimensions)
+    reasoning = "reasoning" in golden["columns"]
+    parse = VectorParser(response, dimensions) if dimensions else TextParser(response, reasoning=reasoning)
+    joiner = Joiner(shard=0, rows=1, kind=family.kind, dimensions=dimensions, reasoning=reasoning)
     joiner.add(parse(line(record_id(0, 0), filled(golden["modelOutput"], vector))))
-    schema = output_schema(pa.schema([]), kind=family.kind, prefix="", dimensions=dimensions)
+    schema = output_schema(pa.schema([]), kind=family.kind, prefix="", dimensions=dimensions, reasoning=reasoning)
     (row,) = pa.RecordBatch.from_arrays(joiner.columns(0, 1), schema=schema).to_pylist()
     expected = filled(golden["columns"], vector)
     assert {name: row[name] for name in expected} == expected
