@@ -12,6 +12,7 @@ pytestmark = pytest.mark.e2e
 
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.json"))
 ROWS = 120
+FOLDERS = ("day=2026-11-01/country=DE", "day=2026-11-02/country=JP")
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,10 @@ def executions(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     path = tmp_path_factory.mktemp("sample") / "reviews.csv"
     write_reviews(path, rows=ROWS)
     uris = {"s3://my-bucket/reviews.csv": batch.upload("examples/reviews.csv", path.read_bytes())}
+    write_reviews(path, rows=ROWS // 2)
+    for folder in FOLDERS:
+        last = batch.upload(f"examples/reviews/{folder}/reviews.csv", path.read_bytes())
+    uris["s3://my-bucket/reviews/"] = last.removesuffix(f"{folder}/reviews.csv")
     for number in range(5):
         photo = batch.upload(f"examples/photos/{number}.png", bytes([number]))
     write_products(path, rows=ROWS, photos=photo.removesuffix("4.png"))
@@ -47,6 +52,9 @@ def test_an_example_answers_every_row(batch: Batch, executions: dict[str, str], 
     if name == "photos":
         copies = [key for key in batch.keys(f"runs/{ended.run_id}/input/00000/") if key.endswith(".png")]
         assert sorted(batch.read(key) for key in copies) == [bytes([number]) for number in range(5)]
+    if name == "folders":
+        found = [f"day={row['day']}/country={row['country']}" for row in table.select(["day", "country"]).to_pylist()]
+        assert found == [folder for folder in FOLDERS for _ in range(ROWS // 2)]
     if name == "structured":
         assert set(table["review_sentiment"].to_pylist()) == {"mixed"}
         assert set(table["review_stars"].to_pylist()) == {3}

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +71,18 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != SEVERAL], ids=lambda path: path.stem)
 def test_an_example_goes_all_the_way(aws: None, path: Path, tmp_path: Path) -> None:
     s3 = S3(clients.s3())
-    asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/t.csv"}
+    asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/"}
+    folder = "day=2026-11-01/country=C%C3%B4te%20d%27Ivoire/" if path.stem == "folders" else ""
     if "media" in asked:
         write_products(tmp_path / "t.csv", rows=ROWS, photos=f"s3://{BUCKET}/photos/")
         for number in range(5):
             s3.put(BUCKET, f"photos/{number}.png", bytes([number]))
     else:
         write_reviews(tmp_path / "t.csv", rows=ROWS)
-    s3.put(BUCKET, "in/t.csv", (tmp_path / "t.csv").read_bytes())
+    s3.put(BUCKET, f"in/{folder}t.csv", (tmp_path / "t.csv").read_bytes())
     rows = run_through(s3, asked)
+    if folder:
+        assert {(row["day"], row["country"]) for row in rows} == {(date(2026, 11, 1), "Côte d'Ivoire")}
     prefix = asked.get("output", {}).get("prefix", "bedrock_")
     assert {row[f"{prefix}outcome"] for row in rows} == {"succeeded"}
     if "embedding" in asked:
