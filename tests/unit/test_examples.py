@@ -1,6 +1,7 @@
 """The documents in docs/examples are run inputs that plan, and whose records the models' stand-ins take."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ from local.sample import write_reviews
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.json"))
 REVIEWS = pa.record_batch({"review": ["Fine."], "product": ["lamp"]})
+FOLDERS = {"day": pa.array([date(2026, 11, 1)]), "country": pa.array(["DE"])}
+"""What the names of folders add."""
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -23,6 +26,8 @@ def test_an_example_plans(path: Path) -> None:
     rows = REVIEWS
     for name in media.PLACES[asked["media"]["source"]] if "media" in asked else ():
         rows = rows.append_column(name, pa.array(["s3://bucket/0.png"]))
+    for name, cells in FOLDERS.items() if path.stem == "folders" else ():
+        rows = rows.append_column(name, cells)
     for model_id in validate.model_ids(asked):
         family = catalogue.resolve(model_id, asked.get("invocation_type"))
         assert refusals.check_model(family, model_id, "us-east-1") == []
@@ -34,7 +39,17 @@ def test_an_example_plans(path: Path) -> None:
 
 
 def test_there_is_an_example_of_every_kind_and_its_columns_are_the_sample_tables(tmp_path: Path) -> None:
-    kinds = {"text", "few-shot", "structured", "invoke-model", "embeddings", "own-request", "several-models", "photos"}
+    kinds = {
+        "text",
+        "few-shot",
+        "structured",
+        "invoke-model",
+        "embeddings",
+        "own-request",
+        "several-models",
+        "photos",
+        "folders",
+    }
     assert kinds <= {path.stem for path in EXAMPLES}
     write_reviews(tmp_path / "reviews.csv", rows=1)
     header = (tmp_path / "reviews.csv").read_text("utf-8").splitlines()[0]
