@@ -1,0 +1,172 @@
+"""The columns of a JSON Schema's properties: their Arrow types, and valid values as values of these types.
+
+Types follow the schema: string, int64, double, bool, list, and struct for an object with known properties; what has no
+such type (several types, free-form objects) is JSON text. Properties may be missing and columns are nullable, whatever
+the schema says.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from bedrock_batch.answers.schema_places import Places
+from bedrock_batch.errors import InvalidRunInput
+
+MOST_DEPTH = 16
+"""Levels of lists and structs within a column; what lies deeper is JSON text."""
+
+RECURSIVE_DEPTH = 3
+"""The same, for a part of the schema that contains itself."""
+
+MOST_FIELDS = 2_000
+"""Fields of all columns, those within structs and lists counted."""
+
+_MOST_STEPS = 16
+
+Convert = Callable[[Any], Any]
+
+
+class Unfit(ValueError):
+    """An answer does not match the schema; the message says where and why."""
+
+
+class Columns:
+    """The columns of an object's properties. Raises InvalidRunInput unless the schema is that of such an object."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._fields = 0
+        plain, _ = self._plain(places.root)
+        _check_root(plain)
+        columns = {name: self._column(member, 0) for name, member in plain["properties"].items()}
+        self.fields = [pa.field(name, type_) for name, (type_, _) in columns.items()]
+        self.names = frozenset(columns)
+        self._converts = {name: convert for name, (_, convert) in columns.items()}
+
+    def converted(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the properties of a valid object, ready for Arrow. Raises Unfit for what its type cannot hold."""
+        converted = {}
+        for name, convert in self._converts.items():
+            if (member := value.get(name)) is not None:
+                try:
+                    converted[name] = convert(member)
+                except (Unfit, OverflowError) as err:
+                    raise Unfit(f"{name}: {err}") from err
+        return converted
+
+    def arrays(self, answers: Sequence[Mapping[str, Any] | None]) -> list[pa.Array]:
+        """Return the columns of what `converted` gave for some rows; None is a row without an answer."""
+        return [
+            pa.array([answer.get(field.name) if answer else None for answer in answers], field.type)
+            for field in self.fields
+        ]
+
+    def _column(self, schema: Any, depth: int) -> tuple[pa.DataType, Convert]:
+        """Return the Arrow type of a schema's values, and what makes a valid value one of it."""
+        self._fields += 1
+        if self._fields > MOST_FIELDS:
+            raise InvalidRunInput(
+                f"output.schema makes columns of more than {MOST_FIELDS:,} fields, those within objects and lists "
+                "counted and references followed. Ask for less, or leave parts of it as {}, which becomes JSON text."
+            )
+        plain, is_recursive = self._plain(schema)
+        kind = plain.get("type")
+        if kind in _SCALARS:
+            return _SCALARS[kind]
+        if depth == MOST_DEPTH or (is_recursive and depth >= RECURSIVE_DEPTH):
+            return pa.string(), _json
+        if kind == "array" and isinstance(plain.get("items"), Mapping) and "prefixItems" not in plain:
+            element, convert = self._column(plain["items"], depth + 1)
+            return pa.list_(element), lambda values: [None if value is None else convert(value) for value in values]
+        members = plain.get("properties") if kind == "object" else None
+        if not members:
+            return pa.string(), _json
+        columns = {name: self._column(member, depth + 1) for name, member in members.items()}
+        type_ = pa.struct([pa.field(name, type_) for name, (type_, _) in columns.items()])
+        converts = [(name, convert) for name, (_, convert) in columns.items()]
+
+        def members_of(value: Any) -> Any:
+            found = ((name, convert, value.get(name)) for name, convert in converts)
+            return {name: None if member is None else convert(member) for name, convert, member in found}
+
+        return type_, members_of
+
+    def _plain(self, schema: Any) -> tuple[Mapping[str, Any], bool]:
+        """Return a schema with its references, and with what only says "or null", resolved; `{}` when it has no type.
+
+        And whether it is a part of itself.
+        """
+        is_recursive = False
+        for _ in range(_MOST_STEPS):
+            if not isinstance(schema, Mapping):
+                return {}, False
+            is_recursive |= self._places.is_recursive(schema)
+            choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
+            choices = [one for one in choices if one != {"type": "null"}]
+            if isinstance(schema.get("$ref"), str):
+                schema = self._places.target(schema["$ref"])
+            elif "type" not in schema and len(choices) == 1:
+                schema = choices[0]
+            else:
+                return _with_one_type(schema), is_recursive
+        return {}, False
+
+
+def _check_root(plain: Mapping[str, Any]) -> None:
+    if plain.get("type") != "object":
+        raise InvalidRunInput('output.schema must be that of an object: {"type": "object", "properties": {…}}.')
+    if not plain.get("properties"):
+        raise InvalidRunInput("output.schema has no properties, which are what becomes columns.")
+    unknown = set(plain.get("required", ())) - set(plain["properties"])
+    if unknown and plain.get("additionalProperties") is False and not plain.get("patternProperties"):
+        raise InvalidRunInput(
+            f"output.schema requires {', '.join(map(repr, sorted(unknown)))}, which properties does not have and "
+            "additionalProperties forbids: no answer could be valid."
+        )
+
+
+def _with_one_type(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    kinds = schema.get("type")
+    if isinstance(kinds, list):
+        kinds = [kind for kind in kinds if kind != "null"]
+        return {**schema, "type": kinds[0]} if len(kinds) == 1 else {}
+    if kinds is None:
+        return {**schema, "type": _kind_of([schema["const"]] if "const" in schema else schema.get("enum", []))}
+    return schema
+
+
+def _kind_of(values: Sequence[Any]) -> str | None:
+    """Return the one JSON type of an enumeration's values, nulls aside."""
+    kinds = {_KINDS.get(type(value)) for value in values if value is not None}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _integer(value: Any) -> int:
+    number = int(value)  # JSON Schema has 1.0 for an integer
+    if not -(2**63) <= number < 2**63:
+        raise Unfit(f"{_shown(value)} does not fit into 64 bits")
+    return number
+
+
+def _shown(number: Any) -> str:
+    """Return a number in digits, but not in thousands of them."""
+    text = str(number)
+    return text if len(text) <= 40 else f"a number of {len(text)} digits"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+_SCALARS: dict[Any, tuple[pa.DataType, Convert]] = {
+    "string": (pa.string(), str),
+    "integer": (pa.int64(), _integer),
+    "number": (pa.float64(), float),
+    "boolean": (pa.bool_(), bool),
+    "null": (pa.string(), _json),
+}
