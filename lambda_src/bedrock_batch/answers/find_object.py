@@ -21,6 +21,7 @@ MOST_DEPTH = 200
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+'
 _BEGIN = re.compile(rb"\{\s*+(" + _TEXT + rb'")\s*+:', re.DOTALL)
 _BRACE = re.compile(_TEXT + rb'"?|[{}]', re.DOTALL)  # a text without an end goes on to the end
+_IN_A_TEXT = re.compile(rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"\s*+[,:}\]]')
 _BRACKET = re.compile(_TEXT + rb'"?|[{}\[\]]', re.DOTALL)
 _STRING = re.compile(_TEXT + rb'"', re.DOTALL)
 _MAY_BE_JSON = re.compile(rb'\s*+[{\["]')
@@ -78,6 +79,8 @@ def spans(text: bytes) -> Iterator[Span]:
         except (ValueError, RecursionError):
             is_json = False
             stop = _end(text, start)
+        if not is_json and _IN_A_TEXT.match(text, stop) and not _is_json(text[start:stop]):
+            stop = len(text)
         yield Span(start, stop, begun[1])
         start = stop
 
@@ -93,6 +96,14 @@ def _end(text: bytes, start: int) -> int:
             if not depth:
                 return token.end()
     return len(text)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        parse(text)
+    except NotJson:
+        return False
+    return True
 
 
 def _is_too_deep(text: bytes) -> bool:
@@ -120,7 +131,7 @@ _MEMBER_LEFT = re.compile(
     rb"""(?: ["']\s*:?                  # a key, with its colon or without
            | "\w[\w\ -]{0,60}\s*:       # a key without its second quote
            | [{,]\s*\w+\s*:\s*(?=\[)    # a key without quotes
-           | \0\s*,(?=\s*$)             # another element, whose brace closed the whole too early
+           | [\0"}\]]\s*,(?=\s*$)       # one element more, after a brace that closed the whole too early
          )\s*(?:\[[^\[\]{}]*)*$""",
     re.VERBOSE,
 )
@@ -147,6 +158,6 @@ class Surroundings:
         So it is where a bracket, a quote or a colon of the object around it is missing.
         """
         place = self._places[number]
-        left = self._text[max(0, place - _WINDOW) : place]
-        right = self._text[place + 1 : place + 1 + _WINDOW]
-        return bool(_MEMBER_RIGHT.match(right) and _MEMBER_LEFT.search(left))
+        if not _MEMBER_RIGHT.match(self._text[place + 1 : place + 1 + _WINDOW]):
+            return False
+        return bool(_MEMBER_LEFT.search(self._text[max(0, place - _WINDOW) : place]))
