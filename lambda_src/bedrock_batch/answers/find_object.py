@@ -21,7 +21,6 @@ MOST_DEPTH = 200
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+'
 _BEGIN = re.compile(rb"\{\s*+(" + _TEXT + rb'")\s*+:', re.DOTALL)
 _BRACE = re.compile(_TEXT + rb'"?|[{}]', re.DOTALL)  # a text without an end goes on to the end
-_IN_A_TEXT = re.compile(rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"\s*+[,:}\]]')
 _BRACKET = re.compile(_TEXT + rb'"?|[{}\[\]]', re.DOTALL)
 _STRING = re.compile(_TEXT + rb'"', re.DOTALL)
 _MAY_BE_JSON = re.compile(rb'\s*+[{\["]')
@@ -79,8 +78,6 @@ def spans(text: bytes) -> Iterator[Span]:
         except (ValueError, RecursionError):
             is_json = False
             stop = _end(text, start)
-        if not is_json and _IN_A_TEXT.match(text, stop) and not _is_json(text[start:stop]):
-            stop = len(text)
         yield Span(start, stop, begun[1])
         start = stop
 
@@ -96,14 +93,6 @@ def _end(text: bytes, start: int) -> int:
             if not depth:
                 return token.end()
     return len(text)
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        parse(text)
-    except NotJson:
-        return False
-    return True
 
 
 def _is_too_deep(text: bytes) -> bool:
@@ -124,18 +113,18 @@ def _without_breaks(string: re.Match[bytes]) -> bytes:
     return _BREAK.sub(lambda one: _ESCAPED[one[0]], string[0])
 
 
-# --- Parts of an object whose beginning is broken ---
+# --- Parts of an object that is broken ---
 
 _WINDOW = 1_000
 _MEMBER_LEFT = re.compile(
-    rb"""(?: ["']\s*:?                  # a key, with its colon or without
+    rb"""(?: [^\s"'{}\[\],:]["']\s*:?  # a key, with its colon or without
            | "\w[\w\ -]{0,60}\s*:       # a key without its second quote
            | [{,]\s*\w+\s*:\s*(?=\[)    # a key without quotes
            | [\0"}\]]\s*,(?=\s*$)       # one element more, after a brace that closed the whole too early
          )\s*(?:\[[^\[\]{}]*)*$""",
     re.VERBOSE,
 )
-_MEMBER_RIGHT = re.compile(rb"""(?:[^\[\]{}]*\])*\s*(?:\}|,?\s*["'][^"']{0,100}["']?\s*:)""")
+_MEMBER_RIGHT = re.compile(rb"""(?:[^\[\]{}]*\])*\s*(?:\}|,?\s*["'][^"'\n]{1,100}["']\s*:)""")
 
 
 class Surroundings:
@@ -153,9 +142,10 @@ class Surroundings:
         self._text = b"\0".join([*gaps, text[at:]])
 
     def show_a_member(self, number: int) -> bool:
-        """Tell whether an object is the value of a key, or an element of one, while no object around it began.
+        """Tell whether an object is a value of a key although it stands in no object.
 
-        So it is where a bracket, a quote or a colon of the object around it is missing.
+        So it is where a brace, a quote or a colon of the object around it is missing: that one did not begin, or ended
+        too early.
         """
         place = self._places[number]
         if not _MEMBER_RIGHT.match(self._text[place + 1 : place + 1 + _WINDOW]):
