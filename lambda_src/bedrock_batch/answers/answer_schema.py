@@ -109,4 +109,3 @@ class Reader:
                     f"output.schema cannot be used: reading {text.decode()[:200]} with it gives {type(err).__name__}: "
                     f"{str(err)[:200]}"
                 ) from err
-

@@ -17,7 +17,7 @@ from bedrock_batch.errors import InvalidRunInput
 MOST_DEPTH = 16
 """Levels of lists and structs within a column; what lies deeper is JSON text."""
 
-RECURSIVE_DEPTH = 3
+RECURSIVE_DEPTH = 2
 """The same, for a part of the schema that contains itself."""
 
 MOST_FIELDS = 2_000

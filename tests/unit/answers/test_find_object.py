@@ -232,7 +232,7 @@ def test_what_is_no_utf8_is_no_json(text: bytes) -> None:
 def test_values_may_be_as_deep_as_is_said() -> None:
     deep = "[" * MOST_DEPTH + "]" * MOST_DEPTH
     assert parse(deep.encode())
-    wide = '{"a": [%s]}' % ",".join(["[{}]"] * 500)
+    wide = '{"a": [' + ",".join(["[{}]"] * 500) + "]}"
     assert len(parse(wide.encode())["a"]) == 500
 
 
