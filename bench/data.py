@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Shard
+from bedrock_batch.contracts.lines import JobEnd, PlannedShard
 from bedrock_batch.plan.plan_run import plan_run
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bench.local_s3 import LocalClient, NoQuotas
@@ -77,8 +77,8 @@ class Workload:
         rows = self.rows_of(run_id)
         return rows // -(-rows // SHARD_ROWS)
 
-    def shards(self, run_id: str) -> list[Shard]:
-        return [Shard.from_json(line) for line in self.s3.lines(BUCKET, keys.plan_key(run_id))]
+    def shards(self, run_id: str) -> list[PlannedShard]:
+        return [PlannedShard.from_json(line) for line in self.s3.lines(BUCKET, keys.plan_key(run_id))]
 
     def raw(self, run_id: str) -> list[Path]:
         return sorted(self.path(f"runs/{run_id}/raw").rglob("*.jsonl.out"))

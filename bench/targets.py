@@ -21,6 +21,9 @@ TARGETS = (
     Target("render", "duckdb", "speed", 0.95, 1.3),
     # DuckDB streams as well, in 240 MB at any size; Arrow takes 75 MB before the first row.
     Target("render", "duckdb", "memory", 3 / 4, 1 / 2, full_only=True),
+    # Rendering, and a copy of the table that the join reads.
+    Target("prepare", "json + pandas", "speed", 4.5, 6),
+    Target("prepare", "json + pandas", "memory", 1 / 3, 1 / 6),
     Target("join text", "json + pandas", "speed", 2.5, 4),
     Target("join text", "duckdb", "speed", 0.9, 1.3),
     Target("join text", "duckdb", "memory", 2 / 3, 1 / 3),

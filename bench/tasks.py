@@ -31,12 +31,22 @@ def _join(run_id: str, candidates: Any, answers: tuple[str, ...]) -> Task:
     )
 
 
+def _size(work: Workload, folder: str) -> int:
+    return sum(path.stat().st_size for path in work.path(f"runs/{TEXT_RUN}/{folder}").iterdir())
+
+
 TASKS: dict[str, Task] = {
     "render": Task(
-        candidates=renderers.CANDIDATES,
+        candidates=renderers.RENDERING,
         result=renderers.records,
         rows=lambda work: work.rows,
-        size=lambda work: sum(path.stat().st_size for path in work.path(f"runs/{TEXT_RUN}/input").iterdir()),
+        size=lambda work: _size(work, "input"),
+    ),
+    "prepare": Task(
+        candidates=renderers.PREPARING,
+        result=renderers.records_and_copy,
+        rows=lambda work: work.rows,
+        size=lambda work: _size(work, "input") + _size(work, "frame"),
     ),
     "join text": _join(TEXT_RUN, joiners.TEXT, joiners.TEXT_COLUMNS),
     "join vectors": _join(VECTOR_RUN, joiners.VECTORS, joiners.VECTOR_COLUMNS),

@@ -8,7 +8,7 @@ locals {
     gather_leftovers = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }
     pool_leftovers   = { memory_mb = 1024, timeout_seconds = 900, libraries = false, reads_inputs = false }
     answer_on_demand = { memory_mb = 512, timeout_seconds = 900, libraries = false, reads_inputs = false }
-    join_shard       = { memory_mb = 2048, timeout_seconds = 900, libraries = true, reads_inputs = true }
+    join_shard       = { memory_mb = 2048, timeout_seconds = 900, libraries = true, reads_inputs = false }
     finish_run       = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }
   }
 

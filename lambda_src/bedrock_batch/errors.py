@@ -175,7 +175,7 @@ def naming(model_id: str) -> Iterator[None]:
         raise type(err)(f"{model_id}: {err}") from err
 
 
-_REPAIR = " Make it readable, and what it was when the run was planned."
+_REPAIR = " Put the object back as the run wrote it."
 
 
 @contextmanager

@@ -7,6 +7,7 @@ S3 layout, below `runs/<run_id>/`:
     plan.jsonl                   one line a shard to prepare: models with the same body share theirs
     staged/00003.csv             the plain copy of a compressed input file; of no other
     staged/00003.scan.json       where the records of a file begin; only when planning ran out of time
+    frame/00042.parquet          the columns of the table's shard 42 that the output keeps, one file for all models
     skipped/00042.jsonl          rows refused before submission, with the reason; only where there are any
     input/00042.jsonl            what Bedrock reads: the records of shard 42
     input/r1-00003.jsonl         what Bedrock reads: leftovers of many shards, pooled for a job of round 1
@@ -99,6 +100,11 @@ def skipped_prefix(run_id: str) -> str:
 
 def skipped_key(run_id: str, shard: int) -> str:
     return f"{skipped_prefix(run_id)}{shard_name(shard)}.jsonl"
+
+
+def frame_key(run_id: str, shard: int) -> str:
+    """Return the key of a frame; `shard` is the table's."""
+    return f"{run_prefix(run_id)}/frame/{shard_name(shard)}.parquet"
 
 
 def leftovers_key(run_id: str, step: int, shard: int) -> str:

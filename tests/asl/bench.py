@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 from bedrock_batch import keys
-from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.contracts.lines import JobEnd, Joined, PreparedShard
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import Standing
 from tests.unit.factories import make_prepared, make_run, make_shard
@@ -139,7 +139,7 @@ def good_script(run: str, shards: int) -> Script:
     """Return the answers of a run in which nothing goes wrong."""
     each: Script = {}
     for n in range(shards):
-        each[f"Prepare shard/{n}"] = [payload(make_prepared(n).to_json())]
+        each[f"Prepare shard/{n}"] = [payload(PreparedShard(n, 1, [make_prepared(n)]).to_json())]
         each[f"Create job/{n}"] = [ok({"JobArn": job_arn(n)})]
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
         each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]

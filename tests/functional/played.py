@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Joined, Prepared
+from bedrock_batch.contracts.lines import Joined, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.run.gather_leftovers import gather_leftovers
@@ -80,7 +80,7 @@ class Bench:
             "plan_key": keys.plan_key(RUN),
             "rows": sum(shard.rows for shard in self.shards),
             "shards": len(self.shards),
-            "prepared": self.map([one.to_json() for one in self.prepared]),
+            "prepared": self.map([PreparedShard(one.shard, 1, [one]).to_json() for one in self.prepared]),
         }
 
     def review(self) -> State:

@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Shard
+from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.plan import shards
-from bedrock_batch.plan.shards import Bounds, RecordSize
+from bedrock_batch.plan.shards import Bounds, RowSize
 from bedrock_batch.table import read
 from tests.conftest import BUCKET
 from tests.unit.factories import make_run
 
 QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
-SIZE = RecordSize(1.2, 200)
+SIZE = RowSize(1.2, 200, 1.2)
 STAGED = (BUCKET, "runs/monday/staged/")
 
 Row = dict[str, Any]
@@ -65,9 +65,9 @@ def cut(
     quotas: dict[str, int] = QUOTAS,
     *,
     run_key: str = "-",
-    size: RecordSize = SIZE,
+    size: RowSize = SIZE,
     **bounds: int | None,
-) -> list[Shard]:
+) -> list[PlannedShard]:
     """Cut a table into shards; `bounds` are those of `Bounds`."""
     of_run = Bounds(quotas, **bounds)  # type: ignore[arg-type]  # numbers all
     return shards.cut(found.layouts, of_run, size, bucket=BUCKET, run_key=run_key)
@@ -79,7 +79,8 @@ def shards_of(
     """Yield the rows of every shard of a plan."""
     run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
     for shard in cut(found, **bounds):
-        batches = list(read.read_shard(s3, run, shard, columns=columns))
+        wanted = found.schema.names if columns is None else columns
+        batches = list(read.read_shard(s3, run, shard, columns=wanted))
         table = pa.Table.from_batches(batches)
         assert table.num_rows == shard.rows
         yield table.to_pylist()

@@ -11,7 +11,7 @@ import pytest
 from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Shard, ShardJoin
+from bedrock_batch.contracts.lines import JobEnd, PlannedShard, ShardJoin
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.models.catalogue import base_model_id
@@ -52,8 +52,8 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     )
     run = s3.get_json(BUCKET, state["run_key"])
     assert run["warnings"] == []
-    (shard,) = (Shard.from_json(line) for line in s3.lines(BUCKET, state["plan_key"]))
-    assert prepare_shard(s3, shard).records == ROWS
+    (shard,) = (PlannedShard.from_json(line) for line in s3.lines(BUCKET, state["plan_key"]))
+    assert [one.records for one in prepare_shard(s3, shard).prepared] == [ROWS]
     answer = models.converse if run["invocation_type"] == "Converse" else models.invoke
     lines = []
     for record in s3.lines(BUCKET, Run.from_json(run).input_key(0)):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Chunk, Pool, Shard, ShardJoin
+from bedrock_batch.contracts.lines import Chunk, PlannedShard, Pool, ShardJoin
 from bedrock_batch.errors import PermissionMissing
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.keys import model_folder, output_prefix, report_key
@@ -162,7 +162,7 @@ class WholeRun:
             execution_arn=ARN,
             input=asked,
         )
-        shards = [Shard.from_json(line) for line in self.s3.lines(BUCKET, state["plan_key"])]
+        shards = [PlannedShard.from_json(line) for line in self.s3.lines(BUCKET, state["plan_key"])]
         return state | {"prepared": self.map([prepare_shard(self.s3, shard).to_json() for shard in shards])}
 
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bedrock_batch.contracts.lines import Prepared, Shard
+from bedrock_batch.contracts.lines import PlannedShard, Prepared
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.models import catalogue, prompts, request_body
 from bedrock_batch.run_input import validate
@@ -53,9 +53,9 @@ def make_run(**changes: Any) -> Run:
     return Run(**values)
 
 
-def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> Shard:
+def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedShard:
     """Return a line of a plan: one piece of the first source."""
-    return Shard(
+    return PlannedShard(
         bucket="runs-bucket",
         run_key="runs/monday/run.json",
         shard=number,

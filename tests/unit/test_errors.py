@@ -18,7 +18,7 @@ def said(error: Exception) -> str:
 def test_advice_for_the_plan_goes() -> None:
     changed = errors.InputChanged("s3://b/k changed after the run was planned.", advice="Start a new run.")
     assert str(changed) == "s3://b/k changed after the run was planned. Start a new run."
-    repair = "Make it readable, and what it was when the run was planned."
+    repair = "Put the object back as the run wrote it."
     assert said(changed) == f"s3://b/k changed after the run was planned. {repair} {KEPT}"
 
 

@@ -31,13 +31,19 @@ class Piece(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Shard(Shape):
-    """A line of `plan.jsonl`: rows [first_row, first_row + rows) of the table, as pieces of its sources."""
+    """Rows [first_row, first_row + rows) of the table, for the model whose document `run_key` is."""
 
     bucket: str
     run_key: str
     shard: int
     first_row: int
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedShard(Shard):
+    """A line of `plan.jsonl`: a shard of the table, for all models, as pieces of its sources."""
+
     pieces: list[dict[str, int]]
 
     def read_pieces(self) -> list[Piece]:
@@ -46,7 +52,7 @@ class Shard(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Shape):
-    """What `prepare_shard` returns: `records` lines of `bytes` bytes await Bedrock, `skipped` rows do not."""
+    """The records of one model's shard: `records` lines of `bytes` bytes await Bedrock, `skipped` rows do not."""
 
     shard: int
     rows: int
@@ -57,6 +63,15 @@ class Prepared(Shape):
     skipped_key: str | None = None
     blank: int = 0
     """How many of the records have a place with a blank text; see `Rendered` in records/render.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedShard(Shape):
+    """What `prepare_shard` returns: the size of the frame in bytes, and the records of every distinct body."""
+
+    shard: int
+    frame_bytes: int
+    prepared: list[Prepared]
 
 
 @dataclass(frozen=True, slots=True)

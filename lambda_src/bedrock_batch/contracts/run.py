@@ -130,6 +130,10 @@ class Run(Shape):
         """Return the key of a shard's records."""
         return keys.input_key(self.run_id, self.rendered(shard), own_folder=self.own_folders)
 
+    def frame_key(self, shard: int) -> str:
+        """Return the key of a shard's frame, which all models share."""
+        return keys.frame_key(self.run_id, shard - self.numbers.start)
+
     def output_key(self, shard: int) -> str:
         """Return the key of a shard's part of the table."""
         return keys.output_key(self.run_id, shard - self.numbers.start, self.output["format"], self.folder)

@@ -13,11 +13,20 @@ import pyarrow as pa
 from bedrock_batch.answers.answer import Vector
 from bedrock_batch.record_ids import Rows
 
-HELD_BYTES = 512_000_000
-"""Beside them stand one row group of output and what is on its way in and out: some 600 MB in all."""
+MOST_HELD_BYTES = 512_000_000
+"""Unless said otherwise: for a function of 1,300 MB."""
+
+_BESIDE_BYTES = 800_000_000
+"""What else a join may take up: the libraries, 100 bytes for each of a million rows, one row group of output, and what
+is on its way in and out."""
 
 _TEXT_OVERHEAD = 41
 """What a text takes besides its bytes: the object's head, and its place in the list."""
+
+
+def held_bytes(memory_bytes: int) -> int:
+    """Return how much a function of this memory may hold of its answers."""
+    return max(memory_bytes - _BESIDE_BYTES, memory_bytes // 8)
 
 
 def vector_type(dimensions: int) -> pa.DataType:
@@ -27,8 +36,9 @@ def vector_type(dimensions: int) -> pa.DataType:
 class Texts:
     """Texts of rows [start, stop), as bytes rather than str: a str takes up to four bytes a character."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, most_bytes: int) -> None:
         self.start, self.stop = 0, rows
+        self._most_bytes = most_bytes
         self._most = rows
         self._texts: list[bytes | None] = [None] * rows
         self._bytes = 0
@@ -60,7 +70,7 @@ class Texts:
 
     def _fit(self) -> None:
         """Drop answers at the window's end while it holds too much."""
-        while self._bytes > HELD_BYTES and self.stop - self.start > 1:
+        while self._bytes > self._most_bytes and self.stop - self.start > 1:
             self._most = (self.stop - self.start) // 2
             self.stop = self.start + self._most
             del self._texts[self._most :]
@@ -83,8 +93,8 @@ class Texts:
 class Vectors:
     """Vectors of rows [start, stop), in one array that takes up memory only where it is filled."""
 
-    def __init__(self, rows: int, dimensions: int) -> None:
-        self._most, self._dimensions = max(1, HELD_BYTES // max(1, 4 * dimensions)), dimensions
+    def __init__(self, rows: int, dimensions: int, most_bytes: int) -> None:
+        self._most, self._dimensions = max(1, most_bytes // max(1, 4 * dimensions)), dimensions
         self._moves = rows > self._most
         self.move(0, rows)
 

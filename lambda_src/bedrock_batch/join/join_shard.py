@@ -1,4 +1,4 @@
-"""Join a shard: read the raw outputs of its jobs, write its part of the output table and its leftovers."""
+"""Join a shard: lay the raw outputs of its jobs beside its frame, write its part of the table and its leftovers."""
 
 import json
 import logging
@@ -15,41 +15,38 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import JobEnd, Joined, Shard, ShardJoin
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend
-from bedrock_batch.join import ask_again, sent_records, write
+from bedrock_batch.join import ask_again, sent_records
+from bedrock_batch.join.held_answers import MOST_HELD_BYTES
 from bedrock_batch.join.joiner import Joiner
-from bedrock_batch.join.output_columns import answer_column, kept_columns, output_schema
-from bedrock_batch.table import read
-from bedrock_batch.table.schemas import unpacked
+from bedrock_batch.join.output_columns import answer_column, output_schema
+from bedrock_batch.table import frame, write
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
 
 
-def join_shard(s3: S3, shard: ShardJoin) -> Joined:
+def join_shard(s3: S3, shard: ShardJoin, *, held_bytes: int = MOST_HELD_BYTES) -> Joined:
     """Write the shard's part; the same raw outputs give the same bytes, so it may be done again at any time.
 
-    Memory: answers up to `HELD_BYTES` (when there are more, the raw outputs are read again for the rows behind),
+    Memory: answers up to `held_bytes` (when there are more, the raw outputs are read again for the rows behind),
     some 100 bytes a row, one row group of output and a few blocks of 8 MB; the echoed input and the rest of the
     raw output pass by.
-
-    Raises:
-        InputChanged: a source object is no longer the planned one.
     """
     raw = f"s3://{shard.bucket}/{keys.folder_of(shard.run_key)}raw/"
     with after_spend(
         f"All answers of shard {keys.shard_name(shard.shard)} are kept in {raw}; a redrive joins the shard again, asks "
         "the model nothing and costs nothing."
     ):
-        return _join(s3, Run.from_json(s3.get_json(shard.bucket, shard.run_key)), shard)
+        return _join(s3, Run.from_json(s3.get_json(shard.bucket, shard.run_key)), shard, held_bytes)
 
 
-def _join(s3: S3, run: Run, shard: ShardJoin) -> Joined:
+def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
     answer_schema = run.output.get("schema")
     reader = Reader(answer_schema) if answer_schema else None
     raw = RawOutputs(s3, run, shard.jobs)
     chooser = _chooser(run, shard, raw, reader)
     answers = partial(_answers, raw, len(shard.jobs), chooser)
-    joiner = _joiner(s3, run, shard, reader)
+    joiner = _joiner(s3, run, shard, reader, held_bytes)
     for some in answers():
         joiner.add(some)
     for job, rows in sent_records.refused(s3, run, shard, raw):
@@ -73,10 +70,15 @@ def _join(s3: S3, run: Run, shard: ShardJoin) -> Joined:
     return joined
 
 
-def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None) -> Joiner:
+def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None, held_bytes: int) -> Joiner:
     """Return a joiner that has no answers so far, and knows the skipped rows and how the jobs ended."""
     joiner = Joiner(
-        shard=run.rendered(shard.shard), rows=shard.rows, kind=run.kind, dimensions=run.dimensions, reader=reader
+        shard=run.rendered(shard.shard),
+        rows=shard.rows,
+        kind=run.kind,
+        dimensions=run.dimensions,
+        reader=reader,
+        held_bytes=held_bytes,
     )
     if shard.skipped_key:
         joiner.skip(s3.lines(shard.bucket, shard.skipped_key), first_row=shard.first_row)
@@ -108,11 +110,14 @@ def _write_part(
 ) -> tuple[int, bool]:
     """Write the rows with their answers; return the part's size, and whether a part that knows more was there."""
     form, prefix = run.output["format"], run.output["prefix"]
-    table = kept_columns(unpacked(run.table["schema"]), run.output.get("columns"))
     schema = output_schema(
-        table, kind=run.kind, prefix=prefix, dimensions=run.dimensions, answer_schema=run.output.get("schema")
+        frame.schema_of(run),
+        kind=run.kind,
+        prefix=prefix,
+        dimensions=run.dimensions,
+        answer_schema=run.output.get("schema"),
     )
-    rows = read.read_shard(s3, run, shard, columns=table.names)
+    rows = frame.read_frame(s3, run, shard)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)
     try:
         with out:

@@ -1,9 +1,8 @@
 """Put a shard's answers beside its rows.
 
 A record id holds its row's number, so joining is a scatter: an answer goes straight to its place, in
-whatever order Bedrock wrote it. Then the source rows are read again and pass by, in order, each batch taking
-the answers of its rows along. A row is never lost and never doubled, because the rows come from the source
-and only from there.
+whatever order Bedrock wrote it. Then the rows of the frame pass by, in order, each batch taking the answers of its
+rows along. A row is never lost and never doubled, because the rows come from the frame and only from there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,8 +13,7 @@ import pyarrow as pa
 from bedrock_batch.answers.answer import Answer, Answers, Failure, Parsed
 from bedrock_batch.answers.answer_schema import Reader
 from bedrock_batch.contracts.lines import JobEnd, Joined
-from bedrock_batch.errors import InputChanged
-from bedrock_batch.join.held_answers import Texts, Vectors
+from bedrock_batch.join.held_answers import MOST_HELD_BYTES, Texts, Vectors
 from bedrock_batch.join.output_columns import Kind, Known, our_columns
 from bedrock_batch.join.row_outcomes import RowOutcomes
 from bedrock_batch.record_ids import row_of, rows_of, shard_prefix
@@ -24,13 +22,19 @@ from bedrock_batch.record_ids import row_of, rows_of, shard_prefix
 class Joiner:
     """Collects the answers of one shard, then lays them beside its rows.
 
-    Holds the answers of as many rows as fit `held_answers.HELD_BYTES` (texts as UTF-8, vectors at 4 bytes a dimension)
-    and some 100 bytes for each row. With a `reader`, answers are validated and become typed columns as their rows
-    pass by.
+    Holds the answers of as many rows as fit `held_bytes` (texts as UTF-8, vectors at 4 bytes a dimension) and some
+    100 bytes for each row. With a `reader`, answers are validated and become typed columns as their rows pass by.
     """
 
     def __init__(
-        self, *, shard: int, rows: int, kind: Kind, dimensions: int | None = None, reader: Reader | None = None
+        self,
+        *,
+        shard: int,
+        rows: int,
+        kind: Kind,
+        dimensions: int | None = None,
+        reader: Reader | None = None,
+        held_bytes: int = MOST_HELD_BYTES,
     ) -> None:
         self.foreign = 0
         """Lines whose record id is not that of a submitted row of the shard."""
@@ -41,7 +45,11 @@ class Joiner:
         self.outcomes = RowOutcomes(rows)
         self._shard, self._rows = shard, rows
         self._prefix = shard_prefix(shard)
-        self._values: Texts | Vectors = Texts(rows) if kind == "text" else Vectors(rows, dimensions or 0)
+        self._values: Texts | Vectors
+        if kind == "text":
+            self._values = Texts(rows, held_bytes)
+        else:
+            self._values = Vectors(rows, dimensions or 0, held_bytes)
         self._columns = our_columns(kind=kind, dimensions=dimensions, reader=reader)
         self._reader = reader
 
@@ -108,15 +116,10 @@ class Joiner:
         """Yield the shard's rows, batch by batch, with their answers, in `output_schema`'s columns.
 
         `again` gives the answers that were added once more; it is called when not all can be held at once.
-
-        Raises:
-            InputChanged: the source has more or fewer rows than were planned.
         """
         start = 0
         for batch in batches:
             stop = start + batch.num_rows
-            if stop > self._rows:
-                break
             while start < stop:
                 if start == self._values.stop:
                     self._hold(start, again())
@@ -124,14 +127,6 @@ class Joiner:
                 ours = self.columns(start, start + rows.num_rows)
                 yield pa.RecordBatch.from_arrays([*rows.columns, *ours], schema=schema)
                 start += rows.num_rows
-        else:
-            stop = start
-        if stop != self._rows:
-            found = f"more than {self._rows}" if stop > self._rows else f"only {stop} of {self._rows}"
-            raise InputChanged(
-                f"Shard {self._shard} now has {found} rows: an input object changed after the run was planned.",
-                advice="Start a new run.",
-            )
 
     def _hold(self, start: int, again: Iterable[Parsed]) -> None:
         """Hold the answers of the rows from `start` on: the first success of a row, as before."""

@@ -3,14 +3,14 @@
 Name, type and value of each of our columns stand together here, in the order of the output.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from bedrock_batch.answers.answer_schema import Reader
-from bedrock_batch.errors import InvalidRunInput, missing_column
+from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join.held_answers import Texts, Vectors, vector_type
 from bedrock_batch.join.row_outcomes import RowOutcomes
 
@@ -77,20 +77,6 @@ def our_columns(*, kind: Kind, dimensions: int | None = None, reader: Reader | N
 def answer_column(kind: Kind, prefix: str) -> str:
     """Return the name of the column that holds the text or the vector."""
     return prefix + (_RESPONSE if kind == "text" else _embedding(0)).name
-
-
-def kept_columns(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
-    """Return the schema of the columns that the output keeps: all, or those of `names`, in the table's order.
-
-    Raises:
-        MissingColumn: the table has no such column; with near misses.
-    """
-    if names is None:
-        return table
-    for name in names:
-        if name not in table.names:
-            raise missing_column(f"output.columns has {name[:80]!r}", name, table.names)
-    return pa.schema([field for field in table if field.name in names], metadata=table.metadata)
 
 
 def output_schema(

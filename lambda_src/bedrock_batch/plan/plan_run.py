@@ -2,27 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Shard
+from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
-from bedrock_batch.join import write
-from bedrock_batch.join.output_columns import kept_columns, output_schema
+from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import prompts, request_body
 from bedrock_batch.plan import sampling
 from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
-from bedrock_batch.plan.shards import Bounds, RecordSize, cut, row_limit, strictest
+from bedrock_batch.plan.shards import Bounds, RowSize, cut, row_limit, strictest
 from bedrock_batch.records import media
 from bedrock_batch.records.ready_made import Renders
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.run_input import validate
-from bedrock_batch.table import read
+from bedrock_batch.table import frame, read, schemas
 from bedrock_batch.table.deadline import Deadline
 
 _RESERVED_SECONDS = 60
@@ -100,14 +98,15 @@ def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | Non
 
 def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: request_body.Composed) -> None:
     """Refuse an output that could not be written, by its columns or its format."""
-    written = output_schema(
-        kept_columns(table, wanted.get("columns")),
+    kept = schemas.kept(table, wanted.get("columns"))
+    frame.check(kept, wanted["format"])
+    output_schema(
+        kept,
         kind=composed.kind,
         prefix=wanted["prefix"],
         dimensions=composed.dimensions,
         answer_schema=wanted.get("schema"),
     )
-    write.check(written, wanted["format"])
 
 
 def _cut(
@@ -118,9 +117,9 @@ def _cut(
     *,
     bucket: str,
     run_key: str,
-) -> list[Shard]:
+) -> list[PlannedShard]:
     """Cut the table into shards. Raises TooLarge when there are more of them than a run may have."""
-    size = _record_size(asked, models, table, folder=f"s3://{bucket}/{run_key}")
+    size = _row_size(asked, models, table, folder=f"s3://{bucket}/{run_key}")
     shards = cut(table.layouts, Bounds.of(asked, quotas), size, bucket=bucket, run_key=run_key)
     if len(shards) * len(models) > keys.MAX_SHARDS:
         raise TooLarge(
@@ -130,10 +129,8 @@ def _cut(
     return shards
 
 
-def _record_size(
-    asked: Mapping[str, Any], models: Sequence[Model], table: read.Description, *, folder: str
-) -> RecordSize:
-    """Return the size of a record as a sample of rows shows it: the largest of all models'."""
+def _row_size(asked: Mapping[str, Any], models: Sequence[Model], table: read.Description, *, folder: str) -> RowSize:
+    """Return the size of a row as a sample shows it; of its records the largest of all models'."""
     schema, media_bytes = _with_media(asked, table.schema, folder=folder)
     renderers = []
     for number, model in enumerate(models):
@@ -142,7 +139,11 @@ def _record_size(
                 renderers.append(_renderer(model, table, schema))
     # Media are not fetched for a sample; in a record they are base64.
     expansion = media.BASE64 if "media" in asked else max(sampling.expansion(table, one) for one in renderers)
-    return RecordSize(expansion, max(renderer.structure_bytes for renderer in renderers) + media_bytes)
+    return RowSize(
+        expansion=expansion,
+        constant=max(renderer.structure_bytes for renderer in renderers) + media_bytes,
+        kept=sampling.kept_expansion(table, schemas.kept(table.schema, asked["output"].get("columns")).names),
+    )
 
 
 def _renderer(model: Model, table: read.Description, schema: pa.Schema) -> Renders:
@@ -229,16 +230,10 @@ def _of_table(table: read.Description, asked: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _write(s3: S3, runs: Sequence[Run], shards: Sequence[Shard]) -> None:
-    """Write the plan's shards, for each model that is rendered for, and then the models' documents."""
+def _write(s3: S3, runs: Sequence[Run], shards: Sequence[PlannedShard]) -> None:
+    """Write the plan's shards, and then the models' documents."""
     first = runs[0]
-    lines = (
-        replace(shard, shard=number, run_key=keys.run_key(run.run_id, run.number)).to_json()
-        for run in runs
-        if run.rendered_as == run.number
-        for number, shard in zip(run.numbers, shards, strict=True)
-    )
-    s3.put_lines(first.bucket, keys.plan_key(first.run_id), lines)
+    s3.put_lines(first.bucket, keys.plan_key(first.run_id), (shard.to_json() for shard in shards))
     # The first model's last: with it the run counts as planned.
     for run in reversed(runs):
         s3.put_json(run.bucket, keys.run_key(run.run_id, run.number), run.to_json())

@@ -4,11 +4,14 @@ The size of a file does not show it: JSON escapes make text longer, columns that
 difference, and Parquet stores a repeated text once, although every record has it.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from bedrock_batch.records.ready_made import Renders
+from bedrock_batch.table import batch_bytes
 from bedrock_batch.table.read import Description
 
 _PLACES = 8
@@ -36,26 +39,55 @@ def longest_text(found: Description) -> str:
 
 
 def expansion(found: Description, renderer: Renders) -> float:
-    """Return how many bytes of a record's cells to expect for each byte of its source, for `shards.RecordSize`.
+    """Return how many bytes of a record's cells to expect for each byte of its source, for `shards.RowSize`.
 
     Rows are sampled all over the table: this is the largest factor that was found, with some reserve. The same table
     gives the same figure. Raises what reading and rendering these rows raises: bad rows among them end the run here.
     """
-    starts = np.cumsum([0, *(layout.rows for layout in found.layouts)])
     ratios = []
-    for first in np.unique(np.linspace(0, starts[-1], _PLACES, endpoint=False, dtype=np.int64)).tolist():
-        number = int(np.searchsorted(starts, first, side="right")) - 1
-        layout = found.layouts[number]
-        low = first - int(starts[number])
-        high = min(low + _ROWS, layout.rows)
-        piece = layout.piece(number, low, high)
+    for first, number, low, high in _places(found):
+        piece = found.layouts[number].piece(number, low, high)
         records = size = 0
         for batch in found.rows.read(piece, renderer.columns, row=low + 1):
             rendered = renderer.render(batch, first)
             first += batch.num_rows
             records += rendered.records
             size += len(rendered.data) - rendered.records * renderer.structure_bytes
-        before, after = np.interp([low, high], layout.rows_at, layout.bytes_at).tolist()
-        if records and after > before:
-            ratios.append(size / records * (high - low) / (after - before))
+        source = _source_bytes(found, number, low, high)
+        if records and source:
+            ratios.append(size / records * (high - low) / source)
     return max(ratios, default=UNKNOWN / _RESERVE) * _RESERVE
+
+
+def kept_expansion(found: Description, columns: Sequence[str]) -> float:
+    """Return how many bytes these columns have when they are decoded, for each byte of their source, as `expansion`.
+
+    Of a Parquet file the first rows of its row groups are sampled: all columns of those before would have to be read.
+    """
+    ratios = []
+    for number, low, high in sorted({place[1:] for place in _places(found, group_starts=True)}):
+        piece = found.layouts[number].piece(number, low, high)
+        batches = found.rows.read(piece, columns, row=low + 1)
+        size = sum(int(batch_bytes.of_rows(batch).sum()) for batch in batches)
+        if source := _source_bytes(found, number, low, high):
+            ratios.append(size / source)
+    return max(ratios, default=UNKNOWN / _RESERVE) * _RESERVE
+
+
+def _places(found: Description, *, group_starts: bool = False) -> Iterator[tuple[int, int, int, int]]:
+    """Yield some rows all over the table: the table's first of them, their source, and its rows [low, high)."""
+    starts = np.cumsum([0, *(layout.rows for layout in found.layouts)])
+    for first in np.unique(np.linspace(0, starts[-1], _PLACES, endpoint=False, dtype=np.int64)).tolist():
+        number = int(np.searchsorted(starts, first, side="right")) - 1
+        layout = found.layouts[number]
+        low = first - int(starts[number])
+        if group_starts and layout.cut_by == "rows":
+            low = int(layout.rows_at[np.searchsorted(layout.rows_at, low, side="right") - 1])
+        yield first, number, low, min(low + _ROWS, layout.rows)
+
+
+def _source_bytes(found: Description, number: int, low: int, high: int) -> float:
+    """Return how many bytes rows [low, high) of a source have in it."""
+    layout = found.layouts[number]
+    before, after = np.interp([low, high], layout.rows_at, layout.bytes_at).tolist()
+    return float(after - before)

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bedrock_batch.contracts.lines import Piece, Shard
+from bedrock_batch.contracts.lines import Piece, PlannedShard
 from bedrock_batch.errors import TooLarge
 from bedrock_batch.keys import MAX_SHARD_ROWS, MAX_SHARDS
 from bedrock_batch.table.layout import Integers, Layout
 
 MAX_PIECES = 2_000
 """A shard's line must fit the 256 KB that a state machine carries."""
+
+MOST_KEPT_BYTES = 4_000_000_000
+"""Of the columns that the output keeps, when decoded: what a function writes, and later joins, in some minutes."""
 
 _MARGIN = 0.8
 """How full a file may be by estimate, as the rows of a source differ in size."""
@@ -36,11 +39,16 @@ def strictest(quotas: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordSize:
-    """How large a record becomes: `expansion` bytes (JSON escapes) for each byte of its source, and `constant` more."""
+class RowSize:
+    """How large a row becomes.
+
+    Its record has `expansion` bytes (JSON escapes) for each byte of its source, and `constant` more. Its columns that
+    the output keeps have `kept` bytes for each byte of its source, when they are decoded.
+    """
 
     expansion: float
     constant: int
+    kept: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +91,18 @@ class Bounds:
         return int(self.quotas["max_file_bytes"] * _MARGIN)
 
 
-def cut(layouts: Sequence[Layout], bounds: Bounds, size: RecordSize, *, bucket: str, run_key: str) -> list[Shard]:
+def cut(layouts: Sequence[Layout], bounds: Bounds, size: RowSize, *, bucket: str, run_key: str) -> list[PlannedShard]:
     """Return the run's shards, in table order; the run's table is the sum of their rows.
 
     But for the canary, shards differ by one row at most. A table with fewer rows than a shard must have is one shard.
 
-    Raises TooLarge when no cut fits: rows too big for the file quota, too many shards or too many small files.
+    Raises TooLarge when no cut fits: rows too big for the file quota or for a frame, too many shards or too many small
+    files.
     """
     table = _Table.of(layouts)
     edges = _cut(table, bounds, size)
     return [
-        Shard(
+        PlannedShard(
             bucket=bucket,
             run_key=run_key,
             shard=number,
@@ -150,7 +159,7 @@ class _Table:
         return pieces
 
 
-def _cut(table: _Table, bounds: Bounds, size: RecordSize) -> Integers:
+def _cut(table: _Table, bounds: Bounds, size: RowSize) -> Integers:
     """Return the rows at which shards begin, and behind them the row at which the last one ends."""
     rows = table.rows
     if bounds.max_jobs is not None:
@@ -168,22 +177,25 @@ def _cut(table: _Table, bounds: Bounds, size: RecordSize) -> Integers:
     return np.append(canary, first)
 
 
-def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: RecordSize) -> Integers:
+def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: RowSize) -> Integers:
     """Return the edges of as few balanced shards as fit all quotas, of `rows` rows from row `first` on."""
     highest = max(1, rows // bounds.least)
     count = max(1, min(-(-rows // bounds.most), highest))
     while True:
         edges = _edges(first, rows, count)
-        sizes = np.diff(table.bytes_before(edges)) * size.expansion + np.diff(edges) * size.constant
-        heaviest, pieces = float(sizes.max()), int(table.pieces_between(edges).max())
-        if heaviest <= bounds.full and pieces <= MAX_PIECES:
+        source = np.diff(table.bytes_before(edges))
+        heaviest = float((source * size.expansion + np.diff(edges) * size.constant).max())
+        kept, pieces = float(source.max()) * size.kept, int(table.pieces_between(edges).max())
+        # How many times as full as it may be the fullest shard is.
+        full = max(heaviest / bounds.full, kept / MOST_KEPT_BYTES)
+        if full <= 1 and pieces <= MAX_PIECES:
             break
         if count == highest:
             # No smaller shard is allowed, so the margin may go: preparing weighs the file before anything is spent.
-            if heaviest <= bounds.full / _MARGIN and pieces <= MAX_PIECES:
+            if max(heaviest / bounds.full * _MARGIN, kept / MOST_KEPT_BYTES) <= 1 and pieces <= MAX_PIECES:
                 break
-            raise TooLarge(_why(heaviest, bounds.full / _MARGIN, pieces, rows, count))
-        count = min(highest, max(count + 1, int(count * min(heaviest / bounds.full, 2.0))))
+            raise TooLarge(_why(heaviest, bounds.full / _MARGIN, kept, pieces, rows, count))
+        count = min(highest, max(count + 1, int(count * min(full, 2.0))))
     if count > MAX_SHARDS:
         raise TooLarge(
             f"{rows} rows make {count} shards, and {MAX_SHARDS} is the most of one run. "
@@ -192,11 +204,17 @@ def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: Record
     return edges
 
 
-def _why(heaviest: float, most: float, pieces: int, rows: int, count: int) -> str:
+def _why(heaviest: float, most: float, kept: float, pieces: int, rows: int, count: int) -> str:
     if pieces > MAX_PIECES:
         return (
             f"A shard of {rows // count} rows would read {pieces} files, and {MAX_PIECES} is the most. "
             "Merge the small input files into larger ones."
+        )
+    if kept > MOST_KEPT_BYTES:
+        return (
+            f"Even a shard of the fewest rows a job may have ({rows // count}) would hold some {kept / 1e9:.0f} GB of "
+            f"the columns that the output keeps, and {MOST_KEPT_BYTES / 1e9:.0f} GB is the most. Leave large columns "
+            "out of output.columns."
         )
     return (
         f"Even a shard of the fewest rows a job may have ({rows // count}) would be some {heaviest / 1e6:.0f} MB, "

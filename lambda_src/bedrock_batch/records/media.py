@@ -45,7 +45,7 @@ def check(media: Mapping[str, Any], schema: pa.Schema, *, nulls: str) -> None:
     if column not in schema.names:
         raise missing_column(f"media.column is {column[:80]!r}", column, schema.names)
     kind = schema.field(column).type
-    if not (is_bytes(kind) or pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)):
+    if not (is_bytes(kind) or pt.is_string(kind) or pt.is_large_string(kind)):
         raise InvalidRunInput(f"media.column {column!r} is of type {kind}; it must hold S3 URIs or bytes.")
     if is_bytes(kind) and "format" not in media:
         raise InvalidRunInput(f"media.format is needed: bytes, as in {column!r}, do not tell their format.")

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
 
 import pyarrow as pa
 
@@ -49,6 +51,7 @@ class Attacher:
         self._owner = run.execution_arn.split(":")[4]
         self._folder = MediaFolder(s3, run, input_key) if run.own_folders else None
         self._ahead = COPIES if self._folder else _FETCHES
+        self._pool = ThreadPoolExecutor(self._ahead)
         self._copies: dict[str, Future[_Item]] = {}
         self._problems: dict[int, InputError] = {}
 
@@ -61,21 +64,28 @@ class Attacher:
         """Return the columns to read from the table for the columns that a template wants."""
         return [name for name in wanted if name not in self._places] + [self._asked["column"]]
 
-    def attach(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the batches in batches that hold about 32 MB of media each."""
-        row = 0
-        with ThreadPoolExecutor(self._ahead) as pool:
-            for batch in batches:
-                start, held, size = 0, [], 0
-                for index, item in enumerate(self._items(pool, batch, row)):
-                    held.append(item)
-                    size += sum(map(len, item.cells))
-                    if size >= _FULL_BYTES:
-                        yield self._with_media(batch, start, held)
-                        start, held, size = index + 1, [], 0
-                if held:
-                    yield self._with_media(batch, start, held)
-                row += batch.num_rows
+    def attach(self, batch: pa.RecordBatch, row: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a batch in batches that hold about 32 MB of media each; `row` is the shard's, of the first.
+
+        For use within `with`.
+        """
+        start, held, size = 0, [], 0
+        for index, item in enumerate(self._items(batch, row)):
+            held.append(item)
+            size += sum(map(len, item.cells))
+            if size >= _FULL_BYTES:
+                yield self._with_media(batch, start, held)
+                start, held, size = index + 1, [], 0
+        if held:
+            yield self._with_media(batch, start, held)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=error is not None)
 
     def explained(self, skipped: Iterable[Skipped]) -> list[Skipped]:
         """Return the skipped rows with what was wrong with their media, where that is why."""
@@ -95,12 +105,12 @@ class Attacher:
             rows = rows.append_column(name, cells)
         return rows
 
-    def _items(self, pool: ThreadPoolExecutor, batch: pa.RecordBatch, row: int) -> Iterator[_Item]:
-        """Yield what every row has, in order; `row` is the shard's row of the batch's first."""
+    def _items(self, batch: pa.RecordBatch, row: int) -> Iterator[_Item]:
+        """Yield what every row has, in order."""
         waiting: deque[Future[_Item]] = deque()
         try:
             for cell in batch.column(self._asked["column"]):
-                waiting.append(self._started(pool, cell.as_py()))
+                waiting.append(self._started(cell.as_py()))
                 if len(waiting) >= self._ahead:
                     yield self._ended(waiting.popleft(), row)
                     row += 1
@@ -111,12 +121,12 @@ class Attacher:
             for future in waiting:
                 future.cancel()
 
-    def _started(self, pool: ThreadPoolExecutor, cell: str | bytes | None) -> Future[_Item]:
+    def _started(self, cell: str | bytes | None) -> Future[_Item]:
         if self._folder is None or not isinstance(cell, str):
-            return pool.submit(self._item, cell)
+            return self._pool.submit(self._item, cell)
         # Rows that name the same object share its copy.
         if cell not in self._copies:
-            self._copies[cell] = pool.submit(self._item, cell)
+            self._copies[cell] = self._pool.submit(self._item, cell)
         return self._copies[cell]
 
     def _ended(self, future: Future[_Item], row: int) -> _Item:

@@ -1,24 +1,26 @@
-"""Write the records of a shard: what Bedrock reads, and which rows are not sent."""
+"""Prepare a shard of the table: the records that Bedrock reads, the rows that are not sent, and the shard's frame.
+
+The source is read once. On their way into the frame the rows become the records of every distinct body.
+"""
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 import pyarrow as pa
 
 from bedrock_batch import keys
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.aws.s3_upload import Writer
-from bedrock_batch.contracts.lines import Prepared, Shard
+from bedrock_batch.contracts.lines import PlannedShard, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run, Table
-from bedrock_batch.errors import TooLarge
+from bedrock_batch.errors import TooLarge, naming
 from bedrock_batch.records import media
 from bedrock_batch.records.media_attach import Attacher
-from bedrock_batch.records.ready_made import Renders
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.records.render import Skipped
-from bedrock_batch.table import read
+from bedrock_batch.table import frame, read
 from bedrock_batch.table.schemas import unpacked
 
 _LOG = logging.getLogger(__name__)
@@ -26,111 +28,143 @@ _LOG.setLevel(logging.INFO)
 
 _BYTES_PER_TOKEN = 4
 
-
-@dataclass(slots=True)
-class _Written:
-    """What was written of a shard so far; `text_bytes` and `blank` are those of `Rendered`."""
-
-    rows: int = 0
-    records: int = 0
-    text_bytes: int = 0
-    blank: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
+_RENDERED_BYTES = 32 << 20
+"""Of records are made at a time."""
 
 
-def prepare_shard(s3: S3, shard: Shard) -> Prepared:
-    """Write the shard's `input/` file and, where rows were refused, its `skipped/` file; both only if not empty.
+def prepare_shard(s3: S3, shard: PlannedShard) -> PreparedShard:
+    """Write the shard's frame, and for each body its `input/` file and, where rows were refused, its `skipped/` file.
 
-    Objects that records refer to are copied beside the file. Raises TooLarge when the file, or the file with all its
-    objects, passes the model's quota, and raises what reading raises. Doing it twice writes the same bytes.
+    The latter two are written only if not empty. Objects that records refer to are copied beside the `input/` file.
+    Doing it twice writes the same bytes.
+
+    Raises:
+        TooLarge: a file, or a file with all its objects, passes the model's quota.
+        InputError: the source cannot be read, or a column of the output cannot be written.
     """
-    run = Run.from_json(s3.get_json(shard.bucket, shard.run_key))
-    input_key = run.input_key(shard.shard)
-    attacher = Attacher(s3, run, input_key, first_row=shard.first_row) if run.media else None
-    with s3.writer(shard.bucket, input_key, empty=False) as out:
-        written = _write(s3, run, shard, attacher, out)
-        if attacher:
-            _check_objects(run, shard, out.size + attacher.object_bytes)
-    skipped = attacher.explained(written.skipped) if attacher else written.skipped
-    skipped_key = None
-    if skipped:
-        skipped_key = keys.skipped_key(run.run_id, shard.shard)
-        s3.put_lines(shard.bucket, skipped_key, (skip.to_json(shard.first_row) for skip in skipped))
-    prepared = Prepared(
-        shard=shard.shard,
-        rows=written.rows,
-        records=written.records,
-        skipped=len(skipped),
-        bytes=out.size,
-        input_tokens_estimate=_tokens(run, written.text_bytes, attacher),
-        skipped_key=skipped_key,
-        blank=written.blank,
-    )
-    _LOG.info(json.dumps({"message": "prepared", "run_id": run.run_id, **prepared.to_json()}))
+    runs = read_runs(s3, shard.bucket, shard.run_key)
+    first = runs[0]
+    kept = frame.schema_of(first)
+    with ExitStack() as stack:
+        attacher = None
+        bodies: list[_Body] = []
+        for run in (one for one in runs if one.rendered_as == one.number):
+            if run.media and (run.own_folders or attacher is None):
+                attacher = Attacher(s3, run, run.input_key(_number(run, shard)), first_row=shard.first_row)
+                stack.enter_context(attacher)
+            bodies.append(_Body(s3, run, shard, attacher))
+            stack.enter_context(bodies[-1].out)
+        columns = {*kept.names, *(name for body in bodies for name in body.columns)}
+        rows = _rendered(read.read_shard(s3, first, shard, columns=list(columns)), bodies)
+        with s3.writer(first.bucket, first.frame_key(shard.shard)) as out:
+            frame.write_frame(rows, kept, out, form=first.output["format"], first_row=shard.first_row)
+        for body in bodies:
+            body.check_objects()
+    prepared = PreparedShard(shard.shard, out.size, [body.prepared() for body in bodies])
+    _LOG.info(json.dumps({"message": "prepared", "run_id": first.run_id, **prepared.to_json()}))
     return prepared
 
 
-def _write(s3: S3, run: Run, shard: Shard, attacher: Attacher | None, out: Writer) -> _Written:
-    """Render the shard's rows into `out`. Raises TooLarge when that passes what a file may have."""
-    table = Table.from_json(run.table)
-    schema = unpacked(table.schema)
-    most = run.quotas["max_file_bytes"]
-    renderer = renderer_of(
-        table,
-        run.request,
-        media.extended(schema, run.media) if run.media else schema,
-        shard=shard.shard,
-        nulls=run.nulls,
-        first_row=shard.first_row,
-        most_bytes=most,
-    )
-    written = _Written()
-    for batch in _batches(s3, run, shard, renderer, attacher):
-        rendered = renderer.render(batch, written.rows)
-        written.rows += batch.num_rows
-        written.records += rendered.records
-        written.text_bytes += rendered.text_bytes
-        written.blank += rendered.blank
-        written.skipped += rendered.skipped
-        out.write(rendered.data)
-        if out.size > most:
-            raise TooLarge(
-                f"{_named(shard)} renders to more than the {most / 1e6:.0f} MB that a file may have. "
-                "Lower max_records_per_job."
-            )
-    return written
+def _rendered(batches: Iterator[pa.RecordBatch], bodies: Sequence["_Body"]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, once their records are written."""
+    row = 0
+    for batch in batches:
+        attached: dict[Attacher | None, list[_Body]] = {}
+        for body in bodies:
+            attached.setdefault(body.attacher, []).append(body)
+        for attacher, sharing in attached.items():
+            at = row
+            for rows in attacher.attach(batch, row) if attacher else [batch]:
+                for body in sharing:
+                    body.write(rows, at)
+                at += rows.num_rows
+        row += batch.num_rows
+        yield batch
 
 
-def _batches(s3: S3, run: Run, shard: Shard, renderer: Renders, attacher: Attacher | None) -> Iterator[pa.RecordBatch]:
-    """Return the shard's rows with the columns for the records, and those whose cells the join will check."""
-    columns = attacher.columns(renderer.columns) if attacher else renderer.columns
-    # What the join will read of the declared columns must not fail there, when all is paid.
-    declared = read.declared_columns(Table.from_json(run.table))
-    kept = run.output.get("columns") or declared
-    columns = [*columns, *(name for name in declared if name in kept)]
-    batches = read.read_shard(s3, run, shard, columns=columns)
-    return attacher.attach(batches) if attacher else batches
+def _number(run: Run, shard: PlannedShard) -> int:
+    """Return which of the model's shards it is."""
+    return run.numbers.start + shard.shard
 
 
-def _check_objects(run: Run, shard: Shard, job_bytes: int) -> None:
-    """Raise TooLarge when the file and the objects that it refers to pass what a job may have."""
-    most = run.quotas["max_job_bytes"]
-    if job_bytes > most:
-        raise TooLarge(
-            f"{_named(shard)} refers to more than the {most / 1e9:.0f} GB that a job may have. "
-            "Raise media.average_bytes."
+class _Body:
+    """The records that one body makes of a shard, on their way into `out`."""
+
+    def __init__(self, s3: S3, run: Run, shard: PlannedShard, attacher: Attacher | None) -> None:
+        self.attacher = attacher
+        self._s3, self._run, self._shard = s3, run, shard
+        self._number = _number(run, shard)
+        table = Table.from_json(run.table)
+        schema = unpacked(table.schema)
+        self._renderer = renderer_of(
+            table,
+            run.request,
+            media.extended(schema, run.media) if run.media else schema,
+            shard=self._number,
+            nulls=run.nulls,
+            first_row=shard.first_row,
+            most_bytes=run.quotas["max_file_bytes"],
+        )
+        wanted = self._renderer.columns
+        self.columns = attacher.columns(wanted) if attacher else wanted
+        self.out = s3.writer(run.bucket, run.input_key(self._number), empty=False)
+        self._rows = self._records = self._text_bytes = self._blank = 0
+        self._skipped: list[Skipped] = []
+
+    def write(self, batch: pa.RecordBatch, row: int) -> None:
+        """Write the records of a batch, which begins at row `row` of the shard. Raises TooLarge."""
+        most = self._run.quotas["max_file_bytes"]
+        record_bytes = self._renderer.structure_bytes + batch.nbytes // max(1, batch.num_rows)
+        step = max(1, _RENDERED_BYTES // record_bytes)
+        for start in range(0, batch.num_rows, step):
+            rendered = self._renderer.render(batch.slice(start, step), row + start)
+            self._records += rendered.records
+            self._text_bytes += rendered.text_bytes
+            self._blank += rendered.blank
+            self._skipped += rendered.skipped
+            self.out.write(rendered.data)
+            if self.out.size > most:
+                self._refuse(
+                    f"renders to more than the {most / 1e6:.0f} MB that a file may have. Lower max_records_per_job."
+                )
+        self._rows += batch.num_rows
+
+    def check_objects(self) -> None:
+        """Raise TooLarge when the file and the objects that it refers to pass what a job may have."""
+        if self.attacher is None:
+            return
+        most = self._run.quotas["max_job_bytes"]
+        if self.out.size + self.attacher.object_bytes > most:
+            self._refuse(f"refers to more than the {most / 1e9:.0f} GB that a job may have. Raise media.average_bytes.")
+
+    def _refuse(self, what: str) -> None:
+        with naming(self._run.label):
+            rows = f"{self._shard.rows} rows from row {self._shard.first_row + 1}"
+            raise TooLarge(f"Shard {self._shard.shard} ({rows}) {what}")
+
+    def prepared(self) -> Prepared:
+        """Write the skipped rows, if there are any, and return the counts."""
+        skipped = self.attacher.explained(self._skipped) if self.attacher else self._skipped
+        key = keys.skipped_key(self._run.run_id, self._number) if skipped else None
+        if key:
+            self._s3.put_lines(self._run.bucket, key, (skip.to_json(self._shard.first_row) for skip in skipped))
+        return Prepared(
+            shard=self._number,
+            rows=self._rows,
+            records=self._records,
+            skipped=len(skipped),
+            bytes=self.out.size,
+            input_tokens_estimate=self._tokens(),
+            skipped_key=key,
+            blank=self._blank,
         )
 
+    def _tokens(self) -> int:
+        """Return the estimate of input tokens: text at four bytes a token; media count as the run input says.
 
-def _tokens(run: Run, text_bytes: int, attacher: Attacher | None) -> int:
-    """Return the estimate of input tokens: text at four bytes a token; media count as the run input says.
-
-    The text is the rendered one (prompt and cells, as escaped, without JSON structure).
-    """
-    if attacher and run.media:
-        return max(0, text_bytes - attacher.text_bytes) // _BYTES_PER_TOKEN + attacher.items * int(run.media["tokens"])
-    return -(-text_bytes // _BYTES_PER_TOKEN)
-
-
-def _named(shard: Shard) -> str:
-    return f"Shard {shard.shard} ({shard.rows} rows from row {shard.first_row + 1})"
+        The text is the rendered one (prompt and cells, as escaped, without JSON structure).
+        """
+        if self.attacher and self._run.media:
+            text = max(0, self._text_bytes - self.attacher.text_bytes)
+            return text // _BYTES_PER_TOKEN + self.attacher.items * int(self._run.media["tokens"])
+        return -(-self._text_bytes // _BYTES_PER_TOKEN)

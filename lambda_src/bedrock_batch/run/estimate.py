@@ -6,7 +6,7 @@ from typing import Any
 
 from bedrock_batch import keys
 from bedrock_batch.aws.causes import lambda_message
-from bedrock_batch.contracts.lines import Prepared
+from bedrock_batch.contracts.lines import Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.shape import Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
@@ -46,7 +46,7 @@ class Estimate(Shape):
 
 
 def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
-    """Return what the children of Prepare shards returned, in order of the shards.
+    """Return the records that the children of Prepare shards wrote, in order of the shards.
 
     Raises:
         InputError: the first error of the input, as the child raised it: its class and its sentence.
@@ -61,7 +61,7 @@ def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
         raise PrepareFailed(
             f"Shard {keys.shard_name(result['shard'])} could not be prepared: {result['error']}: {sentence}"
         )
-    prepared = [Prepared.from_json(result) for result in results]
+    prepared = (one for result in results for one in PreparedShard.from_json(result).prepared)
     return sorted(prepared, key=lambda shard: shard.shard)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from bedrock_batch import keys
 from bedrock_batch.aws import causes
 from bedrock_batch.aws.map_results import read_results
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import findings, first_record, gate, progress, report, report_warnings
+from bedrock_batch.run import findings, first_record, gate, report, report_warnings
 from bedrock_batch.run.findings import Findings
 
 _MOST_WARNINGS = 20
@@ -27,7 +28,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
         JoinIncomplete: a shard has no output part, or rows do not add up.
         TooManyFailures: after everything is written.
     """
-    runs = progress.runs(s3, state["bucket"], state["run_id"])
+    runs = read_runs(s3, state["bucket"], state["run_key"])
     if runs[0].dry_run:
         return _finish_dry_run(s3, runs, state)
     found = findings.read(s3, runs, state)

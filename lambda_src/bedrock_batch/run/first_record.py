@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Prepared
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import estimate
 
@@ -18,7 +17,7 @@ _MOST_TEXT = 20_000
 
 def of_each(s3: S3, runs: Sequence[Run], prepared: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a record for each model, from what the children of Prepare shards returned."""
-    shards = [Prepared.from_json(result) for result in prepared]
+    shards = estimate.prepared_shards(prepared)
     records = []
     for run in runs:
         first = min(one.shard for one in estimate.of_model(run, shards) if one.records)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.run import progress
 from bedrock_batch.run.next_step import next_step
@@ -16,5 +17,5 @@ def gather_leftovers(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, A
         CanaryFailed: the first rows failed, before any job was made.
         PermissionMissing: jobs of the last round lacked a permission, and nobody has redriven the run since.
     """
-    runs = progress.runs(s3, state["bucket"], state["run_id"])
+    runs = read_runs(s3, state["bucket"], state["run_key"])
     return next_step(s3, bedrock, runs, progress.collect(state) | {"step": state["step"] + 1})

@@ -9,7 +9,7 @@ from bedrock_batch import keys
 from bedrock_batch.answers.refused_jobs import lacks_permission
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines, Prepared, Shard
+from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines, Shard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import estimate
 from bedrock_batch.run.decide import Standing
@@ -41,20 +41,12 @@ class Progress:
         ]
 
 
-def runs(s3: S3, bucket: str, run_id: str) -> list[Run]:
-    """Return the document of each of the run's models, in the order of the run input."""
-    first = Run.from_json(s3.get_json(bucket, keys.run_key(run_id)))
-    others = (s3.get_json(bucket, keys.run_key(run_id, number)) for number in range(1, len(first.models)))
-    return [first, *map(Run.from_json, others)]
-
-
 def plan_of(s3: S3, run: Run) -> Iterator[Shard]:
-    """Yield a model's shards; where another model has the same body, the plan has only that one's."""
-    moved = run.rendered(0)
+    """Yield a model's shards."""
     for line in s3.lines(run.bucket, keys.plan_key(run.run_id)):
-        if line["shard"] - moved in run.numbers:
-            shard = Shard.from_json(line)
-            yield replace(shard, shard=shard.shard - moved, run_key=keys.run_key(run.run_id, run.number))
+        shard = Shard.from_json(line)
+        number = shard.shard + run.numbers.start
+        yield replace(shard, shard=number, run_key=keys.run_key(run.run_id, run.number))
 
 
 def collect(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +61,7 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
 def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
     """Return how far the run of a collected state is; `runs` are its models' documents."""
     bucket, run_id, results = state["bucket"], state["run_id"], state["results"]
-    rendered = [Prepared.from_json(result) for result in read_results(s3, state["prepared"])]
+    rendered = estimate.prepared_shards(read_results(s3, state["prepared"]))
     prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
     ended = {result["job_name"]: result for map_ in results["jobs"] for result in read_results(s3, map_)}
     joined = latest_joins(s3, results)

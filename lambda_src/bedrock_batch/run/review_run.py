@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from bedrock_batch.aws.map_results import read_results
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Prepared
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import NoValidRows, naming
-from bedrock_batch.run import estimate, progress
+from bedrock_batch.run import estimate
 from bedrock_batch.run.next_step import next_step
 
 _NOTHING_YET = {"step": 0, "rounds": 0, "passes": 0, "jobs": 0, "results": {"jobs": [], "answers": [], "joins": []}}
@@ -21,7 +22,7 @@ def review_run(s3: S3, bedrock: Any, state: dict[str, Any]) -> dict[str, Any]:
         InputError, PrepareFailed: a shard could not be prepared.
         NoValidRows, InvalidRunInput, BudgetExceeded: nothing would be sent, or it would cost too much.
     """
-    runs = progress.runs(s3, state["bucket"], state["run_id"])
+    runs = read_runs(s3, state["bucket"], state["run_key"])
     prepared = estimate.prepared_shards(read_results(s3, state["prepared"]))
     try:
         expected = _checked_estimate(runs, prepared)

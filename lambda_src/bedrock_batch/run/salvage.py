@@ -7,6 +7,7 @@ from typing import Any
 from bedrock_batch.aws import causes
 from bedrock_batch.aws.batch_jobs import job_statuses
 from bedrock_batch.aws.map_results import all_results, failed_children, write_results
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
@@ -54,7 +55,7 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
         return state | {"next": "end"}  # it failed in its plan, or what is here is another run's
     report_etag = found.get(report_key(run_id), "")
     own = s3.get_json(bucket, report_key(run_id)) if report_etag else {"salvaged": True}
-    runs = progress.runs(s3, bucket, run_id)
+    runs = read_runs(s3, bucket, run_key(run_id))
     if not own.get("salvaged"):
         if not _knows(own, ended):
             _write_report(s3, bucket, run_id, own, ended, replaces=report_etag)

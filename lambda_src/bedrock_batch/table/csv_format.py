@@ -21,7 +21,6 @@ from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import ROWS_COUNT, InvalidRunInput, MalformedInput, missing_column
 from bedrock_batch.table import declared_types, schemas, text_stream
 from bedrock_batch.table.csv_scan import CsvScanner
-from bedrock_batch.table.plain_types import is_utf8
 from bedrock_batch.table.scan_checkpoint import Found, Scan
 from bedrock_batch.table.schemas import Selection
 from bedrock_batch.table.text_stream import BOM, suffixes
@@ -180,9 +179,7 @@ class CsvReader:
                 ),
                 convert_options=pa.csv.ConvertOptions(
                     column_types={name: pa.string() for name in names},
-                    # The CSV reader checks only the columns that it returns. Text that is not UTF-8 in another column
-                    # must show too: it would fail the join, when all is paid.
-                    include_columns=selection.columns.names if _is_utf8(block) else names,
+                    include_columns=selection.columns.names,
                     strings_can_be_null=False,
                 ),
             )
@@ -231,11 +228,6 @@ def _refused(source: Source, err: pa.ArrowInvalid, bad: Sequence[pa.csv.InvalidR
     else:
         what, hint = "something the CSV reader refuses", "Write the file again."
     return MalformedInput(f"{source.uri}: {where} has {what} {ROWS_COUNT}.", advice=hint)
-
-
-def _is_utf8(block: bytes) -> bool:
-    ends = pa.array([0, len(block)], pa.int32()).buffers()[1]
-    return is_utf8(pa.StringArray.from_buffers(1, ends, pa.py_buffer(block)))
 
 
 def _with_nulls(texts: pa.Array, null_values: Sequence[str]) -> pa.Array:

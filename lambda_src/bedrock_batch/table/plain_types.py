@@ -29,9 +29,7 @@ def check(schema: pa.Schema, form: str) -> None:
 
 def is_bytes(kind: pa.DataType) -> bool:
     """Tell whether a type is one of those that hold bytes."""
-    return bool(
-        pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind) or pt.is_binary_view(kind)
-    )
+    return bool(pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind))
 
 
 def to_plain(column: pa.Array) -> pa.Array:
@@ -87,7 +85,7 @@ def _values(column: pa.Array) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
-        # A Parquet file may hold any bytes as text. The answers beside them are paid for: they must come out.
+        # A Parquet file may hold any bytes as text. CSV and JSON cannot.
         values = [_forgiving(cell) for cell in column]
     return values
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import pyarrow as pa
 
 from bedrock_batch.aws.s3 import S3, Object
-from bedrock_batch.contracts.lines import Piece, Shard
+from bedrock_batch.contracts.lines import Piece, PlannedShard
 from bedrock_batch.contracts.run import Column, Run, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput
-from bedrock_batch.table import csv_format, jsonl_format, parquet_format, schemas, text_stream
+from bedrock_batch.table import batch_bytes, csv_format, jsonl_format, parquet_format, schemas, text_stream
 from bedrock_batch.table.deadline import NO_DEADLINE, Deadline
 from bedrock_batch.table.layout import Layout
 from bedrock_batch.table.scan_checkpoint import Found, Scan, Scans
@@ -73,7 +73,7 @@ class Rows:
             low, high = max(piece.skip - at, 0), min(piece.skip + piece.rows - at, batch.num_rows)
             at += batch.num_rows
             if low < high:
-                yield batch.slice(low, high - low)
+                yield from batch_bytes.cut(batch.slice(low, high - low))
         if at != planned:
             raise MalformedInput(
                 f"{source.uri}: {planned} rows from row {row} were planned and {at} were read.",
@@ -154,22 +154,16 @@ def describe(
     return Description(table, schema, sources, layouts, Rows(files.s3, files.hub, table, sources))
 
 
-def declared_columns(table: Table) -> list[str]:
-    """Return the columns whose types the user declared. Whether every cell fits its type shows only in reading them."""
-    return [*table.csv.get("types", ()), *table.jsonl.get("typed", ())]
+def read_shard(s3: S3, run: Run, shard: PlannedShard, *, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the shard's rows with these top-level columns, in the schema's order, in batches of some MB.
 
-
-def read_shard(s3: S3, run: Run, shard: Shard, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield the shard's rows in the run's schema, in order, in batches of some MB.
-
-    With `columns` only those top-level columns, in the schema's order. The number of rows is checked against
-    the plan: raises InputChanged when the object is no longer the planned one, MalformedInput (naming file,
-    row and what was expected) for what cannot be read.
+    The number of rows is checked against the plan: raises InputChanged when the object is no longer the planned one,
+    MalformedInput (naming file, row and what was expected) for what cannot be read.
     """
     sources = [Source.from_json(source) for source in run.sources]
     hub = _hub(run.input) if any(source.dataset for source in sources) else None
     rows = Rows(s3, hub, Table.from_json(run.table), sources)
-    names = [name for name in rows.schema.names if columns is None or name in columns]
+    names = [name for name in rows.schema.names if name in columns]
     # Rows of the table before each source.
     before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row

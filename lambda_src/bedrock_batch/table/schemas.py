@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput, SchemaMismatch, missing_column
@@ -35,6 +36,45 @@ def packed(schema: pa.Schema) -> str:
 def unpacked(text: str) -> pa.Schema:
     """Return the schema whose text `packed` returned."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
+
+
+def usual(schema: pa.Schema) -> pa.Schema:
+    """Return the schema as the table has it, whatever a file says of its own cells, and without metadata.
+
+    Any column may hold nulls: another file's may. Views, which Arrow cannot handle everywhere, are the texts, bytes
+    and lists that they show.
+    """
+    return pa.schema([pa.field(field.name, _usual(field.type)) for field in schema])
+
+
+def _usual(kind: pa.DataType) -> pa.DataType:
+    if pt.is_string_view(kind) or pt.is_binary_view(kind):
+        return pa.string() if pt.is_string_view(kind) else pa.binary()
+    if pt.is_struct(kind):
+        return pa.struct([pa.field(field.name, _usual(field.type)) for field in kind])
+    if pt.is_map(kind):
+        return pa.map_(_usual(kind.key_type), _usual(kind.item_type), keys_sorted=kind.keys_sorted)
+    if pt.is_fixed_size_list(kind):
+        return pa.list_(pa.field(kind.value_field.name, _usual(kind.value_type)), kind.list_size)
+    if pt.is_list(kind) or pt.is_list_view(kind):
+        return pa.list_(pa.field(kind.value_field.name, _usual(kind.value_type)))
+    if pt.is_large_list(kind) or pt.is_large_list_view(kind):
+        return pa.large_list(pa.field(kind.value_field.name, _usual(kind.value_type)))
+    return kind
+
+
+def kept(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
+    """Return the schema of the columns that the output keeps: all, or those of `names`, in the table's order.
+
+    Raises:
+        MissingColumn: the table has no such column; with near misses.
+    """
+    if names is None:
+        return table
+    for name in names:
+        if name not in table.names:
+            raise missing_column(f"output.columns has {name[:80]!r}", name, table.names)
+    return pa.schema([field for field in table if field.name in names], metadata=table.metadata)
 
 
 def of_json(

@@ -14,13 +14,13 @@ import pytest
 
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.contracts.lines import JobEnd, Joined, ShardJoin
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
-from bedrock_batch.join import held_answers
+from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.record_ids import record_id
-from bedrock_batch.table import read
+from bedrock_batch.table import frame, read
 from tests.conftest import BUCKET
 from tests.functional.tables import cut
 from tests.unit.factories import make_run
@@ -59,6 +59,11 @@ class Bench:
             **changes,
         )
         self.put(run_key, json.dumps(self.run.to_json()).encode())
+        schema = frame.schema_of(self.run)
+        for shard in self.shards:
+            with self.s3.writer(BUCKET, self.run.frame_key(shard.shard)) as out:
+                rows = TABLE.slice(shard.first_row, shard.rows).to_batches()
+                frame.write_frame(rows, schema, out, form=self.run.output["format"], first_row=shard.first_row)
 
     def put(self, key: str, body: bytes) -> None:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -73,13 +78,17 @@ class Bench:
         jobs: list[str],
         status: str = "Completed",
         steps: Iterable[int | None] = (),
+        held_bytes: int | None = None,
         **event: Any,
     ) -> Joined:
         ends = [
             JobEnd(job, status, keys.raw_prefix("monday", job), leftovers_step=step).to_json()
             for job, step in zip_longest(jobs, steps)
         ]
-        result = handler({**self.shards[number].to_json(), "skipped_key": None, "jobs": ends, **event}, None)
+        event = {**self.shards[number].to_json(), "skipped_key": None, "jobs": ends, **event}
+        if held_bytes is not None:
+            return join_shard(self.s3, ShardJoin.from_json(event), held_bytes=held_bytes)
+        result = handler(event, None)
         return Joined.from_json(json.loads(json.dumps(result)))
 
     def part(self, joined: Joined) -> bytes:
@@ -222,17 +231,16 @@ def test_what_met_its_limit_is_written_first_with_a_larger_one(aws: None) -> Non
     assert (joined.leftovers, joined.retries, joined.leftovers_step) == (0, bench.shards[0].rows, 0)
 
 
-@pytest.mark.parametrize("most", [held_answers.HELD_BYTES, 500])
-def test_the_better_of_two_answers_is_shown(aws: None, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+@pytest.mark.parametrize("most", [None, 500])
+def test_the_better_of_two_answers_is_shown(aws: None, most: int | None) -> None:
     """Also when not all answers can be held at once, and the raw outputs are read again."""
-    monkeypatch.setattr(held_answers, "HELD_BYTES", most)
     bench = Bench(retry=RETRY)
     records = limited(bench, 1)
     rows = bench.shards[1].rows
     bench.raw("j0", "a.jsonl.out", [*answers(bench, 1, range(40, rows)), *cut_short(1, range(40))])
     refused = [line(record_id(1, row), error={"errorCode": 429, "errorMessage": "x"}) for row in range(20, 30)]
     bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(10)), *cut_short(1, range(10, 20)), *refused])
-    joined = bench.join(1, jobs=["j0", "j1"], steps=[None, 0], step=2)
+    joined = bench.join(1, jobs=["j0", "j1"], steps=[None, 0], step=2, held_bytes=most)
     table = bench.table(joined)
     assert table["bedrock_outcome"].to_pylist() == ["succeeded"] * 10 + ["truncated"] * 30 + ["succeeded"] * (rows - 40)
     said = [f"answer {row}\u2028" for row in range(10)] + [f"cut {row}" for row in range(10, 40)]
@@ -328,27 +336,32 @@ def test_the_log_counts_and_shows_no_text(bench: Bench, caplog: pytest.LogCaptur
     assert "secret" not in caplog.text and "answer" not in caplog.text
 
 
-def test_a_source_that_changed_behind_the_spend_is_told_with_what_is_kept(bench: Bench) -> None:
-    for change, error in ((b"other", "InputChanged"), (None, "InputNotFound")):
+def test_the_join_does_not_need_the_source(bench: Bench) -> None:
+    bench.client.delete_object(Bucket=BUCKET, Key="in/table.parquet")
+    assert bench.table(bench.join(1, jobs=["j0"])).select(TABLE.schema.names).equals(bench.source(1))
+
+
+def test_a_frame_that_is_gone_or_another_is_told_with_what_is_kept(bench: Bench) -> None:
+    key = bench.run.frame_key(1)
+    for change in (b"other", bench.s3.read(BUCKET, bench.run.frame_key(2))[:-1], None):
         if change:
-            bench.put("in/table.parquet", change)
+            bench.put(key, change)
         else:
-            bench.client.delete_object(Bucket=BUCKET, Key="in/table.parquet")
+            bench.client.delete_object(Bucket=BUCKET, Key=key)
         with pytest.raises(InputError) as caught:
             bench.join(1, jobs=["j0"])
         told = str(caught.value)
-        assert type(caught.value).__name__ == error
-        assert told.startswith(f"s3://{BUCKET}/in/table.parquet ")
-        assert "Make it readable, and what it was when the run was planned." in told
+        assert told.startswith(f"s3://{BUCKET}/{key} ")
+        assert "Put the object back as the run wrote it." in told
         assert f"All answers of shard 00001 are kept in s3://{BUCKET}/runs/monday/raw/; a redrive joins" in told
-        assert "Start a new run" not in told and "prefix must end" not in told
+        assert "prefix must end" not in told
 
 
 def test_what_s3_refuses_behind_the_spend_names_the_object(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as an input that was archived while the jobs ran: S3 itself does not say which."""
+    """Such as a frame that was archived while the jobs ran: S3 itself does not say which."""
 
     def archived(**request: Any) -> Any:
-        if request["Key"] == "in/table.parquet":
+        if request["Key"] == bench.run.frame_key(1):
             answer = {"Error": {"Code": "InvalidObjectState", "Message": "archived"}}
             raise bench.client.exceptions.InvalidObjectState(answer, "GetObject")
         return get(**request)
@@ -358,4 +371,4 @@ def test_what_s3_refuses_behind_the_spend_names_the_object(bench: Bench, monkeyp
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     with pytest.raises(bench.client.exceptions.InvalidObjectState) as caught:
         bench.join(1, jobs=["j0"])
-    assert f"archived (s3://{BUCKET}/in/table.parquet) All answers of shard 00001 are kept" in str(caught.value)
+    assert f"archived (s3://{BUCKET}/{bench.run.frame_key(1)}) All answers of shard 00001 are kept" in str(caught.value)

@@ -6,7 +6,7 @@ import pytest
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.plan import sampling
-from bedrock_batch.plan.shards import RecordSize
+from bedrock_batch.plan.shards import RowSize
 from bedrock_batch.records.ready_made import renderer
 from bedrock_batch.table import read
 from tests.functional.tables import csv_bytes, cut, describe, parquet_bytes, put
@@ -26,7 +26,7 @@ def sizes(found: read.Description) -> list[int]:
             for piece in shard.read_pieces()
             for batch in found.rows.read(piece, made.columns, row=1)
         )
-        for shard in cut(found, QUOTAS, size=RecordSize(factor, made.structure_bytes))
+        for shard in cut(found, QUOTAS, size=RowSize(factor, made.structure_bytes, factor))
     ]
 
 

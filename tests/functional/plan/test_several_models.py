@@ -75,8 +75,12 @@ def test_a_plan_is_the_same_bytes_each_time(s3: S3) -> None:
     first = planned()
     assert planned() == first
     lines = [json.loads(line) for line in first["plan.jsonl"].splitlines()]
-    assert [line["shard"] for line in lines] == list(range(6))
-    assert [line["run_key"].rpartition("/")[2] for line in lines] == ["run.json"] * 3 + ["run-1.json"] * 3
+    assert [line["shard"] for line in lines] == [0, 1, 2]
+    assert {line["run_key"].rpartition("/")[2] for line in lines} == {"run.json"}
+    files = {key for key in first if key.startswith(("input/", "frame/"))}
+    assert files == {f"input/{number:05d}.jsonl" for number in range(6)} | {
+        f"frame/{number:05d}.parquet" for number in range(3)
+    }, "one body of two models, another of the third, and one table"
 
 
 @pytest.mark.parametrize(("source", "shared"), [("inline", [0, 0]), ("s3_location", [0, 1])])

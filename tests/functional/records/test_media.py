@@ -14,7 +14,7 @@ from botocore.validate import ParamValidator
 from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Prepared, Shard
+from bedrock_batch.contracts.lines import PlannedShard, Prepared
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, MissingColumn, UnsupportedRequest
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.records import media_attach
@@ -49,8 +49,8 @@ def prepare(s3: S3, model_id: str = HAIKU, **given: Any) -> tuple[dict[str, Any]
     """Return run.json, what preparing the only shard says, and the records."""
     given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
     run = plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
-    (shard,) = (Shard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday")))
-    prepared = prepare_shard(s3, shard)
+    (shard,) = (PlannedShard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday")))
+    (prepared,) = prepare_shard(s3, shard).prepared
     records = list(s3.lines(BUCKET, keys.input_key("monday", 0))) if prepared.records else []
     return run, prepared, records
 
@@ -113,10 +113,10 @@ def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
 
 def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     uri = f"s3://{BUCKET}/images/0.PNG"
-    batches = [pa.record_batch({"uri": [uri, uri]}), pa.record_batch({"uri": [uri, "nowhere"]})]
+    one, other = pa.record_batch({"uri": [uri, uri]}), pa.record_batch({"uri": [uri, "nowhere"]})
     run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
-    attacher = media_attach.Attacher(s3, run, run.input_key(0), first_row=0)
-    parts = list(attacher.attach(batches))
+    with media_attach.Attacher(s3, run, run.input_key(0), first_row=0) as attacher:
+        parts = [*attacher.attach(one, 0), *attacher.attach(other, 2)]
     assert [value is None for part in parts for value in part["media.data"].to_pylist()] == [False, False, False, True]
     (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
     assert (told.code, told.reason) == ("MediaNotUsable", "'nowhere' is not of the form s3://bucket/key.")
@@ -126,8 +126,8 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
 @pytest.mark.parametrize("uri", ["s3://my bucket/x.png", "s3://x.png", f"s3://{BUCKET}/"])
 def test_a_uri_of_no_object_costs_its_row(s3: S3, uri: str) -> None:
     run = make_run(bucket=BUCKET, media={"column": "uri", "kind": "image", "source": "inline"})
-    attacher = media_attach.Attacher(s3, run, run.input_key(0), first_row=0)
-    (part,) = attacher.attach([pa.record_batch({"uri": [uri]})])
+    with media_attach.Attacher(s3, run, run.input_key(0), first_row=0) as attacher:
+        (part,) = attacher.attach(pa.record_batch({"uri": [uri]}), 0)
     assert part["media.data"].null_count == 1
     (told,) = attacher.explained([Skipped(0, "NullColumn", "")])
     assert told.reason.startswith(repr(uri))

@@ -15,7 +15,7 @@ from botocore.validate import ParamValidator
 from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Chunk, LeftoverLines, Pool, Shard
+from bedrock_batch.contracts.lines import Chunk, LeftoverLines, PlannedShard, Pool, Prepared
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, TooLarge, UnsupportedRequest
 from bedrock_batch.records import media_attach
@@ -52,13 +52,13 @@ def s3(aws: None) -> S3:
     return s3
 
 
-def planned(s3: S3, model_id: str = NOVA, **given: Any) -> tuple[Run, list[Shard]]:
+def planned(s3: S3, model_id: str = NOVA, **given: Any) -> tuple[Run, list[PlannedShard]]:
     """Return the run and its shards; `media` is added to what every test here asks for."""
     media = {"column": "uri", "kind": "image", "source": "s3_location", **given.pop("media", {})}
     given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
     given = {key: value for key, value in given.items() if value is not None}
     run = Run.from_json(plan(s3, model_id, media=media, **given))
-    return run, [Shard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday"))]
+    return run, [PlannedShard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday"))]
 
 
 def blocks(s3: S3, key: str) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ def test_records_refer_to_copies_in_the_folder_of_their_job(s3: S3, invocation_t
     run, shards = planned(s3, max_records_per_job=100, invocation_type=invocation_type)
     assert len(shards) == 2
     for shard in shards:
-        prepared = prepare_shard(s3, shard)
+        prepared = prepared_of(s3, shard)
         assert (prepared.records, prepared.skipped) == (100, 0)
         folder = f"runs/monday/input/{shard.shard:05d}/"
         key = f"{folder}{shard.shard:05d}.jsonl"
@@ -111,36 +111,36 @@ def test_doing_it_twice_copies_nothing_again(s3: S3, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(S3, "copy", counted)
     run, (shard,) = planned(s3)
-    first = prepare_shard(s3, shard)
+    first = prepared_of(s3, shard)
     body = s3.read(BUCKET, run.input_key(0))
     assert set(copied.values()) == {1}
-    assert prepare_shard(s3, shard) == first
+    assert prepared_of(s3, shard) == first
     assert s3.read(BUCKET, run.input_key(0)) == body
     assert (len(copied), set(copied.values())) == (4, {1})
 
 
 def test_an_object_that_cannot_be_used_costs_its_rows(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     _, (shard,) = planned(s3, media={"column": "holes"})
-    assert (prepare_shard(s3, shard).records, prepare_shard(s3, shard).skipped) == (197, 3)
+    assert (prepared_of(s3, shard).records, prepared_of(s3, shard).skipped) == (197, 3)
     skipped = {line["row"]: line for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))}
     assert skipped[1]["code"] == "NullColumn"
     assert {skipped[2]["code"], skipped[3]["code"]} == {"MediaNotUsable"}
     assert "images/none.png does not exist" in skipped[2]["reason"]
     monkeypatch.setattr(media_attach, "_MOST_COPIED_BYTES", len(IMAGES[0]) - 1)
-    prepared = prepare_shard(s3, shard)
+    prepared = prepared_of(s3, shard)
     assert (prepared.records, prepared.skipped) == (0, 200)
 
 
 def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
     _, (shard,) = planned(s3, media={"column": "holes"}, input={"nulls": "error", "format": "parquet"})
     with pytest.raises(MalformedInput, match="Row 2 of the table .*does not exist"):
-        prepare_shard(s3, shard)
+        prepared_of(s3, shard)
 
 
 def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
     run, shards = planned(s3, max_records_per_job=100)
     for shard in shards:
-        prepare_shard(s3, shard)
+        prepared_of(s3, shard)
     key = keys.pooled_key("monday", 1, 7, own_folder=True)
     pool = Pool(BUCKET, keys.run_key("monday"), key, [LeftoverLines(1, 2, 4), LeftoverLines(0, 0, 3)])
     assert pool_leftovers(s3, pool)["records"] == 5
@@ -161,7 +161,7 @@ def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
 
 def test_a_lost_copy_fails_the_pool(s3: S3) -> None:
     _, (shard,) = planned(s3)
-    prepare_shard(s3, shard)
+    prepared_of(s3, shard)
     for uri in copies(s3, "runs/monday/input/00000/"):
         clients.s3().delete_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
     key = keys.pooled_key("monday", 1, 0, own_folder=True)
@@ -185,7 +185,7 @@ class Model:
 
 def test_on_demand_the_references_are_used_as_they_are(s3: S3) -> None:
     run, (shard,) = planned(s3)
-    prepare_shard(s3, shard)
+    prepared_of(s3, shard)
     model = Model()
     raw_key = keys.on_demand_key("monday", 0, 0)
     answer_on_demand(s3, model, Chunk(BUCKET, keys.run_key("monday"), 0, [LeftoverLines(0, 198, 200)], raw_key))
@@ -207,11 +207,16 @@ def test_a_job_over_the_quota_is_refused(s3: S3) -> None:
     quotas = run.quotas | {"max_job_bytes": s3_size(s3, run, shard) + sum(map(len, IMAGES)) - 1}
     s3.put(BUCKET, keys.run_key("monday"), json.dumps(run.to_json() | {"quotas": quotas}).encode())
     with pytest.raises(TooLarge, match=r"refers to more than the .* GB that a job may have"):
-        prepare_shard(s3, shard)
+        prepared_of(s3, shard)
 
 
-def s3_size(s3: S3, run: Run, shard: Shard) -> int:
-    return prepare_shard(s3, shard).bytes
+def prepared_of(s3: S3, shard: PlannedShard) -> Prepared:
+    (prepared,) = prepare_shard(s3, shard).prepared
+    return prepared
+
+
+def s3_size(s3: S3, run: Run, shard: PlannedShard) -> int:
+    return prepared_of(s3, shard).bytes
 
 
 def test_a_request_of_ones_own_says_where_the_reference_goes(s3: S3) -> None:
@@ -224,7 +229,7 @@ def test_a_request_of_ones_own_says_where_the_reference_goes(s3: S3) -> None:
         },
     }
     run, (shard,) = planned(s3, "amazon.nova-2-multimodal-embeddings-v1:0", prompt=None, request=request)
-    prepare_shard(s3, shard)
+    prepared_of(s3, shard)
     (first, *_) = s3.lines(BUCKET, run.input_key(0))
     image = first["modelInput"]["singleEmbeddingParams"]["image"]
     assert copies(s3, "runs/monday/input/00000/")[image["source"]["s3Location"]["uri"]] == IMAGES[0]

@@ -8,7 +8,7 @@ import pytest
 from bedrock_batch import errors, keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Shard
+from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.handlers import prepare_shard
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.table import read
@@ -23,7 +23,7 @@ QUOTAS = {"min_records": 2, "max_records": 4, "max_file_bytes": 10**6}
 
 def plan_run(
     body: bytes, *, key: str = "in/t.csv", types: dict[str, str] | None = None, **changes: Any
-) -> tuple[S3, list[Shard]]:
+) -> tuple[S3, list[PlannedShard]]:
     """Put a table, plan it and write run.json."""
     clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
     s3 = S3(clients.s3())
@@ -41,11 +41,17 @@ def plan_run(
     return s3, shards
 
 
+def prepared(shard: PlannedShard) -> dict[str, Any]:
+    """Prepare a shard of a run of one model, and return what was prepared for this one."""
+    (records,) = prepare_shard.handler(shard.to_json(), None)["prepared"]
+    return dict(records)
+
+
 def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
     texts = ['"quoted",', "two\nlines", "   ", "é😀", "\x01\x1f", "{braces}", ""]
     body = b"n,text\n" + b"".join(b'%d,"%s"\n' % (i, t.replace('"', '""').encode()) for i, t in enumerate(texts))
     s3, shards = plan_run(body)
-    results = [prepare_shard.handler(shard.to_json(), None) for shard in shards]
+    results = [prepared(shard) for shard in shards]
     assert [(r["rows"], r["records"], r["skipped"]) for r in results] == [(3, 2, 1), (4, 3, 1)]
     records = {}
     for shard, result in zip(shards, results, strict=True):
@@ -74,21 +80,22 @@ def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
 def test_tokens_are_estimated_from_the_text_alone(aws: None) -> None:
     _, (shard,) = plan_run(b"text\n" + b"x" * 400 + b"\n" + b"y" * 400 + b"\n")
     # The role "user" is text as well: two words of one token.
-    assert prepare_shard.handler(shard.to_json(), None)["input_tokens_estimate"] == 202
+    assert prepared(shard)["input_tokens_estimate"] == 202
 
 
 def test_a_shard_of_skipped_rows_writes_no_input(aws: None) -> None:
     s3, (shard,) = plan_run(b'text,n\n,1\n" ",2\n')
-    result = prepare_shard.handler(shard.to_json(), None)
+    result = prepared(shard)
     assert (result["records"], result["skipped"], result["bytes"]) == (0, 2, 0)
-    assert [item.key for item in s3.list(BUCKET, "runs/monday/")] == [keys.run_key("monday"), result["skipped_key"]]
+    written = [item.key for item in s3.list(BUCKET, "runs/monday/")]
+    assert written == ["runs/monday/frame/00000.parquet", keys.run_key("monday"), result["skipped_key"]]
 
 
 def test_preparing_twice_writes_the_same(aws: None) -> None:
     s3, shards = plan_run(b"text\na\nb\nc\nd\ne\n")
-    first = [prepare_shard.handler(shard.to_json(), None) for shard in shards]
+    first = [prepared(shard) for shard in shards]
     before = {item.key: item.etag for item in s3.list(BUCKET, "")}
-    assert [prepare_shard.handler(shard.to_json(), None) for shard in shards] == first
+    assert [prepared(shard) for shard in shards] == first
     assert {item.key: item.etag for item in s3.list(BUCKET, "")} == before
 
 
@@ -97,45 +104,45 @@ def test_a_file_over_the_quota_is_refused_and_leaves_nothing(aws: None) -> None:
         b"text\n" + b"x" * 300 + b"\n" + b"y" * 300 + b"\n", quotas={**QUOTAS, "max_file_bytes": 500}
     )
     with pytest.raises(errors.TooLarge, match="max_records_per_job"):
-        prepare_shard.handler(shard.to_json(), None)
+        prepared(shard)
     assert not list(s3.list(BUCKET, "runs/monday/input/"))
 
 
 def test_a_record_that_no_file_has_room_for_is_skipped(aws: None) -> None:
     cells = [b"a" * 300, b'"' + b'""' * 150 + b'"', b'"' + b'""' * 500 + b'"', b"b" * 1200]
     s3, (shard,) = plan_run(b"text\n" + b"\n".join(cells), quotas={**QUOTAS, "max_file_bytes": 1000})
-    prepared = prepare_shard.handler(shard.to_json(), None)
-    assert (prepared["records"], prepared["skipped"]) == (2, 2)
-    skipped = list(s3.lines(BUCKET, prepared["skipped_key"]))
+    found = prepared(shard)
+    assert (found["records"], found["skipped"]) == (2, 2)
+    skipped = list(s3.lines(BUCKET, found["skipped_key"]))
     assert [(skip["row"], skip["code"]) for skip in skipped] == [(3, "TooLong"), (4, "TooLong")]
     assert "1,000 is the most" in skipped[0]["reason"]
 
 
 def test_a_null_is_named_by_its_row_of_the_table(aws: None) -> None:
     _, shards = plan_run(b"text,n\n1,a\n2,b\n3,c\n4,d\n5,e\n,f\n", types={"text": "int64"})
-    prepare_shard.handler(shards[0].to_json(), None)
+    prepared(shards[0])
     with pytest.raises(errors.MalformedInput, match=r'Row 6 of the table .* column "text"'):
-        prepare_shard.handler(shards[1].to_json(), None)
+        prepared(shards[1])
 
 
 def test_records_with_a_blank_place_are_counted(aws: None) -> None:
     request = {"messages": [{"role": "user", "content": [{"text": "Judge {text} by {n}"}]}]}
     body = b'text,n,unused\na,1,\n,2,x\n" \t",,x\nb,,x\n'
     _, (shard,) = plan_run(body, request=request)
-    prepared = prepare_shard.handler(shard.to_json(), None)
-    assert (prepared["records"], prepared["blank"]) == (4, 3)
+    found = prepared(shard)
+    assert (found["records"], found["blank"]) == (4, 3)
     _, (shard,) = plan_run(body, request=request, nulls="empty")
-    assert prepare_shard.handler(shard.to_json(), None)["blank"] == 0, "that is what nulls asks for"
+    assert prepared(shard)["blank"] == 0, "that is what nulls asks for"
     _, (shard,) = plan_run(b"text,n\na,1\n,2\n")
-    prepared = prepare_shard.handler(shard.to_json(), None)
-    assert (prepared["skipped"], prepared["blank"]) == (1, 0), "what is not sent is not paid"
+    found = prepared(shard)
+    assert (found["skipped"], found["blank"]) == (1, 0), "what is not sent is not paid"
 
 
 def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCaptureFixture) -> None:
     _, (shard,) = plan_run(b"text\nsecret\nsecret\n")
-    prepare_shard.handler(shard.to_json(), None)
+    prepared(shard)
     (entry,) = [json.loads(record.message) for record in caplog.records if "prepare" in record.name]
-    assert entry["run_id"] == "monday" and entry["records"] == 2
+    assert entry["run_id"] == "monday" and entry["prepared"][0]["records"] == 2
     assert "secret" not in caplog.text
 
 
@@ -152,13 +159,13 @@ def test_what_would_fail_the_join_is_found_before_any_spend(aws: None, key: str,
     types = {} if "UTF" in message else {"n": "int64"}
     _, (shard,) = plan_run(rows, key=key, types=types)
     with pytest.raises(errors.MalformedInput, match=message):
-        prepare_shard.handler(shard.to_json(), None)
+        prepared(shard)
 
 
 def test_a_declared_column_that_is_left_out_of_the_output_is_not_read(aws: None) -> None:
     output = {"format": "parquet", "prefix": "", "columns": ["text"]}
     _, (shard,) = plan_run(b"text,n\nx,1\ny,two\n", types={"n": "int64"}, output=output)
-    assert prepare_shard.handler(shard.to_json(), None)["records"] == 2
+    assert prepared(shard)["records"] == 2
 
 
 def test_a_run_without_a_valid_row_says_why_the_first_was_skipped(aws: None) -> None:

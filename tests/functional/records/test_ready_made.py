@@ -51,7 +51,7 @@ def plan(s3: S3, body: bytes, *, key: str = "in/r.jsonl", nulls: str = "skip", *
 def test_bodies_are_sent_as_they_stand(s3: S3, packed: bool) -> None:
     body = lines(*(f'{{"modelInput": {text} , "recordId": "mine-{row}"}}' for row, text in enumerate(BODIES * 2)))
     (shard,) = plan(s3, gz(body) if packed else body, key="in/r.jsonl.gz" if packed else "in/r.jsonl")
-    prepared = prepare_shard.handler(shard, None)
+    (prepared,) = prepare_shard.handler(shard, None)["prepared"]
     sent = s3.read(BUCKET, keys.input_key("monday", 0)).decode().splitlines()
     assert sent == [f'{{"recordId":"{record_id(0, row)}","modelInput":{text}}}' for row, text in enumerate(BODIES * 2)]
     assert (prepared["records"], prepared["skipped"], prepared["bytes"]) == (
@@ -70,7 +70,7 @@ def test_the_users_ids_and_bodies_come_back_beside_the_answers(s3: S3) -> None:
         '{"recordId": "c"}',
     )
     (shard,) = plan(s3, body, invocation_type="Converse")
-    prepared = prepare_shard.handler(shard, None)
+    (prepared,) = prepare_shard.handler(shard, None)["prepared"]
     assert (prepared["records"], prepared["skipped"]) == (2, 1)
     raw = keys.raw_prefix("monday", "job")
     answer = {"output": {"message": {"content": [{"text": "yes"}]}}, "stopReason": "end_turn"}
@@ -92,7 +92,7 @@ def test_the_users_ids_and_bodies_come_back_beside_the_answers(s3: S3) -> None:
 def test_a_line_without_a_body_is_skipped_or_an_error(s3: S3, bad: str) -> None:
     body = lines(*[f'{{"modelInput": {BODIES[0]}}}'] * 300, bad)
     (shard,) = plan(s3, body)
-    assert prepare_shard.handler(shard, None)["skipped"] == 1
+    assert prepare_shard.handler(shard, None)["prepared"][0]["skipped"] == 1
     s3 = S3(clients.s3())
     clients.s3().delete_object(Bucket=BUCKET, Key=keys.run_key("monday"))
     with pytest.raises(errors.MalformedInput, match='Row 301 of the table .* no object as "modelInput"'):

@@ -249,7 +249,7 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
         (answer_handler, {"raw_key": f"{folder}/raw/on-demand-0/00000.jsonl.out", "chunk": 0}, "a new run over"),
     ):
         with pytest.raises(
-            InputNotFound, match=r"input/00000.jsonl does not exist \(404\)\. Make it readable"
+            InputNotFound, match=r"input/00000.jsonl does not exist \(404\)\. Put the object back"
         ) as caught:
             call(event | more, None)
         assert kept in str(caught.value)

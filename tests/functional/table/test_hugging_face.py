@@ -55,7 +55,12 @@ def texts(asked: dict[str, Any], found: read.Description | None = None) -> list[
         sources=[source.to_json() for source in found.sources],
     )
     shards = cut(found, QUOTAS)
-    return [text for shard in shards for batch in read.read_shard(s3, run, shard) for text in batch["text"].to_pylist()]
+    return [
+        text
+        for shard in shards
+        for batch in read.read_shard(s3, run, shard, columns=["text"])
+        for text in batch["text"].to_pylist()
+    ]
 
 
 def describe(asked: dict[str, Any]) -> read.Description:

@@ -19,7 +19,7 @@ from tests.unit.output_lines import CONVERSE, TITAN, converse, line
 ROWS = 100
 
 
-def joined(kind: str, lines: list[bytes]) -> tuple[pa.Table, int]:
+def joined(kind: str, lines: list[bytes], held_bytes: int = 10**9) -> tuple[pa.Table, int]:
     """Return the joined table and how often the answers were read again."""
     dimensions = None if kind == "text" else 3
     parse = TextParser(CONVERSE) if dimensions is None else VectorParser(TITAN, dimensions)
@@ -31,7 +31,13 @@ def joined(kind: str, lines: list[bytes]) -> tuple[pa.Table, int]:
         for start in range(0, len(lines), 7):
             yield parse(b"\n".join(lines[start : start + 7]))
 
-    joiner = Joiner(shard=SHARD, rows=ROWS, kind="text" if dimensions is None else "embedding", dimensions=dimensions)
+    joiner = Joiner(
+        shard=SHARD,
+        rows=ROWS,
+        kind="text" if dimensions is None else "embedding",
+        dimensions=dimensions,
+        held_bytes=held_bytes,
+    )
     joiner.skip([{"row": 10, "code": "EmptyText", "reason": "blank"}], first_row=0)  # and yet there is an answer to it
     for some in answers():
         joiner.add(some)
@@ -53,43 +59,39 @@ def lines_of(kind: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["text", "embedding"])
-def test_whatever_the_limit_the_table_is_the_same(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_whatever_the_limit_the_table_is_the_same(kind: str) -> None:
     lines = lines_of(kind)
     expected, again = joined(kind, lines)
     assert again == 0 and expected.num_rows == ROWS
     for limit in (1, 90, 600, 5_000):
-        monkeypatch.setattr(held_answers, "HELD_BYTES", limit)
-        found, again = joined(kind, lines)
+        found, again = joined(kind, lines, limit)
         assert found.equals(expected)
         assert (again > 0) == (limit < 5_000 or kind == "text")
 
 
 @pytest.mark.parametrize("kind", ["text", "embedding"])
-def test_blocks_of_successes_fill_a_window_alone(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_blocks_of_successes_fill_a_window_alone(kind: str) -> None:
     """A block without a failure is taken as a whole, and of it what lies in the window."""
     lines = [
         line(rid(row), converse(str(row)) if kind == "text" else {"embedding": [row, 0.5, -1]}) for row in range(ROWS)
     ]
     random.Random(2).shuffle(lines)
     expected, _ = joined(kind, lines)
-    monkeypatch.setattr(held_answers, "HELD_BYTES", 600)
-    found, again = joined(kind, lines)
+    found, again = joined(kind, lines, 600)
     assert found.equals(expected) and again > 0
     values = found["response" if kind == "text" else "embedding"].to_pylist()
     assert values == [None if row == 9 else str(row) if kind == "text" else [row, 0.5, -1] for row in range(ROWS)]
 
 
-def test_of_two_successes_the_first_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_successes_the_first_is_found_again() -> None:
     lines = [line(rid(row), converse(f"{word} {row}")) for word in ("first", "second") for row in range(ROWS)]
-    monkeypatch.setattr(held_answers, "HELD_BYTES", 300)
-    found, again = joined("text", lines)
+    found, again = joined("text", lines, 300)
     assert found["response"].to_pylist() == [None if row == 9 else f"first {row}" for row in range(ROWS)]
     assert again > 10
 
 
-def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_answers, "HELD_BYTES", 10_000)
-    texts = held_answers.Texts(1_000)
+def test_no_more_is_held_than_the_limit() -> None:
+    texts = held_answers.Texts(1_000, 10_000)
     for row in range(1_000):
         texts.put(row, b"x" * 400)
         kept = [text for text in texts.column(texts.start, texts.stop).to_pylist() if text]
@@ -99,10 +101,9 @@ def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None
     assert 500 < texts.stop < 550
 
 
-def test_a_window_of_vectors_goes_when_it_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_of_vectors_goes_when_it_moves() -> None:
     """A row group that waits to be written must not keep the whole window in memory."""
-    monkeypatch.setattr(held_answers, "HELD_BYTES", 100 * 4 * 4)
-    vectors = held_answers.Vectors(1_000, 4)
+    vectors = held_answers.Vectors(1_000, 4, 100 * 4 * 4)
     vectors.put(1, np.array([1, 2, 3, 4]))
     column = vectors.column(0, 2)
     vectors.move(100, 1_000)

@@ -15,10 +15,10 @@ from bedrock_batch.answers.lines import whole_lines
 from bedrock_batch.answers.outcome import OUTCOMES
 from bedrock_batch.answers.text_parser import TextParser
 from bedrock_batch.contracts.lines import JobEnd
-from bedrock_batch.join import held_answers, write
 from bedrock_batch.join.joiner import Joiner
-from bedrock_batch.join.output_columns import kept_columns, output_schema
+from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.records.render import Renderer
+from bedrock_batch.table import schemas, write
 from bedrock_batch.table.plain_types import json_cells, to_plain
 from tests.unit.output_lines import CONVERSE, converse
 
@@ -96,7 +96,7 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
 ) -> None:
     batches = [table.slice(start, step).combine_chunks().to_batches()[0] for start in range(0, table.num_rows, step)]
     renderer = Renderer(REQUEST, table.schema, shard=SHARD, nulls="skip")
-    joiner = Joiner(shard=SHARD, rows=table.num_rows, kind="text")
+    joiner = Joiner(shard=SHARD, rows=table.num_rows, kind="text", held_bytes=limit)
     expected: dict[int, tuple[str, str | None]] = {}
     records: list[bytes] = []
     for number, batch in enumerate(batches):
@@ -114,15 +114,13 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
     raw = b"\n".join(line for some in data.draw(st.permutations(lines)) for line in some)
     parsed = [TextParser(CONVERSE)(block) for block in whole_lines([raw])]
 
-    kept = kept_columns(table.schema, data.draw(st.none() | st.just(["text"])))
+    kept = schemas.kept(table.schema, data.draw(st.none() | st.just(["text"])))
     schema = output_schema(kept, kind="text", prefix="bedrock_")
     out = io.BytesIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(held_answers, "HELD_BYTES", limit)
-        for answers in parsed:
-            joiner.add(answers)
-        rows = joiner.join((batch.select(kept.names) for batch in batches), schema, lambda: parsed)
-        write.write(rows, schema, out, form=form, answer="bedrock_response")
+    for answers in parsed:
+        joiner.add(answers)
+    rows = joiner.join((batch.select(kept.names) for batch in batches), schema, lambda: parsed)
+    write.write(rows, schema, out, form=form, answer="bedrock_response")
 
     found = read(form, out.getvalue(), schema)
     assert [row[: len(kept)] for row in found] == input_rows(form, table.select(kept.names))

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bedrock_batch.contracts.lines import Piece, Shard
+from bedrock_batch.contracts.lines import Piece, PlannedShard
 from bedrock_batch.errors import TooLarge
-from bedrock_batch.plan.shards import Bounds, RecordSize, cut, row_limit, strictest
+from bedrock_batch.plan.shards import Bounds, RowSize, cut, row_limit, strictest
 from bedrock_batch.table.layout import Layout
 
 QUOTAS = {"min_records": 10, "max_records": 100, "max_file_bytes": 10**9}
@@ -23,9 +23,9 @@ def text(rows: int, *, stride: int = 1, row_bytes: int = 100, start: int = 5) ->
     return Layout(marks, marks * row_bytes + start, "bytes")
 
 
-def make(layouts: list[Layout], quotas: dict[str, int] = QUOTAS, **options: int | None) -> list[Shard]:
+def make(layouts: list[Layout], quotas: dict[str, int] = QUOTAS, **options: int | None) -> list[PlannedShard]:
     bounds = Bounds(quotas, **options)  # type: ignore[arg-type]  # numbers all
-    return cut(layouts, bounds, RecordSize(1.2, 200), bucket="b", run_key="k")
+    return cut(layouts, bounds, RowSize(1.2, 200, 1.2), bucket="b", run_key="k")
 
 
 def rows_read(layouts: list[Layout], piece: Piece, *, row_bytes: int = 100, start: int = 5) -> list[tuple[int, int]]:

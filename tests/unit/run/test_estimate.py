@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.contracts.lines import PreparedShard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BudgetExceeded, InvalidRunInput, MalformedInput, NoValidRows, PrepareFailed
 from bedrock_batch.run import estimate
@@ -17,19 +18,23 @@ def run_with(**keys: Any) -> Run:
     return make_run(input=validate.validate(document))
 
 
+def prepared(shard: int) -> dict[str, Any]:
+    return PreparedShard(shard, 1, [make_prepared(shard)]).to_json()
+
+
 def failure(shard: int, error: str, cause: str) -> dict[str, Any]:
     return {"shard": shard, "error": error, "cause": cause}
 
 
 def test_results_come_in_any_order() -> None:
-    results = [make_prepared(number).to_json() for number in (2, 0, 1)]
+    results = [prepared(2), prepared(0), prepared(1)]
     assert [shard.shard for shard in estimate.prepared_shards(results)] == [0, 1, 2]
 
 
 def test_an_error_of_the_input_keeps_its_class_and_sentence() -> None:
     results = [
         failure(1, "Runtime.ExitError", "killed"),
-        make_prepared(0).to_json(),
+        prepared(0),
         failure(2, "MalformedInput", '{"errorMessage": "s3://b/t.csv, row 7: 2 cells", "errorType": "MalformedInput"}'),
     ]
     with pytest.raises(MalformedInput, match="^s3://b/t.csv, row 7: 2 cells$"):

@@ -16,9 +16,9 @@ import pytest
 
 from bedrock_batch import keys
 from bedrock_batch.errors import InvalidRunInput, MissingColumn
-from bedrock_batch.join import write, write_parquet, write_text
-from bedrock_batch.join.output_columns import kept_columns
 from bedrock_batch.record_ids import record_id
+from bedrock_batch.table import frame, write, write_parquet, write_text
+from bedrock_batch.table.schemas import kept as kept_columns
 from tests.functional.join.test_join_shard import Bench, answers
 from tests.unit.output_lines import TITAN, line
 
@@ -62,7 +62,7 @@ def written(form: str, batches: list[pa.RecordBatch], schema: pa.Schema = BATCH.
 
 
 def test_every_type_has_its_form_in_json_lines() -> None:
-    write.check(BATCH.schema, "jsonl")
+    frame.check(BATCH.schema, "jsonl")
     lines = written("jsonl", [BATCH, BATCH.slice(1)]).decode().split("\n")
     found = [json.loads(one) for one in lines[:-1]]
     assert found == EXPECTED + EXPECTED[1:]
@@ -70,7 +70,7 @@ def test_every_type_has_its_form_in_json_lines() -> None:
 
 
 def test_every_type_has_its_form_in_csv() -> None:
-    write.check(BATCH.schema, "csv")
+    frame.check(BATCH.schema, "csv")
     data = written("csv", [BATCH, BATCH.slice(1)]).decode()
     header, *rows = csv.reader(io.StringIO(data, newline=""))
     assert header == list(COLUMNS)
@@ -167,7 +167,6 @@ def test_parquet_takes_columns_whose_values_arrow_cannot_count(column: pa.Array)
 @pytest.mark.parametrize(
     "kind",
     [
-        pa.month_day_nano_interval(),
         pa.struct([("x", pa.int64()), ("x", pa.int64())]),
         pa.timestamp("us", tz="No/Where"),
         pa.list_(pa.timestamp("us", tz="No/Where")),
@@ -176,8 +175,17 @@ def test_parquet_takes_columns_whose_values_arrow_cannot_count(column: pa.Array)
 def test_a_type_without_a_form_is_refused_by_name(form: str, kind: pa.DataType) -> None:
     schema = pa.schema([("ok", pa.int64()), ("odd", kind)])
     with pytest.raises(InvalidRunInput, match=f'{form} has no form for the column "odd" .* Use parquet'):
-        write.check(schema, form)
-    write.check(schema, "parquet")
+        frame.check(schema, form)
+    frame.check(schema, "parquet")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "kind", [pa.month_day_nano_interval(), pa.struct([]), pa.dense_union([pa.field("x", pa.int8())])]
+)
+def test_a_type_that_parquet_does_not_have_cannot_be_kept(form: str, kind: pa.DataType) -> None:
+    with pytest.raises(InvalidRunInput, match='The column "odd" of type .* cannot be kept'):
+        frame.check(pa.schema([("ok", pa.int64()), ("odd", kind)]), form)
 
 
 def test_large_batches_are_written_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bedrock_batch.join.write_text import File, Sink
+from bedrock_batch.table.write_text import File, Sink
 
 ROW_GROUP_BYTES = 16_000_000
 """Of Arrow memory: large enough for readers, and small enough not to be fresh memory, which is slow, each time."""
@@ -20,7 +20,9 @@ _DICTIONARY_PAYS_BELOW = 0.25
 """Distinct values per row: above, building the dictionary costs more than the bytes it saves."""
 
 
-def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, unique: Sequence[str]) -> None:
+def write(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, unique: Sequence[str], statistics: bool = True
+) -> None:
     """Write batches as one Parquet file; holds one row group at a time.
 
     `unique` names columns whose values hardly repeat: the answers. They get neither a dictionary nor
@@ -37,7 +39,7 @@ def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, un
         compression=codecs,
         compression_level={leaf: 1 for leaf, codec in codecs.items() if codec == "zstd"},
         use_dictionary=[name for name in schema.names if name not in unique and _repeats(first[name])],
-        write_statistics=[name for name in schema.names if name not in unique],
+        write_statistics=[name for name in schema.names if statistics and name not in unique],
         write_batch_size=_BATCH_NUMBERS if vectors else None,
     ) as writer:
         writer.write_table(first, row_group_size=max(first.num_rows, 1))

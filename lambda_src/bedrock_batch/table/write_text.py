@@ -8,10 +8,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.csv
 
+from bedrock_batch.table import batch_bytes
 from bedrock_batch.table.plain_types import json_cells, to_plain, to_text
 
 _SLICE_BYTES = 2 << 20
-"""Of Arrow memory; the text of vectors is three times that, and there are several copies of it on the way."""
+"""Of decoded cells; the text of vectors is three times that, and there are several copies of it on the way."""
 
 
 class Sink(Protocol):
@@ -55,6 +56,4 @@ def write_jsonl(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink)
 
 def _slices(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        step = max(1, batch.num_rows * _SLICE_BYTES // max(1, batch.nbytes))
-        for start in range(0, batch.num_rows, step):
-            yield batch.slice(start, step)
+        yield from batch_bytes.cut(batch, _SLICE_BYTES)

@@ -4,15 +4,8 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from bedrock_batch.join import write_parquet, write_text
-from bedrock_batch.join.write_text import Sink
-from bedrock_batch.table import plain_types
-
-
-def check(schema: pa.Schema, form: str) -> None:
-    """Raise InvalidRunInput, naming the column, for a type that the format cannot hold."""
-    if form != "parquet":
-        plain_types.check(schema, form)
+from bedrock_batch.table import write_parquet, write_text
+from bedrock_batch.table.write_text import Sink
 
 
 def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, form: str, answer: str) -> None:

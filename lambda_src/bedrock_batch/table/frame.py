@@ -1,0 +1,138 @@
+"""The frame of a shard: the columns that the output keeps, written as Parquet while the shard is prepared.
+
+The join reads these rows, and never the source. So whatever of the source cannot be read, or cannot be written in the
+output's format, is found before the first job; what becomes of the source afterwards does not matter.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import pyarrow as pa
+
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.lines import Piece, Shard
+from bedrock_batch.contracts.run import Run, Source
+from bedrock_batch.errors import ROWS_COUNT, InputChanged, InvalidRunInput, MalformedInput
+from bedrock_batch.table import plain_types, schemas, write, write_parquet
+from bedrock_batch.table.parquet_format import Fetch, ParquetReader
+from bedrock_batch.table.schemas import Selection
+from bedrock_batch.table.write_text import Sink
+
+_REFUSALS = (pa.ArrowException, ValueError, TypeError, OverflowError)
+"""What Arrow and the JSON library raise for a value that they cannot write."""
+
+
+class _Nowhere:
+    """A sink that keeps nothing."""
+
+    def write(self, data: bytes, /) -> int:
+        return len(data)
+
+
+_NOWHERE = _Nowhere()
+
+
+def schema_of(run: Run) -> pa.Schema:
+    """Return the columns of the table that the run's output keeps."""
+    return schemas.kept(schemas.unpacked(run.table["schema"]), run.output.get("columns"))
+
+
+def check(schema: pa.Schema, form: str) -> None:
+    """Raise InvalidRunInput, naming the column, for a type that the frame or the output's format cannot hold."""
+    for field in schema:
+        try:
+            write_parquet.write((), pa.schema([field]), _NOWHERE, unique=())
+        except pa.ArrowException as err:
+            raise InvalidRunInput(
+                f'The column "{field.name}" of type {field.type} cannot be kept: Parquet has no form for it. Leave it '
+                "out of output.columns."
+            ) from err
+    if form != "parquet":
+        plain_types.check(schema, form)
+
+
+def write_frame(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, form: str, first_row: int) -> None:
+    """Write the columns of `schema` as Parquet; for another output format `form`, try that too and keep nothing of it.
+
+    `first_row` is the table's row (from 0) that comes first, for messages.
+
+    Raises:
+        MalformedInput: a cell cannot be written; the message names its row and column.
+    """
+    tried: list[tuple[int, pa.RecordBatch]] = []
+    try:
+        write_parquet.write(_tried(batches, schema, form, first_row, tried), schema, out, unique=(), statistics=False)
+    except _REFUSALS as err:
+        raise _refusal(tried, form) or err from err
+
+
+def _tried(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, form: str, row: int, tried: list[tuple[int, pa.RecordBatch]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the kept columns. `tried` has those that are not written yet, each batch with its first row."""
+    for batch in batches:
+        if sum(one.nbytes for _, one in tried) >= write_parquet.ROW_GROUP_BYTES:
+            tried.clear()
+        kept = pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
+        tried.append((row, kept))
+        row += kept.num_rows
+        if form != "parquet":
+            _try(kept, form)
+        yield kept
+
+
+def _try(batch: pa.RecordBatch, form: str) -> None:
+    write.write([batch], batch.schema, _NOWHERE, form=form, answer="")
+
+
+def _refusal(tried: Iterable[tuple[int, pa.RecordBatch]], form: str) -> MalformedInput | None:
+    """Return the error for the first cell that cannot be written; None if there is none."""
+    for row, batch in tried:
+        for name in batch.schema.names:
+            cells = batch.select([name])
+            for one in dict.fromkeys(("parquet", form)):
+                if refused := _first_refused(cells, one):
+                    index, err = refused
+                    return MalformedInput(
+                        f'Row {row + index + 1} of the table, column "{name}", cannot be written as {one} '
+                        f"{ROWS_COUNT}: {err}",
+                        advice="Correct the cell, or leave the column out of output.columns.",
+                    )
+    return None
+
+
+def _first_refused(cells: pa.RecordBatch, form: str) -> tuple[int, Exception] | None:
+    """Return the index of the first row that cannot be written, by halving, and why."""
+    low, high, why = 0, cells.num_rows, None
+    while low < high:
+        middle = (low + high + 1) // 2 if why else high
+        try:
+            _try(cells.slice(low, middle - low), form)
+            low = middle
+        except _REFUSALS as err:
+            high, why = middle, err
+            if high - low == 1:
+                return low, err
+    return None
+
+
+def read_frame(s3: S3, run: Run, shard: Shard) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a shard in the types of the table, in batches of some MB.
+
+    Raises:
+        InputNotFound, InputChanged: the frame is gone, or is another.
+    """
+    item = s3.head(run.bucket, run.frame_key(shard.shard))
+    source = Source(item.bucket, item.key, item.etag, item.size, shard.rows)
+    reader = ParquetReader(partial(_fetch, s3))
+    schema = schema_of(run)
+    found = 0
+    for batch in reader.read(source, Piece(0, 0, shard.rows, shard.rows), Selection(schema, schema), row=1):
+        found += batch.num_rows
+        yield batch
+    if found != shard.rows:
+        raise InputChanged(f"{source.uri} has {found} rows and not {shard.rows}: it is not the one that was prepared.")
+
+
+def _fetch(s3: S3, source: Source) -> Fetch:
+    return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)
