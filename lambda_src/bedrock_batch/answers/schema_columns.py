@@ -7,8 +7,9 @@ the schema says.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import jsonschema_rs
 import pyarrow as pa
 
 from bedrock_batch.answers.schema_places import Places
@@ -25,7 +26,19 @@ MOST_FIELDS = 2_000
 
 _MOST_STEPS = 16
 
+_EXACT = {"minimum": -(2**53), "maximum": 2**53}
+"""Numbers that Arrow takes as they are, whether they were written as 3 or as 3.0."""
+
 Convert = Callable[[Any], Any]
+
+
+class Column(NamedTuple):
+    """An Arrow type, and how a valid value becomes one of it."""
+
+    type: pa.DataType
+    convert: Convert
+    as_it_is: Mapping[str, Any] | None = None
+    """A JSON Schema of the values that Arrow takes without `convert`; None when it takes none."""
 
 
 class Unfit(ValueError):
@@ -41,17 +54,21 @@ class Columns:
         plain, _ = self._plain(places.root)
         _check_root(plain)
         columns = {name: self._column(member, 0) for name, member in plain["properties"].items()}
-        self.fields = [pa.field(name, type_) for name, (type_, _) in columns.items()]
+        self.fields = [pa.field(name, column.type) for name, column in columns.items()]
         self.names = frozenset(columns)
-        self._converts = {name: convert for name, (_, convert) in columns.items()}
+        self._columns = columns
+        as_they_are = {name: column.as_it_is for name, column in columns.items() if column.as_it_is is not None}
+        # Much faster than a conversion, which most answers do not need.
+        self._need_none = jsonschema_rs.validator_for({"properties": as_they_are}, offline=True).is_valid
+        self._others = {name: column for name, column in columns.items() if name not in as_they_are}
 
     def converted(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return the properties of a valid object, ready for Arrow. Raises Unfit for what its type cannot hold."""
-        converted = {}
-        for name, convert in self._converts.items():
-            if (member := value.get(name)) is not None:
+        converted = {name: value[name] for name in self._columns if value.get(name) is not None}
+        for name, column in (self._others if self._need_none(value) else self._columns).items():
+            if name in converted:
                 try:
-                    converted[name] = convert(member)
+                    converted[name] = column.convert(converted[name])
                 except (Unfit, OverflowError) as err:
                     raise Unfit(f"{name}: {err}") from err
         return converted
@@ -63,8 +80,8 @@ class Columns:
             for field in self.fields
         ]
 
-    def _column(self, schema: Any, depth: int) -> tuple[pa.DataType, Convert]:
-        """Return the Arrow type of a schema's values, and what makes a valid value one of it."""
+    def _column(self, schema: Any, depth: int) -> Column:
+        """Return the column of a schema's values."""
         self._fields += 1
         if self._fields > MOST_FIELDS:
             raise InvalidRunInput(
@@ -76,22 +93,13 @@ class Columns:
         if kind in _SCALARS:
             return _SCALARS[kind]
         if depth == MOST_DEPTH or (is_recursive and depth >= RECURSIVE_DEPTH):
-            return pa.string(), _json
+            return _TEXT
         if kind == "array" and isinstance(plain.get("items"), Mapping) and "prefixItems" not in plain:
-            element, convert = self._column(plain["items"], depth + 1)
-            return pa.list_(element), lambda values: [None if value is None else convert(value) for value in values]
+            return _list_of(self._column(plain["items"], depth + 1))
         members = plain.get("properties") if kind == "object" else None
         if not members:
-            return pa.string(), _json
-        columns = {name: self._column(member, depth + 1) for name, member in members.items()}
-        type_ = pa.struct([pa.field(name, type_) for name, (type_, _) in columns.items()])
-        converts = [(name, convert) for name, (_, convert) in columns.items()]
-
-        def members_of(value: Any) -> Any:
-            found = ((name, convert, value.get(name)) for name, convert in converts)
-            return {name: None if member is None else convert(member) for name, convert, member in found}
-
-        return type_, members_of
+            return _TEXT
+        return _struct_of({name: self._column(member, depth + 1) for name, member in members.items()})
 
     def _plain(self, schema: Any) -> tuple[Mapping[str, Any], bool]:
         """Return a schema with its references, and with what only says "or null", resolved; `{}` when it has no type.
@@ -112,6 +120,24 @@ class Columns:
             else:
                 return _with_one_type(schema), is_recursive
         return {}, False
+
+
+def _list_of(element: Column) -> Column:
+    def elements_of(values: Any) -> Any:
+        return [None if value is None else element.convert(value) for value in values]
+
+    as_it_is = None if element.as_it_is is None else {"items": element.as_it_is}
+    return Column(pa.list_(element.type), elements_of, as_it_is)
+
+
+def _struct_of(members: Mapping[str, Column]) -> Column:
+    def members_of(value: Any) -> Any:
+        found = ((name, column.convert, value.get(name)) for name, column in members.items())
+        return {name: None if member is None else convert(member) for name, convert, member in found}
+
+    type_ = pa.struct([pa.field(name, column.type) for name, column in members.items()])
+    as_they_are = {name: column.as_it_is for name, column in members.items()}
+    return Column(type_, members_of, None if None in as_they_are.values() else {"properties": as_they_are})
 
 
 def _check_root(plain: Mapping[str, Any]) -> None:
@@ -163,10 +189,11 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-_SCALARS: dict[Any, tuple[pa.DataType, Convert]] = {
-    "string": (pa.string(), str),
-    "integer": (pa.int64(), _integer),
-    "number": (pa.float64(), float),
-    "boolean": (pa.bool_(), bool),
-    "null": (pa.string(), _json),
+_TEXT = Column(pa.string(), _json)
+_SCALARS: dict[Any, Column] = {
+    "string": Column(pa.string(), str, {}),
+    "integer": Column(pa.int64(), _integer, _EXACT),
+    "number": Column(pa.float64(), float, _EXACT),
+    "boolean": Column(pa.bool_(), bool, {}),
+    "null": _TEXT,
 }
