@@ -52,17 +52,20 @@ SCHEMA: dict[str, Any] = {
         "screen": {"$ref": "#/$defs/part"},
         "battery": {"$ref": "#/$defs/part"},
     },
-    "required": ["sentiment", "score", "ticket"],
+    "required": ["sentiment", "score", "ticket", "screen", "battery"],
+    "additionalProperties": False,
     "$defs": {
         "part": {
             "type": "object",
             "properties": {
                 "stars": {"type": "integer", "minimum": 1, "maximum": 5},
-                "words": {"type": "array", "items": {"type": "string"}, "maxItems": 5},
-                "why": {"type": ["string", "null"]},
+                "words": {"type": "array", "items": {"$ref": "#/$defs/word"}, "minItems": 1, "maxItems": 5},
+                "why": {"type": "string", "minLength": 1, "maxLength": 500},
             },
-            "required": ["stars"],
-        }
+            "required": ["stars", "words", "why"],
+            "additionalProperties": False,
+        },
+        "word": {"type": "string", "pattern": "^[^ ]+$", "maxLength": 40},
     },
 }
 

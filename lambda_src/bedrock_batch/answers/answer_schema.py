@@ -17,6 +17,9 @@ from bedrock_batch.answers.schema_trials import trials
 from bedrock_batch.answers.schema_validator import Validator
 from bedrock_batch.errors import InvalidRunInput
 
+_CHUNK = 128
+"""So many answers are read before they become columns: their memory is used again, which is much faster."""
+
 
 class Reader:
     """A schema made ready for many answers: `fields` are the columns of its properties.
@@ -43,15 +46,24 @@ class Reader:
 
     def columns(self, texts: Sequence[bytes | None]) -> tuple[list[pa.Array], dict[int, str]]:
         """Return the columns of some rows, and what is wrong with their answers, by place; None has no answer."""
-        answers: list[dict[str, Any] | None] = [None] * len(texts)
-        problems = {}
-        for place, text in enumerate(texts):
+        problems: dict[int, str] = {}
+        chunks = [self._chunk(texts, start, problems) for start in range(0, len(texts), _CHUNK)]
+        if len(chunks) == 1:
+            return chunks[0], problems
+        return [pa.concat_arrays(column) for column in zip(*chunks, strict=True)] or self.arrays([]), problems
+
+    def _chunk(self, texts: Sequence[bytes | None], start: int, problems: dict[int, str]) -> list[pa.Array]:
+        """Return the columns of some rows from `start` on, and note what is wrong with their answers."""
+        answers: list[dict[str, Any] | None] = []
+        for place, text in enumerate(texts[start : start + _CHUNK], start):
+            answer = None
             if text is not None:
                 try:
-                    answers[place] = self.read(text)
+                    answer = self.read(text)
                 except Unfit as problem:
                     problems[place] = str(problem)
-        return self.arrays(answers), problems
+            answers.append(answer)
+        return self.arrays(answers)
 
     def arrays(self, answers: Sequence[Mapping[str, Any] | None]) -> list[pa.Array]:
         """Return the columns of what `read` gave for some rows; None is a row without an answer."""

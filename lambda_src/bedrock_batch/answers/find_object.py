@@ -68,6 +68,9 @@ def parse(text: bytes) -> Any:
 
 def spans(text: bytes) -> Iterator[Span]:
     """Yield the objects that begin in a text, in order, but none inside another."""
+    if (alone := _alone(text)) is not None:
+        yield alone
+        return
     characters = text.decode("latin-1")  # one for each byte, so that places are the same
     start, is_json = 0, True
     while begun := _BEGIN.search(text, start):
@@ -80,6 +83,18 @@ def spans(text: bytes) -> Iterator[Span]:
             stop = _end(text, start)
         yield Span(start, stop, begun[1])
         start = stop
+
+
+def _alone(text: bytes) -> Span | None:
+    """Return the object that goes from the first to the last brace, as most do. None when there is no such object."""
+    begun, stop = _BEGIN.search(text), text.rfind(b"}") + 1
+    if begun is None or _BEGIN.search(text, stop):
+        return None
+    try:
+        _decode(text[begun.start() : stop])
+    except (ValueError, RecursionError):
+        return None
+    return Span(begun.start(), stop, begun[1])
 
 
 def _end(text: bytes, start: int) -> int:

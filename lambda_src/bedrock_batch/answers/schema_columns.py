@@ -62,11 +62,14 @@ class Columns:
         self._need_none = jsonschema_rs.validator_for({"properties": as_they_are}, offline=True).is_valid
         self._others = {name: column for name, column in columns.items() if name not in as_they_are}
 
-    def converted(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the properties of a valid object, ready for Arrow. Raises Unfit for what its type cannot hold."""
-        converted = {name: value[name] for name in self._columns if value.get(name) is not None}
+    def converted(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the properties of a valid object, ready for Arrow. Raises Unfit for what a type cannot hold.
+
+        The object itself may be changed and returned: copies would take longer than the validation.
+        """
+        converted = value if value.keys() <= self.names else {key: value[key] for key in value if key in self.names}
         for name, column in (self._others if self._need_none(value) else self._columns).items():
-            if name in converted:
+            if converted.get(name) is not None:
                 try:
                     converted[name] = column.convert(converted[name])
                 except (Unfit, OverflowError) as err:

@@ -223,6 +223,39 @@ def test_a_row_that_does_not_validate_is_invalid_and_one_that_was_cut_is_truncat
     assert joiner.leftover_rows() == [5]
 
 
+def test_a_broken_answer_is_asked_again_and_a_cut_one_has_no_columns() -> None:
+    evidence: dict[str, Any] = {"type": "array", "items": {"type": "object", "properties": {"label": {}}}}
+    schema = {"type": "object", "properties": {"label": {"type": "string"}, "evidence": evidence}}
+    whole = '{"label": "negative", "evidence": [{"label": "positive"}]}'
+    said = [
+        converse(whole),
+        converse(whole.replace("]", ",]")),
+        converse(whole[:-2], stop="max_tokens"),
+        converse(f'{{"label": "draft"}} {whole[:-2]}', stop="max_tokens"),
+        converse(f'{{"label": "draft"}} {whole[:-2]}'),
+        converse(f'{{"label": "draft"}} {whole}', stop="max_tokens"),
+    ]
+    joiner = Joiner(shard=0, rows=6, kind="text", reader=Reader(schema))
+    joiner.add(TextParser(CONVERSE)(b"\n".join(line(record_id(0, row), one) for row, one in enumerate(said))))
+    columns = joiner.columns(0, 6)
+    assert columns[0].to_pylist() == ["succeeded", "invalid", "truncated", "truncated", "invalid", "truncated"]
+    assert columns[-2].to_pylist() == ["negative", None, None, None, None, "negative"]
+    assert columns[-1].null_count == 4
+    assert joiner.outcomes.rows_to_ask_again(["invalid"]) == [1, 4]
+    assert joiner.outcomes.rows_to_ask_again(["truncated", "invalid"]) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("count", [0, 1, 127, 128, 129, 300])
+def test_columns_are_whole_however_many_rows_there_are(count: int) -> None:
+    texts = [
+        None if row % 7 == 3 else b'{"label": "ugly"}' if row % 5 == 4 else b'{"label": "good"}' for row in range(count)
+    ]
+    arrays, problems = Reader(SCHEMA).columns(texts)
+    assert all(isinstance(one, pa.Array) and len(one) == count for one in arrays)
+    assert list(problems) == [row for row, text in enumerate(texts) if text and b"ugly" in text]
+    assert arrays[0].to_pylist() == ["good" if text and b"good" in text else None for text in texts]
+
+
 # --- Any value of any schema comes back as its column ---
 
 NAMES = st.text("abcXYZ_. é0", min_size=1, max_size=5)
