@@ -74,12 +74,13 @@ class Places:
 
     def _find(self, root: dict[str, Any]) -> None:
         """Find all places, and check what needs no more than to look at each of them."""
+        id_key = "id" if "draft-04" in str(root.get("$schema")) else "$id"
         waiting: list[tuple[str, dict[str, Any], int]] = [("", root, 0)]
         while waiting:
             name, place, depth = waiting.pop()
             if id(place) in self._inner:
                 continue
-            _check(name, place)
+            _check(name, place, id_key)
             self._inner[id(place)] = inner = list(_inner(name, place))
             if depth == MOST_DEPTH or len(self._inner) > MOST_PLACES:
                 raise _too_large()
@@ -159,17 +160,17 @@ class Places:
         return count, back_references
 
 
-def _check(name: str, place: Mapping[str, Any]) -> None:
+def _check(name: str, place: Mapping[str, Any], id_key: str) -> None:
     for key in _OTHER_REFERENCES:
         if key in place:
             raise InvalidRunInput(
                 f"output.schema has {key} in {name or 'its first level'}, which may refer to one thing here and to "
                 "another there. Use $ref with #/$defs/name."
             )
-    if name and any(isinstance(place.get(key), str) for key in ("$id", "id")):
+    if name and isinstance(place.get(id_key), str):
         raise InvalidRunInput(
-            f"output.schema has an id in {name}: references within it would begin there. Leave it out; only the "
-            "schema as a whole may have $id."
+            f"output.schema has {id_key} in {name}: references within it would begin there. Leave it out; only the "
+            "schema as a whole may have one."
         )
 
 

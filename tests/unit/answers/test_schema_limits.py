@@ -169,9 +169,13 @@ def test_a_reference_means_the_same_to_columns_and_validator(reference: str, typ
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        (of(a={"$id": "item", "$ref": "#/$defs/x"}, defs={"x": {"type": "string"}}), "an id in properties.a"),
-        (of(a={"$id": "item", "$ref": "#/$defs/x", "$defs": {"x": {}}}, defs={"x": {}}), "an id in properties.a"),
-        (of(a={"$ref": "#/$defs/x"}, defs={"x": {"$id": "x", "type": "string"}}), "an id in $defs.x"),
+        (of(a={"$id": "item", "$ref": "#/$defs/x"}, defs={"x": {"type": "string"}}), "$id in properties.a"),
+        (of(a={"$id": "item", "$ref": "#/$defs/x", "$defs": {"x": {}}}, defs={"x": {}}), "$id in properties.a"),
+        (of(a={"$ref": "#/$defs/x"}, defs={"x": {"$id": "x", "type": "string"}}), "$id in $defs.x"),
+        (
+            {"$schema": "http://json-schema.org/draft-04/schema#", **of(a={"id": "x", "type": "string"})},
+            "id in properties.a",
+        ),
         (of(a={"$dynamicRef": "#x"}), "$dynamicRef in properties.a"),
         (of(a={"$recursiveRef": "#"}), "$recursiveRef in properties.a"),
         ({"$dynamicRef": "#x", **of(a={})}, "$dynamicRef in its first level"),
@@ -184,7 +188,13 @@ def test_what_changes_the_meaning_of_references_is_refused(schema: dict[str, Any
 
 
 def test_words_of_schemas_may_be_names_and_values() -> None:
-    schema = of(**{"$id": {"type": "string"}, "$ref": {"type": "string"}, "x": {"enum": [{"$ref": "no", "$id": "no"}]}})
+    schema = of(
+        **{
+            "$id": {"type": "string", "id": "x"},
+            "$ref": {"type": "string"},
+            "x": {"enum": [{"$ref": "no", "$id": "no"}]},
+        }
+    )
     schema |= {"$id": "https://example.com/whole", "required": ["$ref"]}
     assert Reader(schema).read(b'{"$id": "a", "$ref": "b"}') == {"$id": "a", "$ref": "b"}
 
