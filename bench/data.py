@@ -38,8 +38,36 @@ SETTINGS = {
     "service_role_arn": "arn:aws:iam::123456789012:role/bench",
     "kms_key_arn": None,
 }
-TEXT_RUN, VECTOR_RUN, SINGLE_RUN = RUNS = "text", "vectors", "vectors-once"
-"""The second has every vector twice, as Titan V2 answers; the third once."""
+TEXT_RUN, VECTOR_RUN, SINGLE_RUN, STRUCTURED_RUN = RUNS = "text", "vectors", "vectors-once", "structured"
+"""The second has every vector twice, as Titan V2 answers; the third once. The answers of the fourth follow `SCHEMA`."""
+TABLE_RUNS = (TEXT_RUN, STRUCTURED_RUN)
+"""Over the whole table; the others are over its first rows."""
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "sentiment": {"enum": ["positive", "negative", "mixed"]},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "ticket": {"type": "string", "pattern": "^[A-Z]{2,4}-[0-9]{4,}$"},
+        "screen": {"$ref": "#/$defs/part"},
+        "battery": {"$ref": "#/$defs/part"},
+    },
+    "required": ["sentiment", "score", "ticket", "screen", "battery"],
+    "additionalProperties": False,
+    "$defs": {
+        "part": {
+            "type": "object",
+            "properties": {
+                "stars": {"type": "integer", "minimum": 1, "maximum": 5},
+                "words": {"type": "array", "items": {"$ref": "#/$defs/word"}, "minItems": 1, "maxItems": 5},
+                "why": {"type": "string", "minLength": 1, "maxLength": 500},
+            },
+            "required": ["stars", "words", "why"],
+            "additionalProperties": False,
+        },
+        "word": {"type": "string", "pattern": "^[^ ]+$", "maxLength": 40},
+    },
+}
 
 _TEXT = (
     'the screen is bright and "sharp" said my sister, who\'s hard to please \\o/ but battery life was '
@@ -67,10 +95,10 @@ class Workload:
         return self.client.path(BUCKET, key)
 
     def table(self, run_id: str) -> Path:
-        return self.path("in/table.parquet" if run_id == TEXT_RUN else "in/head.parquet")
+        return self.path("in/table.parquet" if run_id in TABLE_RUNS else "in/head.parquet")
 
     def rows_of(self, run_id: str) -> int:
-        return self.rows if run_id == TEXT_RUN else self.vector_rows
+        return self.rows if run_id in TABLE_RUNS else self.vector_rows
 
     def shard_rows(self, run_id: str) -> int:
         """Return the rows of a shard: all have as many, so that SQL can number them too."""
@@ -110,8 +138,15 @@ def make(folder: Path, rows: int, runs: Sequence[str] = RUNS) -> Workload:
 
 def plan(work: Workload, run_id: str) -> None:
     """Plan a run over the table, as Plan run does."""
-    text = {"model_id": "amazon.nova-lite-v1:0", "prompt_id": "judge", "inference": {"max_tokens": MAX_TOKENS}}
+    text: dict[str, Any] = {
+        "model_id": "amazon.nova-lite-v1:0",
+        "prompt_id": "judge",
+        "inference": {"max_tokens": MAX_TOKENS},
+    }
     vectors = {"model_id": "amazon.titan-embed-text-v2:0", "prompt": {"text": "{text}"}}
+    asked = text if run_id in TABLE_RUNS else vectors
+    if run_id == STRUCTURED_RUN:
+        asked = asked | {"output": {"schema": SCHEMA}}
     key = work.table(run_id).relative_to(work.path("")).as_posix()
     plan_run(
         work.s3,
@@ -120,7 +155,7 @@ def plan(work: Workload, run_id: str) -> None:
         settings=SETTINGS,
         run_id=run_id,
         execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:bench-run:{run_id}",
-        input={"s3_uri": f"s3://{BUCKET}/{key}", **(text if run_id == TEXT_RUN else vectors)},
+        input={"s3_uri": f"s3://{BUCKET}/{key}", **asked},
     )
 
 
@@ -164,7 +199,7 @@ def _answer(work: Workload, run_id: str, shard: int) -> None:
     lines = work.path(keys.input_key(run_id, shard)).read_bytes().splitlines()
     chance = random.Random(shard)
     chance.shuffle(lines)
-    bodies = _texts(chance) if run_id == TEXT_RUN else cycle(_vectors(twice=run_id == VECTOR_RUN))
+    bodies = _bodies(run_id, chance)
     key = f"{work.job(run_id, shard).raw_prefix}abc123def456/{shard:05d}.jsonl.out"
     work.path(key).parent.mkdir(parents=True, exist_ok=True)
     with work.path(key).open("wb") as out:
@@ -173,22 +208,45 @@ def _answer(work: Workload, run_id: str, shard: int) -> None:
             out.write(b'{%s,"modelOutput":%s,"recordId":%s}\n' % (line[26:-1], body, line[12:25]))
 
 
+def _bodies(run_id: str, chance: random.Random) -> Iterator[bytes]:
+    if run_id == TEXT_RUN:
+        return _texts(chance)
+    return _objects(chance) if run_id == STRUCTURED_RUN else cycle(_vectors(twice=run_id == VECTOR_RUN))
+
+
 def _texts(chance: random.Random) -> Iterator[bytes]:
     """Yield answers without end, no two alike: what repeats would be packed into a dictionary."""
     words = [_json(" ".join(chance.choices(_WORDS, k=16)))[1:-1] for _ in range(1_000)]
-    whole, cut = (
-        _json(
-            {
-                "output": {"message": {"role": "assistant", "content": [{"text": "%s %s %s"}]}},
-                "stopReason": stop_reason,
-                "usage": {"inputTokens": 170, "outputTokens": 60, "totalTokens": 230},
-                "metrics": {"latencyMs": 812},
-            }
-        )
-        for stop_reason in ("end_turn", "max_tokens")
-    )
+    whole, cut = _body("end_turn", "%s %s %s"), _body("max_tokens", "%s %s %s")
     while True:
         yield (whole if chance.random() < 0.95 else cut) % tuple(chance.choices(words, k=3))
+
+
+def _objects(chance: random.Random) -> Iterator[bytes]:
+    """Yield answers that follow the schema, without end: some in a fence, some with a ticket that does not match."""
+    words = [" ".join(chance.choices(_WORDS, k=12)) for _ in range(1_000)]
+    while True:
+        answer = {
+            "sentiment": chance.choice(["positive", "negative", "mixed"]),
+            "score": chance.randrange(1000) / 1000,
+            "ticket": f"{'AB' if chance.random() < 0.97 else 'ab'}-{chance.randrange(1000, 100_000)}",
+        }
+        for part in ("screen", "battery"):
+            said = chance.choices(words, k=2)
+            answer[part] = {"stars": chance.randrange(1, 6), "words": said[0].split()[:3], "why": said[1]}
+        text = json.dumps(answer, ensure_ascii=False)
+        yield _body("end_turn", text if chance.random() < 0.9 else f"```json\n{text}\n```")
+
+
+def _body(stop_reason: str, text: str) -> bytes:
+    return _json(
+        {
+            "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+            "stopReason": stop_reason,
+            "usage": {"inputTokens": 170, "outputTokens": 60, "totalTokens": 230},
+            "metrics": {"latencyMs": 812},
+        }
+    )
 
 
 def _vectors(*, twice: bool) -> list[bytes]:

@@ -15,12 +15,16 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bedrock_batch import keys
+from bedrock_batch.answers.answer_schema import Reader
 from bedrock_batch.contracts.lines import ShardJoin
 from bedrock_batch.join.join_shard import join_shard
-from bench.data import DIMENSIONS, Workload
+from bench.data import BUCKET, DIMENSIONS, SCHEMA, Workload
 
 Written = list[Path]
 TEXT_COLUMNS = ("bedrock_response", "bedrock_stop_reason", "bedrock_input_tokens", "bedrock_output_tokens")
+PROPERTIES = {f"bedrock_{field.name}": field.type for field in Reader(SCHEMA).fields}
+STRUCTURED_COLUMNS = (*TEXT_COLUMNS, *PROPERTIES)
 VECTOR_COLUMNS = ("bedrock_embedding", "bedrock_input_tokens")
 
 
@@ -30,6 +34,41 @@ def ours(work: Workload, run_id: str) -> Written:
         join = ShardJoin.from_json({**shard.to_json(), "jobs": [work.job(run_id, shard.shard).to_json()]})
         written.append(work.path(join_shard(work.s3, join).output_key))
     return written
+
+
+def without_schema(work: Workload, run_id: str) -> Written:
+    """Join as ours does, but take the answers for plain texts."""
+    key = keys.run_key(run_id)
+    text_key = key.replace("run.json", "run-text.json")
+    run = work.s3.get_json(BUCKET, key)
+    del run["output"]["schema"]
+    work.s3.put_json(BUCKET, text_key, run)
+    written = []
+    for shard in work.shards(run_id):
+        jobs = [work.job(run_id, shard.shard).to_json()]
+        join = ShardJoin.from_json({**shard.to_json(), "jobs": jobs, "run_key": text_key})
+        written.append(work.path(join_shard(work.s3, join).output_key))
+    return written
+
+
+def jsonschema_in_python(work: Workload, run_id: str) -> Written:
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(SCHEMA)
+    rows, size = work.rows_of(run_id), work.shard_rows(run_id)
+    columns: list[list[Any]] = [[None] * rows for _ in STRUCTURED_COLUMNS]
+    for path in work.raw(run_id):
+        with path.open("rb") as file:
+            for line in file:
+                record = orjson.loads(line)
+                row = int(record["recordId"][:5]) * size + int(record["recordId"][5:])
+                answer = _text_answer(record["modelOutput"])
+                text = answer[0]
+                found = orjson.loads(text[text.index("{") : text.rindex("}") + 1])
+                known = found if validator.is_valid(found) else {}
+                for column, value in zip(columns, (*answer, *map(known.get, SCHEMA["properties"])), strict=True):
+                    column[row] = value
+    return _write(work, run_id, "jsonschema", dict(zip(STRUCTURED_COLUMNS, map(pa.array, columns), strict=True)))
 
 
 def json_pandas(work: Workload, run_id: str) -> Written:
@@ -166,8 +205,22 @@ def table(paths: Written, answers: tuple[str, ...]) -> pa.Table:
     whole = pa.concat_tables([pq.read_table(path) for path in paths])
     names = [*(name for name in whole.column_names if not name.startswith("bedrock_")), *answers]
     kinds = {"bedrock_embedding": pa.list_(pa.float32())} | {name: pa.int64() for name in names if "tokens" in name}
+    kinds |= PROPERTIES
+    if absent := [name for name in names if name not in whole.column_names]:
+        said = [_properties(text) for text in whole["bedrock_response"].to_pylist()]
+        for name in absent:
+            column = [properties.get(name.removeprefix("bedrock_")) for properties in said]
+            whole = whole.append_column(name, pa.array(column, kinds[name]))
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
     return whole.select(names).cast(schema).combine_chunks()
+
+
+def _properties(text: str) -> dict[str, Any]:
+    """Return the properties of an answer that was joined as a text."""
+    from jsonschema import Draft202012Validator
+
+    found: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    return found if Draft202012Validator(SCHEMA).is_valid(found) else {}
 
 
 def of(run_id: str, candidates: dict[str, Callable[[Workload, str], Written]]) -> dict[str, Any]:
@@ -175,4 +228,5 @@ def of(run_id: str, candidates: dict[str, Callable[[Workload, str], Written]]) -
 
 
 TEXT = {"ours": ours, "json + pandas": json_pandas, "orjson": orjson_scatter, "duckdb": duckdb_text}
+STRUCTURED = {"ours": ours, "jsonschema": jsonschema_in_python, "without schema": without_schema}
 VECTORS = {"ours": ours, "orjson + numpy": orjson_numpy, "duckdb": duckdb_vectors}

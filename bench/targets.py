@@ -28,6 +28,9 @@ TARGETS = (
     Target("join text", "duckdb", "speed", 0.9, 1.3),
     Target("join text", "duckdb", "memory", 2 / 3, 1 / 3),
     Target("join text", "json + pandas", "memory", 1 / 2, 1 / 4),
+    Target("join structured", "jsonschema", "speed", 10, 20),
+    # At most twice the time of a join that takes the same answers for plain texts.
+    Target("join structured", "without schema", "speed", 1 / 2, 2 / 3),
     Target("join vectors", "orjson + numpy", "speed", 2.5, 3.6),
     # Without a second array to pass over, half the difference is gone; what both spend on Parquet and files stays.
     Target("join vectors, once", "orjson + numpy", "speed", 2.0, 2.5),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import joiners, planners, renderers
-from bench.data import SINGLE_RUN, TEXT_RUN, VECTOR_RUN, Workload
+from bench.data import SINGLE_RUN, STRUCTURED_RUN, TEXT_RUN, VECTOR_RUN, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ TASKS: dict[str, Task] = {
         size=lambda work: _size(work, "input") + _size(work, "frame"),
     ),
     "join text": _join(TEXT_RUN, joiners.TEXT, joiners.TEXT_COLUMNS),
+    "join structured": _join(STRUCTURED_RUN, joiners.STRUCTURED, joiners.STRUCTURED_COLUMNS),
     "join vectors": _join(VECTOR_RUN, joiners.VECTORS, joiners.VECTOR_COLUMNS),
     "join vectors, once": _join(SINGLE_RUN, joiners.VECTORS, joiners.VECTOR_COLUMNS),
     "plan csv": Task(

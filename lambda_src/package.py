@@ -35,7 +35,7 @@ MAX_UNPACKED_BYTES = 250 * 1024 * 1024
 
 IMPORTS = (
     "pyarrow, pyarrow.parquet, pyarrow.csv, pyarrow.compute, pyarrow.json, pyarrow.dataset, "
-    "numpy, numpy.typing, orjson, msgspec, simdjson, jsonschema, "
+    "numpy, numpy.typing, orjson, msgspec, simdjson, jsonschema, jsonschema_rs, "
     "fsspec.utils, httpx2, huggingface_hub.hf_api, huggingface_hub.hf_file_system"
 )
 """What must still be importable from the layer after trimming."""

@@ -50,7 +50,7 @@ def test_there_is_an_example_of_every_kind_and_its_columns_are_the_sample_tables
         "photos",
         "folders",
     }
-    assert kinds <= {path.stem for path in EXAMPLES}
+    assert kinds | {"folders"} <= {path.stem for path in EXAMPLES}
     write_reviews(tmp_path / "reviews.csv", rows=1)
     header = (tmp_path / "reviews.csv").read_text("utf-8").splitlines()[0]
     assert set(REVIEWS.schema.names) <= {name.strip('"') for name in header.split(",")}

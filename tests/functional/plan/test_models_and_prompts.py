@@ -221,6 +221,12 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
         (HAIKU, {"output": {"schema": {"type": "object", "properties": {}}}}, InvalidRunInput, "no properties"),
         (
             HAIKU,
+            {"output": {"schema": {"type": "object", "properties": {"mail": {"type": "string", "pattern": "^(?!x)"}}}}},
+            InvalidRunInput,
+            r"output.schema: properties.mail.pattern has a look-ahead",
+        ),
+        (
+            HAIKU,
             {"output": {"prefix": "", "schema": {"type": "object", "properties": {"label": {"type": "string"}}}}},
             InvalidRunInput,
             "already has a column label",
