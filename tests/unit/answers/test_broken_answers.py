@@ -180,7 +180,8 @@ def test_a_byte_less_never_gives_the_value_of_a_part(around: str) -> None:
 
 SAID = '{"label": "RIGHT", "score": 1, "evidence": [{"label": "PART"}, {"label": "PART}"}], "x": {"label": "PART"}}'
 GOLDENS = json.loads((Path(__file__).parents[1] / "goldens" / "answers.json").read_text("utf-8"))
-TEXTS = [golden for golden in GOLDENS if golden["columns"].get("response")]
+TEXTS = [golden for golden in GOLDENS if golden["columns"].get("response") and "tool call" not in golden["name"]]
+"""The input of a tool call is JSON by its place: there is no text to break."""
 
 
 def saying(output: Any, response: str, pieces: list[str]) -> Any:
