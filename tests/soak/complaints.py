@@ -28,9 +28,9 @@ def complaints(played: Played) -> list[str]:
     if not played.batch.keys(f"runs/{played.run_id}/report.json"):
         return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
     for output in played.outputs:
-        rows = [{"id": row["id"], schedule.column: row[schedule.column]} for row in output]
-        if rows != schedule.table():
-            return [*found, f"{len(rows)} rows came out, not the {schedule.rows} of the input in order"]
+        table = schedule.table()
+        if [{name: row[name] for name in table[0]} for row in output] != table:
+            return [*found, f"{len(output)} rows came out, not the {schedule.rows} of the input in order"]
     told = _foretold(played) if schedule.exact else None
     found += _of_outcomes(played, told)
     found += _of_answers(played)

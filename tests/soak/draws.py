@@ -99,6 +99,7 @@ class _Draw:
             may_break=breaks or blind or refused or any(rule["times"] == GIVEN_UP for rule in calls),
             exact=not stopped and not blind,
             source_loss=self._source_loss(),
+            form=dice.choice(("jsonl", "folders", "csv", "parquet")),
         )
         # A run of which nothing could be sent is refused.
         records = sum(schedule.text(row) is not None for row in range(rows))

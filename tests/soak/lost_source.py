@@ -1,10 +1,14 @@
 """The table of a run, and what becomes of it while the run goes on."""
 
+import csv
+import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Event
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
@@ -25,23 +29,52 @@ def lose_source(batch: Batch, schedule: Schedule, run_id: str, over: Event) -> N
             return
     if over.wait(loss.seconds):
         return
-    item = {"Bucket": batch.bucket, "Key": source_key(run_id)}
-    if loss.how == "deleted":
-        batch.s3.delete_object(**item)
-        return
-    rows = schedule.table()
-    if loss.how == "overwritten":
-        batch.s3.put_object(**item, Body=lines_of([{**row, schedule.column: "another text"} for row in rows]))
-        return
-    batch.s3.put_object(**item, Body=lines_of(rows), StorageClass="GLACIER")
-    with pytest.raises(ClientError, match="InvalidObjectState"):
-        batch.s3.get_object(**item)
+    changed = [{**row, schedule.column: "another text"} for row in schedule.table()]
+    for key, body in source_files(schedule, run_id, changed if loss.how == "overwritten" else schedule.table()).items():
+        item = {"Bucket": batch.bucket, "Key": key}
+        if loss.how == "deleted":
+            batch.s3.delete_object(**item)
+        elif loss.how == "overwritten":
+            batch.s3.put_object(**item, Body=body)
+        else:
+            batch.s3.put_object(**item, Body=body, StorageClass="GLACIER")
+            with pytest.raises(ClientError, match="InvalidObjectState"):
+                batch.s3.get_object(**item)
 
 
-def source_key(run_id: str) -> str:
-    """Return where a run's table lies."""
-    return f"datasets/soak/{run_id}.jsonl"
+def source_uri(schedule: Schedule, bucket: str, run_id: str) -> str:
+    """Return the URI of a run's table."""
+    return f"s3://{bucket}/datasets/soak/{run_id}" + (".jsonl" if schedule.form == "jsonl" else "/")
 
 
-def lines_of(rows: Iterable[dict[str, Any]]) -> bytes:
+def source_files(schedule: Schedule, run_id: str, rows: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+    """Return the files of a table with these rows, by their keys."""
+    folder, half = f"datasets/soak/{run_id}", len(rows) // 2
+    if schedule.form == "jsonl":
+        return {f"{folder}.jsonl": _jsonl(rows)}
+    first, second = rows[:half], [dict(reversed(row.items())) for row in rows[half:]]
+    if schedule.form == "folders":
+        halves = [[{name: row[name] for name in row if name != "half"} for row in some] for some in (first, second)]
+        return {f"{folder}/half={number}/t.jsonl": _jsonl(some) for number, some in enumerate(halves)}
+    write = _csv if schedule.form == "csv" else _parquet
+    return {f"{folder}/0.{schedule.form}": write(first), f"{folder}/1.{schedule.form}": write(second)}
+
+
+def _jsonl(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(rows[0]), quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Write texts that repeat no other file's type: the first file has plain ones, the second large ones."""
+    kind = pa.string() if next(iter(rows[0])) == "id" else pa.large_string()
+    out = io.BytesIO()
+    pq.write_table(pa.table({name: pa.array([row[name] for row in rows], kind) for name in rows[0]}), out)
+    return out.getvalue()

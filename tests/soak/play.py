@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
 from tests.soak.evidence import Evidence, read_evidence
-from tests.soak.lost_source import lines_of, lose_source, source_key
+from tests.soak.lost_source import lose_source, source_files, source_uri
 from tests.soak.oracle import Call, Key, Outcome, does_nothing
 from tests.soak.schedules import MORE_TOKENS, Schedule, run_digest
 
@@ -214,8 +214,9 @@ class Played:
 def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
     """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
     started = time.monotonic()
-    uri = batch.upload(source_key(run_id).removeprefix("datasets/"), lines_of(schedule.table()))
-    arn = batch.start(run_id, schedule.run_input(uri))
+    for key, body in source_files(schedule, run_id, schedule.table()).items():
+        batch.upload(key.removeprefix("datasets/"), body)
+    arn = batch.start(run_id, schedule.run_input(source_uri(schedule, batch.bucket, run_id)))
     over = Event()
     with ThreadPoolExecutor(1) as pool:
         loss = pool.submit(lose_source, batch, schedule, run_id, over)

@@ -37,6 +37,9 @@ MOST_REFUSALS = 2
 """So many jobs may refuse a record, and no job is sent it again."""
 
 Rule = dict[str, Any]
+Form = Literal["jsonl", "folders", "csv", "parquet"]
+"""How the table lies on S3: as one file; as a file in each of two folders; as files with columns in another order."""
+
 Loss = Literal["overwritten", "deleted", "archived"]
 Answered = Literal["whole", "cut once", "cut always"]
 
@@ -82,6 +85,7 @@ class Schedule:
     refusals: int = 0
     """So many calls on demand are denied before the account may call the model."""
     stops: tuple[Stop, ...] = ()
+    form: Form = "jsonl"
     source_loss: SourceLoss | None = None
     """It changes nothing of what is foretold: the frames hold the rows."""
     may_break: bool = False
@@ -96,7 +100,12 @@ class Schedule:
 
     def table(self) -> list[dict[str, Any]]:
         """Return the rows; no two runs have one in common."""
-        return [{"id": f"{self.seed}/{row}", self.column: self.text(row)} for row in range(self.rows)]
+        rows: list[dict[str, Any]] = [
+            {"id": f"{self.seed}/{row}", self.column: self.text(row)} for row in range(self.rows)
+        ]
+        if self.form == "folders":
+            return [{**row, "half": str(int(number >= self.rows // 2))} for number, row in enumerate(rows)]
+        return rows
 
     def text(self, row: int) -> str | None:
         """Return what a row asks about; None where it is skipped."""
@@ -121,6 +130,7 @@ class Schedule:
             asked["retry"] = {"outcomes": ["truncated"], "max_tokens": MORE_TOKENS}
         return {
             "s3_uri": uri,
+            **({"input": {"csv": {"null_values": [""]}}} if self.form == "csv" else {}),
             "model_id": list(self.models) if len(self.models) > 1 else self.models[0],
             "job_name_prefix": f"seed{self.seed}",
             "max_records_per_job": self.records_per_job,

@@ -20,7 +20,7 @@ from tests.e2e import batch as batch_module
 from tests.e2e.batch import Batch
 from tests.soak.complaints import TOKEN_BEGINS, complaints
 from tests.soak.draws import draw
-from tests.soak.lost_source import lines_of, source_key
+from tests.soak.lost_source import source_files
 from tests.soak.play import play
 from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
@@ -116,9 +116,10 @@ def test_sources_are_lost_in_time(verdicts: Verdicts, batch: Batch) -> None:
     found = {item: batch.s3.head_object(Bucket=batch.bucket, Key=item) for item in batch.keys("datasets/soak/")}
     lost = []
     for seed in (seed for seed in SEEDS if draw(seed).source_loss):
-        table = found.get(source_key(run_id(seed)))
-        size = len(lines_of(draw(seed).table()))
-        lost.append(table is None or table.get("StorageClass") == "GLACIER" or table["ContentLength"] != size)
+        schedule = draw(seed)
+        key, body = next(iter(source_files(schedule, run_id(seed), schedule.table()).items()))
+        table = found.get(key)
+        lost.append(table is None or table.get("StorageClass") == "GLACIER" or table["ContentLength"] != len(body))
     assert len(lost) < 10 or sum(lost) > len(lost) / 2
 
 
@@ -145,6 +146,7 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
     for round_ in (0, 1):
         refused = str([faults for one in schedules for at, _, faults in one.job_faults if at == round_])
         assert all(words in refused for words in (FORBIDDEN, "AccessDenied", REFUSED_CREATE, "of no use"))
+    assert {schedule.form for schedule in schedules} == {"jsonl", "folders", "csv", "parquet"}
     assert any(schedule.may_break for schedule in schedules)
     assert min(schedule.rows for schedule in schedules) < 100 < max(schedule.rows for schedule in schedules)
 
