@@ -29,6 +29,8 @@ LIBRARIES_ENVIRONMENT = {
 }
 """What the functions run with (terraform/functions.tf): part of ours. The others run as a script of theirs would."""
 
+OURS = ("ours", "without schema")
+
 Measured = dict[str, dict[str, float]]
 
 
@@ -75,7 +77,7 @@ def check(folder: Path) -> None:
 
 def _measure(task: str, candidate: str, work: data.Workload) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.measure", task, candidate, str(work.folder), str(work.rows)]
-    environment = os.environ | (LIBRARIES_ENVIRONMENT if candidate == "ours" else {})
+    environment = os.environ | (LIBRARIES_ENVIRONMENT if candidate in OURS else {})
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured

@@ -157,7 +157,7 @@ def test_unchanged_zip_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_every_library_that_our_code_imports_is_pinned() -> None:
-    modules = {"simdjson": "pysimdjson", "huggingface_hub": "huggingface-hub"}
+    modules = {"simdjson": "pysimdjson", "huggingface_hub": "huggingface-hub", "jsonschema_rs": "jsonschema-rs"}
     imported = set()
     for path in (LAMBDA_SRC / "bedrock_batch").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
