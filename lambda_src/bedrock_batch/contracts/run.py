@@ -51,7 +51,7 @@ class Table(Shape):
     schema: str
     columns: list[dict[str, str]]
     csv: dict[str, Any] = field(default_factory=dict)
-    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_format.py)."""
+    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_dialect.py, `own` in table/csv_head.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
     """For JSON lines: the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
 

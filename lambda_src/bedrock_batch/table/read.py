@@ -13,7 +13,7 @@ from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.contracts.lines import Piece, PlannedShard
 from bedrock_batch.contracts.run import Column, Run, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput
-from bedrock_batch.table import batch_bytes, csv_format, jsonl_format, parquet_format, schemas, text_stream
+from bedrock_batch.table import batch_bytes, csv_dialect, csv_format, jsonl_format, parquet_format, schemas, text_stream
 from bedrock_batch.table.deadline import NO_DEADLINE, Deadline
 from bedrock_batch.table.layout import Layout
 from bedrock_batch.table.scan_checkpoint import Found, Scan, Scans
@@ -136,7 +136,7 @@ def describe(
     InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn, HubUnavailable.
     """
     form = _format(files.items, options)
-    csv_ = csv_format.dialect(files.items, options) if form == "csv" else {}
+    csv_ = csv_dialect.dialect(files.items, options) if form == "csv" else {}
     reader = _reader(files.s3, files.hub, form, csv_=csv_, jsonl={})
     started = [_source(item) for item in files.items]
     scans = Scans(files.s3, staged if form != "parquet" else ("", ""), started, deadline)

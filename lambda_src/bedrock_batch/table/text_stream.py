@@ -18,6 +18,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.table.deadline import Deadline, OutOfTime
+from bedrock_batch.table.layout import MOST_RECORD_BYTES
 from bedrock_batch.table.scan_checkpoint import Scan
 
 CONCURRENT_FILES = 2
@@ -30,9 +31,6 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PAR1": "Parquet", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
 _UNPACKED_BYTES = 4 << 20
 """Decompressed at once: some compressed files grow a thousandfold."""
-
-MOST_RECORD_BYTES = 256 << 20
-"""No model takes such a record, and reading it takes several times this in memory."""
 
 
 @dataclass(slots=True)
