@@ -6,14 +6,14 @@ The others only count them, which is less; ours also refuses stray quotes.
 import csv
 from collections.abc import Callable
 
-from bedrock_batch.table import read
+from bedrock_batch.table import input_files, read
 from bench.data import BUCKET, Workload
 
 KEY = "in/table.csv"
 
 
 def ours(work: Workload) -> int:
-    found = read.describe(read.Files(work.s3, work.s3.find(f"s3://{BUCKET}/{KEY}")), options={})
+    found = read.describe(read.Files(work.s3, input_files.find(work.s3, f"s3://{BUCKET}/{KEY}")), options={})
     return found.table.rows
 
 

@@ -37,7 +37,7 @@ output "function_arns" {
 }
 
 output "function_role_arns" {
-  description = "The functions' roles by name; plan_run, prepare_shard and join_shard read inputs, so name these in the policy of a bucket in another account."
+  description = "The functions' roles by name; plan_run and prepare_shard read inputs, so name these in the policy of a bucket in another account."
   value       = { for name, role in aws_iam_role.function : name => role.arn }
 }
 

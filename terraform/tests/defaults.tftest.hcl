@@ -62,10 +62,13 @@ run "defaults" {
   }
 
   assert {
-    condition     = alltrue([for document in values(data.aws_iam_policy_document.function) : length([for s in document.statement : s if s.sid == "ReadHubTokens"]) == 0])
-    error_message = "No function reads secrets."
+    condition = {
+      for sid in ["ReadInputs", "ListInputs", "DecryptInputs", "ReadHubTokens"] : sid => [
+        for name, document in data.aws_iam_policy_document.function : name if contains([for s in document.statement : s.sid], sid)
+      ]
+    } == { ReadInputs = ["plan_run", "prepare_shard"], ListInputs = [], DecryptInputs = [], ReadHubTokens = [] }
+    error_message = "Two functions read inputs, from the runs bucket alone, and no function reads secrets."
   }
-
   assert {
     condition     = one(data.aws_iam_policy_document.runs_bucket[0].statement).effect == "Deny" && one(one(data.aws_iam_policy_document.runs_bucket[0].statement).condition).variable == "aws:SecureTransport"
     error_message = "Plain HTTP is refused."

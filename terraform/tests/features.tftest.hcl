@@ -91,27 +91,34 @@ run "all_switched_on" {
   }
 
   assert {
-    condition = toset([
-      for name, document in data.aws_iam_policy_document.function : name
-      if length([for s in document.statement : s if s.sid == "ListInputs" && contains(s.resources, "arn:aws:s3:::data-lake")]) == 1
-    ]) == toset(["plan_run", "prepare_shard", "join_shard"])
-    error_message = "Three functions list the bucket, and the others do not."
+    condition = {
+      for sid in ["ReadInputs", "ListInputs", "DecryptInputs", "ReadHubTokens"] : sid => {
+        for name, document in data.aws_iam_policy_document.function : name => [
+          for s in document.statement : { actions = s.actions, resources = s.resources } if s.sid == sid
+        ] if contains([for s in document.statement : s.sid], sid)
+      }
+      } == {
+      for sid, statement in {
+        # The runs bucket is a place for inputs too.
+        ReadInputs    = { actions = toset(["s3:GetObject"]), resources = toset(["arn:aws:s3:::${output.runs_bucket_name}/*", "arn:aws:s3:::data-lake/*"]) }
+        ListInputs    = { actions = toset(["s3:ListBucket"]), resources = toset(["arn:aws:s3:::data-lake"]) }
+        DecryptInputs = { actions = toset(["kms:Decrypt"]), resources = toset(["arn:aws:kms:us-east-1:123456789012:key/lake"]) }
+        ReadHubTokens = { actions = toset(["secretsmanager:GetSecretValue"]), resources = toset(["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"]) }
+      } : sid => { plan_run = [statement], prepare_shard = [statement] }
+    }
+    error_message = "Plan run and Prepare shard read inputs, list their buckets, decrypt them and read the named secret; no other function does."
   }
 
   assert {
-    condition = toset([
-      for name, document in data.aws_iam_policy_document.function : name
-      if length([for s in document.statement : s if s.sid == "DecryptInputs" && s.resources == toset(["arn:aws:kms:us-east-1:123456789012:key/lake"])]) == 1
-    ]) == toset(["plan_run", "prepare_shard", "join_shard"])
-    error_message = "Three functions decrypt inputs, and the others do not."
-  }
-
-  assert {
-    condition = toset([
-      for name, document in data.aws_iam_policy_document.function : name
-      if length([for s in document.statement : s if s.sid == "ReadHubTokens" && s.actions == toset(["secretsmanager:GetSecretValue"]) && s.resources == toset(["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"])]) == 1
-    ]) == toset(["plan_run", "prepare_shard", "join_shard"])
-    error_message = "Three functions read the named secret and no other, and the others read none."
+    condition = {
+      for name, document in data.aws_iam_policy_document.function : name => toset(flatten([
+        for s in document.statement : s.resources if length(setintersection(s.actions, ["s3:GetObject", "s3:ListBucket", "kms:Decrypt", "secretsmanager:GetSecretValue"])) > 0
+      ])) if !contains(["plan_run", "prepare_shard"], name)
+      } == {
+      for name in ["review_run", "gather_leftovers", "pool_leftovers", "answer_on_demand", "join_shard", "finish_run"] :
+      name => toset(["arn:aws:s3:::${output.runs_bucket_name}", "arn:aws:s3:::${output.runs_bucket_name}/runs/*", "arn:aws:kms:us-east-1:123456789012:key/ours"])
+    }
+    error_message = "All other functions read what runs wrote and nothing else, whatever their statements are called."
   }
 
   assert {

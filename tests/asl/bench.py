@@ -120,6 +120,10 @@ def turns(run: str, *nexts: str, shards: int = 1) -> list[Json]:
     return [payload(gathered(run, shards, next_)) for next_ in (*nexts, "finish")]
 
 
+def prepared(shard: int) -> Json:
+    return PreparedShard(shard, 1, [make_prepared(shard)]).to_json()
+
+
 def answered(chunk: int) -> Json:
     return {"chunk": chunk, "records": 10, "failed": 0}
 
@@ -139,7 +143,7 @@ def good_script(run: str, shards: int) -> Script:
     """Return the answers of a run in which nothing goes wrong."""
     each: Script = {}
     for n in range(shards):
-        each[f"Prepare shard/{n}"] = [payload(PreparedShard(n, 1, [make_prepared(n)]).to_json())]
+        each[f"Prepare shard/{n}"] = [payload(prepared(n))]
         each[f"Create job/{n}"] = [ok({"JobArn": job_arn(n)})]
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
         each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]

@@ -5,10 +5,24 @@ from collections.abc import Iterator
 import pytest
 
 from bedrock_batch import keys
-from bedrock_batch.contracts.lines import Chunk, JobEnd, Pool, Shard
+from bedrock_batch.contracts.lines import Chunk, JobEnd, PlannedShard, Pool, Shard
 
 from . import scenarios, services
-from .bench import LOST, ROWS, Bench, answered, error, finished, gathered, job_name, joined, payload, turns, wake
+from .bench import (
+    LOST,
+    ROWS,
+    Bench,
+    answered,
+    error,
+    finished,
+    gathered,
+    job_name,
+    joined,
+    payload,
+    prepared,
+    turns,
+    wake,
+)
 from .histories import Ended, ways_taken
 from .machines import Json, all_chains, all_states, chains
 from .scenarios import EVENTS, JOBS, RUNS, Event, Job, Run
@@ -87,8 +101,8 @@ def test_children_run_one_for_each_line(ended: dict[str, Ended]) -> None:
 def test_results_of_children_are_lines_in_s3(bench: Bench, ended: dict[str, Ended]) -> None:
     """The next function finds them by the manifest's key in the run's state."""
     run = ended["three-shards"]
-    prepared = bench.results(run.state_output("Prepare shards")["prepared"]["Key"])
-    assert sorted(result["shard"] for result in prepared) == [0, 1, 2]
+    shards = bench.results(run.state_output("Prepare shards")["prepared"]["Key"])
+    assert sorted(shards, key=lambda result: result["shard"]) == [prepared(n) for n in range(3)]
     results = bench.results(run.state_output("Run jobs")["result"]["Key"])
     assert sorted(result["joined"]["shard"] for result in results) == [0, 1, 2]
     again = ended["shard-left-to-join"]
@@ -100,7 +114,7 @@ def test_error_of_a_shard_is_kept_as_data(ended: dict[str, Ended]) -> None:
     bad, good = ended["bad-row"].of("PrepareShards")
     assert (bad.status, bad.visited()) == ("SUCCEEDED", ["Prepare shard", "Shard not prepared"])
     assert bad.output == {"shard": 0, "error": "MalformedInput", "cause": '{"errorMessage": "row 7"}'}
-    assert good.output["records"] == ROWS
+    assert good.output == prepared(1)
     (dead,) = ended["prepare-dies-for-ever"].of("PrepareShards")
     assert dead.output == {"shard": 0, "error": "Runtime.ExitError", "cause": "on purpose"}
     (silent,) = ended["prepare-never-answers"].of("PrepareShards")
@@ -145,7 +159,7 @@ def test_redrive_adopts_the_job_that_runs(bench: Bench) -> None:
 
 def test_redrive_joins_only_what_was_not_joined(bench: Bench) -> None:
     leftovers = turns("half-joined", "join", shards=2)
-    again = [error("InputChanged"), payload(joined("half-joined", 1))]
+    again = [error("InputNotFound"), payload(joined("half-joined", 1))]
     bench.start_run("half-joined", {"Gather leftovers": leftovers, "Join remaining shard/1": again}, shards=2)
     assert bench.ended("run", "half-joined").status == "FAILED"
     bench.redrive("half-joined")
@@ -217,7 +231,7 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
             assert sent.leftover_lines
             assert sent.run_key.startswith("runs/")
         if name in ("Prepare shard", "Join shard", "Join remaining shard"):
-            shard = Shard.from_json(arguments["Payload"])
+            shard = (PlannedShard if name == "Prepare shard" else Shard).from_json(arguments["Payload"])
             assert shard.run_key.startswith("runs/")
         if name == "Join shard":
             (job,) = map(JobEnd.from_json, arguments["Payload"]["jobs"])

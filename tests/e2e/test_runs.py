@@ -44,6 +44,14 @@ def assert_every_row_once_in_order(table: pa.Table, rows: list[dict[str, str]]) 
     assert table.select(list(rows[0])).to_pylist() == rows
 
 
+def wait_for_jobs(batch: Batch, run_id: str) -> None:
+    """Wait until the jobs of a run are planned, so that it has been reviewed."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not batch.keys(f"runs/{run_id}/jobs-0.jsonl"):
+        assert time.monotonic() < deadline, f"{run_id} has no jobs"
+        time.sleep(0.1)
+
+
 def test_every_row_gets_its_own_answer(batch: Batch, reviews: tuple[str, list[dict[str, str]]]) -> None:
     uri, rows = reviews
     run_input = {"s3_uri": uri, "model_id": NOVA, "prompt_id": "sentiment", "max_records_per_job": 200}
@@ -68,12 +76,15 @@ def test_every_row_gets_its_own_answer(batch: Batch, reviews: tuple[str, list[di
 def test_a_failed_job_a_half_completed_one_and_a_lost_event(
     batch: Batch, reviews: tuple[str, list[dict[str, str]]]
 ) -> None:
-    uri, rows = reviews
+    """And the table is deleted while the jobs run: nobody needs it any more."""
+    _, rows = reviews
+    uri = batch.upload("deleted.csv", batch.read("datasets/reviews.csv"))
     batch.engine.configure(
         faults=[
             {"job_name_contains": "r0-00000", "fail_job": "the input file cannot be parsed"},
             {"job_name_contains": "r0-00001", "partial": 0.5},
             {"job_name_contains": "r0-00002", "drop_events": True},
+            {"job_name_contains": "r0-", "stuck": 1},
             {"job_name_contains": "r0-00003", "record_errors": {"every": 10, "code": 400, "message": "bad record"}},
         ]
     )
@@ -90,7 +101,11 @@ def test_a_failed_job_a_half_completed_one_and_a_lost_event(
             "tolerated_failure_percentage": 40,
         },
     }
-    ended = batch.run("faults", run_input)
+    arn = batch.start("faults", run_input)
+    wait_for_jobs(batch, "faults")
+    batch.s3.delete_object(Bucket=batch.bucket, Key="datasets/deleted.csv")
+    assert not batch.keys("runs/faults/output/"), "deleted before the first join"
+    ended = batch.wait(arn)
     assert ended.status == "SUCCEEDED", ended
     table = batch.table("faults")
     assert_every_row_once_in_order(table, rows)

@@ -15,7 +15,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.plan import shards
 from bedrock_batch.plan.shards import Bounds, RowSize
-from bedrock_batch.table import read
+from bedrock_batch.table import input_files, read
 from tests.conftest import BUCKET
 from tests.unit.factories import make_run
 
@@ -57,7 +57,7 @@ def zst(body: bytes) -> bytes:
 
 
 def describe(s3: S3, uris: str | list[str], *, limit: int | None = None, **options: Any) -> read.Description:
-    return read.describe(read.Files(s3, s3.find(uris)), options=options, limit=limit, staged=STAGED)
+    return read.describe(read.Files(s3, input_files.find(s3, uris)), options=options, limit=limit, staged=STAGED)
 
 
 def cut(

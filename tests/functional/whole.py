@@ -1,5 +1,7 @@
 """A whole run without a state machine: the functions that ship, one after the other, and a Bedrock of the test."""
 
+import base64
+import hashlib
 import io
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -73,15 +75,19 @@ class MemoryS3:
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
-        self.writes = 0
+        self.archived: set[str] = set()
+        """Keys of objects that can be listed and headed, and not be read."""
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = "", IfNoneMatch: str = "") -> Any:
         etag = self.objects[Key][1] if Key in self.objects else ""
         if (IfMatch and IfMatch != etag) or (IfNoneMatch and etag):
             raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": Key}}, "PutObject")
-        self.writes += 1
-        self.objects[Key] = (bytes(Body), f'"{self.writes}"')
+        self.objects[Key] = (bytes(Body), f'"{hashlib.md5(Body).hexdigest()}"')
         return {"ETag": self.objects[Key][1]}
+
+    def copy_object(self, *, Bucket: str, Key: str, CopySource: Any, CopySourceIfMatch: str = "", **_: Any) -> Any:
+        body = self.get_object(**CopySource, IfMatch=CopySourceIfMatch)["Body"].read()
+        return self.put_object(Bucket=Bucket, Key=Key, Body=body)
 
     def head_object(self, *, Bucket: str, Key: str) -> Any:
         body, etag = self._found(Key)
@@ -89,7 +95,10 @@ class MemoryS3:
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "bytes=0-", IfMatch: str = "") -> Any:
         body, etag = self._found(Key)
-        assert IfMatch in ("", etag), f"{Key} changed"
+        if Key in self.archived:
+            raise ClientError({"Error": {"Code": "InvalidObjectState", "Message": Key}}, "GetObject")
+        if IfMatch not in ("", etag):
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": Key}}, "GetObject")
         first, _, last = Range.removeprefix("bytes=").partition("-")
         return {"Body": io.BytesIO(body[int(first) : int(last) + 1 if last else None])}
 
@@ -105,6 +114,28 @@ class MemoryS3:
         if key not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": key}}, "GetObject")
         return self.objects[key]
+
+
+class BehindReview:
+    """The S3 client of all functions behind Review run: they read what the run wrote, and never its source."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, operation: str) -> Any:
+        call = getattr(self._client, operation)
+
+        def checked(**request: Any) -> Any:
+            self.before(operation)
+            read = str(request.get("CopySource", request).get("Key", f"runs/{RUN}/"))
+            assert read.startswith(f"runs/{RUN}/"), f"{operation} of {read} behind Review run"
+            assert "/staged/" not in read, f"{operation} of {read}, a copy of the source, behind Review run"
+            return call(**request)
+
+        return call if operation == "get_paginator" else checked
+
+    def before(self, operation: str) -> None:
+        """Do what a test wants before a call."""
 
 
 def answered(model_id: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +155,8 @@ class WholeRun:
     `fate` says of a job's line what else may become of it: a status and message, and then it does nothing. The
     execution is redriven as often as `redrives` says, each time that a permission is missing.
 
+    `behind_review` is what all functions behind Review run call S3 with: by default it refuses to read the source.
+
     Notes every record that was sent, and fails if one is sent again that has its answer.
     """
 
@@ -134,8 +167,10 @@ class WholeRun:
         *,
         fate: Callable[[dict[str, Any]], Fate] = lambda line: None,
         redrives: int = 0,
+        behind_review: Callable[[Any], Any] = BehindReview,
     ) -> None:
         self.s3, self.verdict, self.fate, self.redrives = s3, verdict, fate, redrives
+        self.later = S3(behind_review(s3._client))
         self.redriven = 0
         self.sent: list[tuple[str, str]] = []
         self.answered: set[tuple[str, str]] = set()
@@ -167,11 +202,11 @@ class WholeRun:
 
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Run to the end and return the execution's output."""
-        state = review_run(self.s3, Jobs(), self.plan(asked))
+        state = review_run(self.later, Jobs(), self.plan(asked))
         for _ in range(MANY_STEPS):
             self.steps.append(state["next"])
             if state["next"] == "finish":
-                return finish_run(self.s3, state)
+                return finish_run(self.later, state)
             result = self.map(list(self.step(state)), FOLDERS[state["next"]])
             state = self._gather(state | {"result": result})
         raise AssertionError(f"the run does not end: {self.steps}")
@@ -180,7 +215,7 @@ class WholeRun:
         """Call Gather leftovers, for a redrive with the same state again, when the run has been salvaged."""
         while True:
             try:
-                return gather_leftovers(self.s3, Jobs(), state | {"redrives": self.redriven})
+                return gather_leftovers(self.later, Jobs(), state | {"redrives": self.redriven})
             except PermissionMissing:
                 if self.redriven == self.redrives:
                     raise
@@ -190,8 +225,8 @@ class WholeRun:
     def salvage(self, **how: str) -> None:
         """Do what the machine does that stops runs."""
         event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED", **how}
-        found = salvage.gather(self.s3, Jobs(), event)
-        finish_run(self.s3, found | {"result": self.map(list(self.step(found)), "salvage")})
+        found = salvage.gather(self.later, Jobs(), event)
+        finish_run(self.later, found | {"result": self.map(list(self.step(found)), "salvage")})
 
     def step(self, state: State) -> Iterator[Any]:
         """Do what the Map that comes next does, and yield what its children return."""
@@ -200,17 +235,19 @@ class WholeRun:
                 yield self._job(line)
         elif state["next"] == "answer":
             for line in list(self.s3.lines(BUCKET, state["answers_key"])):
-                yield answer_on_demand(self.s3, self, Chunk.from_json(line))
+                yield answer_on_demand(self.later, self, Chunk.from_json(line))
         else:
             for line in list(self.s3.lines(BUCKET, state["joins_key"])):
-                yield {"joined": join_shard(self.s3, ShardJoin.from_json(line)).to_json()}
+                yield {"joined": join_shard(self.later, ShardJoin.from_json(line)).to_json()}
 
     def _job(self, line: dict[str, Any]) -> dict[str, Any]:
         self.jobs.append(line)
         if "pool" in line:
-            pool_leftovers(self.s3, Pool.from_json(line["pool"]))
+            pool_leftovers(self.later, Pool.from_json(line["pool"]))
         model_id, request = line["request"]["ModelId"], line["request"]
         key = request["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+        if key.endswith("/"):  # records that refer to objects lie in a folder beside these
+            key += f"{key.split('/')[-2]}.jsonl"
         records = list(self.s3.lines(BUCKET, key))
         assert len(records) == line["records"]
         fate = self.fate(line)
@@ -229,7 +266,7 @@ class WholeRun:
         if "join" in line:
             told = ("job_name", "status", "message", "processed")
             end = {key: result[key] for key in told} | {"raw_prefix": line["raw_prefix"]}
-            result["joined"] = join_shard(self.s3, ShardJoin.from_json(line["join"] | {"jobs": [end]})).to_json()
+            result["joined"] = join_shard(self.later, ShardJoin.from_json(line["join"] | {"jobs": [end]})).to_json()
         return result
 
     def _asked(self, model_id: str, record_id: str) -> Verdict:
@@ -243,7 +280,8 @@ class WholeRun:
     # What answer_on_demand calls of bedrock-runtime. A body does not tell its record's id, so all are answered.
 
     def converse(self, *, modelId: str, **body: Any) -> dict[str, Any]:
-        return answered(modelId, body) | {"ResponseMetadata": {}}
+        sent = json.dumps(body, default=lambda media: base64.b64encode(media).decode())
+        return answered(modelId, json.loads(sent)) | {"ResponseMetadata": {}}
 
     def invoke_model(self, *, modelId: str, body: bytes) -> dict[str, Any]:
         return {"body": io.BytesIO(json.dumps(answered(modelId, json.loads(body))).encode())}

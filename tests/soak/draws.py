@@ -11,8 +11,10 @@ from tests.soak.schedules import (
     REFUSED_CREATE,
     SECOND_MODEL,
     TEXT_MODEL,
+    Loss,
     Rule,
     Schedule,
+    SourceLoss,
     Stop,
 )
 
@@ -36,8 +38,17 @@ _WITHOUT_EFFECT = (
     "ProvisionedThroughputExceededException",
     "TooManyRequestsException",
 )
-_READ_BY_FUNCTIONS = ("run.json", "input/", "raw/", "leftovers/", "results/", "skipped/")
-_WRITTEN_BY_FUNCTIONS = ("run.json", "plan.jsonl", "input/", "output/", "leftovers/", "raw/on-demand", "report.json")
+_READ_BY_FUNCTIONS = ("run.json", "input/", "frame/", "raw/", "leftovers/", "results/", "skipped/")
+_WRITTEN_BY_FUNCTIONS = (
+    "run.json",
+    "plan.jsonl",
+    "input/",
+    "frame/",
+    "output/",
+    "leftovers/",
+    "raw/on-demand",
+    "report.json",
+)
 _READ_BY_MAPS = ("plan.jsonl", "jobs-0.jsonl", "joins-")
 _FUNCTIONS = ("plan-run", "prepare-shard", "review-run", "gather-leftovers", "pool-leftovers", "join-shard",
               "answer-on-demand", "finish-run")  # fmt: skip
@@ -87,6 +98,7 @@ class _Draw:
             stops=tuple(self._stops(retries=bool(cut_every))) if stopped else (),
             may_break=breaks or blind or refused or any(rule["times"] == GIVEN_UP for rule in calls),
             exact=not stopped and not blind,
+            source_loss=self._source_loss(),
         )
         # A run of which nothing could be sent is refused.
         records = sum(schedule.text(row) is not None for row in range(rows))
@@ -97,6 +109,12 @@ class _Draw:
         dice = self.random
         rounds = [1 if retries and dice.random() < 0.6 else 0 for _ in range(dice.choice((1, 1, 2, 3)))]
         return [Stop(n, round(dice.uniform(0.1, 4), 2), round(dice.uniform(0, 6), 2)) for n in sorted(rounds)]
+
+    def _source_loss(self) -> SourceLoss | None:
+        """Three of four runs lose their source, most of them while the first jobs are on their way."""
+        how: Loss | None = self.random.choice(("overwritten", "deleted", "archived", None))
+        seconds = self.random.choice((0.0, round(self.random.uniform(0, 2), 2), round(self.random.uniform(0, 8), 2)))
+        return SourceLoss(how, seconds) if how else None
 
     def _faults_of_jobs(self, *, later_rounds: float) -> None:
         """Draw faults of the first round's jobs, and with these odds one of all jobs of the second."""

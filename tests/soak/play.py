@@ -6,15 +6,18 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Event
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
 from tests.soak.evidence import Evidence, read_evidence
+from tests.soak.lost_source import lines_of, lose_source, source_key
 from tests.soak.oracle import Call, Key, Outcome, does_nothing
 from tests.soak.schedules import MORE_TOKENS, Schedule, run_digest
 
@@ -211,8 +214,23 @@ class Played:
 def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
     """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
     started = time.monotonic()
-    body = "".join(json.dumps(row) + "\n" for row in schedule.table())
-    arn = batch.start(run_id, schedule.run_input(batch.upload(f"soak/{run_id}.jsonl", body.encode())))
+    uri = batch.upload(source_key(run_id).removeprefix("datasets/"), lines_of(schedule.table()))
+    arn = batch.start(run_id, schedule.run_input(uri))
+    over = Event()
+    with ThreadPoolExecutor(1) as pool:
+        loss = pool.submit(lose_source, batch, schedule, run_id, over)
+        try:
+            ended, salvaged = _to_the_end(batch, schedule, run_id, arn)
+        finally:
+            over.set()
+        loss.result()
+    seconds = time.monotonic() - started
+    _wait_for_stop_machine(batch, arn)
+    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
+
+
+def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tuple[Ended, list[dict[str, Any]]]:
+    """Stop and redrive a run as its schedule wants; return its end, and its report of each missing permission."""
     for stop in schedule.stops:
         _wait_for_round(batch, run_id, arn, stop.round)
         time.sleep(stop.seconds)
@@ -234,9 +252,7 @@ def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
             time.sleep(schedule.seed % 4 / 2)
         batch.sfn.redrive_execution(executionArn=arn)
         ended = batch.wait(arn)
-    seconds = time.monotonic() - started
-    _wait_for_stop_machine(batch, arn)
-    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
+    return ended, salvaged
 
 
 def _status(batch: Batch, arn: str) -> str:

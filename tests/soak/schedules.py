@@ -37,6 +37,7 @@ MOST_REFUSALS = 2
 """So many jobs may refuse a record, and no job is sent it again."""
 
 Rule = dict[str, Any]
+Loss = Literal["overwritten", "deleted", "archived"]
 Answered = Literal["whole", "cut once", "cut always"]
 
 
@@ -50,6 +51,14 @@ class Stop:
     round: int
     seconds: float
     redriven: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLoss:
+    """The run's table is overwritten, deleted or archived, `seconds` after Review run has decided what is first."""
+
+    how: Loss
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,8 @@ class Schedule:
     refusals: int = 0
     """So many calls on demand are denied before the account may call the model."""
     stops: tuple[Stop, ...] = ()
+    source_loss: SourceLoss | None = None
+    """It changes nothing of what is foretold: the frames hold the rows."""
     may_break: bool = False
     """One of the faults can fail a Map, which nothing retries: then the run is redriven."""
     exact: bool = True

@@ -20,6 +20,7 @@ from tests.e2e import batch as batch_module
 from tests.e2e.batch import Batch
 from tests.soak.complaints import TOKEN_BEGINS, complaints
 from tests.soak.draws import draw
+from tests.soak.lost_source import lines_of, source_key
 from tests.soak.play import play
 from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
@@ -110,6 +111,17 @@ def test_faults_happen(verdicts: Verdicts, batch: Batch) -> None:
     assert not fired or len(SEEDS) < 20 or sum(fired) > len(fired) / 2
 
 
+def test_sources_are_lost_in_time(verdicts: Verdicts, batch: Batch) -> None:
+    """Most of them while their run goes on: later nobody could need them."""
+    found = {item: batch.s3.head_object(Bucket=batch.bucket, Key=item) for item in batch.keys("datasets/soak/")}
+    lost = []
+    for seed in (seed for seed in SEEDS if draw(seed).source_loss):
+        table = found.get(source_key(run_id(seed)))
+        size = len(lines_of(draw(seed).table()))
+        lost.append(table is None or table.get("StorageClass") == "GLACIER" or table["ContentLength"] != size)
+    assert len(lost) < 10 or sum(lost) > len(lost) / 2
+
+
 def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
     schedules = [draw(seed) for seed in range(200)]
     assert schedules == [draw(seed) for seed in range(200)]
@@ -128,6 +140,8 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
     for some in (schedules, retries):
         assert any(schedule.canary for schedule in some)
         assert any(schedule.refusals for schedule in some)
+    for some in (schedules, [one for one in schedules if one.stops], [one for one in schedules if one.may_break]):
+        assert {one.source_loss and one.source_loss.how for one in some} == {"overwritten", "deleted", "archived", None}
     for round_ in (0, 1):
         refused = str([faults for one in schedules for at, _, faults in one.job_faults if at == round_])
         assert all(words in refused for words in (FORBIDDEN, "AccessDenied", REFUSED_CREATE, "of no use"))

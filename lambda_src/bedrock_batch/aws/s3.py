@@ -1,4 +1,4 @@
-"""S3, thinly: find, read pinned by ETag, write. No policy lives here.
+"""S3, thinly: list, read pinned by ETag, write. No policy lives here.
 
 Only the standard library and botocore are imported: functions without the libraries' layer use it too.
 """
@@ -6,7 +6,7 @@ Only the standard library and botocore are imported: functions without the libra
 import json
 import re
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -57,33 +57,15 @@ class S3:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def find(self, uris: str | Sequence[str]) -> list[Object]:
-        """Return the objects of an `s3://` object, of a prefix ending in `/`, or of a list of both.
+    def check_archived(self, items: Iterable[Object]) -> None:
+        """Raise InputNotFound, naming it, for an object that is archived.
 
-        Within a prefix in key order, without empty markers and names that start with `_` or `.`.
-        Raises InputNotFound naming the URI and the missing permission, InvalidRunInput if a text is not a URI.
+        A listing does not say whether an object is restored, or in which tier it lies: it is asked for.
         """
-        found: dict[str, Object] = {}
-        for uri in [uris] if isinstance(uris, str) else uris:
-            for item in self._find(uri):
-                if item.uri in found:
-                    raise InvalidRunInput(f"s3_uri names {item.uri} twice: its rows would be paid twice.")
-                found[item.uri] = item
-        return list(found.values())
-
-    def _find(self, uri: str) -> list[Object]:
-        bucket, key = split_uri(uri)
-        if key and not key.endswith("/"):
-            return [self.head(bucket, key)]
-        items = [item for item in self.list(bucket, key) if _is_data(item, len(key))]
-        if not items:
-            raise InputNotFound(f"There is no object below {uri} (names that begin with _ or . do not count).")
-        # A listing does not say whether an object is restored, or in which tier it lies.
         doubtful = [item for item in items if item.storage_class in _MAY_BE_ARCHIVED]
         with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
             for _ in pool.map(lambda item: self.head(item.bucket, item.key), doubtful):
                 pass
-        return items
 
     def list(self, bucket: str, prefix: str) -> Iterator[Object]:
         """Yield every object below a prefix, in key order."""
@@ -231,10 +213,3 @@ def _json(value: Any, indent: int | None = None) -> bytes:
     separators = (",", ":") if indent is None else None
     # Half a surrogate pair, which a row's error may repeat, has no UTF-8.
     return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode(errors="replace")
-
-
-def _is_data(item: Object, below: int) -> bool:
-    """Tell data from what Spark, Hive and consoles leave beside it: markers, `_SUCCESS`, `.crc` files."""
-    if item.size == 0 and item.key.endswith(("/", "_$folder$")):
-        return False
-    return not any(name.startswith(("_", ".")) for name in item.key[below:].split("/"))

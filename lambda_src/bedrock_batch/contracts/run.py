@@ -25,6 +25,12 @@ class Source(Shape):
     origin: str = ""
     dataset: str = ""
     revision: str = ""
+    columns: list[str] | None = None
+    """The columns of a CSV file in its own order, where that is not the table's."""
+    dialect: dict[str, Any] = field(default_factory=dict)
+    """What a CSV file itself shows of its dialect, where that is not the table's (`table/csv_head.py`)."""
+    path_values: dict[str, str | None] = field(default_factory=dict)
+    """The values of columns that its folders name (`dt=2024-01-01/`)."""
 
     @property
     def uri(self) -> str:
@@ -51,9 +57,11 @@ class Table(Shape):
     schema: str
     columns: list[dict[str, str]]
     csv: dict[str, Any] = field(default_factory=dict)
-    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_dialect.py, `own` in table/csv_head.py)."""
+    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_dialect.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
     """For JSON lines: the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
+    path_columns: list[str] = field(default_factory=list)
+    """The columns that are in no file: the folders of the files name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,8 @@ class Run(Shape):
     """The folder below `output/` that holds its parts, where there are several models."""
     tags: dict[str, str] = field(default_factory=dict)
     """The module's tags for its jobs, which show in the bill."""
+    left_out: dict[str, Any] = field(default_factory=dict)
+    """How many objects below the input's prefixes are not the table's, and the `first` of them."""
 
     @property
     def numbers(self) -> range:

@@ -22,6 +22,7 @@ from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.run_input import validate
 from bedrock_batch.table import frame, read, schemas
 from bedrock_batch.table.deadline import Deadline
+from bedrock_batch.table.input_files import InputFiles
 
 _RESERVED_SECONDS = 60
 """Kept of the function's time for cutting and writing the plan."""
@@ -52,15 +53,17 @@ def plan_run(
     models = resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
     quotas = strictest([model.quotas for model in models])
     staged = (bucket, keys.staged_prefix(run_id))
+    files = read.find(s3, asked)
     table = read.describe(
-        read.find(s3, asked), options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
+        files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
     )
     for model in models:
         with naming(model.label):
             _check_output(asked["output"], table.schema, model.composed)
     shards = _cut(asked, models, table, quotas, bucket=bucket, run_key=keys.run_key(run_id))
     named = {"run_id": run_id, "execution_arn": execution_arn, "input_digest": digest, "bucket": bucket}
-    runs = _runs(asked, models, named | _of_module(settings) | _of_table(table, asked) | {"shards": len(shards)})
+    common = named | _of_module(settings) | _of_table(table, asked) | _of_files(files.found) | {"shards": len(shards)}
+    runs = _runs(asked, models, common, warnings=files.found.warnings)
     _write(s3, runs, shards)
     return {
         "run_id": run_id,
@@ -170,16 +173,17 @@ def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> 
     return media.extended(schema, asked["media"]), size
 
 
-def _runs(asked: Mapping[str, Any], models: Sequence[Model], common: Mapping[str, Any]) -> list[Run]:
+def _runs(
+    asked: Mapping[str, Any], models: Sequence[Model], common: Mapping[str, Any], *, warnings: Sequence[str]
+) -> list[Run]:
     """Return the documents of the models; `common` is the same in all of them."""
-    warnings = validate.warnings(asked)
     labels = [model.label for model in models] if len(models) > 1 else []
     return [
         Run(
             number=number,
             models=labels,
             rendered_as=rendered_as(models, number),
-            warnings=[*warnings, *model.warnings],
+            warnings=[*validate.warnings(asked), *warnings, *model.warnings],
             **common,
             **_of_model(model),
         )
@@ -215,6 +219,11 @@ def _of_model(model: Model) -> dict[str, Any]:
         "quotas": model.quotas,
         "quota_origins": model.origins,
     }
+
+
+def _of_files(found: InputFiles) -> dict[str, Any]:
+    """Return the part of `run.json` about what lies beside the table's files."""
+    return {"left_out": {"objects": found.left_out, "first": found.left_out_first} if found.left_out else {}}
 
 
 def _of_table(table: read.Description, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[st
         **({} if found.several else {"by_bedrock": found.models[0].by_bedrock}),
         "estimate": state["estimate"],
         "input": _input(run),
+        **({"left_out": run.left_out} if run.left_out else {}),
         **last,
     }
 
@@ -76,6 +77,7 @@ def of_dry_run(
         "model_id": run.models or run.model_id,
         "first_record": dict(zip(run.models, records, strict=True)) if run.models else records[0],
         "input": _input(run),
+        **({"left_out": run.left_out} if run.left_out else {}),
     }
 
 
@@ -89,6 +91,7 @@ def of_nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
         "model_id": run.models or run.model_id,
         "jobs": {},
         "input": _input(run),
+        **({"left_out": run.left_out} if run.left_out else {}),
     }
 
 

@@ -4,7 +4,7 @@ A dictionary or an encoding of Parquet holds a long text once, however many rows
 into text, records or files has the text once for each row. So memory is bounded by decoded bytes, not by those in hand.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ Sizes = npt.NDArray[np.int64]
 
 def cut(batch: pa.RecordBatch, most_bytes: int = MOST_BYTES) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a batch in batches that hold at most so many bytes when decoded, and at least one row."""
-    if batch.nbytes <= most_bytes and not any(map(_has_dictionary, batch.schema.types)):
+    if batch.nbytes <= most_bytes and not any(has(kind, pt.is_dictionary) for kind in batch.schema.types):
         yield batch
         return
     ends = np.cumsum(of_rows(batch))
@@ -86,8 +86,8 @@ def _is_long(kind: pa.DataType) -> bool:
     return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_binary(kind) or pt.is_large_binary(kind))
 
 
-def _has_dictionary(kind: pa.DataType) -> bool:
-    """Tell whether there is a dictionary anywhere in a type."""
+def has(kind: pa.DataType, wanted: Callable[[pa.DataType], bool]) -> bool:
+    """Tell whether a type, or one anywhere within it, is wanted."""
     if isinstance(kind, pa.BaseExtensionType):
-        return _has_dictionary(kind.storage_type)
-    return pt.is_dictionary(kind) or any(_has_dictionary(kind.field(index).type) for index in range(kind.num_fields))
+        return has(kind.storage_type, wanted)
+    return wanted(kind) or any(has(kind.field(index).type, wanted) for index in range(kind.num_fields))

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -20,7 +21,7 @@ import pyarrow.csv
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Piece
 from bedrock_batch.contracts.run import Source
-from bedrock_batch.errors import ROWS_COUNT, MalformedInput, SchemaMismatch, missing_column
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput
 from bedrock_batch.table import csv_dialect, csv_head, declared_types, schemas, text_stream
 from bedrock_batch.table.csv_scan import CsvScanner, blanked
 from bedrock_batch.table.deadline import OutOfTime
@@ -55,7 +56,7 @@ class CsvReader:
         """
         file, part = scan.file, scan.earlier
         start, tail = 0, b""
-        own = {} if part is None else part.csv
+        own = {} if part is None else part.file.dialect
         schema = None if part is None else part.schema
         with text_stream.reading(self._s3, scan, form="csv", encoding=self._csv["encoding"]) as text:
             chunks = text.chunks
@@ -63,7 +64,7 @@ class CsvReader:
                 head, first = csv_head.read(file, partial(_next_chunk, text, file.uri), self._csv)
                 if head is not None:
                     start, own = head.start, head.own
-                    schema = _schema(file, head.names, self._csv["types"])
+                    schema = _schema(head.names, self._csv["types"])
                 chunks = chain([first[start:]], chunks)
             scanner = self._scanner(scan, start, own, schema)
             for chunk in chunks:
@@ -74,16 +75,11 @@ class CsvReader:
             layout = scanner.finish() if text.whole else scan.progress(scanner.so_far())
         if text.whole and not scanner.done:
             _check_tail(file, tail)
-        return Found(text.stored, layout, schema, csv=own, whole=text.whole)
+        return Found(replace(text.stored, dialect=own), layout, schema, whole=text.whole)
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
         """Return the schema of all files, and what `Table` holds of the format."""
-        schema = schemas.common([(one.file, one.schema) for one in found])
-        first = found[0]
-        for other in found:
-            if other.csv != first.csv:
-                raise SchemaMismatch(f"{_shown(first)} and {_shown(other)}. Write all files alike.")
-        return schema, {"csv": {**self._csv, **first.csv}}
+        return schemas.common([(one.file, one.schema) for one in found]), {"csv": self._csv}
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
         """Yield all records between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
@@ -100,10 +96,10 @@ class CsvReader:
     def _scanner(self, scan: Scan, start: int, own: Mapping[str, Any], schema: pa.Schema | None) -> CsvScanner:
         return CsvScanner(
             scan.file.uri,
-            delimiter=own.get("delimiter", self._csv["delimiter"]),
+            delimiter=own.get("delimiter") or self._csv["delimiter"],
             quote=self._csv["quote"],
             escape=self._csv.get("escape"),
-            single=schema is not None and len(schema) + own["unnamed"] == 1,
+            single=schema is not None and len(schema) + own.get("unnamed", 0) == 1,
             header=1 if csv_dialect.has_header(self._csv) else 0,
             start=start,
             limit=scan.limit,
@@ -153,8 +149,8 @@ class CsvReader:
             bad.append(invalid)
             return "error"
 
-        names = selection.table.names
-        unnamed = [f"\0{number}" for number in range(self._csv.get("unnamed") or 0)]
+        names = source.columns or selection.table.names
+        unnamed = [f"\0{number}" for number in range(source.dialect.get("unnamed", 0))]
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(block),
@@ -162,7 +158,7 @@ class CsvReader:
                     column_names=[*names, *unnamed], use_threads=False, block_size=len(block) + 1
                 ),
                 parse_options=pa.csv.ParseOptions(
-                    delimiter=self._csv["delimiter"],
+                    delimiter=source.dialect.get("delimiter") or self._csv["delimiter"],
                     quote_char=self._csv["quote"],
                     escape_char=self._csv.get("escape") or False,
                     newlines_in_values=True,
@@ -188,20 +184,9 @@ def _next_chunk(text: text_stream.Text, name: str) -> bytes | None:
     return chunk
 
 
-def _schema(file: Source, names: list[str], types: Mapping[str, str]) -> pa.Schema:
-    for name in types:
-        if name not in names:
-            raise missing_column(f'input.types has "{name[:80]}"', name, names, owner=file.uri)
+def _schema(names: Sequence[str], types: Mapping[str, str]) -> pa.Schema:
     return pa.schema(
         [(name, declared_types.arrow_type(name, types[name]) if name in types else pa.string()) for name in names]
-    )
-
-
-def _shown(found: Found) -> str:
-    """Say what a file shows of its dialect."""
-    delimiter = json.dumps(found.csv["delimiter"])
-    return (
-        f"{found.file.uri} has the delimiter {delimiter} and {found.csv['unnamed']} columns without a name at its end"
     )
 
 

@@ -33,8 +33,8 @@ _NO_HEADER = "If the files have no header row, name their columns in input.csv.c
 class Head:
     """`start` is the offset at which records begin, the header's included.
 
-    `names` are those of the columns. `own` is the part of the dialect that the file itself shows: its delimiter, and
-    the number of columns without a name at its end, which are left out (`unnamed`).
+    `names` are those of the columns. `own` is what the file itself shows of its dialect (`Source.dialect`): another
+    `delimiter`, and how many columns without a name at its end are left out (`unnamed`).
     """
 
     start: int
@@ -73,7 +73,7 @@ def _head(file: Source, data: bytes, csv_: Mapping[str, Any], *, whole: bool) ->
         return None
     start = _skipped(file, data, start, csv_.get("skip_lines") or 0, whole=whole)
     delimiter, start = _delimiter(file, data, start, csv_)
-    own = {"delimiter": delimiter, "unnamed": 0}
+    own: dict[str, Any] = {} if delimiter == csv_["delimiter"] else {"delimiter": delimiter}
     if whole and not data[start:].strip(b"\r\n"):
         return None
     cells = _first_record(file, data, start, {**csv_, **own}, whole=whole)
@@ -94,7 +94,9 @@ def _head(file: Source, data: bytes, csv_: Mapping[str, Any], *, whole: bool) ->
         )
     if not names:
         raise MalformedInput(f"{file.uri}: no column has a name in the header row. {_NO_HEADER}")
-    return Head(start, _named(file, names), own | {"unnamed": len(cells) - len(names)})
+    if len(names) < len(cells):
+        own["unnamed"] = len(cells) - len(names)
+    return Head(start, _named(file, names), own)
 
 
 def _skipped(file: Source, data: bytes, start: int, lines: int, *, whole: bool) -> int:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Piece, Shard
 from bedrock_batch.contracts.run import Run, Source
 from bedrock_batch.errors import ROWS_COUNT, InputChanged, InvalidRunInput, MalformedInput
-from bedrock_batch.table import plain_types, schemas, write, write_parquet
+from bedrock_batch.table import batch_bytes, plain_types, schemas, write, write_parquet
 from bedrock_batch.table.parquet_format import Fetch, ParquetReader
 from bedrock_batch.table.schemas import Selection
 from bedrock_batch.table.write_text import Sink
@@ -41,11 +42,13 @@ def check(schema: pa.Schema, form: str) -> None:
     """Raise InvalidRunInput, naming the column, for a type that the frame or the output's format cannot hold."""
     for field in schema:
         try:
+            if batch_bytes.has(field.type, lambda kind: pt.is_list_view(kind) or pt.is_large_list_view(kind)):
+                raise TypeError("Arrow casts and cuts list views wrongly.")
             write_parquet.write((), pa.schema([field]), _NOWHERE, unique=())
-        except pa.ArrowException as err:
+        except (pa.ArrowException, TypeError) as err:
             raise InvalidRunInput(
-                f'The column "{field.name}" of type {field.type} cannot be kept: Parquet has no form for it. Leave it '
-                "out of output.columns."
+                f'The column "{field.name}" of type {field.type} cannot be kept. Leave it out of output.columns, '
+                "or write it with another type."
             ) from err
     if form != "parquet":
         plain_types.check(schema, form)

@@ -55,7 +55,7 @@ class ParquetReader:
             end = int(np.interp(limit, rows_at, bytes_at))
             bytes_at = np.append(bytes_at[rows_at < limit], end)
             rows_at = np.append(rows_at[rows_at < limit], limit)
-        return Found(scan.file, Layout(rows_at, bytes_at, "rows"), schemas.usual(file.schema_arrow))
+        return Found(scan.file, Layout(rows_at, bytes_at, "rows"), file.schema_arrow.remove_metadata())
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
         """Return the schema of all files; `Table` holds nothing more of the format."""
@@ -84,7 +84,12 @@ class ParquetReader:
         try:
             # In nanoseconds, times of Spark's old type (INT96) beyond the year 2262 would silently become others.
             return pq.ParquetFile(
-                file, pre_buffer=False, buffer_size=_READ_BYTES, coerce_int96_timestamp_unit="us", **options
+                file,
+                pre_buffer=False,
+                buffer_size=_READ_BYTES,
+                coerce_int96_timestamp_unit="us",
+                page_checksum_verification=True,
+                **options,
             )
         except _REFUSALS as err:
             raise MalformedInput(f"{source.uri} is not a readable Parquet file: {err}") from err
@@ -121,7 +126,6 @@ class _RowGroup:
         for batch in self._file.iter_batches(
             self._step_rows(), row_groups=[self._index], columns=names, use_threads=False
         ):
-            # Cast before any slice is taken: Arrow casts slices of list views wrongly.
             cells = (batch.column(field.name).cast(field.type) for field in self._columns)
             yield pa.RecordBatch.from_arrays(list(cells), schema=self._columns)
 

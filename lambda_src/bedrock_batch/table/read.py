@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pyarrow as pa
 
-from bedrock_batch.aws.s3 import S3, Object
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Piece, PlannedShard
 from bedrock_batch.contracts.run import Column, Run, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput
-from bedrock_batch.table import batch_bytes, csv_dialect, csv_format, jsonl_format, parquet_format, schemas, text_stream
+from bedrock_batch.table import (
+    batch_bytes,
+    csv_dialect,
+    csv_format,
+    hive_paths,
+    input_files,
+    jsonl_format,
+    parquet_format,
+    schemas,
+    text_stream,
+)
 from bedrock_batch.table.deadline import NO_DEADLINE, Deadline
+from bedrock_batch.table.input_files import InputFiles
 from bedrock_batch.table.layout import Layout
 from bedrock_batch.table.scan_checkpoint import Found, Scan, Scans
 from bedrock_batch.table.schemas import Selection
@@ -59,6 +70,7 @@ class Rows:
         self.schema = schemas.unpacked(table.schema)
         self.sources = sources
         self._reader = _reader(s3, hub, table.format, csv_=table.csv, jsonl=table.jsonl)
+        self._in_files = pa.schema([field for field in self.schema if field.name not in table.path_columns])
 
     def read(self, piece: Piece, columns: Sequence[str], *, row: int) -> Iterator[pa.RecordBatch]:
         """Yield a piece's rows with these columns; `row` is the source's row (from 1) that comes first, for messages.
@@ -68,12 +80,16 @@ class Rows:
         source = self.sources[piece.source]
         row -= piece.skip
         planned = piece.skip + piece.rows + piece.tail
+        wanted = pa.schema([self.schema.field(name) for name in columns])
+        # Without any column of the file there would be no rows to count.
+        read = [name for name in columns if name in self._in_files.names] or self._in_files.names[:1]
         at = 0
-        for batch in self._reader.read(source, piece, Selection.of(self.schema, columns), row):
+        for batch in self._reader.read(source, piece, Selection.of(self._in_files, read), row):
             low, high = max(piece.skip - at, 0), min(piece.skip + piece.rows - at, batch.num_rows)
-            at += batch.num_rows
             if low < high:
-                yield from batch_bytes.cut(batch.slice(low, high - low))
+                rows = hive_paths.added(source, batch.slice(low, high - low), wanted, row=row + at + low)
+                yield from batch_bytes.cut(rows)
+            at += batch.num_rows
         if at != planned:
             raise MalformedInput(
                 f"{source.uri}: {planned} rows from row {row} were planned and {at} were read.",
@@ -86,7 +102,7 @@ class Files:
     """The files of an input, in order, on S3 or on the hub."""
 
     s3: S3
-    items: Sequence[Object | Source]
+    found: InputFiles
     hub: "Hub | None" = None
 
 
@@ -104,7 +120,7 @@ class Description:
 def find(s3: S3, asked: Mapping[str, Any]) -> Files:
     """Return the files that a run input names."""
     if not asked.get("dataset_id"):
-        return Files(s3, s3.find(asked["s3_uri"]))
+        return Files(s3, input_files.find(s3, asked["s3_uri"]))
     hub = _hub(asked)
     items = hub.find(
         asked["dataset_id"],
@@ -112,7 +128,7 @@ def find(s3: S3, asked: Mapping[str, Any]) -> Files:
         split=asked.get("split") or "train",
         revision=asked.get("revision"),
     )
-    return Files(s3, items, hub)
+    return Files(s3, InputFiles(items), hub)
 
 
 def describe(
@@ -135,23 +151,34 @@ def describe(
     a file that alone takes longer and that cannot be read in parts. Raises InvalidRunInput, InputNotFound,
     InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn, HubUnavailable.
     """
-    form = _format(files.items, options)
-    csv_ = csv_dialect.dialect(files.items, options) if form == "csv" else {}
+    items, types = files.found.sources, options.get("types") or {}
+    form = _format(items, options)
+    csv_ = csv_dialect.dialect(items, options) if form == "csv" else {}
     reader = _reader(files.s3, files.hub, form, csv_=csv_, jsonl={})
-    started = [_source(item) for item in files.items]
+    started = [item for item in items if item.size]
     scans = Scans(files.s3, staged if form != "parquet" else ("", ""), started, deadline)
-    found = scans.collect(_described(reader, scans, len(started), limit))
-    found = [one for one in found if one.schema is not None or one.layout.rows]
-    rows = sum(one.layout.rows for one in found)
-    if not rows:
-        raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in started[:3])}.")
-    schema, of_format = reader.schema(found, options)
-    columns = [Column(field.name, str(field.type)).to_json() for field in schema]
-    table = Table(format=form, rows=rows, schema=schemas.packed(schema), columns=columns, **of_format)
-    filled = [one for one in found if one.layout.rows]
-    sources = [replace(one.file, rows=one.layout.rows) for one in filled]
+    # A file without rows takes no part: what it says of its columns, if anything, need not fit.
+    filled = [one for one in scans.collect(_described(reader, scans, len(started), limit)) if one.layout.rows]
+    if not filled:
+        raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in items[:3])}.")
+    in_files, of_format = reader.schema(filled, options)
+    schema = hive_paths.extended(in_files, [one.file for one in filled], types, form)
+    table = Table(
+        format=form,
+        rows=sum(one.layout.rows for one in filled),
+        schema=schemas.packed(schema),
+        columns=[Column(field.name, str(field.type)).to_json() for field in schema],
+        path_columns=schema.names[len(in_files) :],
+        **of_format,
+    )
+    sources = [replace(one.file, rows=one.layout.rows, columns=_own_order(one.schema, in_files)) for one in filled]
     layouts = [one.layout for one in filled]
     return Description(table, schema, sources, layouts, Rows(files.s3, files.hub, table, sources))
+
+
+def _own_order(of_file: pa.Schema | None, table: pa.Schema) -> list[str] | None:
+    """Return the columns of a file in its order, if that is not the table's."""
+    return None if of_file is None or of_file.names == table.names else of_file.names
 
 
 def read_shard(s3: S3, run: Run, shard: PlannedShard, *, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -201,10 +228,6 @@ def _reader(s3: S3, hub: "Hub | None", form: Format, *, csv_: Mapping[str, Any],
     return jsonl_format.JsonlReader(s3, jsonl)
 
 
-def _source(item: Object | Source) -> Source:
-    return item if isinstance(item, Source) else Source(item.bucket, item.key, item.etag, item.size, rows=0)
-
-
 def _hub(asked: Mapping[str, Any]) -> "Hub":
     # Imported only where it is needed: it takes as long as everything else together.
     from bedrock_batch.table import hugging_face
@@ -219,7 +242,7 @@ def _fetch(s3: S3, hub: "Hub | None", source: Source) -> parquet_format.Fetch:
     return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)
 
 
-def _format(files: Sequence[Object | Source], options: Mapping[str, Any]) -> Format:
+def _format(files: Sequence[Source], options: Mapping[str, Any]) -> Format:
     """Return the one format of all files: as asked, else by their suffixes."""
     asked: Format | None = options.get("format")
     found: dict[Format, str] = {}
@@ -237,8 +260,6 @@ def _format(files: Sequence[Object | Source], options: Mapping[str, Any]) -> For
     if len(found) > 1:
         raise InvalidRunInput(f"The input mixes formats: {' and '.join(found.values())}. Start a run for each.")
     (form,) = found
-    if form == "parquet" and (options.get("csv") or options.get("types")):
-        raise InvalidRunInput("input.csv and input.types are for text files, and the input is Parquet. Remove them.")
     if form != "csv" and options.get("csv"):
-        raise InvalidRunInput("input.csv is for CSV, and the input is JSON lines. Remove it.")
+        raise InvalidRunInput("input.csv is for CSV, and the input is of another format. Remove it.")
     return form

@@ -23,14 +23,13 @@ _SUFFIX = ".scan.json"
 class Found:
     """What a file holds: its `schema`, None for an empty file, or for JSON lines the `kinds` of its columns.
 
-    `csv` is what it shows of its dialect. When it is not `whole`, this is known of its first rows only.
+    When it is not `whole`, this is known of its first rows only.
     """
 
     file: Source
     layout: Layout
     schema: pa.Schema | None = None
     kinds: Kinds = field(default_factory=dict)
-    csv: dict[str, Any] = field(default_factory=dict)
     whole: bool = True
 
     def to_json(self) -> dict[str, Any]:
@@ -40,7 +39,6 @@ class Found:
             "bytes_at": self.layout.bytes_at.tolist(),
             "schema": None if self.schema is None else packed(self.schema),
             "kinds": [[name, sorted(seen)] for name, seen in self.kinds.items()],
-            "csv": self.csv,
             "whole": self.whole,
         }
 
@@ -51,7 +49,6 @@ class Found:
             layout=Layout(np.array(value["rows_at"], np.int64), np.array(value["bytes_at"], np.int64), "bytes"),
             schema=value["schema"] and unpacked(value["schema"]),
             kinds={name: set(seen) for name, seen in value["kinds"]},
-            csv=value["csv"],
             whole=value["whole"],
         )
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as pt
 
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import InvalidRunInput, MalformedInput, SchemaMismatch, missing_column
-from bedrock_batch.table import declared_types, jsonl_types
+from bedrock_batch.table import common_type, declared_types, jsonl_types
 from bedrock_batch.table.jsonl_types import Kinds
 from bedrock_batch.table.layout import BODY
 
@@ -38,31 +37,6 @@ def unpacked(text: str) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
-def usual(schema: pa.Schema) -> pa.Schema:
-    """Return the schema as the table has it, whatever a file says of its own cells, and without metadata.
-
-    Any column may hold nulls: another file's may. Views, which Arrow cannot handle everywhere, are the texts, bytes
-    and lists that they show.
-    """
-    return pa.schema([pa.field(field.name, _usual(field.type)) for field in schema])
-
-
-def _usual(kind: pa.DataType) -> pa.DataType:
-    if pt.is_string_view(kind) or pt.is_binary_view(kind):
-        return pa.string() if pt.is_string_view(kind) else pa.binary()
-    if pt.is_struct(kind):
-        return pa.struct([pa.field(field.name, _usual(field.type)) for field in kind])
-    if pt.is_map(kind):
-        return pa.map_(_usual(kind.key_type), _usual(kind.item_type), keys_sorted=kind.keys_sorted)
-    if pt.is_fixed_size_list(kind):
-        return pa.list_(pa.field(kind.value_field.name, _usual(kind.value_type)), kind.list_size)
-    if pt.is_list(kind) or pt.is_list_view(kind):
-        return pa.list_(pa.field(kind.value_field.name, _usual(kind.value_type)))
-    if pt.is_large_list(kind) or pt.is_large_list_view(kind):
-        return pa.large_list(pa.field(kind.value_field.name, _usual(kind.value_type)))
-    return kind
-
-
 def kept(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
     """Return the schema of the columns that the output keeps: all, or those of `names`, in the table's order.
 
@@ -82,8 +56,8 @@ def of_json(
 ) -> tuple[pa.Schema, dict[str, Any]]:
     """Return the schema of JSON lines, and `Table.jsonl`. A type is the declared one, else one that fits all files.
 
-    Raises MissingColumn for a declared column that no row has, InvalidRunInput for an unknown type, and
-    MalformedInput for a file without ready-made records where the run input asks for them.
+    Raises InvalidRunInput for an unknown type, and MalformedInput for a file without ready-made records where the run
+    input asks for them.
     """
     kinds = jsonl_types.merge(one for _, one in files)
     if ready_made and BODY not in kinds:
@@ -102,37 +76,37 @@ def of_json(
         elif kind is None:
             as_json.append(name)
         fields.append((name, kind or pa.string()))
-    for name in types:
-        if name not in kinds:
-            raise missing_column(f'input.types has "{name[:80]}"', name, list(kinds))
-    return pa.schema(fields), {"as_json": as_json, "typed": list(types)}
+    return pa.schema(fields), {"as_json": as_json, "typed": [name for name in types if name in kinds]}
 
 
 def common(files: Sequence[tuple[Source, pa.Schema]]) -> pa.Schema:
-    """Return the schema that all files have. Raises SchemaMismatch, and MalformedInput for two columns of one name."""
+    """Return the one schema of all files: columns by name, in the first file's order, of types that hold every value.
+
+    Raises SchemaMismatch, naming two files and a column, and MalformedInput for two columns of one name.
+    """
+    fields: dict[str, pa.Field] = {}
+    (first, _), *_ = files
     for file, schema in files:
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:
             raise MalformedInput(f'{file.uri} has two columns named "{twice[0]}". Rename one of them.')
-    first, *others = files
-    for other in others:
-        _compare(first, other)
-    return first[1]
+        known = fields or {field.name: field for field in schema}
+        for here, names, there, lacking in ((first, known, file, schema.names), (file, schema.names, first, known)):
+            for name in names:
+                if name not in lacking:
+                    raise SchemaMismatch(
+                        f'{here.uri} has a column "{name}" and {there.uri} does not. All files need the same columns.'
+                    )
+        fields = {name: _merged(first, field, file, schema.field(name)) for name, field in known.items()}
+    return pa.schema(list(fields.values()))
 
 
-def _compare(first: tuple[Source, pa.Schema], other: tuple[Source, pa.Schema]) -> None:
-    """Raise SchemaMismatch unless names, order and types are the same."""
-    for (here, schema), (there, lacking) in ((first, other), (other, first)):
-        names = set(lacking.names)
-        for name in schema.names:
-            if name not in names:
-                raise SchemaMismatch(
-                    f'{here.uri} has a column "{name}" and {there.uri} does not. All files need the same columns.'
-                )
-    (here, schema), (there, its_schema) = first, other
-    for mine, theirs in zip(schema, its_schema, strict=True):
-        if (mine.name, mine.type) != (theirs.name, theirs.type):
-            raise SchemaMismatch(
-                f'{there.uri} has the column "{theirs.name}" ({theirs.type}) where {here.uri} has '
-                f'"{mine.name}" ({mine.type}). All files need the same columns in the same order.'
-            )
+def _merged(first: Source, field: pa.Field, file: Source, other: pa.Field) -> pa.Field:
+    """Return a column of the first files with the type that it has together with another file's."""
+    kind = common_type.common(common_type.usual(field.type), common_type.usual(other.type))
+    if kind is None:
+        raise SchemaMismatch(
+            f'{file.uri} has the column "{field.name}" ({other.type}) where {first.uri} has "{field.name}" '
+            f"({field.type}): no type holds both without changing a value. Write one of them anew."
+        )
+    return pa.field(field.name, kind)

@@ -121,8 +121,6 @@ def _codec(file: Source, head: bytes) -> str | None:
     _, codec = suffixes(file.key)
     if codec is None:
         return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
-    if not file.size:
-        raise MalformedInput(f"{file.uri} is empty, which no {codec} file is. Write it again.")
     return codec
 
 

@@ -24,6 +24,6 @@ output "undelivered_events_queue_url" {
 }
 
 output "function_role_arns" {
-  description = "Name plan_run, prepare_shard and join_shard in the policy of a bucket that runs read."
+  description = "Name plan_run and prepare_shard in the policy of a bucket that runs read."
   value       = module.batch.function_role_arns
 }

@@ -10,25 +10,8 @@ from bedrock_batch import errors
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import PART_BYTES
+from bedrock_batch.table import input_files
 from tests.conftest import BUCKET
-from tests.functional.tables import put
-
-
-def test_find_orders_and_skips(s3: S3) -> None:
-    for key in ("d/b.csv", "d/a.csv", "d/_tmp/c.csv", "d/sub/z.csv", "d/_SUCCESS", "e.csv"):
-        put(key, b"x")
-    put("d/sub/", b"")
-    uris = [f"s3://{BUCKET}/e.csv", f"s3://{BUCKET}/d/"]
-    assert [item.key for item in s3.find(uris)] == ["e.csv", "d/a.csv", "d/b.csv", "d/sub/z.csv"]
-    with pytest.raises(errors.InvalidRunInput, match="twice"):
-        s3.find([*uris, f"s3://{BUCKET}/d/b.csv"])
-    with pytest.raises(errors.InputNotFound, match=r"s3://test-bucket/d does not exist .*slash"):
-        s3.find(f"s3://{BUCKET}/d")
-    for uri in ("s3://nowhere-at-all/x/", "s3://nowhere-at-all/x.csv"):
-        with pytest.raises(errors.InputNotFound, match=f"The bucket of {uri} does not exist. Correct its name"):
-            s3.find(uri)
-    with pytest.raises(errors.InvalidRunInput, match="https"):
-        s3.find("https://example.com/t.csv")
 
 
 def test_writer_streams_parts_and_leaves_nothing_behind_on_error(s3: S3) -> None:
@@ -107,7 +90,7 @@ def test_a_body_that_breaks_off_is_read_again() -> None:
 def test_refusals_of_s3_name_the_permission(uri: str, code: str, message: str) -> None:
     refusal = ClientError({"Error": {"Code": code, "Message": "no kms:Decrypt"}}, "GetObject")
     with pytest.raises(errors.InputNotFound, match=message):
-        S3(FakeClient(refusal)).find(uri)
+        input_files.find(S3(FakeClient(refusal)), uri)
 
 
 class Refusing(FakeClient):
@@ -166,7 +149,7 @@ SSE_C = "The object was stored using a form of Server Side Encryption. The corre
 def test_refusals_name_the_object_and_the_way_out(head: str, get: ClientError, message: str) -> None:
     s3 = S3(Refusing(refusal(head), get))
     with pytest.raises(errors.InputNotFound, match=rf"s3://bucket/d/k\.csv.*{message}"):
-        s3.find("s3://bucket/d/k.csv")
+        input_files.find(s3, "s3://bucket/d/k.csv")
     with pytest.raises(errors.InputNotFound, match=rf"s3://bucket/d/k\.csv.*{message}"):
         s3.read("bucket", "d/k.csv")
 
@@ -182,17 +165,18 @@ def test_an_archived_object_is_refused_before_anything_is_read(s3: S3, storage_c
     uri = put_in("d/1.csv", storage_class)
     for asked in (uri, f"s3://{BUCKET}/d/"):
         with pytest.raises(errors.InputNotFound, match=rf"{uri} is archived \({storage_class}\).*Restore.*copy"):
-            s3.find(asked)
+            input_files.find(s3, asked)
     with pytest.raises(errors.InputNotFound, match=rf"{uri} is archived"):
         s3.copy(BUCKET, "d/1.csv", to=(BUCKET, "copy"))
     clients.s3().restore_object(Bucket=BUCKET, Key="d/1.csv", RestoreRequest={"Days": 1})
-    assert len(s3.find(f"s3://{BUCKET}/d/")) == 2
+    assert len(input_files.find(s3, f"s3://{BUCKET}/d/").sources) == 2
 
 
 @pytest.mark.parametrize("storage_class", ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"])
 def test_other_storage_classes_are_read(s3: S3, storage_class: str) -> None:
     put_in("d/1.csv", storage_class)
-    assert [item.storage_class for item in s3.find(f"s3://{BUCKET}/d/")] == [storage_class]
+    assert [source.key for source in input_files.find(s3, f"s3://{BUCKET}/d/").sources] == ["d/1.csv"]
+    assert [item.storage_class for item in s3.list(BUCKET, "d/")] == [storage_class]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.record_ids import record_id
-from bedrock_batch.table import frame, read
+from bedrock_batch.table import frame, input_files, read
 from tests.conftest import BUCKET
 from tests.functional.tables import cut
 from tests.unit.factories import make_run
@@ -47,7 +47,9 @@ class Bench:
         file = io.BytesIO()
         pq.write_table(TABLE, file, row_group_size=64)
         self.put("in/table.parquet", file.getvalue())
-        found = read.describe(read.Files(self.s3, self.s3.find(f"s3://{BUCKET}/in/table.parquet")), options={})
+        found = read.describe(
+            read.Files(self.s3, input_files.find(self.s3, f"s3://{BUCKET}/in/table.parquet")), options={}
+        )
         run_key = keys.run_key("monday")
         self.shards = cut(found, QUOTAS, run_key=run_key)
         self.run: Run = make_run(

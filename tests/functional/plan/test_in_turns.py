@@ -6,7 +6,7 @@ import pytest
 
 from bedrock_batch import errors
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.table import csv_format, deadline, jsonl_format
+from bedrock_batch.table import csv_format, deadline, input_files, jsonl_format
 from bedrock_batch.table.deadline import NO_DEADLINE, Deadline
 from bedrock_batch.table.read import Files, describe
 from tests.conftest import BUCKET
@@ -19,7 +19,7 @@ from tests.unit.factories import HAIKU
 def test_a_text_that_takes_too_long_to_read_ends_the_run(s3: S3, key: str) -> None:
     body = b"a\n1\n" if "csv" in key else b'{"a":1}\n'
     uri = put(key, gz(body) if key.endswith("gz") else body)
-    files = Files(s3, s3.find(uri))
+    files = Files(s3, input_files.find(s3, uri))
     for in_time in (Deadline.within(60), NO_DEADLINE):
         assert describe(files, options={}, staged=STAGED, deadline=in_time).table.rows == 1
     with pytest.raises(errors.TooLarge, match=f"{uri} alone takes longer.*Parquet"):
@@ -50,7 +50,7 @@ def test_planning_that_runs_out_of_time_goes_on_behind_the_files_it_has_read(
         rows = [{"a": f"é{number}", "b" if number == 3 else "c": "NA"}] * (number + 1)
         plain = jsonl_bytes(rows) if suffix == "jsonl" else csv_bytes([["a", "c"], *(list(r.values()) for r in rows)])
         put(f"many/{number}.{suffix}", gz(plain) if suffix.endswith("gz") else plain)
-    files = Files(s3, s3.find(f"s3://{BUCKET}/many/"))
+    files = Files(s3, input_files.find(s3, f"s3://{BUCKET}/many/"))
     whole = describe(files, options={}, staged=STAGED)
     one_file_at_a_time(monkeypatch)
     for read in ("2 of 5", "4 of 5"):
@@ -72,9 +72,11 @@ def test_what_was_read_of_a_file_that_changed_since_is_forgotten(s3: S3, monkeyp
     one_file_at_a_time(monkeypatch)
     monkeypatch.setattr(deadline, "time", Clock())
     with pytest.raises(errors.PlanUnfinished, match="1 of 2"):
-        describe(Files(s3, s3.find(f"s3://{BUCKET}/many/")), options={}, staged=STAGED, deadline=Deadline(1))
+        describe(
+            Files(s3, input_files.find(s3, f"s3://{BUCKET}/many/")), options={}, staged=STAGED, deadline=Deadline(1)
+        )
     put("many/0.csv", b"a\n1\n2\n")
-    assert describe(Files(s3, s3.find(f"s3://{BUCKET}/many/")), options={}, staged=STAGED).table.rows == 3
+    assert describe(Files(s3, input_files.find(s3, f"s3://{BUCKET}/many/")), options={}, staged=STAGED).table.rows == 3
 
 
 _ODD_ROWS = [{"a": f'é{number}\n"{number}"', "b": "x" * (number * 7 % 40)} for number in range(60)]
@@ -91,7 +93,7 @@ _ODD_TABLES = {
 def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_would(
     s3: S3, key: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = Files(s3, s3.find(put(key, _ODD_TABLES[key])))
+    files = Files(s3, input_files.find(s3, put(key, _ODD_TABLES[key])))
     monkeypatch.setattr("bedrock_batch.table.layout.MOST_MARKS", 9)
     whole = describe(files, options={}, limit=limit, staged=STAGED)
     monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", 23)
@@ -113,7 +115,7 @@ def test_a_file_is_read_in_as_many_turns_as_it_takes_and_gives_what_one_turn_wou
 
 
 def test_a_row_that_takes_longer_than_a_turn_ends_the_run(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = Files(s3, s3.find(put("t.csv", b"a\n1\n" + b"x" * 500 + b"\n2\n")))
+    files = Files(s3, input_files.find(s3, put("t.csv", b"a\n1\n" + b"x" * 500 + b"\n2\n")))
     monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", 8)
     for expected in (errors.PlanUnfinished, errors.TooLarge):
         monkeypatch.setattr(deadline, "time", Clock())

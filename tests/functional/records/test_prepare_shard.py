@@ -11,7 +11,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.handlers import prepare_shard
 from bedrock_batch.record_ids import record_id
-from bedrock_batch.table import read
+from bedrock_batch.table import input_files, read
 from tests.conftest import BUCKET
 from tests.functional import whole
 from tests.functional.tables import cut
@@ -27,7 +27,7 @@ def plan_run(
     """Put a table, plan it and write run.json."""
     clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
     s3 = S3(clients.s3())
-    found = read.describe(read.Files(s3, s3.find(f"s3://{BUCKET}/{key}")), options={"types": types})
+    found = read.describe(read.Files(s3, input_files.find(s3, f"s3://{BUCKET}/{key}")), options={"types": types})
     run_key = keys.run_key("monday")
     shards = cut(found, QUOTAS, run_key=run_key)
     values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}

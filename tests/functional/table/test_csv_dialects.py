@@ -13,7 +13,7 @@ from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.plan import sampling
 from bedrock_batch.run_input import validate
-from bedrock_batch.table import read
+from bedrock_batch.table import input_files, read
 from bedrock_batch.table.deadline import Deadline
 from tests.conftest import BUCKET
 from tests.functional.tables import QUOTAS, STAGED, cut, describe, gz, put, read_all, zst
@@ -157,11 +157,12 @@ def test_a_line_names_the_delimiter(s3: S3, head: bytes, packing: str) -> None:
         describe(s3, f"s3://{BUCKET}/t.csv{packing}", csv={"delimiter": ","})
 
 
-def test_files_with_different_delimiters_are_refused(s3: S3) -> None:
-    put("d/0.csv", b"sep=;\na;b\n1;2\n")
-    put("d/1.csv", b"a,b\n1,2\n")
-    with pytest.raises(errors.SchemaMismatch, match=r'0\.csv has the delimiter ";".*1\.csv has the delimiter ","'):
-        describe(s3, f"s3://{BUCKET}/d/")
+def test_each_file_has_its_own_delimiter_and_end(s3: S3) -> None:
+    put("d/0.csv", b"sep=;\na;b\n1;2,0\n")
+    put("d/1.csv", b"b,a,,\n4,3,,\n")
+    put("d/2.csv.gz", gz(b"sep=|\na|b|\n5|6|\n"))
+    found = describe(s3, f"s3://{BUCKET}/d/")
+    assert [list(row.values()) for row in read_all(s3, found)] == [["1", "2,0"], ["3", "4"], ["5", "6"]]
 
 
 def test_lines_before_the_header_are_left_out(s3: S3) -> None:
@@ -232,13 +233,6 @@ def test_other_columns_without_a_name_are_named_by_position(s3: S3) -> None:
         describe(s3, put("t.csv", b",column_1\n0,1\n"))
 
 
-def test_files_with_other_trailing_delimiters_are_refused(s3: S3) -> None:
-    put("d/0.csv", b"a,\n1,\n")
-    put("d/1.csv", b"a\n1\n")
-    with pytest.raises(errors.SchemaMismatch, match=r"0\.csv .* 1 columns without a name at its end and .*1\.csv"):
-        describe(s3, f"s3://{BUCKET}/d/")
-
-
 # --- Line ends, and ends of files
 
 
@@ -291,7 +285,7 @@ def test_another_delimiter_is_named(s3: S3, other: str) -> None:
 def test_a_dialect_is_known_where_planning_goes_on(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     body = b'title\nsep=;\na;b;\n"x\\"";\\;;\n' + b"1;2;\n" * 40
     put("t.csv", body)
-    files = read.Files(s3, s3.find(f"s3://{BUCKET}/t.csv"))
+    files = read.Files(s3, input_files.find(s3, f"s3://{BUCKET}/t.csv"))
     options = {"csv": {"skip_lines": 1, "escape": "\\"}}
     monkeypatch.setattr("bedrock_batch.aws.s3.READ_BYTES", 50)
     monkeypatch.setattr("bedrock_batch.table.csv_head.HEAD_BYTES", 40)

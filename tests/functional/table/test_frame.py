@@ -156,7 +156,7 @@ def test_any_range_of_a_file_is_read_in_bounded_batches(
         patch.setattr(parquet_format, "_STEP_ROWS", 4)
         reader = ParquetReader(lambda _: lambda start, end: body[start:end])
         source = Source("b", "k", "e", len(body), len(texts))
-        selection = Selection.of(schemas.usual(table.schema), table.schema.names)
+        selection = Selection(table.schema, table.schema)
         batches = list(reader.read(source, Piece(0, low, high, high - low), selection, row=1))
     assert pa.Table.from_batches(batches).to_pylist() == table.slice(low, high - low).to_pylist()
     for batch in batches:
