@@ -30,6 +30,8 @@ BedrockBatchError
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
 """
 
+import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -203,6 +205,10 @@ ROWS_COUNT = "(rows count from 1, without header and blank lines)"
 
 _MOST_COLUMNS = 50
 
+_DELIMITERS = ";\t|,"
+
+_NUMBER = re.compile(r"\s*[-+]?[0-9][0-9.,:/-]*\s*")
+
 
 def missing_column(
     said: str,
@@ -224,5 +230,16 @@ def missing_column(
 
 
 def columns_are(known: Sequence[str]) -> str:
-    """Return a sentence that lists a table's columns."""
-    return f"Its columns are: {', '.join(known[:_MOST_COLUMNS])}{' …' if len(known) > _MOST_COLUMNS else ''}."
+    """Return a sentence that lists a table's columns, and one that says what they look like if not like names."""
+    listed = f"Its columns are: {', '.join(known[:_MOST_COLUMNS])}{' …' if len(known) > _MOST_COLUMNS else ''}."
+    if len(known) == 1 and (found := [other for other in _DELIMITERS if other in known[0]]):
+        other = json.dumps(found[0])
+        return f"{listed} If the cells of a CSV are separated by {other}, set input.csv.delimiter to {other}."
+    if _are_no_names(known):
+        return f"{listed} They look like cells: if a CSV has no header row, name its columns in input.csv.columns."
+    return listed
+
+
+def _are_no_names(columns: Sequence[str]) -> bool:
+    """Tell whether names look like the cells of a row: one is a number, is empty or is there twice."""
+    return len(set(columns)) < len(columns) or any(not name.strip() or _NUMBER.fullmatch(name) for name in columns)

@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from bedrock_batch.aws import s3_refusals
 from bedrock_batch.aws.s3_upload import Writer, naming_object
-from bedrock_batch.errors import InputChanged, InputNotFound, InvalidRunInput
+from bedrock_batch.errors import InputNotFound, InvalidRunInput
 
 READ_BYTES = 8 << 20
 """The most that one request of `S3.stream` reads."""
@@ -24,9 +25,15 @@ _BODY_ATTEMPTS = 4
 _URI = re.compile(r"s3://([A-Za-z0-9._-]{3,255})/(.*)", re.DOTALL)
 """The names that the client takes for a bucket: old buckets have capitals and underscores."""
 
-_DENIED = ("AccessDenied", "403", "AllAccessDisabled")
 _NO_BUCKET = "NoSuchBucket"
-_MISSING = ("NoSuchKey", _NO_BUCKET, "404", "NotFound")
+
+_HEADS_AT_ONCE = 16
+
+_MAY_BE_ARCHIVED = ("GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING")
+"""Storage classes of objects that cannot be read until they are restored; of the last one, some objects."""
+
+_NO_BODY = ("301", "400", "403")
+"""What a refused HEAD says is its status alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Object:
     key: str
     etag: str
     size: int
+    storage_class: str = ""
 
     @property
     def uri(self) -> str:
@@ -49,23 +57,38 @@ class S3:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    def check_archived(self, items: Iterable[Object]) -> None:
+        """Raise InputNotFound, naming it, for an object that is archived.
+
+        A listing does not say whether an object is restored, or in which tier it lies: it is asked for.
+        """
+        doubtful = [item for item in items if item.storage_class in _MAY_BE_ARCHIVED]
+        with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
+            for _ in pool.map(lambda item: self.head(item.bucket, item.key), doubtful):
+                pass
+
     def list(self, bucket: str, prefix: str) -> Iterator[Object]:
         """Yield every object below a prefix, in key order."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         try:
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield Object(bucket, item["Key"], item["ETag"], item["Size"])
+                    yield Object(bucket, item["Key"], item["ETag"], item["Size"], item.get("StorageClass", ""))
         except ClientError as err:
-            _refuse(err, bucket, prefix, "s3:ListBucket")
+            s3_refusals.refuse(err, bucket, prefix, "s3:ListBucket")
 
     def head(self, bucket: str, key: str) -> Object:
+        """Return an object that can be read. Raises InputNotFound, for one that is archived too."""
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as err:
-            if err.response["Error"]["Code"] == "404":
+            code = err.response["Error"]["Code"]
+            if code == "404":
                 self._check_bucket(bucket, key)
-            _refuse(err, bucket, key, "s3:GetObject")
+            if code in _NO_BODY:
+                self.read(bucket, key, end=1)
+            s3_refusals.refuse(err, bucket, key, "s3:GetObject")
+        s3_refusals.check_archived(answer, bucket, key)
         return Object(bucket, key, answer["ETag"], answer["ContentLength"])
 
     def _check_bucket(self, bucket: str, key: str) -> None:
@@ -92,7 +115,7 @@ class S3:
                 data: bytes = self._client.get_object(**request)["Body"].read()
                 return data
             except ClientError as err:
-                _refuse(err, bucket, key, "s3:GetObject")
+                s3_refusals.refuse(err, bucket, key, "s3:GetObject")
             except (HTTPClientError, IncompleteReadError):
                 attempts -= 1
                 if not attempts:
@@ -143,7 +166,7 @@ class S3:
             # Tags stay behind: to copy them takes permissions of their own.
             self._client.copy_object(Bucket=to[0], Key=to[1], CopySource=source, TaggingDirective="REPLACE", **pinned)
         except ClientError as err:
-            _refuse(err, bucket, key, "s3:GetObject")
+            s3_refusals.refuse(err, bucket, key, "s3:GetObject")
 
     def lines(self, bucket: str, key: str) -> Iterator[Any]:
         """Yield the values of a JSONL object."""
@@ -190,24 +213,3 @@ def _json(value: Any, indent: int | None = None) -> bytes:
     separators = (",", ":") if indent is None else None
     # Half a surrogate pair, which a row's error may repeat, has no UTF-8.
     return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode(errors="replace")
-
-
-def _refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn:
-    """Raise what a refusal by S3 means for the user; anything else goes on as it is."""
-    code = err.response["Error"]["Code"]
-    uri = f"s3://{bucket}/{key}"
-    if code in ("PreconditionFailed", "412"):
-        raise InputChanged(f"{uri} changed after the run was planned.", advice="Start a new run.") from err
-    if code == _NO_BUCKET:
-        raise InputNotFound(f"The bucket of {uri} does not exist.", advice="Correct its name.") from err
-    if code in _MISSING:
-        raise InputNotFound(f"{uri} does not exist ({code}).", advice="A prefix must end in a slash.") from err
-    if code in _DENIED:
-        resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
-        said = err.response["Error"].get("Message", "")
-        raise InputNotFound(
-            f"{uri} may not be read: the function's role needs {permission} on {resource}, and kms:Decrypt on the key "
-            "it is encrypted with, if it is. List the bucket in the module's inputs.buckets and the key in "
-            f"inputs.kms_key_arns. To a role without s3:ListBucket a missing object looks the same. S3 says: {said}"
-        ) from err
-    raise naming_object(err, bucket, key)

@@ -27,6 +27,8 @@ class Source(Shape):
     revision: str = ""
     columns: list[str] | None = None
     """The columns of a CSV file in its own order, where that is not the table's."""
+    dialect: dict[str, Any] = field(default_factory=dict)
+    """What a CSV file itself shows of its dialect, where that is not the table's (`table/csv_head.py`)."""
     path_values: dict[str, str | None] = field(default_factory=dict)
     """The values of columns that its folders name (`dt=2024-01-01/`)."""
 
@@ -55,7 +57,7 @@ class Table(Shape):
     schema: str
     columns: list[dict[str, str]]
     csv: dict[str, Any] = field(default_factory=dict)
-    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_format.py)."""
+    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_dialect.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
     """For JSON lines: the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
     path_columns: list[str] = field(default_factory=list)

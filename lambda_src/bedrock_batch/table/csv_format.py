@@ -4,69 +4,50 @@ Every column is text exactly as it stands in the file (a blank cell is "", not n
 declared: then cells are cast, and blank ones are null. Texts that the user says mean null are null in any column.
 """
 
-import csv
-import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from bedrock_batch.aws.s3 import S3, Object
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Piece
 from bedrock_batch.contracts.run import Source
-from bedrock_batch.errors import ROWS_COUNT, InvalidRunInput, MalformedInput
-from bedrock_batch.table import declared_types, schemas, text_stream
-from bedrock_batch.table.csv_scan import CsvScanner
+from bedrock_batch.errors import ROWS_COUNT, MalformedInput
+from bedrock_batch.table import csv_dialect, csv_head, declared_types, schemas, text_stream
+from bedrock_batch.table.csv_scan import CsvScanner, blanked
+from bedrock_batch.table.deadline import OutOfTime
 from bedrock_batch.table.scan_checkpoint import Found, Scan
 from bedrock_batch.table.schemas import Selection
-from bedrock_batch.table.text_stream import BOM, suffixes
+from bedrock_batch.table.text_stream import BOM
 
 _BLOCK_BYTES = 2 << 20
 """Parsed at once: several times this is in memory, as bytes, columns and rendered lines."""
 
+_TAIL_BYTES = 1 << 12
+"""Of a file's end are looked at for what is no text."""
+
 _ROW = re.compile(r"Row #(\d+)")
 
 
-def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what reading needs besides the schema.
-
-    That is delimiter, quote, encoding, texts that mean null, types, and the columns' names if there is no header row.
-    """
-    given = options.get("csv") or {}
-    defaults = {"\t" if suffixes(item.key)[0] == "tsv" else "," for item in objects}
-    delimiter = given.get("delimiter")
-    if delimiter is None:
-        if len(defaults) > 1:
-            raise InvalidRunInput("The input mixes .csv and .tsv files: set input.csv.delimiter.")
-        delimiter = defaults.pop()
-    quote = given.get("quote") or '"'
-    for key, value in (("delimiter", delimiter), ("quote", quote)):
-        if len(value) != 1 or ord(value) > 127 or value in "\r\n":
-            raise InvalidRunInput(f"input.csv.{key} must be one ASCII character other than a line end, not {value!r}.")
-    if delimiter == quote:
-        raise InvalidRunInput(f"input.csv.delimiter and input.csv.quote are both {quote!r}.")
-    return {
-        "delimiter": delimiter,
-        "quote": quote,
-        "encoding": given.get("encoding") or "utf-8",
-        "null_values": given.get("null_values") or [],
-        "columns": given.get("columns"),
-        "types": options.get("types") or {},
-    }
-
-
 class CsvReader:
-    """Reads the CSV files of a table; `csv_` is what `dialect` returned (`Table.csv`)."""
+    """Reads the CSV files of a table; `csv_` is what `csv_dialect.dialect` returned, or `Table.csv`."""
 
     concurrent_files = text_stream.CONCURRENT_FILES
 
     def __init__(self, s3: S3, csv_: Mapping[str, Any]) -> None:
         self._s3, self._csv = s3, csv_
         self._quote = csv_["quote"].encode()
+        escape = csv_.get("escape")
+        self._escape = None if escape is None else ord(escape)
 
     def describe(self, scan: Scan) -> Found:
         """Look through a file, behind its part that is known, for its header and record boundaries.
@@ -74,29 +55,27 @@ class CsvReader:
         The schema of an empty file is None. `Found.file` is the file to read: this one, or its plain copy.
         """
         file, part = scan.file, scan.earlier
-        head: bytes | None = None
-        start = 0
-        scanner = self._scanner(scan, start)
+        start, tail = 0, b""
+        own = {} if part is None else part.file.dialect
+        schema = None if part is None else part.schema
         with text_stream.reading(self._s3, scan, form="csv", encoding=self._csv["encoding"]) as text:
-            for chunk in text.chunks:
-                if head is None and part is None:
-                    head = chunk
-                    start = len(BOM) if head.startswith(BOM) else 0
-                    scanner = self._scanner(scan, start)
-                    chunk = chunk[start:]
+            chunks = text.chunks
+            if part is None:
+                head, first = csv_head.read(file, partial(_next_chunk, text, file.uri), self._csv)
+                if head is not None:
+                    start, own = head.start, head.own
+                    schema = _schema(head.names, self._csv["types"])
+                chunks = chain([first[start:]], chunks)
+            scanner = self._scanner(scan, start, own, schema)
+            for chunk in chunks:
                 scanner.feed(chunk)
+                tail = (tail + chunk[-_TAIL_BYTES:])[-_TAIL_BYTES:]
                 if scanner.done:
                     break
             layout = scanner.finish() if text.whole else scan.progress(scanner.so_far())
-        if part is not None:
-            schema = part.schema
-        elif head is None or not head[start:]:
-            schema = None
-        else:
-            header_bytes = int(layout.bytes_at[0]) - start
-            names = self._csv["columns"] or _header(file, head[start:], header_bytes, self._csv)
-            schema = _schema(names, self._csv["types"])
-        return Found(text.stored, layout, schema, whole=text.whole)
+        if text.whole and not scanner.done:
+            _check_tail(file, tail)
+        return Found(replace(text.stored, dialect=own), layout, schema, whole=text.whole)
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
         """Return the schema of all files, and what `Table` holds of the format."""
@@ -114,12 +93,14 @@ class CsvReader:
                 row += batch.num_rows
                 yield batch
 
-    def _scanner(self, scan: Scan, start: int) -> CsvScanner:
+    def _scanner(self, scan: Scan, start: int, own: Mapping[str, Any], schema: pa.Schema | None) -> CsvScanner:
         return CsvScanner(
             scan.file.uri,
-            delimiter=self._csv["delimiter"],
+            delimiter=own.get("delimiter") or self._csv["delimiter"],
             quote=self._csv["quote"],
-            header=0 if self._csv["columns"] else 1,
+            escape=self._csv.get("escape"),
+            single=schema is not None and len(schema) + own.get("unnamed", 0) == 1,
+            header=1 if csv_dialect.has_header(self._csv) else 0,
             start=start,
             limit=scan.limit,
             part=scan.known,
@@ -128,6 +109,8 @@ class CsvReader:
     def _last_end(self, data: bytes) -> int:
         """Return the offset behind the last line end outside quotes, 0 if there is none."""
         quote = self._quote
+        if self._escape is not None:
+            data = blanked(np.frombuffer(data, np.uint8), self._escape, False)[0].tobytes()
         inside = data.count(quote) % 2 == 1
         stop = len(data)
         while True:
@@ -167,64 +150,98 @@ class CsvReader:
             return "error"
 
         names = source.columns or selection.table.names
+        unnamed = [f"\0{number}" for number in range(source.dialect.get("unnamed", 0))]
         try:
-            return pa.csv.read_csv(
+            table = pa.csv.read_csv(
                 pa.BufferReader(block),
-                read_options=pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
+                read_options=pa.csv.ReadOptions(
+                    column_names=[*names, *unnamed], use_threads=False, block_size=len(block) + 1
+                ),
                 parse_options=pa.csv.ParseOptions(
-                    delimiter=self._csv["delimiter"],
+                    delimiter=source.dialect.get("delimiter") or self._csv["delimiter"],
                     quote_char=self._csv["quote"],
+                    escape_char=self._csv.get("escape") or False,
                     newlines_in_values=True,
                     invalid_row_handler=refuse,
                 ),
                 convert_options=pa.csv.ConvertOptions(
-                    column_types={name: pa.string() for name in names},
-                    include_columns=selection.columns.names,
+                    column_types={name: pa.string() for name in [*names, *unnamed]},
+                    include_columns=[*selection.columns.names, *unnamed],
                     strings_can_be_null=False,
                 ),
             )
         except pa.ArrowInvalid as err:
-            raise _refused(source, err, bad, row) from None
+            raise _refused(source, err, bad, row, names) from None
+        for name in unnamed:
+            _check_empty(source, table.column(name), row)
+        return table
 
 
-def _header(file: Source, head: bytes, size: int, csv_: Mapping[str, Any]) -> list[str]:
-    if size > len(head):
-        raise MalformedInput(f"{file.uri}: the header row is longer than {len(head) >> 20} MB.")
-    try:
-        text = head[:size].decode().lstrip("\r\n")
-    except UnicodeDecodeError as err:
-        raise MalformedInput(f"{file.uri}: the header row is not UTF-8. Set input.csv.encoding.") from err
-    if "\0" in text:
-        raise MalformedInput(f'{file.uri}: the header row looks like UTF-16. Set input.csv.encoding to "utf-16".')
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=csv_["delimiter"], quotechar=csv_["quote"])
-    try:
-        return next(rows, [])
-    except csv.Error as err:
-        raise MalformedInput(
-            f"{file.uri}: the header row cannot be read ({err}). If the file has none, name its columns in "
-            "input.csv.columns."
-        ) from err
+def _next_chunk(text: text_stream.Text, name: str) -> bytes | None:
+    chunk = next(text.chunks, None)
+    if not text.whole:
+        raise OutOfTime(name)
+    return chunk
 
 
-def _schema(names: list[str], types: Mapping[str, str]) -> pa.Schema:
+def _schema(names: Sequence[str], types: Mapping[str, str]) -> pa.Schema:
     return pa.schema(
         [(name, declared_types.arrow_type(name, types[name]) if name in types else pa.string()) for name in names]
     )
 
 
-def _refused(source: Source, err: pa.ArrowInvalid, bad: Sequence[pa.csv.InvalidRow], row: int) -> MalformedInput:
+_NO_TEXT = {
+    0x1A: "Ctrl-Z (0x1A), the end mark of old programs",
+    0: "zeros (0x00), as of a file that was not written out",
+}
+
+
+def _check_tail(file: Source, tail: bytes) -> None:
+    """Refuse a file whose end, the last bytes of which these are, is no text: it would be a row, or part of a cell."""
+    ended = tail.rstrip(b"\r\n")
+    last = ended[max(ended.rfind(b"\n"), ended.rfind(b"\r")) + 1 :]
+    if ended and ended[-1] in _NO_TEXT and (ended == tail or not last.strip(b"\0\x1a")):
+        raise MalformedInput(f"{file.uri} ends in {_NO_TEXT[ended[-1]]}.", advice="Remove what is behind the last row.")
+
+
+def _check_empty(source: Source, cells: pa.ChunkedArray, row: int) -> None:
+    """Refuse a cell in a column that has no name; `row` is the first cell's."""
+    filled = pc.index(pc.greater(pc.binary_length(cells), 0), True).as_py()
+    if filled >= 0:
+        raise MalformedInput(
+            f"{source.uri}: row {row + filled} has a cell behind the last column that has a name {ROWS_COUNT}.",
+            advice='Name the column in the header, or all by input.csv.columns with input.csv.header "replace".',
+        )
+
+
+def _refused(
+    source: Source, err: pa.ArrowInvalid, bad: Sequence[pa.csv.InvalidRow], row: int, names: Sequence[str]
+) -> MalformedInput:
     """Return the error for a block that the CSV reader refuses; `row` is the block's first."""
     # The CSV reader's own message quotes the row, which may be confidential: only its number is passed on.
     number = _ROW.search(str(err))
     where = f"row {row + int(number[1]) - 1}" if number else f"a row after row {row - 1}"
     if bad:
         what = f"{bad[0].actual_columns} cells where {bad[0].expected_columns} were expected"
-        hint = "Put cells that hold the delimiter or a line end in quotes."
+        hint = _width_hint(bad[0], names)
     elif "UTF8" in str(err):
         what, hint = "text that is not UTF-8", 'Set input.csv.encoding, for example to "cp1252".'
     else:
         what, hint = "something the CSV reader refuses", "Write the file again."
     return MalformedInput(f"{source.uri}: {where} has {what} {ROWS_COUNT}.", advice=hint)
+
+
+def _width_hint(bad: pa.csv.InvalidRow, names: Sequence[str]) -> str:
+    """Say what may help where a row has too many cells, or too few."""
+    if len(names) == 1 and (found := [other for other in ";\t|" if other in names[0]]):
+        other = json.dumps(found[0])
+        return f"If the cells are separated by {other}, set input.csv.delimiter to {other}."
+    if bad.actual_columns > bad.expected_columns:
+        return "Put cells that hold the delimiter in quotes."
+    return (
+        "Put cells that hold a line end in quotes; if there is none, the row is not whole, or is no part of the table. "
+        "Lines before the header are left out by input.csv.skip_lines."
+    )
 
 
 def _with_nulls(texts: pa.Array, null_values: Sequence[str]) -> pa.Array:

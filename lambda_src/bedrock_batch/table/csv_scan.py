@@ -2,22 +2,54 @@
 
 A line end inside quotes is part of a field; whether a byte is inside is the parity of the quotes before it. A quote
 in the middle of an unquoted field would shift that parity and every boundary behind it, so it is an error here.
-The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are not records.
-But a lone CR in a file whose records end in LF is refused.
+The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are not records. The byte behind
+an escape is part of a field, whatever it is. But a lone CR in a file whose records end in LF is refused; and so is,
+where there is one column, a lone LF in a file whose records end in CRLF: with more columns its row would be too short.
 """
+
+import json
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from bedrock_batch.errors import ROWS_COUNT, MalformedInput
-from bedrock_batch.table.layout import Integers, Layout, Marks
+from bedrock_batch.table.layout import MOST_RECORD_BYTES, Integers, Layout, Marks
 
 _BLOCK = 1 << 19
 """Bytes looked at together: what stays in a processor's cache."""
 
 _LF, _CR = 10, 13
 
+_BLANK = 0xFF
+"""Stands for an escape and the byte behind it: neither is then a quote, a delimiter or a line end, which are ASCII."""
+
+_OTHER_DELIMITERS = b";\t|"
+
 Bytes = npt.NDArray[np.uint8]
+
+
+def blanked(block: Bytes, escape: int, escaped: bool) -> tuple[Bytes, bool]:
+    """Return the block without escapes and what they escape, and whether its last byte escapes the next one.
+
+    `escaped` says whether the block's own first byte is escaped.
+    """
+    at = np.flatnonzero(block == escape)
+    if not len(at) and not escaped:
+        return block, False
+    # In a run of escapes the first, third, … escape the byte behind them.
+    index = np.arange(len(at))
+    begins = np.flatnonzero(np.diff(at, prepend=-2) != 1)
+    runs = np.diff(begins, append=len(at))
+    order = index - np.repeat(begins, runs)
+    if escaped and len(at) and at[0] == 0:
+        order[: runs[0]] += 1
+    escapes = at[order % 2 == 0]
+    plain = block.copy()
+    plain[escapes] = _BLANK
+    plain[escapes[escapes < len(block) - 1] + 1] = _BLANK
+    plain[: int(escaped)] = _BLANK
+    return plain, bool(len(escapes)) and int(escapes[-1]) == len(block) - 1
 
 
 class CsvScanner:
@@ -25,6 +57,7 @@ class CsvScanner:
 
     `name` is the file's, for messages; `start` the offset of the first byte fed (behind a byte order mark).
     `header` records are not counted as rows. With `limit` the scan is `done` once that many rows are known.
+    `single` says that the rows have one column.
     At most MOST_MARKS offsets are kept: when there are more, every second one is dropped. `part`, from `so_far`, is
     what an earlier scan found: the first byte fed is the one behind it, and the layout holds the rows of both scans.
     """
@@ -35,6 +68,8 @@ class CsvScanner:
         *,
         delimiter: str = ",",
         quote: str = '"',
+        escape: str | None = None,
+        single: bool = False,
         header: int = 0,
         start: int = 0,
         limit: int | None = None,
@@ -43,14 +78,17 @@ class CsvScanner:
         self.done = False
         self._name = name
         self._quote = ord(quote)
+        self._escape = None if escape is None else ord(escape)
+        self._escaped = False
         self._before_quote = np.zeros(256, bool)
         self._before_quote[[ord(delimiter), ord(quote), _LF, _CR]] = True
         self._at = self._last_start = start if part is None else part.end
         self._previous = _LF
         self._inside = False
         self._last_quote = start
-        self._has_lf = False
-        self._lone_cr = ""
+        self._single = single
+        self._has_lf = self._has_crlf = False
+        self._lone_cr = self._lone_lf = ""
         self._rows = -header if part is None else part.rows
         self._limit = limit
         self._marks = Marks(part)
@@ -63,7 +101,12 @@ class CsvScanner:
         for start in range(0, len(data), _BLOCK):
             if self.done:
                 return
-            self._feed(data[start : start + _BLOCK], has_cr)
+            block = data[start : start + _BLOCK]
+            if self._escape is not None:
+                block, self._escaped = blanked(block, self._escape, self._escaped)
+            self._feed(block, has_cr)
+            if self._at - self._last_start > MOST_RECORD_BYTES and not self.done:
+                self._refuse_long()
 
     def finish(self) -> Layout:
         """Return the layout of all rows fed. Raises MalformedInput when a quoted field is still open."""
@@ -72,6 +115,8 @@ class CsvScanner:
                 f"{self._name}: the quoted field that begins at byte {self._last_quote}, in {self._where(0)}, "
                 f"is never closed {ROWS_COUNT}."
             )
+        if self._escaped and not self.done:
+            raise MalformedInput(f"{self._name} ends in the escape of input.csv.escape, with nothing behind it.")
         return self._marks.layout(max(0, self._rows), self._at)
 
     def so_far(self) -> Layout:
@@ -127,7 +172,18 @@ class CsvScanner:
         position = int(opening[wrong.argmax()])
         where = self._where(int(np.searchsorted(starts, position, side="right")))
         raise MalformedInput(
-            f"{self._name}: {where} has a quote inside an unquoted field {ROWS_COUNT}, at byte {self._at + position}. "
+            f"{self._name}: {where} has a quote inside an unquoted field {ROWS_COUNT}, at byte {self._at + position}.",
+            advice=self._advice(int(before[wrong.argmax()])),
+        )
+
+    def _advice(self, before: int) -> str:
+        """Say what may help where a quote that opens a field stands behind this byte."""
+        if before in _OTHER_DELIMITERS:
+            other = json.dumps(chr(before))
+            return f"If the cells are separated by {other}, set input.csv.delimiter to {other}."
+        if self._escape is None and before == ord("\\"):
+            return r'If a backslash stands before the quotes within a text, set input.csv.escape to "\\".'
+        return (
             "Put the whole field in quotes and double those in it, or set input.csv.quote to a character that is not "
             "used."
         )
@@ -148,11 +204,29 @@ class CsvScanner:
         self._lone_cr = lone
         self._has_lf = self._has_lf or bool((kinds == _LF).any())
         if lone and self._has_lf:
-            raise MalformedInput(
-                f"{self._name}: {lone} has a carriage return outside quotes, while records end in line feeds "
-                f"{ROWS_COUNT}. If it is part of a text, put the whole field in quotes; else write the file with one "
-                "kind of line end."
+            raise self._mixed(lone, "a carriage return outside quotes, while records end in line feeds")
+        if self._single:
+            self._check_line_feeds(block, ends[kinds == _LF], starts)
+
+    def _check_line_feeds(self, block: Bytes, feeds: Integers, starts: Integers) -> None:
+        """Refuse a LF alone where other records end in CRLF."""
+        before = block[feeds - 1]
+        if len(feeds) and feeds[0] == 0:
+            before[0] = self._previous
+        alone = feeds[before != _CR]
+        self._has_crlf = self._has_crlf or len(alone) < len(feeds)
+        if len(alone) and not self._lone_lf:
+            self._lone_lf = self._where(int(np.searchsorted(starts, alone[0])))
+        if self._lone_lf and self._has_crlf:
+            raise self._mixed(
+                self._lone_lf, "a line feed alone outside quotes, while others end in a carriage return and a line feed"
             )
+
+    def _mixed(self, where: str, what: str) -> MalformedInput:
+        advice = (
+            "If it is part of a text, put the whole field in quotes; else write the file with one kind of line end."
+        )
+        return MalformedInput(f"{self._name}: {where} has {what} {ROWS_COUNT}.", advice=advice)
 
     def _starts(self, block: Bytes, ends: Integers) -> Integers:
         """Return where records start: behind a line end, unless another one follows."""
@@ -176,6 +250,12 @@ class CsvScanner:
         self._rows += len(starts)
         if len(starts):
             self._last_start = self._at + int(starts[-1])
+
+    def _refuse_long(self) -> NoReturn:
+        raise MalformedInput(
+            f"{self._name}: {self._where(0)} has more than {MOST_RECORD_BYTES >> 20} MB, or as many blank lines behind "
+            f"it {ROWS_COUNT}. A line end or a closing quote is missing, or the file is no table."
+        )
 
     def _where(self, started: int) -> str:
         row = self._rows + started

@@ -65,7 +65,7 @@ def find(s3: S3, uris: str | Sequence[str]) -> InputFiles:
 
 def _add_prefix(s3: S3, bucket: str, prefix: str, found: InputFiles) -> None:
     _refuse_log_above(s3, bucket, prefix, found)
-    before = len(found.sources)
+    items = []
     for item in s3.list(bucket, prefix):
         path = item.key[len(prefix) :]
         _refuse_log_within(bucket, prefix, path)
@@ -76,8 +76,10 @@ def _add_prefix(s3: S3, bucket: str, prefix: str, found: InputFiles) -> None:
             found.left_out += 1
             found.left_out_first = [*found.left_out_first, item.uri][:_NAMED]
         else:
+            items.append(item)
             found.sources.append(_source(item, dict(_path_values(folders))))
-    if len(found.sources) == before:
+    s3.check_archived(items)
+    if not items:
         hidden = f" {found.left_out} names that begin with _ or . do not count." if found.left_out else ""
         raise InputNotFound(f"There is no object below s3://{bucket}/{prefix}.{hidden}")
 

@@ -31,6 +31,9 @@ _BLOCK_BYTES = 2 << 20
 
 _NULL = msgspec.Raw(b"null")
 
+_OF_ARRAY = "Write its items one a line: jq -c '.[]' in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
+_OF_OBJECTS = "Write one object a line: jq -c . in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
+
 
 class JsonlReader:
     """Reads the JSON lines of a table; `jsonl` is `Table.jsonl`, which only `read` needs."""
@@ -51,7 +54,8 @@ class JsonlReader:
         rows = 0 if known is None else known.rows
         at = end = 0 if known is None else known.end
         with text_stream.reading(self._s3, scan, form="jsonl", encoding="utf-8") as text:
-            for block in text_stream.blocks(text.chunks, _last_end, size=_BLOCK_BYTES, name=uri):
+            chunks = _no_array(text.chunks, uri) if known is None else text.chunks
+            for block in text_stream.blocks(chunks, _last_end, size=_BLOCK_BYTES, name=uri):
                 if not text.whole:
                     break  # the block is only the beginning of a line
                 skip = len(BOM) if not at and block.startswith(BOM) else 0
@@ -106,6 +110,15 @@ class JsonlReader:
                 row += len(found)
 
 
+def _no_array(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Yield the chunks. Refuses a file that begins as one array at once: it may be a single line of any length."""
+    begun = False
+    for chunk in chunks:
+        if not begun and (begun := bool(text := chunk.removeprefix(BOM).lstrip())) and text[:1] == b"[":
+            raise MalformedInput(f"{name} begins with [, as one JSON array, and not with an object.", advice=_OF_ARRAY)
+        yield chunk
+
+
 def _add_kinds(kinds: Kinds, lines: Sequence[bytes], uri: str, row: int) -> None:
     """Add what the lines show of their columns; `row` is the first line's."""
     try:
@@ -158,14 +171,42 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
         elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
             # The line is JSON, but for a number that no type holds.
             what, hint = f"cannot be read ({err})", "Write the number as a text."
+        elif known := _not_one_object(bad.strip()):
+            what, hint = known
         if _has_half_a_pair(bad):
             what = r"has half of a surrogate pair, as \ud83d alone is"
             hint = "It is no character, and comes from a text that was cut in the middle of one: remove it."
-        if bad.lstrip()[:1] == b"[":
-            hint = "The file looks like one JSON array: write its items one a line."
         message = f"{name}: row {row + len(found)} {what} {ROWS_COUNT}."
         raise MalformedInput(message, advice=hint) from None
     return found
+
+
+def _not_one_object(line: bytes) -> tuple[str, str] | None:
+    """Say what a line is instead of one object, and what to do; None where it is nothing known."""
+    if line[:1] == b"[":
+        return "is an array and no object", f"If the file is one JSON array: {_OF_ARRAY}"
+    if line.startswith(BOM) or b"}" + BOM in line:
+        what = "has a byte order mark before an object, as where files were put behind one another"
+        return (
+            what,
+            r"Put a line feed in its place: sed 's/\(^\|}\)\xef\xbb\xbf/\1\n/g' in.jsonl > out.jsonl (GNU sed).",
+        )
+    if line[-1:] in (b"\0", b"\x1a"):
+        return "ends in zeros or Ctrl-Z, which are no JSON", "Remove what is behind the last object."
+    if line[:1] == b"{" and line[-1:] in (b"{", b"[", b",", b":"):
+        return "has the beginning of an object that goes on in the next line", _OF_OBJECTS
+    if line[:1] == b"{" and _is_followed(line):
+        return "is no JSON object but several", _OF_OBJECTS
+    return None
+
+
+def _is_followed(line: bytes) -> bool:
+    """Tell whether something stands behind the object that a line begins with."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(line.decode())
+    except (ValueError, RecursionError):
+        return False
+    return end < len(line.decode())
 
 
 def _has_half_a_pair(line: bytes) -> bool:
@@ -181,6 +222,8 @@ def _has_half_a_pair(line: bytes) -> bool:
 
 def _lines(block: bytes, at: int) -> tuple[list[bytes], npt.NDArray[np.int64]]:
     """Return the lines that are not blank, and where they start; `at` is where the block does."""
+    if block.isspace():
+        return [], np.zeros(0, np.int64)
     lines = block.split(b"\n")
     ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1)
     starts = np.concatenate([[0], ends[:-1]]) + at

@@ -11,6 +11,9 @@ from bedrock_batch.contracts.lines import Piece
 MOST_MARKS = 1 << 16
 """Offsets kept of one file."""
 
+MOST_RECORD_BYTES = 256 << 20
+"""No model takes such a record, and reading it takes several times this in memory."""
+
 BODY = "modelInput"
 """The column of records in Bedrock's own shape that holds the body."""
 

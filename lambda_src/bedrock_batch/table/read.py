@@ -15,6 +15,7 @@ from bedrock_batch.contracts.run import Column, Run, Source, Table
 from bedrock_batch.errors import EmptyInput, InvalidRunInput, MalformedInput
 from bedrock_batch.table import (
     batch_bytes,
+    csv_dialect,
     csv_format,
     hive_paths,
     input_files,
@@ -152,7 +153,7 @@ def describe(
     """
     items, types = files.found.sources, options.get("types") or {}
     form = _format(items, options)
-    csv_ = csv_format.dialect(items, options) if form == "csv" else {}
+    csv_ = csv_dialect.dialect(items, options) if form == "csv" else {}
     reader = _reader(files.s3, files.hub, form, csv_=csv_, jsonl={})
     started = [item for item in items if item.size]
     scans = Scans(files.s3, staged if form != "parquet" else ("", ""), started, deadline)

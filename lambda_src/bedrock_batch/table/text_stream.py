@@ -18,6 +18,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import MalformedInput
 from bedrock_batch.table.deadline import Deadline, OutOfTime
+from bedrock_batch.table.layout import MOST_RECORD_BYTES
 from bedrock_batch.table.scan_checkpoint import Scan
 
 CONCURRENT_FILES = 2
@@ -30,9 +31,6 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PAR1": "Parquet", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
 _UNPACKED_BYTES = 4 << 20
 """Decompressed at once: some compressed files grow a thousandfold."""
-
-MOST_RECORD_BYTES = 256 << 20
-"""No model takes such a record, and reading it takes several times this in memory."""
 
 
 @dataclass(slots=True)
@@ -97,21 +95,25 @@ def blocks(
     `end_of` returns the offset behind the last whole record of some bytes, 0 if there is none. Raises
     MalformedInput for a record beyond MOST_RECORD_BYTES.
     """
-    rest = b""
+    rest: list[bytes] = []
     for chunk in chunks:
         for start in range(0, len(chunk), size):
-            data = rest + chunk[start : start + size]
-            end = end_of(data)
-            if end:
-                yield data[:end]
-            rest = data[end:]
-            if len(rest) > MOST_RECORD_BYTES:
+            piece = chunk[start : start + size]
+            rest.append(piece)
+            # A record of many pieces is put together once, and not with every piece.
+            if b"\n" in piece or b"\r" in piece:
+                data = b"".join(rest)
+                end = end_of(data)
+                if end:
+                    yield data[:end]
+                rest = [data[end:]]
+            if sum(map(len, rest)) > MOST_RECORD_BYTES:
                 raise MalformedInput(
                     f"{name} has a record of more than {MOST_RECORD_BYTES >> 20} MB. It is not what its format says, "
                     "or a line end or a closing quote is missing."
                 )
-    if rest:
-        yield rest
+    if any(rest):
+        yield b"".join(rest)
 
 
 def _codec(file: Source, head: bytes) -> str | None:

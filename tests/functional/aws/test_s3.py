@@ -93,6 +93,110 @@ def test_refusals_of_s3_name_the_permission(uri: str, code: str, message: str) -
         input_files.find(S3(FakeClient(refusal)), uri)
 
 
+class Refusing(FakeClient):
+    """A client whose answers to HEAD and GET differ: a HEAD has no body that says why."""
+
+    def __init__(self, head: Any, get: Any) -> None:
+        super().__init__(get)
+        self.head = head
+
+    def head_object(self, **request: Any) -> Any:
+        if isinstance(self.head, Exception):
+            raise self.head
+        return self.head
+
+
+def refusal(code: str, message: str = "", **more: Any) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}, **more}, "GetObject")  # type: ignore[typeddict-item]  # as botocore lays modelled members
+
+
+SSE_C = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided."
+
+
+@pytest.mark.parametrize(
+    ("head", "get", "message"),
+    [
+        ("403", refusal("AccessDenied", "not authorized to perform: kms:Decrypt"), "inputs.kms_key_arns.*kms:Decrypt$"),
+        (
+            "400",
+            refusal("InvalidRequest", SSE_C),
+            r"\(SSE-C\), and functions have none. Copy it with SSE-S3 or SSE-KMS",
+        ),
+        ("400", refusal("KMS.DisabledException", "key is disabled"), "cannot be decrypted .*Enable the key"),
+        ("403", refusal("AccessDenied", "Access Denied"), "If another account's bucket has Requester Pays, copy"),
+        (
+            "403",
+            refusal("AccessDenied", "Bucket is a Requester Pays bucket"),
+            "do not offer to pay.*Copy it to a bucket",
+        ),
+        (
+            "301",
+            refusal("PermanentRedirect", "use this endpoint"),
+            "the bucket bucket lies in another Region, and.*Copy",
+        ),
+        (
+            "301",
+            refusal("301", ResponseMetadata={"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}),
+            r"another Region \(eu-west-1\)",
+        ),
+        (
+            "403",
+            refusal("InvalidObjectState", StorageClass="INTELLIGENT_TIERING", AccessTier="ARCHIVE_ACCESS"),
+            r"archived \(INTELLIGENT_TIERING, ARCHIVE_ACCESS\) and cannot be read. Restore it.* copy",
+        ),
+    ],
+)
+def test_refusals_name_the_object_and_the_way_out(head: str, get: ClientError, message: str) -> None:
+    s3 = S3(Refusing(refusal(head), get))
+    with pytest.raises(errors.InputNotFound, match=rf"s3://bucket/d/k\.csv.*{message}"):
+        input_files.find(s3, "s3://bucket/d/k.csv")
+    with pytest.raises(errors.InputNotFound, match=rf"s3://bucket/d/k\.csv.*{message}"):
+        s3.read("bucket", "d/k.csv")
+
+
+def put_in(key: str, storage_class: str) -> str:
+    clients.s3().put_object(Bucket=BUCKET, Key=key, Body=b"a\n1\n", StorageClass=storage_class)
+    return f"s3://{BUCKET}/{key}"
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_an_archived_object_is_refused_before_anything_is_read(s3: S3, storage_class: str) -> None:
+    put_in("d/0.csv", "STANDARD")
+    uri = put_in("d/1.csv", storage_class)
+    for asked in (uri, f"s3://{BUCKET}/d/"):
+        with pytest.raises(errors.InputNotFound, match=rf"{uri} is archived \({storage_class}\).*Restore.*copy"):
+            input_files.find(s3, asked)
+    with pytest.raises(errors.InputNotFound, match=rf"{uri} is archived"):
+        s3.copy(BUCKET, "d/1.csv", to=(BUCKET, "copy"))
+    clients.s3().restore_object(Bucket=BUCKET, Key="d/1.csv", RestoreRequest={"Days": 1})
+    assert len(input_files.find(s3, f"s3://{BUCKET}/d/").sources) == 2
+
+
+@pytest.mark.parametrize("storage_class", ["GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"])
+def test_other_storage_classes_are_read(s3: S3, storage_class: str) -> None:
+    put_in("d/1.csv", storage_class)
+    assert [source.key for source in input_files.find(s3, f"s3://{BUCKET}/d/").sources] == ["d/1.csv"]
+    assert [item.storage_class for item in s3.list(BUCKET, "d/")] == [storage_class]
+
+
+@pytest.mark.parametrize(
+    ("answer", "archived"),
+    [
+        ({"StorageClass": "INTELLIGENT_TIERING"}, False),
+        ({"StorageClass": "INTELLIGENT_TIERING", "ArchiveStatus": "DEEP_ARCHIVE_ACCESS"}, True),
+        ({"StorageClass": "GLACIER", "Restore": 'ongoing-request="true"'}, True),
+        ({"StorageClass": "GLACIER", "Restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec 2029"'}, False),
+    ],
+)
+def test_a_head_shows_what_is_archived(answer: dict[str, str], archived: bool) -> None:
+    s3 = S3(Refusing({"ETag": "e", "ContentLength": 1, **answer}, None))
+    if not archived:
+        assert s3.head("bucket", "k").size == 1
+        return
+    with pytest.raises(errors.InputNotFound, match=f"archived .*{answer['StorageClass']}"):
+        s3.head("bucket", "k")
+
+
 def test_other_errors_of_s3_go_on_as_they_are() -> None:
     refusal = ClientError({"Error": {"Code": "SlowDown"}}, "GetObject")
     with pytest.raises(ClientError, match="SlowDown"):
