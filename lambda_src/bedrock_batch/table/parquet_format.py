@@ -133,7 +133,7 @@ class _RowGroup:
                 held.append(batch.slice(start, stop - start))
                 rows, size = rows + stop - start, size + held[-1].nbytes
             if held and (rows >= _BATCH_ROWS or size >= batch_bytes.MOST_BYTES or at >= high):
-                yield pa.concat_batches(held)
+                yield held[0] if len(held) == 1 else pa.concat_batches(held)  # which would copy it
                 held, rows, size = [], 0, 0
             if at >= high:
                 return
