@@ -73,11 +73,14 @@ def _tried(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, form: str, row: int, tried: list[tuple[int, pa.RecordBatch]]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the kept columns. `tried` has those that are not written yet, each batch with its first row."""
+    size = 0
     for batch in batches:
-        if sum(one.nbytes for _, one in tried) >= write_parquet.ROW_GROUP_BYTES:
+        if size >= write_parquet.ROW_GROUP_BYTES:
             tried.clear()
+            size = 0
         kept = pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], schema=schema)
         tried.append((row, kept))
+        size += kept.nbytes
         row += kept.num_rows
         if form != "parquet":
             _try(kept, form)

@@ -21,7 +21,9 @@ def extended(in_files: pa.Schema, sources: Sequence[Source], types: Mapping[str,
     a value of a path that is not of its type.
     """
     names = list(dict.fromkeys(name for source in sources for name in source.path_values))
-    added = [name for name in names if name not in in_files.names]
+    _check_case(names, in_files)
+    known = set(in_files.names)
+    added = [name for name in names if name not in known]
     schema = in_files
     for name in added:
         kind = declared_types.arrow_type(name, types[name]) if name in types else pa.string()
@@ -37,14 +39,27 @@ def extended(in_files: pa.Schema, sources: Sequence[Source], types: Mapping[str,
     return schema
 
 
+def _check_case(names: Sequence[str], in_files: pa.Schema) -> None:
+    """Raise InvalidRunInput for two columns that Athena, Glue and Spark take for one."""
+    spelled = {name.casefold(): name for name in in_files.names if name not in names}
+    for name in names:
+        other = spelled.setdefault(name.casefold(), name)
+        if other != name:
+            raise InvalidRunInput(
+                f'A folder names the column "{name}", and there is "{other}", too. Athena and Spark take these for one '
+                "column. Rename one, or list the files one by one as s3_uri: then folders name no columns."
+            )
+
+
 def added(source: Source, batch: pa.RecordBatch, wanted: pa.Schema, *, row: int) -> pa.RecordBatch:
     """Return rows of a source with the columns of its path; `row` is the source's row (from 1) of the first.
 
     Raises MalformedInput for a cell that differs from the value that the path has for it.
     """
     columns = []
+    in_file = set(batch.schema.names)
     for field in wanted:
-        if field.name not in batch.schema.names:
+        if field.name not in in_file:
             columns.append(pa.repeat(_value(source, field), batch.num_rows))
             continue
         columns.append(batch.column(field.name))
@@ -61,15 +76,23 @@ def _value(source: Source, field: pa.Field) -> pa.Scalar:
     try:
         return pa.array([text], pa.string()).cast(field.type)[0]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
-        raise MalformedInput(
-            f"{source.uri}: its folder says {field.name}={text}, and the column is of type {field.type}.",
-            advice="Rename the folder, or the column in the file.",
-        ) from err
+        raise _not_of_type(source, field) from err
+
+
+def _not_of_type(source: Source, field: pa.Field) -> MalformedInput:
+    return MalformedInput(
+        f"{source.uri}: its folder says {field.name}={source.path_values.get(field.name)}, and the column is of type "
+        f"{field.type}.",
+        advice="Rename the folder, or the column in the file.",
+    )
 
 
 def _check(source: Source, field: pa.Field, cells: pa.Array, row: int) -> None:
     value = _value(source, field)
-    same = cells.is_null() if not value.is_valid else pc.fill_null(pc.equal(cells, value), False)
+    try:
+        same = cells.is_null() if not value.is_valid else pc.fill_null(pc.equal(cells, value), False)
+    except pa.ArrowNotImplementedError as err:
+        raise _not_of_type(source, field) from err
     different = pc.index(same, False).as_py()
     if different >= 0:
         raise MalformedInput(

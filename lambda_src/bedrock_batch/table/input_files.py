@@ -4,8 +4,9 @@ Folders such as `dt=2024-01-01/` give values of columns (Hive's paths). A folder
 the log knows which of its files still count.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from urllib.parse import unquote
 
 from bedrock_batch.aws.s3 import S3, Object, split_uri
@@ -21,7 +22,10 @@ _LOGS = {
     _HUDI: ("a Hudi table", "the files of its latest snapshot"),
     _ICEBERG: ("an Iceberg table", "the files of its current snapshot (`table.scan().plan_files()`)"),
 }
-_ICEBERG_SUFFIX = ".metadata.json"
+_ICEBERG_SUFFIX = (".metadata.json", ".metadata.json.gz")
+_MOST_LISTED = 10_000
+"""Objects of a folder `metadata/` above a prefix that are looked at: it may be anything's, with millions of objects."""
+
 _MOST_ABOVE = 10
 """Folders above a prefix in which a log is looked for."""
 
@@ -77,7 +81,7 @@ def _add_prefix(s3: S3, bucket: str, prefix: str, found: InputFiles) -> None:
             found.left_out_first = [*found.left_out_first, item.uri][:_NAMED]
         else:
             items.append(item)
-            found.sources.append(_source(item, dict(_path_values(folders))))
+            found.sources.append(_source(item, _path_values(item, folders)))
     s3.check_archived(items)
     if not items:
         hidden = f" {found.left_out} names that begin with _ or . do not count." if found.left_out else ""
@@ -92,12 +96,24 @@ def _is_hidden(folder: str) -> bool:
     return folder.startswith(("_", ".")) and "=" not in folder
 
 
-def _path_values(folders: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield the columns that folders name, with their values."""
+def _path_values(item: Object, folders: Sequence[str]) -> dict[str, str | None]:
+    """Return the columns that folders name, with their values.
+
+    Raises InvalidRunInput where two name one column, or where a text is not UTF-8.
+    """
+    values: dict[str, str | None] = {}
     for folder in folders:
         name, equals, value = folder.partition("=")
-        if name and equals:
-            yield unquote(name), None if value == NO_VALUE else unquote(value)
+        if not (name and equals):
+            continue
+        try:
+            name, value = (unquote(text, errors="strict") for text in (name, value))
+        except UnicodeDecodeError:
+            raise InvalidRunInput(f"{item.uri}: the folder {folder} is not UTF-8 behind its %. Rename it.") from None
+        if name in values:
+            raise InvalidRunInput(f'{item.uri}: two of its folders name the column "{name}". Rename one of them.')
+        values[name] = None if value == NO_VALUE else value
+    return values
 
 
 def _refuse_log_within(bucket: str, prefix: str, path: str) -> None:
@@ -115,7 +131,7 @@ def _refuse_log_above(s3: S3, bucket: str, prefix: str, found: InputFiles) -> No
     try:
         for folder in reversed(above[-_MOST_ABOVE:]):
             for log in _LOGS:
-                items = s3.list(bucket, folder + log)
+                items = islice(s3.list(bucket, folder + log), _MOST_LISTED)
                 if any(log != _ICEBERG or item.key.endswith(_ICEBERG_SUFFIX) for item in items):
                     raise _has_log(bucket, folder, log)
     except InputNotFound:

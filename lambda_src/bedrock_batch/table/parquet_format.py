@@ -1,7 +1,7 @@
 """Parquet: its footer at planning time, and a range of its rows as Arrow, wherever its bytes are fetched from."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,10 +22,19 @@ Fetch = Callable[[int, int], bytes]
 """Returns bytes [start, end) of the planned version of a file."""
 
 _READ_BYTES = 8 << 20
+"""The most that one request reads."""
+
+_BUFFER_BYTES = 128 << 20
+"""Of all columns together: Arrow has a buffer for each."""
+
+_LEAST_BUFFER_BYTES = 128 << 10
 _BATCH_ROWS = 2_048
 
 _STEP_ROWS = 64
 """Decoded at a time, and then put together: rows may be of very different sizes, and only decoding shows them."""
+
+_SKEW = 32
+"""So many times the average may be the size of many texts that follow each other."""
 
 _FIXED_BYTES = 8
 """The least that a number takes up when it is decoded; most are smaller in a file."""
@@ -63,7 +72,10 @@ class ParquetReader:
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
         """Yield rows [piece.start, piece.end) of a file in batches of some 8 MB; other row groups are not read."""
-        open_ = partial(self._open, source)
+        metadata = self._open(source).metadata
+        names = set(selection.columns.names)
+        leaves = [leaf for leaf in range(metadata.num_columns) if _within(metadata.schema.column(leaf).path, names)]
+        open_ = partial(self._open, source, len(leaves), metadata=metadata)
         file = open_()
         first = 0
         for index in range(file.num_row_groups):
@@ -71,7 +83,7 @@ class ParquetReader:
             low, high = max(piece.start - first, 0), min(piece.end - first, group.num_rows)
             first += group.num_rows
             if low < high:
-                rows = _RowGroup(open_, file, index, selection.columns)
+                rows = _RowGroup(open_, file, index, selection.columns, leaves)
                 try:
                     yield from rows.read(low, high)
                 except _REFUSALS as err:
@@ -79,14 +91,15 @@ class ParquetReader:
                         f"{source.uri}: {rows.refused()}row group {index} cannot be read: {err}"
                     ) from err
 
-    def _open(self, source: Source, **options: Any) -> pq.ParquetFile:
+    def _open(self, source: Source, columns: int = 1, **options: Any) -> pq.ParquetFile:
+        """Open a file of which so many columns are read at a time, those within others counted."""
         file = pa.PythonFile(_RangeFile(self._fetch_of(source), source.size), mode="r")
         try:
             # In nanoseconds, times of Spark's old type (INT96) beyond the year 2262 would silently become others.
             return pq.ParquetFile(
                 file,
                 pre_buffer=False,
-                buffer_size=_READ_BYTES,
+                buffer_size=max(_LEAST_BUFFER_BYTES, min(_READ_BYTES, _BUFFER_BYTES // max(1, columns))),
                 coerce_int96_timestamp_unit="us",
                 page_checksum_verification=True,
                 **options,
@@ -96,12 +109,20 @@ class ParquetReader:
 
 
 class _RowGroup:
-    """Reads a row group's cells of the table's `columns`; `open_` opens its file once more, with options."""
+    """Reads a row group's cells of the table's `columns`; `open_` opens its file once more, with options.
+
+    `leaves` are the file's columns that hold them: a struct has one for each of its members.
+    """
 
     def __init__(
-        self, open_: Callable[..., pq.ParquetFile], file: pq.ParquetFile, index: int, columns: pa.Schema
+        self,
+        open_: Callable[..., pq.ParquetFile],
+        file: pq.ParquetFile,
+        index: int,
+        columns: pa.Schema,
+        leaves: Sequence[int],
     ) -> None:
-        self._open, self._file, self._index, self._columns = open_, file, index, columns
+        self._open, self._file, self._index, self._columns, self._leaves = open_, file, index, columns, leaves
         self._group = file.metadata.row_group(index)
 
     def read(self, low: int, high: int) -> Iterator[pa.RecordBatch]:
@@ -115,7 +136,7 @@ class _RowGroup:
                 held.append(batch.slice(start, stop - start))
                 rows, size = rows + stop - start, size + held[-1].nbytes
             if held and (rows >= _BATCH_ROWS or size >= batch_bytes.MOST_BYTES or at >= high):
-                yield pa.concat_batches(held)
+                yield held[0] if len(held) == 1 else pa.concat_batches(held)  # which would copy it
                 held, rows, size = [], 0, 0
             if at >= high:
                 return
@@ -135,48 +156,80 @@ class _RowGroup:
         So few that they stay below `batch_bytes.MOST_BYTES` even if each has the longest text of a dictionary.
         """
         row_bytes = 0
-        for number in range(self._group.num_columns):
-            column = self._group.column(number)
-            path = column.path_in_schema
-            if column.num_values and any(path == name or path.startswith(f"{name}.") for name in self._columns.names):
-                cell_bytes = max(self._cell_bytes(column), self._file.schema.column(number).length)
+        longest = self._longest()
+        for leaf in self._leaves:
+            column = self._group.column(leaf)
+            if column.num_values:
+                cell_bytes = max(longest.get(column.path_in_schema, 0), _usual_bytes(column))
+                cell_bytes = max(cell_bytes, self._file.schema.column(leaf).length)
                 row_bytes += -(-column.num_values // self._group.num_rows) * cell_bytes
         return max(1, min(_STEP_ROWS, batch_bytes.MOST_BYTES // max(1, row_bytes)))
 
-    def _cell_bytes(self, column: pq.ColumnChunkMetaData) -> int:
-        """Return how large a cell of a column may be: of a dictionary the largest, else the average."""
-        average = int(column.total_uncompressed_size // column.num_values)
-        if column.physical_type != "BYTE_ARRAY":
-            return max(_FIXED_BYTES, average)
-        if not column.has_dictionary_page:
-            return average
-        path = column.path_in_schema
-        file = self._open(metadata=self._file.metadata, read_dictionary=[path])
-        first = next(file.iter_batches(1, row_groups=[self._index], columns=[path], use_threads=False))
-        return max(average, *map(_longest, first.columns))
+    def _longest(self) -> dict[str, int]:
+        """Return the length of the longest text in each dictionary; those of one column have the same.
+
+        All are read together: opening a file of thousands of columns takes long.
+        """
+        chunks = map(self._group.column, self._leaves)
+        paths = [
+            chunk.path_in_schema
+            for chunk in chunks
+            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page and chunk.num_values
+        ]
+        if not paths:
+            return {}
+        names = list(dict.fromkeys(paths))
+        file = self._open(read_dictionary=names)
+        first = next(file.iter_batches(1, row_groups=[self._index], columns=names, use_threads=False))
+        lengths = [length for column in first.columns for length in _longest(column)]
+        if len(lengths) != len(paths):  # a name with dots reads as a path: `a.b` besides `a.b.c`
+            lengths = [max(lengths)] * len(paths)
+        return dict(zip(paths, lengths, strict=True))
 
     def refused(self) -> str:
         """Return the words that name the first column that cannot be read alone."""
         for field in self._columns:
             try:
-                for _ in _RowGroup(self._open, self._file, self._index, pa.schema([field]))._decoded():
+                leaves = [leaf for leaf in self._leaves if _within(self._file.schema.column(leaf).path, {field.name})]
+                for _ in _RowGroup(self._open, self._file, self._index, pa.schema([field]), leaves)._decoded():
                     pass
             except _REFUSALS:
                 return f'column "{field.name}" of '
         return ""
 
 
-def _longest(column: pa.Array) -> int:
-    """Return the length of the longest text in the dictionary of a column, wherever in its type that is."""
+def _prefixes(path: str) -> Iterator[str]:
+    """Yield the names of columns that a path in a file may belong to: names may have dots too."""
+    parts = path.split(".")
+    return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+def _within(path: str, names: Container[str]) -> bool:
+    """Tell whether a path in a file is one of these columns, or within one."""
+    return any(name in names for name in _prefixes(path))
+
+
+def _usual_bytes(column: pq.ColumnChunkMetaData) -> int:
+    """Return how large a cell of a column may be by its average; of numbers at least as large as when decoded."""
+    average = int(column.total_uncompressed_size // column.num_values)
+    return average * _SKEW if column.physical_type == "BYTE_ARRAY" else max(_FIXED_BYTES, average)
+
+
+def _longest(column: pa.Array) -> Iterator[int]:
+    """Yield the length of the longest text in each dictionary of a column, in the file's order; 0 without one."""
     if isinstance(column, pa.ExtensionArray):
-        return _longest(column.storage)
-    if pa.types.is_dictionary(column.type):
-        return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-    if pa.types.is_map(column.type):
-        return max(_longest(column.keys), _longest(column.items))
-    if not pa.types.is_nested(column.type):
-        return 0
-    return max(map(_longest, column.flatten() if pa.types.is_struct(column.type) else [column.values]))
+        yield from _longest(column.storage)
+    elif pa.types.is_dictionary(column.type):
+        yield pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+    elif pa.types.is_map(column.type):
+        yield from (*_longest(column.keys), *_longest(column.items))
+    elif pa.types.is_struct(column.type):
+        for member in column.flatten():
+            yield from _longest(member)
+    elif pa.types.is_nested(column.type):
+        yield from _longest(column.values)
+    else:
+        yield 0
 
 
 class _RangeFile(io.RawIOBase):

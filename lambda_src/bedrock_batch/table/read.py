@@ -71,6 +71,7 @@ class Rows:
         self.sources = sources
         self._reader = _reader(s3, hub, table.format, csv_=table.csv, jsonl=table.jsonl)
         self._in_files = pa.schema([field for field in self.schema if field.name not in table.path_columns])
+        self._names_in_files = frozenset(self._in_files.names)
 
     def read(self, piece: Piece, columns: Sequence[str], *, row: int) -> Iterator[pa.RecordBatch]:
         """Yield a piece's rows with these columns; `row` is the source's row (from 1) that comes first, for messages.
@@ -82,7 +83,7 @@ class Rows:
         planned = piece.skip + piece.rows + piece.tail
         wanted = pa.schema([self.schema.field(name) for name in columns])
         # Without any column of the file there would be no rows to count.
-        read = [name for name in columns if name in self._in_files.names] or self._in_files.names[:1]
+        read = [name for name in columns if name in self._names_in_files] or self._in_files.names[:1]
         at = 0
         for batch in self._reader.read(source, piece, Selection.of(self._in_files, read), row):
             low, high = max(piece.skip - at, 0), min(piece.skip + piece.rows - at, batch.num_rows)
@@ -190,7 +191,8 @@ def read_shard(s3: S3, run: Run, shard: PlannedShard, *, columns: Sequence[str])
     sources = [Source.from_json(source) for source in run.sources]
     hub = _hub(run.input) if any(source.dataset for source in sources) else None
     rows = Rows(s3, hub, Table.from_json(run.table), sources)
-    names = [name for name in rows.schema.names if name in columns]
+    wanted = set(columns)
+    names = [name for name in rows.schema.names if name in wanted]
     # Rows of the table before each source.
     before = [0, *accumulate(source.rows for source in sources)]
     at = shard.first_row

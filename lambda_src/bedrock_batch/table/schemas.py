@@ -45,10 +45,12 @@ def kept(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
     """
     if names is None:
         return table
+    known = set(table.names)
     for name in names:
-        if name not in table.names:
+        if name not in known:
             raise missing_column(f"output.columns has {name[:80]!r}", name, table.names)
-    return pa.schema([field for field in table if field.name in names], metadata=table.metadata)
+    wanted = set(names)
+    return pa.schema([field for field in table if field.name in wanted], metadata=table.metadata)
 
 
 def of_json(
@@ -86,12 +88,19 @@ def common(files: Sequence[tuple[Source, pa.Schema]]) -> pa.Schema:
     """
     fields: dict[str, pa.Field] = {}
     (first, _), *_ = files
+    seen: set[pa.Schema] = set()
     for file, schema in files:
+        if schema in seen:
+            continue
+        seen.add(schema)
         twice = [name for name, count in Counter(schema.names).items() if count > 1]
         if twice:
             raise MalformedInput(f'{file.uri} has two columns named "{twice[0]}". Rename one of them.')
         known = fields or {field.name: field for field in schema}
-        for here, names, there, lacking in ((first, known, file, schema.names), (file, schema.names, first, known)):
+        for here, names, there, lacking in (
+            (first, known, file, set(schema.names)),
+            (file, schema.names, first, known),
+        ):
             for name in names:
                 if name not in lacking:
                     raise SchemaMismatch(

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
+from time import process_time
 from typing import Any
 
 import pyarrow as pa
@@ -162,3 +163,51 @@ def test_any_range_of_a_file_is_read_in_bounded_batches(
     for batch in batches:
         # What was held, and one more step: it has at most 500 bytes, or it is one row.
         assert batch_bytes.of_rows(batch).sum() <= 2 * 500 + 4 * (2 * 400 + 60)
+
+
+def wide(rows: int, cells: Callable[[int], pa.Array], **options: Any) -> tuple[Source, bytes, Selection]:
+    """Return a file of 40 columns in one row group."""
+    table = pa.table({f"c{number}": cells(number) for number in range(40)})
+    out = io.BytesIO()
+    pq.write_table(table, out, row_group_size=rows, **options)
+    source = Source("b", "k", "e", len(out.getvalue()), rows)
+    return source, out.getvalue(), Selection(table.schema, table.schema)
+
+
+def test_the_buffers_of_many_columns_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_format, "_BUFFER_BYTES", 4 << 20)
+    rows = 130_000
+    plain = {"use_dictionary": False, "compression": "none", "data_page_size": 64 << 10}
+    source, body, selection = wide(rows, lambda number: pa.array(range(number, number + rows)), **plain)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in ParquetReader(lambda _: lambda start, end: body[start:end]).read(
+        source, Piece(0, 0, 5_000, 5_000), selection, row=1
+    ):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert len(body) > 20 << 20
+    assert most < 20 << 20
+
+
+def test_the_dictionaries_of_many_columns_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, body, selection = wide(100, lambda number: pa.array([f"{number} x", None] * 50))
+    opened = 0
+
+    def open_(*arguments: Any, **options: Any) -> pq.ParquetFile:
+        nonlocal opened
+        opened += 1
+        return real(*arguments, **options)
+
+    real = pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", open_)
+    reader = ParquetReader(lambda _: lambda start, end: body[start:end])
+    batches = list(reader.read(source, Piece(0, 0, 100, 100), selection, row=1))
+    assert sum(batch.num_rows for batch in batches) == 100
+    assert opened <= 3
+
+
+def test_the_rows_that_may_still_be_refused_are_not_counted_anew_for_each_batch() -> None:
+    """Tiny row groups and files of a few rows make thousands of batches."""
+    batch = pa.record_batch({f"c{number}": ["x"] for number in range(10)})
+    began = process_time()
+    frame.write_frame([batch] * 3_000, batch.schema, io.BytesIO(), form="parquet", first_row=0)
+    assert process_time() - began < 10, "once it took a minute"

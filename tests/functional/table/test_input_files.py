@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_batch import errors
-from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.table import input_files
 from tests.conftest import BUCKET
 from tests.functional.tables import describe, put, read_all, shards_of
@@ -151,3 +151,49 @@ def test_columns_come_by_name(s3: S3) -> None:
     put("csv/0.csv", b"a,b\n1,x\n")
     put("csv/1.csv", b"b,a\ny,2\n")
     assert read_all(s3, describe(s3, f"s3://{BUCKET}/csv/")) == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("folder", "what"),
+    [
+        ("a=x/a=y", 'two of its folders name the column "a"'),
+        ("a=x/%61=y", 'two of its folders name the column "a"'),
+        ("a=%FF", "the folder a=%FF is not UTF-8"),
+    ],
+)
+def test_folders_that_would_lose_a_value_are_refused(s3: S3, folder: str, what: str) -> None:
+    put(f"in/{folder}/0.parquet", parquet(review=["a"]))
+    with pytest.raises(errors.InvalidRunInput, match=f"in/{folder}/0.parquet: {what}"):
+        found(s3, "in/")
+
+
+@pytest.mark.parametrize("folders", [["DT=x"], ["day=1/DT=x"], ["Day=x", "day=y"]])
+def test_columns_of_folders_do_not_differ_in_case_alone(s3: S3, folders: list[str]) -> None:
+    for folder in folders:
+        put(f"in/{folder}/0.parquet", parquet(review=["a"], dt=["x"]))
+    with pytest.raises(errors.InvalidRunInput, match="Athena and Spark take these for one column"):
+        describe(s3, f"s3://{BUCKET}/in/")
+
+
+def test_a_column_that_cannot_be_compared_with_its_folder_is_refused(s3: S3) -> None:
+    put("in/h=0.5/0.parquet", parquet(review=["a"], h=pa.array([0.5], pa.float16())))
+    with pytest.raises(errors.MalformedInput, match="its folder says h=0.5, and the column is of type halffloat"):
+        read_all(s3, describe(s3, f"s3://{BUCKET}/in/"))
+
+
+def test_a_large_folder_called_metadata_is_not_listed_to_its_end(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("t/data/part-0.parquet", parquet(a=[1]))
+    listed, count = s3.list, 0
+
+    def many(bucket: str, prefix: str) -> Any:
+        nonlocal count
+        if prefix != "t/metadata/":
+            yield from listed(bucket, prefix)
+            return
+        for number in range(30_000):
+            count += 1
+            yield Object(bucket, f"{prefix}{number}", "e", 1)
+
+    monkeypatch.setattr(s3, "list", many)
+    assert found(s3, "t/data/") == ["t/data/part-0.parquet"]
+    assert count == 10_000
