@@ -30,7 +30,7 @@ _BUFFER_BYTES = 128 << 20
 _LEAST_BUFFER_BYTES = 128 << 10
 _BATCH_ROWS = 2_048
 
-_STEP_ROWS = 64
+_STEP_ROWS = 128
 """Decoded at a time, and then put together: rows may be of very different sizes, and only decoding shows them."""
 
 _SKEW = 32
