@@ -30,7 +30,6 @@ BedrockBatchError
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -205,7 +204,7 @@ ROWS_COUNT = "(rows count from 1, without header and blank lines)"
 
 _MOST_COLUMNS = 50
 
-_DELIMITERS = ";\t|,"
+_SEPARATOR = re.compile(r"[;|\t,]")
 
 _NUMBER = re.compile(r"\s*[-+]?[0-9][0-9.,:/-]*\s*")
 
@@ -232,9 +231,8 @@ def missing_column(
 def columns_are(known: Sequence[str]) -> str:
     """Return a sentence that lists a table's columns, and one that says what they look like if not like names."""
     listed = f"Its columns are: {', '.join(known[:_MOST_COLUMNS])}{' …' if len(known) > _MOST_COLUMNS else ''}."
-    if len(known) == 1 and (found := [other for other in _DELIMITERS if other in known[0]]):
-        other = json.dumps(found[0])
-        return f"{listed} If the cells of a CSV are separated by {other}, set input.csv.delimiter to {other}."
+    if len(known) == 1 and (separator := _SEPARATOR.search(known[0])):
+        return f"{listed} It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
     if _are_no_names(known):
         return f"{listed} They look like cells: if a CSV has no header row, name its columns in input.csv.columns."
     return listed

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bedrock_batch.errors import MissingColumn, UnknownPrompt, columns_are, missing_column
+from bedrock_batch.errors import MissingColumn, UnknownPrompt, missing_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _LITERAL = re.compile(r"\{\s*([^{}]+?)\s*\}")
-_SEPARATOR = re.compile(r"[;|\t,]")
 _DOUBLED = "A place is {column}; write literal braces doubled: {{ and }}."
 
 
@@ -101,9 +100,6 @@ def check_columns(request: Any, schema: "pa.Schema") -> None:
         if resolve(name, schema) is not None:
             continue
         said = f"The request has a place {{{name[:80]}}}"
-        if len(schema) == 1 and (separator := _SEPARATOR.search(schema.names[0])):
-            hint = f"It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
-            raise MissingColumn(f"{said}, but the table has no such column. {hint} {columns_are(schema.names)}")
         paths = list(_paths(list(schema)))
         found = missing_column(said, name, schema.names, paths=paths, write=lambda path: f"{{{path}}}")
         raise MissingColumn(f"{found} {_DOUBLED}")

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from bedrock_batch.errors import InvalidRunInput, missing_column
+from bedrock_batch.models.template import resolve
+from bedrock_batch.records import media_format
 from bedrock_batch.table.plain_types import is_bytes
 
 Kind = Literal["image", "document", "video"]
@@ -42,14 +44,12 @@ _FULL = 0.8
 def check(media: Mapping[str, Any], schema: pa.Schema, *, nulls: str) -> None:
     """Refuse a column that cannot hold media. Raises MissingColumn, InvalidRunInput."""
     column = media["column"]
-    if column not in schema.names:
-        raise missing_column(f"media.column is {column[:80]!r}", column, schema.names)
-    kind = schema.field(column).type
-    if not (is_bytes(kind) or pt.is_string(kind) or pt.is_large_string(kind)):
-        raise InvalidRunInput(f"media.column {column!r} is of type {kind}; it must hold S3 URIs or bytes.")
-    if is_bytes(kind) and "format" not in media:
-        raise InvalidRunInput(f"media.format is needed: bytes, as in {column!r}, do not tell their format.")
-    if is_bytes(kind) and media["source"] == "s3_location":
+    kind = _kind(media, schema)
+    if not (is_bytes(kind) or _is_file(kind) or pt.is_string(kind) or pt.is_large_string(kind)):
+        raise InvalidRunInput(
+            f"media.column {column!r} is of type {kind}; it must hold S3 URIs, bytes, or structs of bytes and path."
+        )
+    if not (pt.is_string(kind) or pt.is_large_string(kind)) and media["source"] == "s3_location":
         raise InvalidRunInput(
             f"media.source s3_location refers to objects by their S3 URI, and {column!r} holds bytes: leave it out."
         )
@@ -73,7 +73,8 @@ def record_bytes(media: Mapping[str, Any], schema: pa.Schema, *, folder: str) ->
     if media["source"] == "s3_location":
         return len(folder) + _NAME_BYTES
     # Bytes within the table are counted as the table's already.
-    return 0 if is_bytes(schema.field(media["column"]).type) else int(media["average_bytes"] * BASE64)
+    kind = _kind(media, schema)
+    return 0 if is_bytes(kind) or _is_file(kind) else int(media["average_bytes"] * BASE64)
 
 
 def lowered(quotas: Mapping[str, int], media: Mapping[str, Any]) -> dict[str, int]:
@@ -85,16 +86,49 @@ def lowered(quotas: Mapping[str, int], media: Mapping[str, Any]) -> dict[str, in
     return most
 
 
-def format_of(uri: str, media: Mapping[str, Any]) -> str:
-    """Return the format of an object, as the run input or its name tells. Raises InvalidRunInput."""
-    suffix = uri.rpartition("/")[2].rpartition(".")[2].lower()
-    return str(media.get("format") or _checked(_SUFFIXES.get(suffix, suffix), media["kind"]))
+def format_of(name: str, data: bytes, media: Mapping[str, Any]) -> str:
+    """Return the format of an item: as the run input says, else as its first bytes show, else as its name ends.
+
+    Raises InvalidRunInput where that is no format of its kind, or nothing shows it.
+    """
+    if "format" in media:
+        return str(media["format"])
+    _, dot, suffix = name.rpartition("/")[2].lower().rpartition(".")
+    suffix = suffix if dot else ""
+    named = _SUFFIXES.get(suffix, suffix)
+    found = media_format.of(data, named)
+    if found is None and not named:
+        raise InvalidRunInput(f"The first bytes of {name or 'the cell'} do not show its format: set media.format.")
+    return _checked(found or named, media["kind"])
+
+
+def path(media: Mapping[str, Any], schema: pa.Schema) -> tuple[str, ...]:
+    """Return the top-level column that holds the media, and the fields that lead to them. Raises MissingColumn."""
+    column = media["column"]
+    found = resolve(column, schema)
+    if found is None:
+        raise missing_column(f"media.column is {column[:80]!r}", column, schema.names)
+    return found
+
+
+def _kind(media: Mapping[str, Any], schema: pa.Schema) -> pa.DataType:
+    column, *fields = path(media, schema)
+    kind = schema.field(column).type
+    for field in fields:
+        kind = kind.field(field).type
+    return kind
+
+
+def _is_file(kind: pa.DataType) -> bool:
+    """Tell whether a type is that of images and files in datasets of the hub: a struct of bytes and path."""
+    fields = {field.name: field.type for field in kind} if pt.is_struct(kind) else {}
+    return "bytes" in fields and is_bytes(fields["bytes"]) and fields.keys() <= {"bytes", "path"}
 
 
 def _checked(format_: str, kind: str) -> str:
     if format_ not in FORMATS[kind]:
         raise InvalidRunInput(
-            f"{format_!r} is not the format of {'an' if kind == 'image' else 'a'} {kind} that models take "
-            f"({', '.join(sorted(FORMATS[kind]))}): set media.format if the name misleads."
+            f"{format_[:20]!r} is not the format of {'an' if kind == 'image' else 'a'} {kind} that models take "
+            f"({', '.join(sorted(FORMATS[kind]))}): set media.format if that is wrong."
         )
     return format_

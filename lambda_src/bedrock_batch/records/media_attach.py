@@ -5,13 +5,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bedrock_batch.aws.s3 import S3, Object, split_uri
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import ROWS_COUNT, InputError, InvalidRunInput, MalformedInput, TooLarge
-from bedrock_batch.records import media
+from bedrock_batch.records import media, media_format
 from bedrock_batch.records.media_folder import COPIES, MediaFolder, name_of
 from bedrock_batch.records.render import Skipped
 
@@ -24,6 +26,10 @@ _MOST_BYTES = 20 << 20
 
 _MOST_COPIED_BYTES = 5 << 30
 """Of one item beside the records: what S3 copies at once."""
+
+
+_Cell = str | bytes | dict[str, Any] | None
+"""A URI, bytes, or a struct of bytes and path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,9 @@ class Attacher:
         """The size of all objects in the folder that records refer to."""
         return sum(copy.result().size for copy in self._copies.values())
 
-    def columns(self, wanted: Iterable[str]) -> list[str]:
+    def columns(self, wanted: Iterable[str], table: pa.Schema) -> list[str]:
         """Return the columns to read from the table for the columns that a template wants."""
-        return [name for name in wanted if name not in self._places] + [self._asked["column"]]
+        return [name for name in wanted if name not in self._places] + [media.path(self._asked, table)[0]]
 
     def attach(self, batch: pa.RecordBatch, row: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a batch in batches that hold about 32 MB of media; `row` is the shard's, of the first."""
@@ -96,7 +102,9 @@ class Attacher:
         """Yield what every row has, in order."""
         waiting: deque[Future[_Item]] = deque()
         try:
-            for cell in batch.column(self._asked["column"]):
+            column, *fields = media.path(self._asked, batch.schema)
+            cells = batch.column(column)
+            for cell in pc.struct_field(cells, fields) if fields else cells:
                 waiting.append(self._started(pool, cell.as_py()))
                 if len(waiting) >= self._ahead:
                     yield self._ended(waiting.popleft(), row)
@@ -108,7 +116,7 @@ class Attacher:
             for future in waiting:
                 future.cancel()
 
-    def _started(self, pool: ThreadPoolExecutor, cell: str | bytes | None) -> Future[_Item]:
+    def _started(self, pool: ThreadPoolExecutor, cell: _Cell) -> Future[_Item]:
         if self._folder is None or not isinstance(cell, str):
             return pool.submit(self._item, cell)
         # Rows that name the same object share its copy.
@@ -128,37 +136,48 @@ class Attacher:
         self._problems[row] = item.problem
         return item
 
-    def _item(self, cell: str | bytes | None) -> _Item:
+    def _item(self, cell: _Cell) -> _Item:
+        name = ""
+        if isinstance(cell, dict):
+            name = cell.get("path") or ""
+            cell = cell["bytes"] or name
         if not cell:
             return _Item()
         try:
-            return self._read(cell) if self._folder is None else self._copied(self._folder, str(cell))
+            return self._read(cell, name) if self._folder is None else self._copied(self._folder, str(cell))
         except InputError as problem:
             return _Item(problem=problem)
 
-    def _read(self, cell: str | bytes) -> _Item:
+    def _read(self, cell: str | bytes, name: str) -> _Item:
+        """Return the item of a cell: its bytes, whose file was called `name`, or those of the object that it names."""
         if isinstance(cell, bytes):
             _check_size(len(cell), _MOST_BYTES, "The cell")
-            data, format_ = cell, str(self._asked["format"])
+            data = cell
         else:
-            item, format_ = self._object(cell, _MOST_BYTES)
-            data = self._s3.read(item.bucket, item.key, etag=item.etag)
-        return _Item((base64.b64encode(data).decode("ascii"), format_))
+            item = self._object(cell, _MOST_BYTES)
+            data, name = self._s3.read(item.bucket, item.key, etag=item.etag), cell
+        return _Item((base64.b64encode(data).decode("ascii"), media.format_of(name, data, self._asked)))
 
     def _copied(self, folder: MediaFolder, cell: str) -> _Item:
-        item, format_ = self._object(cell, _MOST_COPIED_BYTES)
+        item = self._object(cell, _MOST_COPIED_BYTES)
+        first = b""
+        if "format" not in self._asked:
+            end = min(item.size, media_format.FIRST_BYTES)
+            first = self._s3.read(item.bucket, item.key, end=end, etag=item.etag)
+        format_ = media.format_of(cell, first, self._asked)
         uri = folder.take(item.bucket, item.key, name_of(item, format_), etag=item.etag)
         return _Item((uri, format_, self._owner), size=item.size)
 
-    def _object(self, uri: str, most: int) -> tuple[Object, str]:
-        """Return an object of `most` bytes at the most, and its format."""
+    def _object(self, uri: str, most: int) -> Object:
+        """Return an object of `most` bytes at the most."""
         bucket, key = split_uri(uri)
         if not key:
             raise InvalidRunInput(f"{uri!r} names a bucket and no object.")
-        format_ = media.format_of(uri, self._asked)
         item = self._s3.head(bucket, key)
+        if not item.size:
+            raise InvalidRunInput(f"{uri} is empty.")
         _check_size(item.size, most, uri)
-        return item, format_
+        return item
 
 
 def _check_size(size: int, most: int, what: str) -> None:

@@ -107,7 +107,7 @@ class _Body:
             check=BodyCheck.of(run),
         )
         wanted = self._renderer.columns
-        self.columns = attacher.columns(wanted) if attacher else wanted
+        self.columns = attacher.columns(wanted, schema) if attacher else wanted
         self.out = s3.writer(run.bucket, run.input_key(self._number), empty=False)
         self._rows = self._records = self._text_bytes = self._blank = 0
         self._skipped: list[Skipped] = []

@@ -38,7 +38,16 @@ def s3(aws: None) -> S3:
     for number, image in enumerate(IMAGES):
         s3.put(BUCKET, f"images/{number}.PNG", image)
     uris = [f"s3://{BUCKET}/images/{number}.PNG" for number in range(4)]
-    columns = {"name": list("abcd"), "uri": uris, "image": IMAGES, "holes": [uris[0], None, uris[2] + "x.png", uris[3]]}
+    files = [{"bytes": image, "path": f"{number}.jpg"} for number, image in enumerate(IMAGES)]
+    more = {"file": files, "row": [{"file": file} for file in files], "numbers": [{"bytes": 1}] * 4}
+    more |= {"bytes.alone": [{"bytes": image} for image in IMAGES]}
+    columns = {
+        "name": list("abcd"),
+        "uri": uris,
+        "image": IMAGES,
+        "holes": [uris[0], None, uris[2] + "x.png", uris[3]],
+        **more,
+    }
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file)
     s3.put(BUCKET, "in/t.parquet", file.getvalue())
@@ -56,7 +65,16 @@ def prepare(s3: S3, model_id: str = HAIKU, **given: Any) -> tuple[dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    "media", [{"column": "uri", "kind": "image"}, {"column": "image", "kind": "image", "format": "png"}]
+    "media",
+    [
+        {"column": "uri", "kind": "image"},
+        {"column": "image", "kind": "image", "format": "png"},
+        {"column": "image", "kind": "image"},
+        {"column": "file", "kind": "image"},
+        {"column": "file.bytes", "kind": "image"},
+        {"column": "row.file", "kind": "image"},
+        {"column": "bytes.alone", "kind": "image"},
+    ],
 )
 @pytest.mark.parametrize("full", [1, 250, 32 << 20])
 def test_every_record_has_its_own_image(
@@ -154,7 +172,8 @@ def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
             MissingColumn,
             "'picture', but the table has no such column. Its columns are: name",
         ),
-        ({"media": {"column": "image", "kind": "image"}}, InvalidRunInput, "media.format is needed"),
+        ({"media": {"column": "file.byte", "kind": "image"}}, MissingColumn, "'file.byte', but the table has no such"),
+        ({"media": {"column": "numbers", "kind": "image"}}, InvalidRunInput, "must hold S3 URIs, bytes, or structs"),
         ({"media": {"column": "uri", "kind": "image", "format": "tiff"}}, InvalidRunInput, "'tiff' is not the format"),
         (
             {"media": {"column": "uri", "kind": "image"}, "input": {"nulls": "empty"}},
@@ -194,3 +213,71 @@ def test_jobs_are_cut_by_the_size_of_the_media(s3: S3) -> None:
     )
     # 0.4 MB a record as base64, 0.8 GB a file at most by estimate.
     assert run["shards"] == 6
+
+
+JPEG = b"\xff\xd8\xff\xe0" + b"j" * 20
+
+
+def put_table(s3: S3, **columns: Any) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"name": list("abcdef")[: len(next(iter(columns.values())))], **columns}), file)
+    s3.put(BUCKET, "in/t.parquet", file.getvalue())
+
+
+def formats(records: list[Any]) -> list[str]:
+    return [record["modelInput"]["messages"][0]["content"][0]["image"]["format"] for record in records]
+
+
+@pytest.mark.parametrize("shape", ["bytes", "struct", "object", "object without a suffix"])
+@pytest.mark.parametrize("overruled", [False, True])
+def test_each_item_has_the_format_of_its_first_bytes(s3: S3, shape: str, overruled: bool) -> None:
+    images = [PNG + b"p", JPEG, b"GIF89a...", b"RIFF\x00\x00\x00\x00WEBPVP8 "]
+    cells: list[Any] = images
+    if shape == "struct":
+        cells = [{"bytes": image, "path": "all.png"} for image in images]
+    elif shape.startswith("object"):
+        suffix = "" if "without" in shape else ".png"
+        cells = [f"s3://{BUCKET}/images/x{number}{suffix}" for number in range(4)]
+        for number, image in enumerate(images):
+            s3.put(BUCKET, f"images/x{number}{suffix}", image)
+    put_table(s3, image=cells)
+    stated = {"format": "png"} if overruled else {}
+    _, _, records = prepare(s3, media={"column": "image", "kind": "image", **stated})
+    assert formats(records) == (["png"] * 4 if overruled else ["png", "jpeg", "gif", "webp"])
+
+
+def test_what_is_no_image_costs_its_row(s3: S3) -> None:
+    files = [
+        {"bytes": PNG + b"p", "path": None},
+        {"bytes": b"%PDF-1.7", "path": "a.png"},
+        {"bytes": b"no magic", "path": "a.jpg"},
+        {"bytes": b"no magic", "path": None},
+        {"bytes": None, "path": "elsewhere/a.png"},
+        None,
+    ]
+    put_table(s3, image=files)
+    _, _, records = prepare(s3, media={"column": "image", "kind": "image"})
+    assert formats(records) == ["png", "jpeg"]
+    skipped = {line["row"]: line["reason"] for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))}
+    assert "'pdf' is not the format of an image" in skipped[2]
+    assert skipped[4] == "The first bytes of the cell do not show its format: set media.format."
+    assert "elsewhere/a.png" in skipped[5]
+    assert "null" in skipped[6]
+
+
+def test_a_file_of_a_struct_may_lie_on_s3(s3: S3) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    put_table(s3, image=pa.array([{"bytes": None, "path": f"s3://{BUCKET}/images/1.PNG"}], kind))
+    _, _, records = prepare(s3, media={"column": "image", "kind": "image"})
+    assert formats(records) == ["png"]
+
+
+def test_an_object_that_is_archived_or_empty_costs_its_row(s3: S3) -> None:
+    clients.s3().put_object(Bucket=BUCKET, Key="images/cold.png", Body=PNG, StorageClass="GLACIER")
+    s3.put(BUCKET, "images/empty.png", b"")
+    put_table(s3, uri=[f"s3://{BUCKET}/images/{name}.png" for name in ("cold", "empty")])
+    _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})
+    reasons = [line["reason"] for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))]
+    assert prepared.records == 0
+    assert "images/cold.png is archived (GLACIER) and cannot be read. Restore it" in reasons[0]
+    assert reasons[1] == f"s3://{BUCKET}/images/empty.png is empty."

@@ -87,7 +87,7 @@ def test_records_refer_to_copies_in_the_folder_of_their_job(s3: S3, invocation_t
         assert sorted(held.values()) == IMAGES
         for number, block in enumerate(blocks(s3, key)):
             location = block["image"]["source"]["s3Location"]
-            assert block["image"]["format"] == "jpeg"
+            assert block["image"]["format"] == "png", "as the first bytes say, and not the name"
             assert location["bucketOwner"] == "123456789012"
             assert held[location["uri"]] == IMAGES[number % 4]
             report = ParamValidator().validate(block, BLOCKS)

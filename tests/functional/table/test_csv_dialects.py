@@ -276,7 +276,7 @@ def test_another_delimiter_is_named(s3: S3, other: str) -> None:
     with pytest.raises(errors.MalformedInput, match=f"row 1 has 2 cells where 1 were expected.*{hint}"):
         read_all(s3, found)
     wrong = errors.missing_column("It has", "review", found.schema.names)
-    assert 'set input.csv.delimiter to "' in str(wrong)
+    assert "separates cells, set input.csv.delimiter to it" in str(wrong)
 
 
 # --- Parts, and sizes
