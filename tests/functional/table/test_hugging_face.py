@@ -1,6 +1,7 @@
 """Datasets of the Hugging Face hub: the right files, pinned, and no others."""
 
 import io
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +87,55 @@ def test_the_card_says_which_files_make_a_split(hub: StandIn) -> None:
     assert texts({"dataset_id": "org/data", "split": "test"}) == ["test"]
     found = describe({"dataset_id": "org/data"})
     assert found.sources[0].uri == f"hf://datasets/org/data@{sha}/data/train-00000-of-00002.parquet"
+
+
+def test_hidden_files_do_not_count(hub: StandIn) -> None:
+    hub.datasets["org/data"] = Dataset(card=own(train="**/*.parquet", cached=".cache/*.parquet", rest="**"))
+    hub.datasets["org/data"].push(
+        {
+            "README.md": b"---",
+            "a/train-0.parquet": parquet("a"),
+            "train-0.parquet": parquet("b"),
+            ".cache/train-0.parquet": parquet("hidden"),
+            "a/.hidden.parquet": parquet("hidden"),
+            "__pycache__/x.parquet": parquet("hidden"),
+        }
+    )
+    assert texts({"dataset_id": "org/data"}) == ["a", "b"]
+    assert texts({"dataset_id": "org/data", "split": "rest"}) == ["a", "b"]
+    assert texts({"dataset_id": "org/data", "split": "cached"}) == ["hidden"], "it is named"
+
+
+def test_a_card_may_name_its_default_config_and_folders(hub: StandIn) -> None:
+    configs = [
+        {"config_name": "small", "data_dir": "s", "data_files": "*.parquet"},
+        {
+            "config_name": "large",
+            "data_dir": "l/",
+            "data_files": [{"split": "train", "path": "x/*.parquet"}],
+            "default": True,
+        },
+    ]
+    hub.datasets["org/data"] = Dataset(card={"configs": configs})
+    hub.datasets["org/data"].push({"s/0.parquet": parquet("small"), "l/x/0.parquet": parquet("large")})
+    assert texts({"dataset_id": "org/data"}) == ["large"]
+    assert texts({"dataset_id": "org/data", "config": "small"}) == ["small"]
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 200 + "b", "/".join(["**", "*a*a*a*a*a*a*b"] * 15), "[" * 400])
+def test_a_pattern_of_any_kind_ends(hub: StandIn, pattern: str) -> None:
+    hub.datasets["org/data"] = Dataset(card=own(train=pattern, test="t.parquet"))
+    hub.datasets["org/data"].push({"t.parquet": parquet("t"), "/".join(["a" * 200] * 12) + ".parquet": parquet("u")})
+    started = time.process_time()
+    assert texts({"dataset_id": "org/data", "split": "test"}) == ["t"]
+    assert time.process_time() - started < 5, "minutes, where a regular expression goes back"
+
+
+def test_a_pattern_that_is_too_long_is_refused(hub: StandIn) -> None:
+    hub.datasets["org/data"] = Dataset(card=own(train="*" * 501))
+    hub.datasets["org/data"].push({"t.parquet": parquet("t")})
+    with pytest.raises(errors.InvalidRunInput, match="a pattern of 50[0-9] characters"):
+        texts({"dataset_id": "org/data"})
 
 
 def test_ranges_are_read_and_not_whole_files(hub: StandIn) -> None:
