@@ -371,6 +371,8 @@ def test_what_s3_refuses_behind_the_spend_names_the_object(bench: Bench, monkeyp
     get = bench.client.get_object
     monkeypatch.setattr(bench.client, "get_object", archived)
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
-    with pytest.raises(bench.client.exceptions.InvalidObjectState) as caught:
+    with pytest.raises(InputError) as caught:
         bench.join(1, jobs=["j0"])
-    assert f"archived (s3://{BUCKET}/{bench.run.frame_key(1)}) All answers of shard 00001 are kept" in str(caught.value)
+    told = str(caught.value)
+    assert told.startswith(f"s3://{BUCKET}/{bench.run.frame_key(1)} is archived (InvalidObjectState)")
+    assert "All answers of shard 00001 are kept" in told
