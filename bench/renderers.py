@@ -29,11 +29,12 @@ def ours(work: Workload) -> Written:
     for shard in work.shards(TEXT_RUN):
         table = Table.from_json(run.table)
         renderer = renderer_of(table, run.request, unpacked(table.schema), shard=shard.shard)
-        written.append(work.out(f"ours-{shard.shard}.jsonl"))
-        with written[-1].open("wb") as file:
+        key = f"rendered/{shard.shard}.jsonl"
+        written.append(work.path(key))
+        with work.s3.writer(BUCKET, key) as out:
             row = 0
             for batch in read.read_shard(work.s3, run, shard, columns=renderer.columns):
-                file.write(renderer.render(batch, row).data)
+                out.write(renderer.render(batch, row).data)
                 row += batch.num_rows
     return written
 
