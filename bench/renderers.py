@@ -29,9 +29,9 @@ def ours(work: Workload) -> Written:
     for shard in work.shards(TEXT_RUN):
         table = Table.from_json(run.table)
         renderer = renderer_of(table, run.request, unpacked(table.schema), shard=shard.shard)
-        key = f"rendered/{shard.shard}.jsonl"
-        written.append(work.path(key))
-        with work.s3.writer(BUCKET, key) as out:
+        key = f"{shard.shard}.jsonl"
+        written.append(work.client.path("rendered", key))
+        with work.s3.writer("rendered", key) as out:
             row = 0
             for batch in read.read_shard(work.s3, run, shard, columns=renderer.columns):
                 out.write(renderer.render(batch, row).data)
