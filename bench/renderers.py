@@ -13,25 +13,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_batch import keys
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run, Table
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.table import read
 from bedrock_batch.table.schemas import unpacked
 from bench.data import AFTER, BEFORE, BUCKET, MAX_TOKENS, TEXT_RUN, Workload
+from bench.local_s3 import LocalClient
 
 Written = list[Path]
 
 
 def ours(work: Workload) -> Written:
     run = _run(work)
+    out_client = LocalClient(work.out("s3"))
     written = []
     for shard in work.shards(TEXT_RUN):
         table = Table.from_json(run.table)
         renderer = renderer_of(table, run.request, unpacked(table.schema), shard=shard.shard)
         key = f"{shard.shard}.jsonl"
-        written.append(work.client.path("rendered", key))
-        with work.s3.writer("rendered", key) as out:
+        written.append(out_client.path("rendered", key))
+        with S3(out_client).writer("rendered", key) as out:
             row = 0
             for batch in read.read_shard(work.s3, run, shard, columns=renderer.columns):
                 out.write(renderer.render(batch, row).data)
