@@ -3,12 +3,11 @@
 Files are pinned to a commit when a run is planned, and prepared from it.
 """
 
-import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from httpx2 import HTTPError
 from huggingface_hub import HfApi, hf_hub_url
@@ -26,6 +25,8 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_ba
 from bedrock_batch.aws import clients
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import HubUnavailable, InputChanged, InputNotFound, InvalidRunInput
+from bedrock_batch.table import hub_card
+from bedrock_batch.table.hub_card import Splits
 
 _CONVERTED = "refs/convert/parquet"
 """Where the hub keeps what it has converted itself, as <config>/<split>/0000.parquet; it follows the main branch."""
@@ -34,16 +35,6 @@ _PARTIAL = "partial-"
 """Begins a split's folder when the hub has converted its first gigabytes only."""
 
 _TIMEOUT_SECONDS = 60
-
-_MOST_PATTERN = 500
-
-_NEVER_DATA = frozenset(
-    {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "dummy_data.zip"}
-)
-"""What the datasets library leaves out, whatever a pattern says."""
-
-Splits = dict[str, dict[str, list[str]]]
-"""The paths of every split of every config."""
 
 
 class Hub:
@@ -67,9 +58,12 @@ class Hub:
         with _refusals(dataset, revision):
             info = self._api.dataset_info(dataset, revision=revision, timeout=_TIMEOUT_SECONDS)
             sizes = self._sizes(dataset, str(info.sha))
-        declared, default = _declared(info.card_data.get("configs") if info.card_data else None, sorted(sizes))
-        if declared:
-            paths = _choose(dataset, declared, config or default, split)
+        card = hub_card.configs(info.card_data.get("configs") if info.card_data else None)
+        config = hub_card.chosen(dataset, card, config)
+        declared = hub_card.splits(dataset, card, sorted(sizes))
+        # What a config leaves to be guessed, the hub has guessed already.
+        if declared and (config in declared or config not in card):
+            paths = _choose(dataset, declared, config, split)
             if paths and all(path.lower().endswith(".parquet") for path in paths):
                 return [_source(dataset, str(info.sha), path, sizes[path]) for path in paths]
         if revision not in (None, "main"):
@@ -152,66 +146,6 @@ def connect(token_secret_arn: str | None) -> Hub:
 
 def _source(dataset: str, revision: str, path: str, size: int) -> Source:
     return Source(bucket="", key=path, etag="", size=size, rows=0, dataset=dataset, revision=revision)
-
-
-def _declared(configs: Sequence[Mapping[str, Any]] | None, paths: Sequence[str]) -> tuple[Splits, str | None]:
-    """Return the splits that a dataset's card declares by patterns, and the config that it calls the default.
-
-    There are none where it leaves that to be guessed.
-    """
-    splits: Splits = {}
-    default = None
-    for entry in configs or ():
-        files = entry.get("data_files")
-        if isinstance(files, dict):
-            files = [{"split": split, "path": patterns} for split, patterns in files.items()]
-        elif isinstance(files, str) or (files and all(isinstance(item, str) for item in files)):
-            files = [{"split": "train", "path": files}]
-        found: dict[str, list[str]] = {}
-        for item in files or ():
-            patterns = [item["path"]] if isinstance(item["path"], str) else item["path"]
-            whole = (f"{entry.get('data_dir') or ''}/{pattern}" for pattern in patterns)
-            matched = dict.fromkeys(path for pattern in whole for path in _matching(pattern, paths))
-            found.setdefault(item["split"], []).extend(matched)
-        name = entry.get("config_name", "default")
-        splits[name] = found
-        default = name if entry.get("default") is True else default
-    return (splits, default) if any(splits.values()) else ({}, None)
-
-
-def _matching(pattern: str, paths: Sequence[str]) -> Iterator[str]:
-    """Yield the paths that match: `**` stands for any folders, and other wildcards for what is within one name.
-
-    As for the datasets library, hidden files and folders (`.cache`, `__pycache__`) count where the pattern names them
-    only, and some names never do.
-    """
-    if len(pattern) > _MOST_PATTERN:
-        raise InvalidRunInput(f"The dataset's card has a pattern of {len(pattern)} characters: {pattern[:80]}…")
-    names = [name for name in pattern.split("/") if name not in ("", ".")]
-    # The library's regular expressions take steps in proportion to the text, whatever the pattern.
-    steps = [None if name == "**" else re.compile(fnmatch.translate(name)).match for name in names]
-    hidden = sum(map(_is_hidden, names))
-    for path in paths:
-        folders = path.split("/")
-        if folders[-1] not in _NEVER_DATA and sum(map(_is_hidden, folders)) == hidden and _fits(steps, folders):
-            yield path
-
-
-def _fits(steps: Sequence[Callable[[str], object] | None], folders: Sequence[str]) -> bool:
-    """Tell whether a path fits a pattern, step by step: `ends` are the places that the steps so far may lead to."""
-    ends = {0}
-    for step in steps:
-        if step is None:
-            ends = set(range(min(ends), len(folders) + 1))
-        else:
-            ends = {end + 1 for end in ends if end < len(folders) and step(folders[end])}
-        if not ends:
-            return False
-    return len(folders) in ends
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__"))
 
 
 def _choose(dataset: str, splits: Splits, config: str | None, split: str) -> list[str]:

@@ -122,6 +122,68 @@ def test_a_card_may_name_its_default_config_and_folders(hub: StandIn) -> None:
     assert texts({"dataset_id": "org/data", "config": "small"}) == ["small"]
 
 
+def test_private_folders_do_not_count_and_files_of_such_names_do(hub: StandIn) -> None:
+    hub.datasets["org/data"] = Dataset(card=own(train="**/*.parquet", mixed="**/.b/*.parquet"))
+    files = {"__a.parquet": parquet("a"), "__x/b.parquet": parquet("b"), "__y/.b/c.parquet": parquet("c")}
+    hub.datasets["org/data"].push(files | {"z/.b/d.parquet": parquet("d")})
+    assert texts({"dataset_id": "org/data"}) == ["a"]
+    assert texts({"dataset_id": "org/data", "split": "mixed"}) == ["d"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [{"split": "train", "path": ["*.parquet", "a*"]}, {"split": "train", "path": "**"}],
+        {"train": ["./*.parquet", "*"]},
+        ["*.parquet", "a.parquet"],
+        "**/*",
+    ],
+)
+def test_a_file_that_two_patterns_match_counts_once(hub: StandIn, files: Any) -> None:
+    hub.datasets["org/data"] = Dataset(card={"configs": [{"config_name": "only", "data_files": files}]})
+    hub.datasets["org/data"].push({"a.parquet": parquet("a"), "b.parquet": parquet("b")})
+    assert texts({"dataset_id": "org/data"}) == ["a", "b"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_config_whose_files_are_guessed_is_read_as_the_hub_converted_it(hub: StandIn, declared: bool) -> None:
+    other = {"config_name": "small", **({"data_files": "s.parquet"} if declared else {"data_dir": "s"})}
+    configs = [other, {"config_name": "large", "data_dir": "l", "default": True}]
+    dataset = hub.datasets["org/data"] = Dataset(card={"configs": configs})
+    dataset.push({"s.parquet": parquet("small"), "l/x.csv": b"text\n"})
+    converted = {f"{name}/train/0000.parquet": parquet(f"{name} converted") for name in ("small", "large")}
+    dataset.push(converted, CONVERTED)
+    assert texts({"dataset_id": "org/data"}) == ["large converted"]
+    assert texts({"dataset_id": "org/data", "config": "small"}) == ["small" if declared else "small converted"]
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        "none",
+        ["x", 3, None],
+        [{"config_name": "a", "data_files": [{"split": "train"}]}],
+        [{"data_files": 7}],
+        [{"data_files": {"train": None}, "data_dir": 3}],
+        [{"data_files": ["x", {"split": "train", "path": "y"}]}],
+    ],
+)
+def test_a_card_that_says_nothing_of_files_leaves_them_to_the_hub(hub: StandIn, configs: Any) -> None:
+    dataset = hub.datasets["org/data"] = Dataset(card={"configs": configs})
+    dataset.push({"t.csv": b"text\n"})
+    name = "a" if configs[0] == {"config_name": "a", "data_files": [{"split": "train"}]} else "default"
+    dataset.push({f"{name}/train/0000.parquet": parquet("converted")}, CONVERTED)
+    assert texts({"dataset_id": "org/data"}) == ["converted"]
+
+
+def test_two_default_configs_are_refused(hub: StandIn) -> None:
+    configs = [{"config_name": name, "data_files": "*.parquet", "default": True} for name in ("de", "en")]
+    hub.datasets["org/data"] = Dataset(card={"configs": configs})
+    hub.datasets["org/data"].push({"t.parquet": parquet("x")})
+    with pytest.raises(errors.InvalidRunInput, match="several default configs: set config to one of de, en"):
+        describe({"dataset_id": "org/data"})
+
+
 @pytest.mark.parametrize("pattern", ["*a" * 200 + "b", "/".join(["**", "*a*a*a*a*a*a*b"] * 15), "[" * 400])
 def test_a_pattern_of_any_kind_ends(hub: StandIn, pattern: str) -> None:
     hub.datasets["org/data"] = Dataset(card=own(train=pattern, test="t.parquet"))
