@@ -72,7 +72,7 @@ class Reader:
     def _found(self, text: bytes) -> dict[str, Any]:
         """Return the last object in a text that is valid. Raises Unfit.
 
-        One of the schema's objects that is no JSON and comes later is what the model said last: then no other counts.
+        A later object may be broken. If its first key is ours, the model said it last, and no earlier object counts.
         """
         found = list(spans(text))
         problem = None

@@ -19,7 +19,7 @@ MOST_DEPTH = 16
 """Levels of lists and structs within a column; what lies deeper is JSON text."""
 
 RECURSIVE_DEPTH = 2
-"""The same, for a part of the schema that contains itself."""
+"""The same limit, for a schema part that contains itself."""
 
 MOST_FIELDS = 2_000
 """Fields of all columns, those within structs and lists counted."""

@@ -48,7 +48,7 @@ class _Inner(NamedTuple):
 class Places:
     """A schema with its places, found once.
 
-    Raises InvalidRunInput where a reference leads nowhere or out of the schema, or where the schema is too large.
+    Raises InvalidRunInput if the schema is too large, or if a reference has no target inside it.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Places:
         self.count, self.back_references = self._counts()
 
     def target(self, reference: str) -> Mapping[str, Any]:
-        """Return what a reference of the schema refers to."""
+        """Return the place that a reference names."""
         return self._targets[reference]
 
     def is_recursive(self, place: Mapping[str, Any]) -> bool:
@@ -107,7 +107,7 @@ class Places:
         return found
 
     def _patterns(self) -> Iterator[tuple[str, str]]:
-        """Yield the regular expressions of the schema, each with the key path of where it stands."""
+        """Yield each regular expression, with its key path."""
         for place, name in self._places():
             if isinstance(place.get("pattern"), str):
                 yield f"{name}.pattern".lstrip("."), place["pattern"]

@@ -20,8 +20,8 @@ _PATTERN_BYTES = 1 << 20
 
 _MOST_MESSAGE = 300
 _MOST_WORK = 500_000
-"""What finding the sentence may take, in checks of a part of the schema at a byte of the answer. The library follows
-all branches of all `anyOf`, and does so again at each level that refers to itself."""
+"""The most work for finding the sentence: schema parts times bytes of the answer. The library follows every branch of
+every `anyOf`, and does so again at each level that refers to itself."""
 
 _NEEDS_BACKTRACKING = {
     r"\(\?[=!]": "a look-ahead",
@@ -31,7 +31,7 @@ _NEEDS_BACKTRACKING = {
 
 
 class Validator:
-    """A compiled schema. Raises InvalidRunInput for what is no JSON Schema or has a pattern that cannot be bounded."""
+    """A compiled schema. Raises InvalidRunInput if it is not a JSON Schema, or if a pattern needs backtracking."""
 
     def __init__(self, places: Places) -> None:
         self._places = places

@@ -67,11 +67,11 @@ def prepare_shard(s3: S3, shard: PlannedShard) -> PreparedShard:
 
 def _rendered(batches: Iterator[pa.RecordBatch], bodies: Sequence["_Body"]) -> Iterator[pa.RecordBatch]:
     """Yield the batches, once their records are written."""
+    attached: dict[Attacher | None, list[_Body]] = {}
+    for body in bodies:
+        attached.setdefault(body.attacher, []).append(body)
     row = 0
     for batch in batches:
-        attached: dict[Attacher | None, list[_Body]] = {}
-        for body in bodies:
-            attached.setdefault(body.attacher, []).append(body)
         for attacher, sharing in attached.items():
             at = row
             for rows in attacher.attach(batch, row) if attacher else [batch]:

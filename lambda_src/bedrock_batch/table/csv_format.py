@@ -33,7 +33,7 @@ _BLOCK_BYTES = 2 << 20
 """Parsed at once: several times this is in memory, as bytes, columns and rendered lines."""
 
 _TAIL_BYTES = 1 << 12
-"""Of a file's end are looked at for what is no text."""
+"""The last bytes of a file, which are checked for an end mark or zeros."""
 
 _ROW = re.compile(r"Row #(\d+)")
 
