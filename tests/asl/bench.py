@@ -16,7 +16,7 @@ from bedrock_batch import keys
 from bedrock_batch.contracts.lines import JobEnd, Joined, PreparedShard
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import Standing
-from tests.unit.factories import make_prepared, make_run, make_shard
+from tests.unit.factories import STARTED, keys_of, make_prepared, make_run, make_shard
 
 from .histories import Ended
 from .machines import ACCOUNT, MACHINES, REGION, Json, chains, rendered
@@ -56,7 +56,9 @@ def job_arn(shard: int) -> str:
 
 
 def job_name(run: str, shard: int = 0) -> str:
-    return keys.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, number=shard)
+    return keys.job_name(
+        name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED), round_=0, number=shard
+    )
 
 
 def execution_arn(run: str) -> str:
@@ -67,7 +69,7 @@ def joined(run: str, shard: int) -> Json:
     return Joined(
         shard=shard,
         rows=ROWS,
-        output_key=keys.output_key(run, shard, "parquet"),
+        output_key=keys_of(run).part(shard, "parquet"),
         bytes=1,
         leftovers=0,
         outcomes={"succeeded": ROWS},
@@ -80,10 +82,10 @@ def planned(run: str, shards: int) -> Json:
     return {
         "run_id": run,
         "bucket": BUCKET,
-        "prefix": keys.run_prefix(run),
-        "run_key": keys.run_key(run),
-        "plan_key": keys.plan_key(run),
-        "job_names": keys.job_names(name="reviews", label="", execution_arn=execution_arn(run)),
+        "prefix": keys_of(run).work,
+        "run_key": keys_of(run).run(),
+        "plan_key": keys_of(run).plan,
+        "job_names": keys.job_names(name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED)),
         "rows": shards * ROWS,
         "shards": shards,
         "dry_run": False,
@@ -98,7 +100,7 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
             "estimate": estimate,
             "next": "run_jobs",
             "jobs": shards,
-            "jobs_key": keys.jobs_key(run, 0),
+            "jobs_key": keys_of(run).jobs(0),
             "max_concurrent_jobs": 20,
         }
         | changes
@@ -108,9 +110,9 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
 def gathered(run: str, shards: int, next_: str = "finish") -> Json:
     """Return what Gather leftovers says; the documents of all that may be next are written beforehand."""
     lists = {
-        "jobs_key": keys.jobs_key(run, 1),
-        "answers_key": keys.answers_key(run, 0),
-        "joins_key": keys.joins_key(run, 0),
+        "jobs_key": keys_of(run).jobs(1),
+        "answers_key": keys_of(run).answers(0),
+        "joins_key": keys_of(run).joins(0),
     }
     return reviewed(run, shards) | lists | {"next": next_}
 
@@ -131,9 +133,9 @@ def answered(chunk: int) -> Json:
 def finished(run: str, shards: int) -> Json:
     return {
         "run_id": run,
-        "output_uri": f"s3://{BUCKET}/{keys.output_prefix(run)}",
+        "output_uri": f"s3://{BUCKET}/{keys.RunKeys('reviews', run).output_folder()}",
         "rows": shards * ROWS,
-        "report_uri": f"s3://{BUCKET}/{keys.report_key(run)}",
+        "report_uri": f"s3://{BUCKET}/{keys.RunKeys('reviews', run).report}",
         "outcomes": {},
         "jobs": shards,
     }
@@ -222,21 +224,24 @@ class Bench:
 
     def _write_documents(self, name: str, shards: int, check_seconds: int) -> None:
         run = make_run(run_id=name, execution_arn=execution_arn(name), bucket=BUCKET, shards=shards)
-        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=keys.run_key(name)) for n in range(shards)]
+        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=keys_of(name).run()) for n in range(shards)]
         prepared = [make_prepared(n) for n in range(shards)]
         fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in prepared]
         once = [replace(one, ends=(JobEnd("job", "Expired", "raw/job/"),)) for one in fresh]
         skipped = dict.fromkeys(range(shards), None)
-        self._put_lines(keys.plan_key(name), (shard.to_json() for shard in plan))
+        self._put_lines(keys_of(name).plan, (shard.to_json() for shard in plan))
         # The first round has a job for each shard, the second one their leftovers.
         for round_, standings in enumerate((fresh, once)):
             lines = next_lines.job_lines(run, plan, standings, skipped, round_=round_)
-            self._put_lines(keys.jobs_key(name, round_), (line | {"check_seconds": check_seconds} for line in lines))
+            self._put_lines(keys_of(name).jobs(round_), (line | {"check_seconds": check_seconds} for line in lines))
         answers = next_lines.answer_lines(
             run, [replace(one, records=next_lines.CHUNK_RECORDS) for one in fresh], pass_=0
         )
-        self._put_lines(keys.answers_key(name, 0), answers)
-        for key in (keys.joins_key(name, 0), f"{keys.run_prefix(name)}/joins-salvage.jsonl"):
+        self._put_lines(keys_of(name).answers(0), answers)
+        for key in (
+            keys_of(name).joins(0),
+            f"{keys.RunKeys('reviews', name).work}/joins-salvage.jsonl",
+        ):
             self._put_lines(key, next_lines.join_lines(plan, once, skipped, step=1))
 
     def _put_lines(self, key: str, lines: Iterable[Json]) -> None:

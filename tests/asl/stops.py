@@ -59,7 +59,7 @@ def lists(count: int, *, times: int = 1) -> Json:
 
 
 def salvage(name: str) -> Json:
-    keys = {"prefix": f"runs/{name}", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
+    keys = {"prefix": f"reviews/work/{name}", "joins_key": f"reviews/work/{name}/joins-salvage.jsonl"}
     return {"bucket": BUCKET, "next": "join", "message": "stopped", **keys}
 
 

@@ -235,7 +235,7 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
             assert shard.run_key.startswith("runs/")
         if name == "Join shard":
             (job,) = map(JobEnd.from_json, arguments["Payload"]["jobs"])
-            assert job.raw_prefix == keys.raw_prefix(shard.run_key.split("/")[1], job.job_name)
+            assert job.raw_prefix == keys.RunKeys("reviews", shard.run_key.split("/")[1]).raw(job.job_name)
             assert "skipped_key" in arguments["Payload"]
 
 
@@ -316,6 +316,6 @@ def test_why_a_run_failed_is_handed_on_and_noted(ended: dict[str, Ended]) -> Non
     assert (event["status"], event["error"], event["cause"]) == ("FAILED", "MissingColumn", "no {reviw}")
     values = calls_of["Record message"]["ExpressionAttributeValues"]
     assert (values[":message"], values[":status"]) == ({"S": "stopped"}, {"S": "FAILED"})
-    assert calls_of["Look for lists of jobs"]["Prefix"] == "runs/failed-before-any-job/jobs-"
+    assert calls_of["Look for lists of jobs"]["Prefix"] == "reviews/work/failed-before-any-job/jobs-"
     without_error = dict(ended["nothing-in-flight"].calls())["Gather leftovers"]["Payload"]
     assert (without_error["error"], without_error["cause"]) == ("", "")

@@ -69,7 +69,7 @@ def test_the_same_body_is_rendered_once(s3: S3) -> None:
     assert ended["rows"] == 24
     assert ended["outcomes"]["succeeded"] == 46
     assert [(one["model_id"], one["outcomes"]["succeeded"]) for one in ended["models"]] == [(LITE, 23), (MICRO, 23)]
-    assert ended["models"][1]["output_uri"] == f"s3://{BUCKET}/runs/{RUN}/output/amazon.nova-micro-v1-0/"
+    assert ended["models"][1]["output_uri"] == f"s3://{BUCKET}/reviews/output/{RUN}/amazon.nova-micro-v1-0/"
 
 
 def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
@@ -84,7 +84,7 @@ def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
     assert "parts" not in report
     for section, folder in zip(report["models"], ("amazon.nova-lite-v1-0", "amazon.nova-micro-v1-0"), strict=True):
         assert (section["rows"], section["shards"], section["jobs"]) == (24, 3, {"Completed": 3})
-        assert section["output"] == f"s3://{BUCKET}/runs/{RUN}/output/{folder}/"
+        assert section["output"] == f"s3://{BUCKET}/reviews/output/{RUN}/{folder}/"
         assert [part["key"].split("/")[-2] for part in section["parts"]] == [folder] * 3
     assert report["input_tokens"] == sum(section["input_tokens"] for section in report["models"])
     lite, micro = report["estimate"]["models"]
@@ -137,7 +137,7 @@ def test_leftovers_of_models_are_never_mixed(s3: S3) -> None:
     assert played.steps == ["run_jobs", "run_jobs", "join", "answer", "join", "finish"]
     (chunk,) = s3.lines(BUCKET, answers_key(RUN, 0))
     assert {sent["shard"] for sent in chunk["leftover_lines"]} == {3, 4, 5}
-    assert chunk["raw_key"] == f"runs/{RUN}/raw/on-demand-0-1/00000.jsonl.out"
+    assert chunk["raw_key"] == f"reviews/work/{RUN}/raw/on-demand-0-1/00000.jsonl.out"
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 24}
 

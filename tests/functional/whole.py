@@ -31,6 +31,7 @@ from local.bedrock.replies import Author, Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.played import FOLDERS, RUN, Jobs, State, write_results
+from tests.unit.factories import claimed, settings
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
 LABELS = ("Nova Lite V1", "Nova Micro V1", "Titan Text Embeddings V2")
@@ -62,7 +63,7 @@ def asked(*models: str, **changes: Any) -> Document:
 
 
 def keys_below(s3: S3, folder: str) -> list[str]:
-    prefix = f"runs/{RUN}/{folder}"
+    prefix = f"reviews/work/{RUN}/{folder}"
     return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
 
 
@@ -127,8 +128,8 @@ class BehindReview:
 
         def checked(**request: Any) -> Any:
             self.before(operation)
-            read = str(request.get("CopySource", request).get("Key", f"runs/{RUN}/"))
-            assert read.startswith(f"runs/{RUN}/"), f"{operation} of {read} behind Review run"
+            read = str(request.get("CopySource", request).get("Key", f"reviews/work/{RUN}/"))
+            assert read.startswith(f"reviews/work/{RUN}/"), f"{operation} of {read} behind Review run"
             assert "/staged/" not in read, f"{operation} of {read}, a copy of the source, behind Review run"
             return call(**request)
 
@@ -182,15 +183,8 @@ class WholeRun:
         state = plan_run(
             self.s3,
             ServiceQuotas(applied=[*((name.format(label), MIN_RECORDS) for label in LABELS), *quotas]),
-            bucket=BUCKET,
-            settings={
-                "name": "reviews",
-                "models": models or validate.model_ids(asked),
-                "prompts": {},
-                "service_role_arn": "arn:aws:iam::123456789012:role/r",
-            },
-            run_id=RUN,
-            execution_arn=ARN,
+            settings=settings(*(models or validate.model_ids(asked))),
+            **claimed(RUN, BUCKET),
             input=asked,
         )
         shards = [PlannedShard.from_json(line) for line in self.s3.lines(BUCKET, state["plan_key"])]
@@ -291,7 +285,7 @@ class WholeRun:
 
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         self.maps += 1
-        return write_results(self.s3, f"runs/{RUN}/results/{folder}/{self.maps}", results)
+        return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""
