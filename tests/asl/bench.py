@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bedrock_batch import keys
 from bedrock_batch.contracts.lines import JobEnd, Joined, PreparedShard
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import Standing
-from tests.unit.factories import STARTED, keys_of, make_prepared, make_run, make_shard
+from tests.unit.factories import STARTED, claimed, keys_of, make_prepared, make_run, make_shard
 
 from .histories import Ended
 from .machines import ACCOUNT, MACHINES, REGION, Json, chains, rendered
@@ -45,6 +46,10 @@ def wake(after: float = 0.01) -> Json:
 
 LOST: Json = {"park": None}
 """The job's event never arrives."""
+
+
+STARTED_MILLIS = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
+JOIN_SHARD = "arn:aws:lambda:::function:join_shard:3"
 
 
 def got(status: str, *, times: int = 1, **more: Any) -> Json:
@@ -79,9 +84,7 @@ def joined(run: str, shard: int) -> Json:
 
 
 def planned(run: str, shards: int) -> Json:
-    return {
-        "run_id": run,
-        "bucket": BUCKET,
+    return claimed(run, BUCKET) | {
         "prefix": keys_of(run).work,
         "run_key": keys_of(run).run(),
         "plan_key": keys_of(run).plan,
@@ -133,9 +136,9 @@ def answered(chunk: int) -> Json:
 def finished(run: str, shards: int) -> Json:
     return {
         "run_id": run,
-        "output_uri": f"s3://{BUCKET}/{keys.RunKeys('reviews', run).output_folder()}",
+        "output_uri": f"s3://{BUCKET}/{keys_of(run).output_folder()}",
         "rows": shards * ROWS,
-        "report_uri": f"s3://{BUCKET}/{keys.RunKeys('reviews', run).report}",
+        "report_uri": f"s3://{BUCKET}/{keys_of(run).report}",
         "outcomes": {},
         "jobs": shards,
     }
@@ -150,6 +153,7 @@ def good_script(run: str, shards: int) -> Script:
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
         each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]
     return each | {
+        "Claim run": [payload(claimed(run, BUCKET))],
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],
         "Record plan": [ok()],
@@ -206,15 +210,15 @@ class Bench:
                 roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
             )
 
-    def start_run(self, name: str, script: Script, *, shards: int = 1, check_seconds: int = 60) -> None:
-        """Write what the functions would have written, and start the run."""
-        self._write_documents(name, shards, check_seconds)
+    def start_run(self, name: str, script: Script, *, shards: int = 1, **line: Any) -> None:
+        """Write what the functions would have written, and start the run; `line` is put into the lines of its jobs."""
+        self._write_documents(name, shards, {"check_seconds": 60} | line)
         self.start("run", name, overridden(good_script(name, shards), script), {"s3_uri": "s3://bucket/t.csv"})
 
     def start_stop(self, name: str, script: Script) -> None:
         """Start the machine that stops a run of this name, of one shard."""
-        self._write_documents(name, 1, 60)
-        detail = {"executionArn": execution_arn(name), "name": name, "status": "ABORTED"}
+        self._write_documents(name, 1, {})
+        detail = {"executionArn": execution_arn(name), "name": name, "startDate": STARTED_MILLIS}
         self.start("stop-run", name, overridden(good_script(name, 1), script), {"detail": detail})
 
     def start(self, machine: str, name: str, script: Script, value: Any) -> None:
@@ -222,7 +226,7 @@ class Bench:
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
         self.sfn.start_execution(stateMachineArn=arn, name=name, input=json.dumps(value))
 
-    def _write_documents(self, name: str, shards: int, check_seconds: int) -> None:
+    def _write_documents(self, name: str, shards: int, of_jobs: Json) -> None:
         run = make_run(run_id=name, execution_arn=execution_arn(name), bucket=BUCKET, shards=shards)
         plan = [replace(make_shard(n, first_row=n * ROWS), run_key=keys_of(name).run()) for n in range(shards)]
         prepared = [make_prepared(n) for n in range(shards)]
@@ -233,16 +237,14 @@ class Bench:
         # The first round has a job for each shard, the second one their leftovers.
         for round_, standings in enumerate((fresh, once)):
             lines = next_lines.job_lines(run, plan, standings, skipped, round_=round_)
-            self._put_lines(keys_of(name).jobs(round_), (line | {"check_seconds": check_seconds} for line in lines))
+            self._put_lines(keys_of(name).jobs(round_), (line | of_jobs for line in lines))
         answers = next_lines.answer_lines(
             run, [replace(one, records=next_lines.CHUNK_RECORDS) for one in fresh], pass_=0
         )
         self._put_lines(keys_of(name).answers(0), answers)
-        for key in (
-            keys_of(name).joins(0),
-            f"{keys.RunKeys('reviews', name).work}/joins-salvage.jsonl",
-        ):
-            self._put_lines(key, next_lines.join_lines(plan, once, skipped, step=1))
+        joins = [line | {"function": JOIN_SHARD} for line in next_lines.join_lines(plan, once, skipped, step=1)]
+        for step in (0, "salvage"):
+            self._put_lines(keys_of(name).joins(step), joins)
 
     def _put_lines(self, key: str, lines: Iterable[Json]) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, lines)).encode())

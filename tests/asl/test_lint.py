@@ -35,7 +35,14 @@ FIELDS = {
     "Fail": {"Type", "Comment", "Error", "Cause"},
 }
 
-_CONTEXT = (["Execution", "Name"], ["Execution", "Id"], ["Execution", "RedriveCount"], ["Task", "Token"])
+_CONTEXT = (
+    ["Execution", "Name"],
+    ["Execution", "Id"],
+    ["Execution", "StartTime"],
+    ["Execution", "Input"],
+    ["Execution", "RedriveCount"],
+    ["Task", "Token"],
+)
 """What is read of the context. A redrive keeps the first two, and raises the third."""
 
 each_file = pytest.mark.parametrize("name", FILES)

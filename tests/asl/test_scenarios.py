@@ -6,6 +6,7 @@ import pytest
 
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Chunk, JobEnd, PlannedShard, Pool, Shard
+from tests.unit.factories import keys_of
 
 from . import scenarios, services
 from .bench import (
@@ -229,13 +230,13 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
             sent = (Pool if name == "Pool leftovers" else Chunk).from_json(arguments["Payload"])
             assert all(one.records > 0 for one in sent.leftover_lines)
             assert sent.leftover_lines
-            assert sent.run_key.startswith("runs/")
+            assert sent.run_key.startswith("reviews/work/")
         if name in ("Prepare shard", "Join shard", "Join remaining shard"):
             shard = (PlannedShard if name == "Prepare shard" else Shard).from_json(arguments["Payload"])
-            assert shard.run_key.startswith("runs/")
+            assert shard.run_key.startswith("reviews/work/")
         if name == "Join shard":
             (job,) = map(JobEnd.from_json, arguments["Payload"]["jobs"])
-            assert job.raw_prefix == keys.RunKeys("reviews", shard.run_key.split("/")[1]).raw(job.job_name)
+            assert job.raw_prefix == keys_of(shard.run_key.split("/")[2]).raw(job.job_name)
             assert "skipped_key" in arguments["Payload"]
 
 

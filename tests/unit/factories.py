@@ -14,6 +14,10 @@ STARTED = "2100-01-01T00:00:00.000Z"
 """When runs of tests start: so late that none of them is ever too old."""
 
 
+JOIN_SHARD = "arn:aws:lambda:us-east-1:123456789012:function:reviews-join-shard:3"
+"""The version that a stopped run began with."""
+
+
 def settings(*models: str, **others: Any) -> dict[str, Any]:
     """Return the module's settings."""
     return {
@@ -85,6 +89,12 @@ def make_run(**changes: Any) -> Run:
     values |= changes
     values.setdefault("limits", values["input"]["limits"])
     return Run(**values)
+
+
+def stopped(run_id: str, bucket: str, **how: Any) -> dict[str, Any]:
+    """Return the event of Gather leftovers for a run that was stopped."""
+    own = {key: value for key, value in claimed(run_id, bucket).items() if key not in ("execution_arn", "started_at")}
+    return own | {"salvage": True, "join_shard": JOIN_SHARD, "status": "ABORTED", **how}
 
 
 def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedShard:

@@ -10,7 +10,8 @@ from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, State, job
-from tests.unit.factories import keys_of
+from tests.unit.factories import JOIN_SHARD, keys_of
+from tests.unit.factories import stopped as stopped_event
 
 
 @pytest.fixture
@@ -22,8 +23,7 @@ MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 
 
 def stopped(bench: Bench, **how: str) -> State:
-    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED", **how}
-    return salvage.gather(bench.s3, bench.bedrock, event)
+    return salvage.gather(bench.s3, bench.bedrock, stopped_event(RUN, BUCKET, **how))
 
 
 def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> None:
@@ -35,6 +35,7 @@ def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> N
     assert found["next"] == "join"
     events = bench.lines(found["joins_key"])
     assert [event["shard"] for event in events] == [0, 1, 2]
+    assert {event["function"] for event in events} == {JOIN_SHARD}
     assert [[end["status"] for end in event["jobs"]] for event in events] == [["Stopped"], ["NotCreated"], []]
     assert [event["step"] for event in events] == [None] * 3, "leftovers stay as the run planned with them"
     assert [bool(event["skipped_key"]) for event in events] == [False, True, False]
@@ -140,16 +141,10 @@ def test_a_run_that_failed_before_its_jobs_has_a_report(bench: Bench) -> None:
 
 
 def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
-    """A new run may meet what an earlier one of its name left, when the state machine was made anew."""
     own = {"run_id": RUN, "status": "FAILED", "error": "TooManyFailures", "message": "at length"}
     bench.s3.put_json(BUCKET, keys_of(RUN).report, own)
     assert stopped(bench, status="FAILED", error="TooManyFailures", cause="short")["next"] == "end"
-    for error in ("RunNameTaken", "InputNotFound"):
-        assert stopped(bench, status="FAILED", error=error, cause="taken")["next"] == "end"
     assert report_of(bench) == own
-    bench.review()
-    bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).report)
-    assert stopped(bench, status="FAILED", error="RunNameTaken", cause="taken")["next"] == "end", "another's jobs"
 
 
 def test_a_plan_that_failed_leaves_no_report(bench: Bench) -> None:
@@ -235,6 +230,6 @@ def test_a_tail_is_not_taken_for_a_canary_that_was_skipped(aws: None) -> None:
 
 def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
-    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "FAILED"}
+    event = stopped_event(RUN, BUCKET, status="FAILED")
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     assert gather_handler(event, None)["status"] == "FAILED"
