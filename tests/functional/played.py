@@ -14,7 +14,7 @@ from bedrock_batch.record_ids import record_id
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
-from tests.unit.factories import keys_of, make_prepared, make_run, make_shard
+from tests.unit.factories import claimed, keys_of, make_prepared, make_run, make_shard
 
 RUN = "monday"
 State = dict[str, Any]
@@ -71,9 +71,7 @@ class Bench:
         return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def planned(self) -> State:
-        return {
-            "run_id": RUN,
-            "bucket": BUCKET,
+        return claimed(RUN, BUCKET) | {
             "prefix": keys_of(RUN).work,
             "run_key": keys_of(RUN).run(),
             "plan_key": keys_of(RUN).plan,

@@ -57,7 +57,9 @@ def test_the_same_body_is_rendered_once(s3: S3) -> None:
     assert keys_below(s3, "skipped/") == ["00000.jsonl"]
     parts = [f"part-0000{number}.parquet" for number in range(3)]
     assert keys_below(s3, "output/") == [
-        f"{folder}/{part}" for folder in ("amazon.nova-lite-v1-0", "amazon.nova-micro-v1-0") for part in parts
+        f"bedrock_model={model}/{part}"
+        for model in ("amazon.nova-lite-v1-0", "amazon.nova-micro-v1-0")
+        for part in parts
     ]
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 23, "skipped": 1}
@@ -69,7 +71,9 @@ def test_the_same_body_is_rendered_once(s3: S3) -> None:
     assert ended["rows"] == 24
     assert ended["outcomes"]["succeeded"] == 46
     assert [(one["model_id"], one["outcomes"]["succeeded"]) for one in ended["models"]] == [(LITE, 23), (MICRO, 23)]
-    assert ended["models"][1]["output_uri"] == f"s3://{BUCKET}/reviews/output/{RUN}/amazon.nova-micro-v1-0/"
+    assert (
+        ended["models"][1]["output_uri"] == f"s3://{BUCKET}/reviews/output/{RUN}/bedrock_model=amazon.nova-micro-v1-0/"
+    )
 
 
 def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
@@ -82,7 +86,9 @@ def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
     assert (report["shards"], report["jobs"]) == (6, {"Completed": 6})
     assert (report["estimate"]["rows"], report["estimate"]["records"]) == (24, 48)
     assert "parts" not in report
-    for section, folder in zip(report["models"], ("amazon.nova-lite-v1-0", "amazon.nova-micro-v1-0"), strict=True):
+    for section, folder in zip(
+        report["models"], ("bedrock_model=amazon.nova-lite-v1-0", "bedrock_model=amazon.nova-micro-v1-0"), strict=True
+    ):
         assert (section["rows"], section["shards"], section["jobs"]) == (24, 3, {"Completed": 3})
         assert section["output"] == f"s3://{BUCKET}/reviews/output/{RUN}/{folder}/"
         assert [part["key"].split("/")[-2] for part in section["parts"]] == [folder] * 3

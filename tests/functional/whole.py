@@ -63,7 +63,7 @@ def asked(*models: str, **changes: Any) -> Document:
 
 
 def keys_below(s3: S3, folder: str) -> list[str]:
-    prefix = f"reviews/work/{RUN}/{folder}"
+    prefix = f"reviews/output/{RUN}/" if folder == "output/" else f"reviews/work/{RUN}/{folder}"
     return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
 
 

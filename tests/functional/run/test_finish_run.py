@@ -232,7 +232,8 @@ def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest
         finish_handler(bench.planned(), None)
     told = str(caught.value)
     assert type(caught.value).__name__ == "InputNotFound"
-    assert f"The table and all answers are kept in s3://{BUCKET}/reviews/work/{RUN}/; a redrive counts again" in told
+    kept = f"all answers in s3://{BUCKET}/reviews/work/{RUN}/raw/; a redrive counts again"
+    assert f"The table is kept in s3://{BUCKET}/reviews/output/{RUN}/, {kept}" in told
     assert "A prefix must end" not in told
 
 

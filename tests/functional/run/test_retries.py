@@ -125,7 +125,7 @@ def test_nobody_is_asked_a_third_time_and_every_run_ends(
     answers: dict[tuple[str, str], list[str]] = defaultdict(list)
     model_of = {job["job_name"]: job["request"]["ModelId"] for job in run.jobs}
     for item in s3.list(BUCKET, f"reviews/work/{RUN}/raw/"):
-        name = item.key.split("/")[3]
+        name = item.key.split("/")[4]
         # on-demand-3 is the fourth pass of the first model, on-demand-3-1 that of the second.
         model = model_of[name] if name in model_of else models[name.count("-") - 2]
         for line in s3.lines(BUCKET, item.key):
