@@ -49,7 +49,7 @@ data "aws_iam_policy_document" "service" {
   statement {
     sid       = "ReadInput"
     actions   = ["s3:GetObject"]
-    resources = ["${local.bucket_arn}/runs/*/input/*"]
+    resources = ["${local.root_arn}/work/*/input/*"]
 
     condition {
       test     = "StringEquals"
@@ -62,7 +62,7 @@ data "aws_iam_policy_document" "service" {
     # AWS lists reading among what a job needs where it writes.
     sid       = "WriteOutput"
     actions   = ["s3:PutObject", "s3:GetObject"]
-    resources = ["${local.bucket_arn}/runs/*/raw/*"]
+    resources = ["${local.root_arn}/work/*/raw/*"]
 
     condition {
       test     = "StringEquals"
@@ -71,7 +71,8 @@ data "aws_iam_policy_document" "service" {
     }
   }
 
-  # Not narrowed to a prefix: which prefixes Bedrock lists when it validates a job is not documented.
+  # Which prefixes Bedrock lists when it validates a job is not documented. So the module's own bucket it may list as a
+  # whole; of a bucket of the user's it may learn the names of this installation's objects alone.
   statement {
     sid       = "ListBucket"
     actions   = ["s3:ListBucket"]
@@ -81,6 +82,16 @@ data "aws_iam_policy_document" "service" {
       test     = "StringEquals"
       variable = "aws:ResourceAccount"
       values   = [local.account]
+    }
+
+    dynamic "condition" {
+      for_each = var.bucket == null ? [] : [1]
+
+      content {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = ["${local.root}/*"]
+      }
     }
   }
 

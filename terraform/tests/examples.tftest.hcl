@@ -37,7 +37,7 @@ run "complete" {
   }
 
   assert {
-    condition     = length(output.function_role_arns) == 8
+    condition     = length(output.function_role_arns) == 9
     error_message = "The example passes on the functions' roles."
   }
 
