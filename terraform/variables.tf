@@ -123,7 +123,7 @@ variable "bucket" {
 
   validation {
     condition     = var.bucket == null ? true : can(regex("^[A-Za-z0-9_./-]*$", var.bucket.prefix))
-    error_message = "bucket.prefix may hold letters, digits and _ . - / alone, like \"teams/nlp/\": Bedrock takes no other characters in the URI of a job's files. So \"team=nlp/\" must become \"team-nlp/\"."
+    error_message = "bucket.prefix may hold letters, digits and _ . - / alone, like \"teams/nlp/\": Bedrock refuses most others in the URI of a job's files. So \"team=nlp/\" must become \"team-nlp/\"."
   }
 
   validation {
