@@ -110,18 +110,18 @@ def test_a_policy_that_iam_would_refuse_is_refused_before_that(tmp_path: Path) -
     runs = [
         f"""
 run "{name}" {{
-  command = apply
+  command = {command}
 
   override_data {{
     target = data.aws_iam_policy_document.function
-    values = {{ json = "{policy}" }}
+    values = {{ json = "{{{" " * 99}\\"x\\":\\"{"x" * (length - 8)}\\"}}" }}
   }}
   {expected}
 }}
 """
-        for name, policy, expected in (
-            ("longest", "x \\n" * 10240, ""),
-            ("too_long", "x" * 10241, "expect_failures = [aws_iam_role_policy.function]"),
+        for name, command, length, expected in (
+            ("longest", "apply", 10240, ""),
+            ("too_long", "plan", 10241, "expect_failures = [aws_iam_role_policy.function]"),
         )
     ]
     mocked = """
