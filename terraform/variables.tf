@@ -107,7 +107,7 @@ variable "bucket" {
     - `prefix`: where in your bucket, like `teams/nlp/`. The installation uses the keys below `<prefix><name>/` and no others, so several can share a bucket.
       No installation may lie below `<prefix><name>/` of another one.
 
-    Neither the choice between the two nor the prefix can change later.
+    Neither the choice between the two nor name and prefix can change later: claims and unfinished runs would stay behind.
     When the bucket encrypts with a KMS key of yours, `encryption` must name that key, so that Bedrock and the functions may use it.
   EOT
   type = object({

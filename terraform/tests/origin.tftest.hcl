@@ -105,3 +105,14 @@ run "without_its_prefix" {
 
   expect_failures = [aws_dynamodb_table.inventory]
 }
+
+run "in_another_bucket" {
+  command   = plan
+  state_key = "prefix"
+
+  variables {
+    bucket = { name = "other", prefix = "teams/" }
+  }
+
+  expect_failures = [aws_dynamodb_table.inventory]
+}
