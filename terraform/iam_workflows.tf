@@ -63,6 +63,13 @@ resource "aws_iam_role_policy" "machine" {
   name   = "work"
   role   = aws_iam_role.machine[each.key].id
   policy = local.machine_policies[each.key]
+
+  lifecycle {
+    precondition {
+      condition     = length(replace(local.machine_policies[each.key], "/\\s/", "")) <= 10240
+      error_message = "The policy of the state machine ${local.machine_names[each.key]} would have more than the 10,240 characters that IAM allows. Give fewer models, or a shorter role_path."
+    }
+  }
 }
 
 # --- what machines with Distributed Maps have in common
