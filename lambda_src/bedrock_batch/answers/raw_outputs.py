@@ -57,9 +57,7 @@ class RawOutputs:
         self.came[name] = came
 
 
-def _routed(
-    blocks: Iterable[bytes | memoryview], *, on_demand: bool
-) -> Iterator[tuple[str, bytes | memoryview]]:
+def _routed(blocks: Iterable[bytes | memoryview], *, on_demand: bool) -> Iterator[tuple[str, bytes | memoryview]]:
     """Yield blocks of lines, each with the route of its answers: for answers on demand a line at a time."""
     for block in blocks:
         if not on_demand:

@@ -89,9 +89,7 @@ class _Calls:
 
     def _call(self, record: dict[str, Any]) -> dict[str, Any]:
         model_id, invocation_type = self._run.model_id, self._run.invocation_type
-        return invoke.answer(
-            self._runtime, record, model_id=model_id, invocation_type=invocation_type, tier=self._tier
-        )
+        return invoke.answer(self._runtime, record, model_id=model_id, invocation_type=invocation_type, tier=self._tier)
 
 
 class _Answers:

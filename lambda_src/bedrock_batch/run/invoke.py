@@ -42,7 +42,7 @@ _NAMES_THE_TIER = re.compile(
     r"service[ _-]?tier|\btier\b.{0,40}\bflex\b|\bflex\b.{0,40}\btier\b", re.IGNORECASE | re.DOTALL
 )
 _MAY_REFUSE_A_TIER = (_BAD_REQUEST, 403)
-"""The statuses of a request, or of a policy, that does not allow a tier. All others are about the moment or the model."""
+"""The statuses of a request, or of a policy, that does not allow a tier. Others are about the moment or the model."""
 
 _ACCESS = (
     "See that the account has access to the model, which may need a subscription in AWS Marketplace and, for models "

@@ -1,6 +1,6 @@
 """What a route costs, by the run input's `price`: USD per million tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bedrock_batch.contracts.routes import BATCH, FLEX, ON_DEMAND
@@ -11,16 +11,18 @@ Rate = Mapping[str, float]
 
 _TIMES_BATCH = {BATCH: 1, FLEX: 1, ON_DEMAND: 2}
 """What routes cost where `price` does not say it: AWS sells batch for half of the price on demand, and flex for that
-of batch. Of any other tier the price is not known."""
+of batch."""
 
 
-def rate(price: Mapping[str, Any], route: str) -> Rate | None:
-    """Return the price of a route; None where it is not known."""
+KNOWN = frozenset(_TIMES_BATCH)
+"""The routes whose price is known. Of any other service tier it is not."""
+
+
+def rate(price: Mapping[str, Any], route: str) -> Rate:
+    """Return the price of one of the `KNOWN` routes."""
     if route in (FLEX, ON_DEMAND) and route in price:
         given: Rate = price[route]
         return given
-    if route not in _TIMES_BATCH:
-        return None
     return {kind: price[kind] * _TIMES_BATCH[route] for kind in ("input", "output")}
 
 
@@ -39,8 +41,10 @@ def on_demand_route(run: Run) -> str:
     return FLEX if run.limits.get("on_demand_tier") == FLEX and known else ON_DEMAND
 
 
-def on_demand_words(run: Run) -> str:
-    """Say for a warning at which price records are answered on demand."""
-    if on_demand_route(run) == FLEX:
+def on_demand_words(routes: Collection[str]) -> str:
+    """Say for a warning at which price records are answered on these routes, of which none is batch."""
+    if set(routes) == {FLEX}:
         return "answered on demand at the tier flex, about the batch price"
+    if FLEX in routes:
+        return "answered on demand, some at the tier flex, the others at about twice the batch price"
     return "answered on demand, about twice the batch price"
