@@ -18,7 +18,8 @@
   the tier where the model itself, or another geography's profile, does not. `source` says where that is from.
 - `geographies`: how the names of the Regions begin from which a geography's profiles can be called; none for `global`.
 
-Patterns are those of a shell (`*`), and are compared with the bare model id; those of `flex` with the id as it is given.
+Patterns are those of a shell (`*`), and are compared with the bare model id; those of `flex` with the id as it is
+given.
 """
 
 import json
