@@ -10,7 +10,6 @@ from local.bedrock.documents import digest
 from local.bedrock.replies import author
 from local.bedrock.service import ApiError, Service
 
-
 _TIER = "X-Amzn-Bedrock-Service-Tier"
 """The header of InvokeModel; Converse has a member of the body."""
 

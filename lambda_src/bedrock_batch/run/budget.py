@@ -71,7 +71,10 @@ def _of_manifest(run: Run, counts: JobCounts) -> float:
 
 
 def _cost(run: Run, standings: Sequence[Standing], route: str, counts: JobCounts) -> float:
-    """Return what answers cost. Tokens that they do not name are the estimate's; an unknown tier costs as the default."""
+    """Return what answers cost. Tokens that they do not name are the estimate's.
+
+    A tier whose price is not known counts as the default one.
+    """
     tokens = {"input_tokens": float(counts.input_tokens), "output_tokens": float(counts.output_tokens)}
     for kind in usage.uncounted(run):
         tokens[kind] = counts.answered * _of_record(run, standings)[kind]

@@ -129,7 +129,7 @@ def together(usages: Sequence[Usage]) -> Usage:
 
 
 def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add figures up; a cost is known where all are, and the manifests' figures where all models have them."""
+    """Add figures up; a cost is known where all are, a price where it is one, and manifests where all models have them."""
     sums: dict[str, Any] = {name: sum(part[name] for part in parts) for name in _NUMBERS}
     if any(part["cost_usd"] is None for part in parts):
         sums["cost_usd"] = None
@@ -138,5 +138,8 @@ def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         )
     else:
         sums["cost_usd"] = round(sum(part["cost_usd"] for part in parts), 6)
+    price = parts[0].get("usd_per_million")
+    if price and all(part.get("usd_per_million") == price for part in parts):
+        sums["usd_per_million"] = price
     counted = [part["by_manifest"] for part in parts if "by_manifest" in part]
     return sums | ({"by_manifest": _sum(counted)} if counted and len(counted) == len(parts) else {})
