@@ -129,7 +129,7 @@ def together(usages: Sequence[Usage]) -> Usage:
 
 
 def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add figures up; a cost is known where all are, a price where it is one, and manifests where all models have them."""
+    """Add figures up: a cost where all are known, a price where it is one, and manifests where all have them."""
     sums: dict[str, Any] = {name: sum(part[name] for part in parts) for name in _NUMBERS}
     if any(part["cost_usd"] is None for part in parts):
         sums["cost_usd"] = None
