@@ -40,6 +40,9 @@ RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 _JOB_PREFIX_LENGTH = 16
 
+_ON_DEMAND = re.compile(r"on-demand-[0-9]+(-[0-9]+)?")
+"""What `on_demand_name` returns. No job has such a name: a job's ends with `-r` and the number of its round."""
+
 SHARD_NAME = r"[0-9]{5}"
 """The regular expression of `shard_name`."""
 
@@ -156,6 +159,11 @@ def on_demand_name(pass_: int, model: int = 0) -> str:
     Models whose records are the same have the same record ids, so their answers lie apart.
     """
     return f"on-demand-{pass_}{_behind_first(model)}"
+
+
+def is_on_demand(job_name: str) -> bool:
+    """Tell whether a name stands for an on-demand pass, and not for a job."""
+    return _ON_DEMAND.fullmatch(job_name) is not None
 
 
 def model_folder(column: str, model_id: str) -> str:

@@ -90,7 +90,7 @@ def _on_demand(
     if method != "POST" or match is None:
         return None
     model_id, operation = unquote(match[1]), match[2]
-    return lambda: runtime.call(service, model_id, operation, _document(body))
+    return lambda: runtime.call(service, model_id, operation, _document(body), headers)
 
 
 def _answer(action: Callable[[], Any]) -> Response:

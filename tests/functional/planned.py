@@ -19,6 +19,7 @@ MODELS = [
     PROFILE,
     "cohere.embed-english-v3",
     "acme.chat",
+    "openai.gpt-oss-20b-1:0",
 ]
 
 

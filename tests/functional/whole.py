@@ -26,7 +26,8 @@ from bedrock_batch.run.finish_run import finish_run
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.review_run import review_run
 from bedrock_batch.run_input import validate
-from local.bedrock import models
+from local.bedrock import models, tiers
+from local.bedrock.bodies import Refused
 from local.bedrock.replies import Author, Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
@@ -276,12 +277,30 @@ class WholeRun:
 
     # What answer_on_demand calls of bedrock-runtime. A body does not tell its record's id, so all are answered.
 
-    def converse(self, *, modelId: str, **body: Any) -> dict[str, Any]:
+    def converse(self, *, modelId: str, serviceTier: Any = None, **body: Any) -> dict[str, Any]:
+        told = self._tier(modelId, (serviceTier or {}).get("type"), "Converse")
         sent = json.dumps(body, default=lambda media: base64.b64encode(media).decode())
-        return self._answered(modelId, json.loads(sent), converse=True) | {"ResponseMetadata": {}}
+        return self._answered(modelId, json.loads(sent), converse=True) | {
+            "ResponseMetadata": {},
+            **({"serviceTier": {"type": told}} if told else {}),
+        }
 
-    def invoke_model(self, *, modelId: str, body: bytes) -> dict[str, Any]:
-        return {"body": io.BytesIO(json.dumps(self._answered(modelId, json.loads(body), converse=False)).encode())}
+    def invoke_model(self, *, modelId: str, body: bytes, serviceTier: str | None = None) -> dict[str, Any]:
+        told = self._tier(modelId, serviceTier, "InvokeModel")
+        output = json.dumps(self._answered(modelId, json.loads(body), converse=False)).encode()
+        return {"body": io.BytesIO(output), **({"serviceTier": told} if told else {})}
+
+    def _tier(self, model_id: str, asked: str | None, operation: str) -> str | None:
+        """Return the tier that an answer names: the one that was asked for. Refuse one that the model does not have."""
+        try:
+            tiers.check(model_id, asked)
+        except Refused as err:
+            answer: Any = {
+                "Error": {"Code": "ValidationException", "Message": str(err)},
+                "ResponseMetadata": {"HTTPStatusCode": 400},
+            }
+            raise ClientError(answer, operation) from err
+        return asked
 
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         self.maps += 1

@@ -83,3 +83,9 @@ def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
 def test_the_folder_of_a_model_is_one_step_of_a_uri(model_id: str, folder: str) -> None:
     assert keys.model_folder("bedrock_model", model_id) == f"bedrock_model={folder}"
     assert keys_of("r").part(3, "csv", folder) == f"reviews/output/r/{folder}/part-00003.csv"
+
+
+def test_the_names_of_passes_are_those_of_no_job() -> None:
+    assert keys.is_on_demand(keys.on_demand_name(0)) and keys.is_on_demand(keys.on_demand_name(12, 3))
+    named = keys.job_name(name="on-demand", label="", digest=DIGEST, round_=0, number=0)
+    assert not keys.is_on_demand(named)

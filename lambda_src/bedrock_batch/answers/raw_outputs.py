@@ -1,26 +1,40 @@
 """The raw outputs of the jobs of a shard, read as answers. Bedrock wrote them, or Answer on demand in its place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from bedrock_batch.answers.answer import Answer, Answers, Parsed
-from bedrock_batch.answers.lines import whole_lines
+from bedrock_batch.answers.lines import lines_of, whole_lines
 from bedrock_batch.answers.parse import parser
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts import routes
 from bedrock_batch.contracts.lines import JobCounts, JobEnd
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.keys import is_on_demand
+
+
+class _Tier(msgspec.Struct):
+    """What an answer on demand says of its service tier; a batch job's output says nothing."""
+
+    serviceTier: str | None = None
+
+
+_TIER = msgspec.json.Decoder(_Tier)
 
 
 class RawOutputs:
     """The raw outputs of some jobs, listed once and read as often as need be.
 
-    `size` is the size of all in bytes. `came` has the counts of those that were read, by the job's name.
+    `size` is the size of all in bytes. `came` has the counts of those that were read, by the job's name and
+    the route.
     """
 
     def __init__(self, s3: S3, run: Run, jobs: Sequence[JobEnd]) -> None:
         self._s3 = s3
         self._parse = parser(run.response, run.dimensions, reasoning=run.output.get("reasoning", False))
         self._names = [job.job_name for job in jobs]
-        self.came: dict[str, JobCounts] = {}
+        self.came: dict[str, dict[str, JobCounts]] = {}
         # A folder named by the job's id lies in between, and a manifest beside the output.
         self._files = [
             [item for item in s3.list(run.bucket, job.raw_prefix) if item.key.endswith(".jsonl.out")] for job in jobs
@@ -33,23 +47,47 @@ class RawOutputs:
 
     def of(self, job: int) -> Iterator[Parsed]:
         """Yield the answers of a job, counted from 0, a block at a time and always in the same order."""
-        came = [0, 0, 0]
+        name, came = self._names[job], dict[str, JobCounts]()
         for item in self._files[job]:
             blocks = self._s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)
-            for parsed in map(self._parse, whole_lines(blocks)):
-                came = [before + more for before, more in zip(came, _counts(parsed), strict=True)]
+            for route, block in _routed(whole_lines(blocks), on_demand=is_on_demand(name)):
+                parsed = self._parse(block)
+                came[route] = _more(came.get(route, JobCounts()), parsed)
                 yield parsed
-        self.came[self._names[job]] = JobCounts(*came)
+        self.came[name] = came
 
 
-def _counts(parsed: Parsed) -> tuple[int, int, int]:
-    """Return the records of a block, and the tokens that its answers name."""
+def _routed(blocks: Iterable[bytes | memoryview], *, on_demand: bool) -> Iterator[tuple[str, bytes | memoryview]]:
+    """Yield blocks of lines, each with the route of its answers: for answers on demand a line at a time."""
+    for block in blocks:
+        if not on_demand:
+            yield routes.BATCH, block
+            continue
+        for line in lines_of(block):
+            yield routes.of_tier(_tier(line)), line
+
+
+def _tier(line: bytes) -> str | None:
+    """Return the service tier that an output line names; None where it names none, or cannot be read."""
+    try:
+        return _TIER.decode(line).serviceTier
+    except (ValueError, RecursionError):
+        return None
+
+
+def _more(before: JobCounts, parsed: Parsed) -> JobCounts:
+    """Add the records of a block, and the tokens that its answers name."""
     if isinstance(parsed, Answers):
         tokens = parsed.input_tokens, parsed.output_tokens
-        records = len(parsed.record_ids)
+        records = answered = len(parsed.record_ids)
     else:
         answers = [one for one in parsed if isinstance(one, Answer)]
         tokens = [one.input_tokens for one in answers], [one.output_tokens for one in answers]
-        records = sum(one is not None for one in parsed)
+        records, answered = sum(one is not None for one in parsed), len(answers)
     input_tokens, output_tokens = (sum(filter(None, some)) for some in tokens)
-    return records, input_tokens, output_tokens
+    return JobCounts(
+        records=before.records + records,
+        answered=before.answered + answered,
+        input_tokens=before.input_tokens + input_tokens,
+        output_tokens=before.output_tokens + output_tokens,
+    )

@@ -120,8 +120,8 @@ class Joined(Shape):
     """What the first failed or missing row of each of `errors` says."""
     met_max_tokens: int = 0
     """How many of its truncated answers met their limit."""
-    came: dict[str, dict[str, int]] = field(default_factory=dict)
-    """What the raw output of each of its jobs holds, as `JobCounts`, records of other shards included."""
+    came: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    """What the raw output of each of its jobs holds, as `JobCounts` by route, records of other shards included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,10 @@ class ShardJoin(Shard):
 
 @dataclass(frozen=True, slots=True)
 class JobCounts(Shape):
-    """Records of a job that came back, as answers or errors, and the tokens that they name."""
+    """Records of a job that came back, as answers or errors, how many are answers, and the tokens that these name."""
 
     records: int = 0
+    answered: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
 

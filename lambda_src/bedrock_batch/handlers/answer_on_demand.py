@@ -17,4 +17,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, int]:
         f"The chunk's answers so far are kept in s3://{event['bucket']}/{event['raw_key']}. Its other records stay "
         "without an answer: a new run over their rows pays for no others."
     ):
-        return answer_on_demand(S3(clients.s3()), clients.client("bedrock-runtime"), Chunk.from_json(event))
+        time_left = getattr(context, "get_remaining_time_in_millis", None)
+        seconds = time_left() / 1000 if time_left else 0
+        runtime = clients.client("bedrock-runtime")
+        return answer_on_demand(S3(clients.s3()), runtime, Chunk.from_json(event), seconds=seconds)

@@ -59,7 +59,10 @@ def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
         joiner.joined(output_key=run.output_key(shard.shard), size=size),
         shard=shard.shard,
         jobs=len(shard.jobs),
-        came={name: counts.to_json() for name, counts in raw.came.items()},
+        came={
+            name: {route: counts.to_json() for route, counts in of_routes.items()}
+            for name, of_routes in raw.came.items()
+        },
     )
     due = ask_again.Due([], [])
     if run.retry:

@@ -14,9 +14,12 @@
   may be asked for), `media` and `quotas` that differ from the family's and from the general ones; these are the
   defaults of the AWS documentation, and `custom_quotas` those that custom models have.
 - `rules`: what a model refuses; see `models/refusals.py`.
+- `flex`: the ids that can be called at the service tier `flex`. A profile of a geography is named apart: it may have
+  the tier where the model itself, or another geography's profile, does not. `source` says where that is from.
 - `geographies`: how the names of the Regions begin from which a geography's profiles can be called; none for `global`.
 
-Patterns are those of a shell (`*`), and are compared with the bare model id.
+Patterns are those of a shell (`*`), and are compared with the bare model id; those of `flex` with the id as it is
+given.
 """
 
 import json
@@ -114,6 +117,12 @@ def resolve(model_id: str, invocation_type: InvocationType | None = None) -> Fam
 def _names(pattern: str, model: str) -> bool:
     """Tell whether an entry is of a model, or of one that differs by its context alone (`…:0:300k`)."""
     return fnmatchcase(model, pattern) or fnmatchcase(model, f"{pattern}:*")
+
+
+def has_flex(model_id: str) -> bool:
+    """Tell whether a model or profile, by its id or ARN, is known to have the service tier flex."""
+    called = model_id.rsplit("/", 1)[-1]
+    return not is_custom(model_id) and any(_names(pattern, called) for pattern in entries()["flex"]["models"])
 
 
 def base_model_id(model_id: str) -> str:

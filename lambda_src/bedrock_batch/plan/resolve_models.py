@@ -50,10 +50,13 @@ def resolve(
         label = model_id if len(model_ids) > 1 else ""
         own = validate.of_model(asked, model_id)
         with naming(label):
-            family, warnings = _family(own, settings["models"])
+            behind, warnings = _behind(own, settings["models"])
+            family = catalogue.resolve(behind, own.get("invocation_type"))
             warnings += refusals.check_model(family, model_id, region=region)
             if family.custom:
                 warnings += _for_jobs_alone(own)
+            else:
+                warnings += _settle_tier(own, behind)
             prompt, composed = _compose(own, settings["prompts"], family, fetched)
             retry = _retry(family, own, composed)
         quotas, origins = applied_quotas(
@@ -104,16 +107,32 @@ def _refers(asked: Mapping[str, Any]) -> bool:
     return bool(asked.get("media", {}).get("source") == "s3_location")
 
 
-def _family(asked: Mapping[str, Any], models: list[str]) -> tuple[catalogue.Family, list[str]]:
-    """Return the family of the model, or of the model behind the profile, and warnings."""
+def _behind(asked: Mapping[str, Any], models: list[str]) -> tuple[str, list[str]]:
+    """Return the id of the model, or the ARN of the one behind an application inference profile, and warnings."""
     model_id = asked["model_id"]
     if model_id not in models:
         raise UnknownModel(
             f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
             "Use one of these, or add it to the module's `models`, from which its permissions are built."
         )
-    behind, warnings = profiles.model_behind(lambda: clients.client("bedrock"), model_id)
-    return catalogue.resolve(behind, asked.get("invocation_type")), warnings
+    return profiles.model_behind(lambda: clients.client("bedrock"), model_id)
+
+
+def _settle_tier(own: dict[str, Any], behind: str) -> list[str]:
+    """Put the service tier of the model's calls on demand into its limits, for `auto`; return a warning.
+
+    Without calls on demand there is nothing to warn of.
+    """
+    limits = own["limits"]
+    known = catalogue.has_flex(behind)
+    if limits["on_demand_tier"] == "auto":
+        limits["on_demand_tier"] = "flex" if known else "default"
+    if known or limits["on_demand_tier"] != "flex" or not (limits["on_demand_tail"] or limits["canary_records"]):
+        return []
+    return [
+        f"limits.on_demand_tier: the catalogue does not know that {own['model_id']} has the service tier flex. It is "
+        "tried. Where it is refused, calls on demand go to the default tier, at about twice the batch price."
+    ]
 
 
 def _compose(

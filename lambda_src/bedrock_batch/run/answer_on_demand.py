@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,19 +11,27 @@ from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import Chunk
+from bedrock_batch.contracts.routes import FLEX
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import ChunkTaken, OnDemandRefused
 from bedrock_batch.run import invoke
 
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.INFO)
 
+_RESERVED_SECONDS = 300
+"""Kept of the function's time for the calls of the chunk's other records, which then wait no longer."""
 
-def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk) -> dict[str, int]:
+_FIRST_PAUSE, _LONGEST_PAUSE = 5, 60
+"""Between two calls at the tier flex, in seconds. The client has waited for capacity within each of them too."""
+
+
+def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk, *, seconds: float = 0) -> dict[str, int]:
     """Answer the records that the chunk's file does not hold yet, and return the chunk's counts.
 
     The file is written after every answer: a call that dies leaves one record at most to be paid again. So does a
     call that outlives a stop of its run and meets the one of the redrive: who writes second stops. A record whose
-    call is refused does not hold up the others.
+    call is refused does not hold up the others. `seconds` is how long the function may still run.
 
     Raises:
         ChunkTaken: the file is no longer as this call wrote it.
@@ -30,10 +39,11 @@ def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk) -> dict[str, int]:
     """
     run = read_run(s3, chunk.bucket, chunk.run_key)
     answers = _Answers(s3, chunk.bucket, chunk.raw_key)
+    calls = _Calls(runtime, run, patience=seconds - _RESERVED_SECONDS)
     refusals: list[OnDemandRefused] = []
     for record in _without_answer(read_leftover_lines(s3, run, chunk.leftover_lines), answers.lines):
         try:
-            answer = invoke.answer(runtime, record, model_id=run.model_id, invocation_type=run.invocation_type)
+            answer = calls.answer(record)
         except OnDemandRefused as err:
             refusals.append(err)
             continue
@@ -49,6 +59,38 @@ def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk) -> dict[str, int]:
 def _without_answer(records: Iterable[bytes], answers: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     done = {json.loads(line)["recordId"] for line in answers}
     return (record for record in map(json.loads, records) if record["recordId"] not in done)
+
+
+class _Calls:
+    """The calls of a chunk: at the run's service tier, until that is refused; from then on at the default tier.
+
+    A call at the tier flex that meets no capacity waits for it, for `patience` seconds in all: it never goes to the
+    dearer tier.
+    """
+
+    def __init__(self, runtime: Any, run: Run, *, patience: float) -> None:
+        self._runtime, self._run = runtime, run
+        self._tier = FLEX if run.limits.get("on_demand_tier") == FLEX else None
+        self._until = time.monotonic() + patience
+
+    def answer(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the record's output line. Raises OnDemandRefused."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                line = self._call(record)
+            except invoke.TierRefused as err:
+                _LOG.warning(json.dumps({"message": "tier refused", "run_id": self._run.run_id, "error": str(err)}))
+                self._tier = None
+                continue
+            if self._tier is None or not invoke.is_throttled(line) or time.monotonic() + pause > self._until:
+                return line
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _call(self, record: dict[str, Any]) -> dict[str, Any]:
+        model_id, invocation_type = self._run.model_id, self._run.invocation_type
+        return invoke.answer(self._runtime, record, model_id=model_id, invocation_type=invocation_type, tier=self._tier)
 
 
 class _Answers:

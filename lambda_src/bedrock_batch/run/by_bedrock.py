@@ -11,6 +11,7 @@ from typing import Any
 from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.contracts.lines import JobCounts, Joined
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.run import usage
 
 _NAME = "/manifest.json.out"
 _READS = 16
@@ -34,30 +35,18 @@ def compare(joined: Iterable[Joined], manifests: Mapping[str, JobCounts]) -> dic
 
     `differing_jobs` are those whose output has more or fewer records.
     """
-    came: dict[str, JobCounts] = {}
-    for one in joined:
-        for name, counts in one.came.items():
-            came[name] = JobCounts.from_json(counts)
+    came = {name: usage.add(routes.values()) for name, routes in usage.by_job(joined).items()}
     compared = {name: (counts, came[name]) for name, counts in sorted(manifests.items()) if name in came}
     if not compared:
         return None
-    sums = _sum(counted for counted, _ in compared.values())
-    found = _sum(found for _, found in compared.values())
+    sums = usage.add(counted for counted, _ in compared.values())
+    found = usage.add(found for _, found in compared.values())
     differing = {
         name: {"counted": counted.records, "found": found.records}
         for name, (counted, found) in compared.items()
         if counted.records != found.records
     }
     return {"jobs": len(compared), **sums.to_json(), "found": found.to_json(), "differing_jobs": differing}
-
-
-def _sum(counts: Iterable[JobCounts]) -> JobCounts:
-    every = list(counts)
-    return JobCounts(
-        records=sum(one.records for one in every),
-        input_tokens=sum(one.input_tokens for one in every),
-        output_tokens=sum(one.output_tokens for one in every),
-    )
 
 
 def _counts(body: bytes) -> JobCounts | None:
@@ -68,8 +57,13 @@ def _counts(body: bytes) -> JobCounts | None:
         return None
     if not isinstance(manifest, Mapping):
         return None
-    records = _number(manifest, "successRecordCount") + _number(manifest, "errorRecordCount")
-    return JobCounts(records, _number(manifest, "inputTokenCount"), _number(manifest, "outputTokenCount"))
+    answered = _number(manifest, "successRecordCount")
+    return JobCounts(
+        records=answered + _number(manifest, "errorRecordCount"),
+        answered=answered,
+        input_tokens=_number(manifest, "inputTokenCount"),
+        output_tokens=_number(manifest, "outputTokenCount"),
+    )
 
 
 def _number(manifest: Mapping[str, Any], name: str) -> int:

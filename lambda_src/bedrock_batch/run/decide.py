@@ -24,7 +24,7 @@ _MARGIN = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a shard is: its prepared records and bytes, the jobs that have ended, and what its last join said.
+    """How far a shard is: its prepared records, the jobs that have ended, and what its last join said.
 
     `ends` are in the order of time; an on-demand pass counts as a job.
     """
@@ -34,6 +34,8 @@ class Standing:
     bytes: int
     ends: tuple[JobEnd, ...] = ()
     joined: Joined | None = None
+    input_tokens: int = 0
+    """The estimate of its prepared records."""
 
     @property
     def stale(self) -> bool:

@@ -7,12 +7,14 @@ from typing import Any
 from bedrock_batch import keys
 from bedrock_batch.aws.causes import lambda_message
 from bedrock_batch.contracts.lines import Prepared, PreparedShard
+from bedrock_batch.contracts.routes import BATCH
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.shape import Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
 from bedrock_batch.models.catalogue import is_custom
 from bedrock_batch.run.decide import Standing, whole_shards
 from bedrock_batch.run.next_lines import pooled
+from bedrock_batch.run.prices import in_usd, on_demand_route, on_demand_words, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Estimate(Shape):
     """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back.
 
     `jobs` are those of the first round; `on_demand_records` are in none of them: the canary, and what is too few for
-    a job. All of it is for one answer a record; `cost_with_retries_usd` is the cost if `retry` had every record sent
-    twice, and None without `retry`. `cost_unknown` says why there is no cost.
+    a job. They cost the price on demand, all others that of batch. All of it is for one answer a record;
+    `cost_with_retries_usd` is the cost if `retry` had every record sent twice, and None without `retry`.
+    `cost_unknown` says why there is no cost.
     """
 
     rows: int
@@ -82,35 +85,35 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
     max_tokens = run.input.get("inference", {}).get("max_tokens")
     output_tokens = 0 if run.kind == "embedding" else records * max_tokens if max_tokens else None
     price = run.input.get("price")
+    ways = _ways(run, prepared)
     cost = cost_with_retries = None
     if price and output_tokens is not None:
-        cost = in_usd(price, input_tokens, output_tokens)
+        cost = _cost(run, price, prepared, ways, output_tokens)
         if run.retry:
             second = records * (run.retry["max_tokens"] or max_tokens)
-            cost_with_retries = round(cost + in_usd(price, input_tokens, second), 6)
+            cost_with_retries = round(cost + _second_cost(run, price, records, input_tokens, second), 6)
     unknown = "the run input has no price" if not price else ""
     if price and output_tokens is None:
         unknown = "the run input has no inference.max_tokens, which bounds the answers"
-    jobs, tail, canary = _ways(run, prepared)
     return Estimate(
         rows=sum(shard.rows for shard in prepared),
         records=records,
         skipped=sum(shard.skipped for shard in prepared),
-        jobs=jobs,
-        on_demand_records=tail + canary,
+        jobs=ways.jobs,
+        on_demand_records=_records(ways.tail) + _records(ways.canary),
         input_bytes=sum(shard.bytes for shard in prepared),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cost_usd=cost,
         cost_with_retries_usd=cost_with_retries,
         cost_unknown=unknown,
-        warnings=(*on_demand(run, tail, records), *blanks(run, prepared)),
+        warnings=(*on_demand(run, _records(ways.tail), records), *blanks(run, prepared)),
     )
 
 
 def on_demand(run: Run, tail: int, records: int) -> tuple[str, ...]:
     """Return the warning about records that are too few for a job."""
-    return (f"{_few(tail, records, run)}: answered on demand, about twice the batch price",) if tail else ()
+    return (f"{_few(tail, records, run)}: {on_demand_words([on_demand_route(run)])}",) if tail else ()
 
 
 def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
@@ -127,21 +130,44 @@ def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
     )
 
 
-def in_usd(price: Mapping[str, float], input_tokens: int, output_tokens: int) -> float:
-    """Return what tokens cost at a price per million."""
-    return round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How many jobs the first round has, and the shards that are in none of them: the canary, and the rest."""
+
+    jobs: int
+    tail: Sequence[Prepared]
+    canary: Sequence[Prepared]
 
 
-def _ways(run: Run, prepared: Sequence[Prepared]) -> tuple[int, int, int]:
-    """Return the jobs of the first round, the records that are too few for one, and those of the canary."""
+def _ways(run: Run, prepared: Sequence[Prepared]) -> _Ways:
     least = run.quotas["min_records"]
-    fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in prepared]
-    canary, fresh = (fresh[:1], fresh[1:]) if run.canary else ([], fresh)
+    canary, others = (prepared[:1], prepared[1:]) if run.canary else ([], prepared)
+    fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in others]
     whole = set(whole_shards(fresh, min_records=least))
-    rest = [standing for standing in fresh if standing.shard not in whole]
-    jobs = len(pooled(run, rest))
-    tail = 0 if jobs or not run.limits["on_demand_tail"] else sum(standing.records for standing in rest)
-    return len(whole) + jobs, tail, sum(standing.records for standing in canary)
+    jobs = len(pooled(run, [standing for standing in fresh if standing.shard not in whole]))
+    answered = not jobs and run.limits["on_demand_tail"]
+    tail = [shard for shard in others if answered and shard.shard not in whole]
+    return _Ways(len(whole) + jobs, tail, canary)
+
+
+def _records(shards: Iterable[Prepared]) -> int:
+    return sum(shard.records for shard in shards)
+
+
+def _cost(run: Run, price: Mapping[str, Any], prepared: Sequence[Prepared], ways: _Ways, output_tokens: int) -> float:
+    """Return what one answer to each record costs at most, each at the price of its route."""
+    on_demand = [*ways.tail, *ways.canary]
+    input_tokens = sum(shard.input_tokens_estimate for shard in on_demand)
+    answers = output_tokens * _records(on_demand) // max(1, _records(prepared))
+    in_jobs = sum(shard.input_tokens_estimate for shard in prepared) - input_tokens, output_tokens - answers
+    dearer = in_usd(rate(price, on_demand_route(run)), input_tokens, answers)
+    return round(in_usd(rate(price, BATCH), *in_jobs) + dearer, 6)
+
+
+def _second_cost(run: Run, price: Mapping[str, Any], records: int, input_tokens: int, output_tokens: int) -> float:
+    """Return what a second answer to each record costs: in jobs, or on demand where they are too few for one."""
+    route = BATCH if records >= run.quotas["min_records"] else on_demand_route(run)
+    return in_usd(rate(price, route), input_tokens, output_tokens)
 
 
 def _few(tail: int, records: int, run: Run) -> str:

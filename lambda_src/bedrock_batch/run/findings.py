@@ -8,17 +8,19 @@ from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import JobCounts, Joined
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.run import by_bedrock, progress, report_jobs
+from bedrock_batch.run import by_bedrock, progress, report_jobs, usage
 from bedrock_batch.run.reconcile import Totals, reconcile
+from bedrock_batch.run.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFindings:
-    """What a run left of one of its models: the document, the counts, and what Bedrock's manifests count."""
+    """What a run left of one of its models: the document, the counts, what Bedrock's manifests count, and the usage."""
 
     run: Run
     totals: Totals
     by_bedrock: Mapping[str, Any] | None
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +83,5 @@ def _of_model(
 ) -> ModelFindings:
     own = [joined[shard] for shard in run.numbers if shard in joined]
     totals = reconcile(own, shards=run.shards, rows=rows, first=run.numbers.start)
-    return ModelFindings(run, totals, by_bedrock.compare(own, manifests))
+    counted = by_bedrock.compare(own, manifests)
+    return ModelFindings(run, totals, counted, usage.of_model(run, own, counted))

@@ -11,7 +11,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import findings, first_record, gate, report, report_warnings
+from bedrock_batch.run import budget, findings, first_record, gate, report, report_warnings
 from bedrock_batch.run.findings import Findings
 
 _MOST_WARNINGS = 20
@@ -55,7 +55,8 @@ def _judge(found: Findings) -> list[str]:
             tolerated_failure_percentage=found.run.limits["tolerated_failure_percentage"],
         )
     except TooManyFailures as err:
-        raise TooManyFailures(f"{err}{_first_message(found.failed_jobs)} {_what_now(found.run)}") from None
+        over = "".join(f" {warning}." for warning in budget.warnings(found.state))
+        raise TooManyFailures(f"{err}{_first_message(found.failed_jobs)}{over} {_what_now(found.run)}") from None
 
 
 def _first_message(failed_jobs: Iterable[Mapping[str, Any]]) -> str:

@@ -10,11 +10,8 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import naming
 from bedrock_batch.models.catalogue import jobs_quota
-from bedrock_batch.run import decide, next_lines, progress
-from bedrock_batch.run.decide import Standing
-
-Models = Sequence[tuple[Run, Sequence[Standing]]]
-"""Models of a run, each with shards of it."""
+from bedrock_batch.run import budget, by_bedrock, decide, next_lines, progress
+from bedrock_batch.run.budget import Models
 
 
 def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) -> dict[str, Any]:
@@ -28,9 +25,12 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
     if canaries and not state["passes"]:
         return _answer(s3, state, canaries)
     decision, due = _decide(state, found, models, tail_done=state["passes"] > (1 if canaries else 0))
+    if decision == "run_jobs" and not state["rounds"]:
+        _check_canaries(canaries)
+    if over := _over_budget(s3, state, decision, models, due):
+        state = state | {"over_budget": over}
+        decision = "join" if any(one.joined is None for one in found.standings) else "finish"
     if decision == "run_jobs":
-        if not state["rounds"]:
-            _check_canaries(canaries)
         return _run_jobs(s3, bedrock, state, found, due)
     if decision == "answer":
         return _answer(s3, state, due)
@@ -59,6 +59,17 @@ def _decide(
     ]
     decision = decide.first_of([want for want, _ in wants], stale=stale)
     return decision, [(run, left) for (run, _), (want, left) in zip(models, wants, strict=True) if want == decision]
+
+
+def _over_budget(
+    s3: S3, state: dict[str, Any], decision: decide.Next, models: Models, due: Models
+) -> dict[str, Any] | None:
+    """Return why the budget forbids what was decided, if it does; Review run has checked the first step."""
+    limit = models[0][0].limits.get("budget_usd")
+    if limit is None or decision not in ("run_jobs", "answer") or not (state["rounds"] or state["passes"]):
+        return None
+    manifests = by_bedrock.read_manifests(s3, models[0][0])
+    return budget.excess(decision, models, due, manifests, budget_usd=limit)
 
 
 def _check_permissions(state: dict[str, Any], models: Models, denied: Sequence[Sequence[Mapping[int, str]]]) -> None:

@@ -75,6 +75,7 @@ def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
             bytes=shard.bytes,
             ends=tuple(ends.get(shard.shard, ())),
             joined=joined.get(shard.shard),
+            input_tokens=shard.input_tokens_estimate,
         )
         for shard in prepared
     ]

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedrock_batch.contracts.run import Run
-from bedrock_batch.run import report_jobs, report_warnings
-from bedrock_batch.run.estimate import in_usd
+from bedrock_batch.contracts.run import Run, Source
+from bedrock_batch.run import report_jobs, report_warnings, usage
 from bedrock_batch.run.findings import Findings, ModelFindings
-from bedrock_batch.run.reconcile import Totals, retried_counts
+from bedrock_batch.run.reconcile import retried_counts
 
 
 def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
@@ -21,14 +20,18 @@ def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[st
         counts = {"rows": state["rows"], "rows_times_models": counts.pop("rows"), **counts}
     first = ("rows", "rows_times_models", "outcomes")
     rows: dict[str, Any] = {key: counts.pop(key) for key in first if key in counts}
+    used = usage.total([(one.run, one.usage) for one in found.models])
+    counts |= {key: used.pop(key) for key in ("input_tokens", "output_tokens")}
     return {
         "run_id": run.run_id,
         **ended,
         **({"salvaged": True} if state.get("salvage") else {}),
         **rows,
-        **_cost(found.models),
+        **used,
         "output": f"s3://{run.bucket}/{run.keys.output_folder()}",
         "warnings": warnings,
+        "usage": usage.together([one.usage for one in found.models]),
+        **({"over_budget": state["over_budget"]} if "over_budget" in state else {}),
         "model_id": run.models if found.several else run.model_id,
         "jobs": state.get("job_statuses") or report_jobs.statuses(found.ended),
         "failed_jobs": found.failed_jobs,
@@ -48,12 +51,15 @@ def _section(one: ModelFindings, jobs: dict[str, int]) -> dict[str, Any]:
     """Return what the report says of one of several models."""
     run, counts = one.run, one.totals.to_json()
     parts = counts.pop("parts")
+    used = usage.total([(run, one.usage)])
+    counts |= {key: used.pop(key) for key in ("input_tokens", "output_tokens")}
     return {
         "model_id": run.model_id,
         **{key: counts.pop(key) for key in ("rows", "outcomes")},
-        **_cost([one]),
+        **used,
         "output": f"s3://{run.bucket}/{run.keys.output_folder(run.folder)}",
         "warnings": [*run.warnings, *report_warnings.of_model(one)],
+        "usage": one.usage,
         "jobs": jobs,
         **counts,
         "by_bedrock": one.by_bedrock,
@@ -95,28 +101,5 @@ def of_nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _input(run: Run) -> list[str]:
-    return [f"s3://{source['bucket']}/{source['key']}" for source in run.sources]
-
-
-def _cost(models: Sequence[ModelFindings]) -> dict[str, Any]:
-    """Return the cost of these models together; None, and why, where that of one is not known."""
-    costs = [_cost_of(one.run, one.totals) for one in models]
-    unknown = [
-        f"{one.run.label}: {cost}" if len(models) > 1 else cost
-        for one, cost in zip(models, costs, strict=True)
-        if isinstance(cost, str)
-    ]
-    if unknown:
-        return {"cost_usd": None, "cost_unknown": "; ".join(unknown)}
-    return {"cost_usd": round(sum(cost for cost in costs if not isinstance(cost, str)), 6)}
-
-
-def _cost_of(run: Run, totals: Totals) -> float | str:
-    """Return what a model's tokens cost at the run input's price, or why that is not known."""
-    price = run.input.get("price")
-    if not price:
-        return "the run input has no price"
-    counted = {"input_tokens"} if run.kind == "embedding" else {"input_tokens", "output_tokens"}
-    if missing := sorted(counted - run.response.keys()):
-        return f"the answers' tokens are not counted: response has no {' and no '.join(missing)}"
-    return in_usd(price, totals.input_tokens, totals.output_tokens)
+    """Return the names of the user's own files."""
+    return [Source.from_json(source).uri for source in run.sources]

@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from bedrock_batch.contracts.routes import BATCH, FLEX, ON_DEMAND
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.run import budget
 from bedrock_batch.run.findings import Findings, ModelFindings
+from bedrock_batch.run.prices import on_demand_words
 from bedrock_batch.run.reconcile import Totals
 
 _LEAST_SHARE = 0.01
@@ -16,7 +19,8 @@ def of_run(found: Findings) -> list[str]:
     """Return the warnings of a run that sent records, each once."""
     estimate = found.state["estimate"]
     warnings = [*of_plan([one.run for one in found.models]), *(estimate or {}).get("warnings", ())]
-    warnings += _of_on_demand(estimate, found.passes)
+    warnings += _of_on_demand(found)
+    warnings += budget.warnings(found.state)
     for one in found.models:
         start = f"{one.run.label}: " if one.run.label else ""
         warnings += [f"{start}{warning}" for warning in of_model(one)]
@@ -30,7 +34,7 @@ def of_plan(runs: Sequence[Run]) -> list[str]:
 
 def of_model(found: ModelFindings) -> list[str]:
     """Return the warnings about a model's answers."""
-    return [*_of_answers(found.run, found.totals), *_of_manifests(found.by_bedrock)]
+    return [*_of_answers(found.run, found.totals), *_of_tiers(found), *_of_manifests(found.by_bedrock)]
 
 
 def _of_answers(run: Run, totals: Totals) -> Iterator[str]:
@@ -48,12 +52,20 @@ def _of_answers(run: Run, totals: Totals) -> Iterator[str]:
             yield f"{count} of {totals.answered} answers {what}"
 
 
-def _of_on_demand(estimate: Mapping[str, Any] | None, passes: Sequence[Mapping[str, int]]) -> Iterator[str]:
+def _of_on_demand(found: Findings) -> Iterator[str]:
     """Yield a warning where more records were answered on demand than the estimate had."""
-    foreseen = (estimate or {}).get("on_demand_records", 0)
-    more = sum(pass_["records"] for pass_ in passes) - foreseen
+    foreseen = (found.state["estimate"] or {}).get("on_demand_records", 0)
+    more = sum(pass_["records"] for pass_ in found.passes) - foreseen
     if more > 0:
-        yield f"{more} more records were left over: answered on demand, about twice the batch price"
+        taken = {route for one in found.models for route in one.usage} - {BATCH}
+        yield f"{more} more records were left over: {on_demand_words(taken)}"
+
+
+def _of_tiers(found: ModelFindings) -> Iterator[str]:
+    """Yield a warning where the tier flex was asked for, and answers were given at the dearer one."""
+    dearer = found.usage.get(ON_DEMAND, {"records": 0})["records"]
+    if dearer and found.run.limits.get("on_demand_tier") == FLEX:
+        yield f"{dearer} answers on demand were not given at the tier flex that was asked for: about twice its price"
 
 
 def _of_manifests(counted: Mapping[str, Any] | None) -> Iterator[str]:

@@ -176,14 +176,14 @@ def _contradictions(run_input: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_price(price: Mapping[str, Any], models: Sequence[str]) -> Iterator[str]:
     """A price must be one for all models, or one for each."""
-    if set(price) == {"input", "output"}:
+    if {"input", "output"} <= set(price) <= {"input", "output", "flex", "on_demand"}:
         return
     missing = [model_id for model_id in models if model_id not in price]
     other = [key for key in price if key not in models]
     if missing or other:
         yield (
             f"price has {', '.join(map(repr, price))}: give {{input, output}}, or one such object under each model id "
-            f"({', '.join(models)})."
+            f"({', '.join(models)}). Beside input and output there may be flex and on_demand."
         )
 
 

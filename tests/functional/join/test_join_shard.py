@@ -141,8 +141,8 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
         output_tokens=3 * rows,
         jobs=2,
         came={
-            "j0": {"records": 83, "input_tokens": 420, "output_tokens": 180},
-            "j1": {"records": 123, "input_tokens": 861, "output_tokens": 369},
+            "j0": {"batch": {"records": 83, "answered": 60, "input_tokens": 420, "output_tokens": 180}},
+            "j1": {"batch": {"records": 123, "answered": 123, "input_tokens": 861, "output_tokens": 369}},
         },
     )
 

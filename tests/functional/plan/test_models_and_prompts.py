@@ -331,3 +331,29 @@ def test_a_schema_is_told_to_the_model_and_makes_columns(s3: S3) -> None:
     run = plan(s3, HAIKU, prompt={"text": "Judge {review}"}, output={"schema": schema})
     assert json.dumps(schema).replace("{", "{{")[:20] in run["request"]["messages"][0]["content"][0]["text"]
     assert run["output"] == {"format": "parquet", "prefix": "bedrock_", "schema": schema}
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "tier", "warned"),
+    [
+        ("openai.gpt-oss-20b-1:0", None, "flex", False),
+        ("openai.gpt-oss-20b-1:0", "flex", "flex", False),
+        ("openai.gpt-oss-20b-1:0", "default", "default", False),
+        (HAIKU, None, "default", False),
+        (HAIKU, "flex", "flex", True),
+    ],
+)
+def test_the_tier_on_demand_is_settled(s3: S3, model: str, asked: str | None, tier: str, warned: bool) -> None:
+    limits = {} if asked is None else {"on_demand_tier": asked}
+    run = plan(s3, model, prompt={"text": "Judge {review}"}, limits=limits)
+    assert run["limits"]["on_demand_tier"] == tier
+    told = [warning for warning in run["warnings"] if "does not know that" in warning]
+    assert bool(told) == warned
+    if warned:
+        assert f"{model} has the service tier flex. It is tried." in told[0]
+
+
+def test_without_calls_on_demand_no_tier_is_warned_of(s3: S3) -> None:
+    limits = {"on_demand_tier": "flex", "on_demand_tail": False}
+    run = plan(s3, HAIKU, prompt={"text": "Judge {review}"}, limits=limits)
+    assert not [warning for warning in run["warnings"] if "flex" in warning]

@@ -415,3 +415,21 @@ def test_what_is_nested_too_deeply_is_a_failure_of_its_record() -> None:
         b'{"recordId": "x", "modelOutput": ' + b"[" * 9999,
     ):
         assert text(broken, CLAUDE) is None or isinstance(text(broken, CLAUDE), Failure)
+
+
+def test_a_service_tier_disturbs_no_parser_wherever_it_stands() -> None:
+    """A block of lines is decoded by C; one with an odd line is read again, and that line by the standard library."""
+    for parse, output, value in (
+        (TextParser(CONVERSE), converse("hi"), b"hi"),
+        (VectorParser(TITAN, 2), {"embedding": [1, 2], "inputTextTokenCount": 3}, None),
+    ):
+        members = {"recordId": "a", "modelInput": {"serviceTier": "x"}, "modelOutput": output}
+        for tier in ("flex", None, 7, {"type": "flex"}):
+            for place in range(4):
+                pairs = list(members.items())
+                pairs.insert(place, ("serviceTier", tier))
+                good = json.dumps(dict(pairs)).encode()
+                for raw in (good, good + b"\n\xff{", good.replace(b'"a"', b'"a\xff"')):
+                    found = next(iter(parse(raw)))
+                    assert isinstance(found, Answer), (tier, place, raw)
+                    assert value is None or found.value == value

@@ -232,3 +232,31 @@ def test_the_documentation_lists_every_model() -> None:
     assert set(documented) == set(families)
     for name, family in families.items():
         assert documented[name] == [f"`{body}`" for body in family["bodies"]], name
+
+
+def test_what_can_be_called_at_the_tier_flex() -> None:
+    """A geography's profile says nothing of another's, nor of the model itself."""
+    arn = "arn:aws:bedrock:us-east-1"
+    for known in (
+        "openai.gpt-oss-20b-1:0",
+        "amazon.nova-pro-v1:0",
+        "amazon.nova-pro-v1:0:300k",
+        "us.amazon.nova-2-lite-v1:0",
+        "jp.amazon.nova-2-lite-v1:0",
+        f"{arn}::foundation-model/amazon.nova-pro-v1:0",
+        f"{arn}:123456789012:inference-profile/us.amazon.nova-2-lite-v1:0",
+    ):
+        assert catalogue.has_flex(known), known
+    for unknown in (
+        "amazon.nova-2-lite-v1:0",
+        "global.amazon.nova-2-lite-v1:0",
+        "amazon.nova-lite-v1:0",
+        "qwen.qwen3-coder-30b-a3b-v1:0",
+        "global.anthropic.claude-opus-5",
+        f"{arn}:123456789012:application-inference-profile/abc123def456",
+        f"{arn}:123456789012:custom-model/amazon.nova-pro-v1:0/abc123def456",
+    ):
+        assert not catalogue.has_flex(unknown), unknown
+    flex = catalogue.entries()["flex"]
+    assert len(set(flex["models"])) == len(flex["models"]) == 38
+    assert "2026" in flex["source"]

@@ -178,3 +178,39 @@ def test_what_goes_on_demand_is_foretold(
     assert (expected.jobs, expected.on_demand_records) == (jobs, on_demand)
     assert [told[: len(warning)] for told in expected.warnings] == ([warning] if warning else [])
     assert expected.cost_unknown == "the run input has no price"
+
+
+GPT = "openai.gpt-oss-20b-1:0"
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
+
+
+@pytest.mark.parametrize(
+    ("model", "tier", "times", "words"),
+    [
+        ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, about twice the batch price"),
+        (GPT, "default", 2, "answered on demand, about twice the batch price"),
+        (GPT, "flex", 1, "answered on demand at the tier flex, about the batch price"),
+        (PROFILE, "flex", 1, "answered on demand at the tier flex, about the batch price"),
+        # It may refuse the tier.
+        ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, about twice the batch price"),
+    ],
+)
+def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: int, words: str) -> None:
+    keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
+    run = replace(run_with(**keys, limits={"on_demand_tier": tier, "canary_records": 5}), model_id=model, canary=True)
+    shards = [make_prepared(0, records=5), make_prepared(1, records=150), make_prepared(2, records=20)]
+    expected = estimate.estimate(run, shards)
+    of_record = (50 * 2.0 + 10 * 4.0) / 1e6
+    assert expected.on_demand_records == 25
+    assert expected.cost_usd == pytest.approx((150 + times * 25) * of_record)
+    assert expected.warnings == (f"20 of 175 records are fewer than 100: {words}",)
+    given = replace(run, input=run.input | {"price": keys["price"] | {"on_demand": {"input": 0, "output": 0}}})
+    assert estimate.estimate(given, shards).cost_usd == pytest.approx((150 + (25 if times == 1 else 0)) * of_record)
+
+
+def test_second_answers_that_are_too_few_for_a_job_cost_the_price_on_demand() -> None:
+    keys: dict[str, Any] = {"price": {"input": 0.0, "output": 1.0}, "inference": {"max_tokens": 10}}
+    retry = {"outcomes": ["invalid"], "max_tokens": None, "place": None}
+    run = replace(run_with(**keys), retry=retry)
+    assert estimate.estimate(run, [make_prepared(0, records=20)]).cost_with_retries_usd == 0.0008
+    assert estimate.estimate(run, [make_prepared(0, records=200)]).cost_with_retries_usd == 0.004

@@ -207,6 +207,10 @@ def test_the_given_document_is_left_alone() -> None:
             {"model_id": ["m", "n"], "prompt_id": None, "input": {"format": "bedrock_jsonl"}},
             "model_id is a list: .* the shape of one model",
         ),
+        ({"limits": {"on_demand_tier": "priority"}}, "limits.on_demand_tier must be one of auto, flex, default"),
+        ({"price": {"input": 1, "output": 1, "flex": {"input": 1}}}, "Missing key 'output' in price.flex"),
+        ({"price": {"input": 1, "output": 1, "flexx": {"input": 1, "output": 1}}}, "price has .*'flexx'"),
+        ({"price": {"flex": {"input": 1, "output": 1}}}, "price has 'flex': give {input, output}"),
         ({"price": {"input": 1}}, "price has 'input': give {input, output}, or one such object under each model id"),
         ({"model_id": ["m", "n"], "price": {"m": {"input": 1, "output": 1}}}, "price has 'm': .*(m, n)"),
         ({"inference": {"max_tokens": "9"}}, "inference.max_tokens must be a whole number, not a text. Most tokens"),
@@ -321,3 +325,13 @@ def test_an_input_that_whoever_stops_the_run_could_not_read_is_refused() -> None
     assert answered(largest) < 256 * 1024
     with pytest.raises(InvalidRunInput, match=r"(?s)bytes, .* 192000 are the most. Put a long prompt on S3"):
         validate.validate(lines | {"prompt": {"text": 'Say "{review}".\n' * 8_100}})
+
+
+def test_a_price_may_name_routes() -> None:
+    rate = {"input": 1, "output": 2}
+    price = rate | {"flex": rate, "on_demand": rate}
+    assert validate.validate({**MINIMAL, "price": price})["price"] == price
+    assert validate.validate({**MINIMAL, "price": rate})["price"] == rate, "no route comes into being"
+    both = {"m": price, "n": rate | {"on_demand": rate}}
+    completed = validate.validate({**MINIMAL, "model_id": ["m", "n"], "price": both})
+    assert validate.of_model(completed, "n")["price"] == both["n"]

@@ -1,0 +1,123 @@
+"""Hold `limits.budget_usd` behind the first step: what was spent, and the most that the next step could cost.
+
+Both are counted anew from what lies on S3, so a redrive comes to the same end.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bedrock_batch.contracts.lines import JobCounts
+from bedrock_batch.contracts.routes import BATCH, FLEX, ON_DEMAND
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.run import usage
+from bedrock_batch.run.decide import Standing
+from bedrock_batch.run.prices import KNOWN, in_usd, on_demand_route, rate
+
+Models = Sequence[tuple[Run, Sequence[Standing]]]
+"""Models of a run, each with shards of it."""
+
+_STEPS = {"run_jobs": "in batch jobs", "answer": "on demand"}
+
+
+def excess(
+    step: str, models: Models, due: Models, manifests: Mapping[str, JobCounts], *, budget_usd: float
+) -> dict[str, Any] | None:
+    """Return the numbers where a step could cost more than what is left of the budget; None where it cannot.
+
+    `models` has all shards of all models, `due` those that the step would send; `manifests` are Bedrock's, by job.
+    """
+    all_of = dict((run.number, standings) for run, standings in models)
+    spent = sum(_spent(run, standings, manifests) for run, standings in models)
+    next_ = sum(_at_most(run, one, _route(run, step, all_of[run.number])) for run, shards in due for one in shards)
+    if round(spent + next_, 6) <= budget_usd:
+        return None
+    return {
+        "budget_usd": budget_usd,
+        "spent_usd": round(spent, 6),
+        "next_usd": round(next_, 6),
+        "next_step": step,
+        "records": sum(one.leftovers for _, shards in due for one in shards),
+    }
+
+
+def warnings(state: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the warning of a run that stopped sending for the sake of its budget."""
+    if over := state.get("over_budget"):
+        yield (
+            f"limits.budget_usd is {over['budget_usd']}: {over['spent_usd']} USD are spent, and {over['records']} more "
+            f"records {_STEPS[over['next_step']]} could cost up to {over['next_usd']} USD. They were not sent: their "
+            "rows have no answer, or no better one"
+        )
+
+
+def _spent(run: Run, standings: Sequence[Standing], manifests: Mapping[str, JobCounts]) -> float:
+    """Return what a model's jobs and passes cost: of the answers and of Bedrock's own count the larger."""
+    jobs = usage.by_job(one.joined for one in standings if one.joined)
+    spent = 0.0
+    for name, routes in jobs.items():
+        in_rows = sum(_cost(run, standings, route, counts) for route, counts in routes.items())
+        if name not in manifests:
+            spent += in_rows
+        elif usage.uncounted(run):
+            spent += _of_manifest(run, manifests[name])
+        else:
+            spent += max(in_rows, _of_manifest(run, manifests[name]))
+    return spent
+
+
+def _of_manifest(run: Run, counts: JobCounts) -> float:
+    return in_usd(rate(run.input["price"], BATCH), counts.input_tokens, counts.output_tokens)
+
+
+def _cost(run: Run, standings: Sequence[Standing], route: str, counts: JobCounts) -> float:
+    """Return what answers cost. Tokens that they do not name are the estimate's.
+
+    A tier whose price is not known counts as the default one.
+    """
+    tokens = {"input_tokens": float(counts.input_tokens), "output_tokens": float(counts.output_tokens)}
+    for kind in usage.uncounted(run):
+        tokens[kind] = counts.answered * _of_record(run, standings)[kind]
+    known = route if route in KNOWN else ON_DEMAND
+    return in_usd(rate(run.input["price"], known), tokens["input_tokens"], tokens["output_tokens"])
+
+
+def _of_record(run: Run, standings: Sequence[Standing]) -> dict[str, float]:
+    """Return the most tokens that a record has by the estimate; its input on average."""
+    records = sum(one.records for one in standings)
+    return {
+        "input_tokens": sum(one.input_tokens for one in standings) / max(1, records),
+        "output_tokens": max(_limits(run)),
+    }
+
+
+def _limits(run: Run) -> tuple[int, int]:
+    """Return the most tokens of an answer, and of the second answer to a record that is asked again."""
+    if run.kind == "embedding":
+        return 0, 0
+    limit = run.input["inference"]["max_tokens"]
+    return limit, (run.retry or {}).get("max_tokens") or limit
+
+
+def _at_most(run: Run, one: Standing, route: str) -> float:
+    """Return the most that a shard's leftovers could cost.
+
+    A record that was to be asked again, and got no second answer, is a leftover with the larger limit.
+    """
+    limit, larger = _limits(run)
+    if any(end.leftovers_step is not None for end in one.ends):
+        limit = larger
+    output_tokens = (one.leftovers - one.retries) * limit + one.retries * larger
+    input_tokens = math.ceil(one.input_tokens * one.leftover_bytes / max(1, one.bytes))
+    return in_usd(rate(run.input["price"], route), input_tokens, output_tokens)
+
+
+def _route(run: Run, step: str, standings: Sequence[Standing]) -> str:
+    """Return the route of a step's records; flex is not counted on when it was refused before."""
+    if step == "run_jobs":
+        return BATCH
+    came = {
+        route for routes in usage.by_job(one.joined for one in standings if one.joined).values() for route in routes
+    }
+    route = on_demand_route(run)
+    return ON_DEMAND if route == FLEX and ON_DEMAND in came else route

@@ -1,0 +1,50 @@
+"""What a route costs, by the run input's `price`: USD per million tokens."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from bedrock_batch.contracts.routes import BATCH, FLEX, ON_DEMAND
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.models.catalogue import has_flex, is_application_profile
+
+Rate = Mapping[str, float]
+
+_TIMES_BATCH = {BATCH: 1, FLEX: 1, ON_DEMAND: 2}
+"""What routes cost where `price` does not say it: AWS sells batch for half of the price on demand, and flex for that
+of batch."""
+
+
+KNOWN = frozenset(_TIMES_BATCH)
+"""The routes whose price is known. Of any other service tier it is not."""
+
+
+def rate(price: Mapping[str, Any], route: str) -> Rate:
+    """Return the price of one of the `KNOWN` routes."""
+    if route in (FLEX, ON_DEMAND) and route in price:
+        given: Rate = price[route]
+        return given
+    return {kind: price[kind] * _TIMES_BATCH[route] for kind in ("input", "output")}
+
+
+def in_usd(price: Rate, input_tokens: float, output_tokens: float) -> float:
+    """Return what tokens cost at a price."""
+    return round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+
+
+def on_demand_route(run: Run) -> str:
+    """Return the route that a model's calls on demand are expected to take.
+
+    A model that the catalogue does not know to have flex may refuse it: the dearer price is expected then. What is
+    behind an application inference profile was looked up by the plan.
+    """
+    known = has_flex(run.model_id) or is_application_profile(run.model_id)
+    return FLEX if run.limits.get("on_demand_tier") == FLEX and known else ON_DEMAND
+
+
+def on_demand_words(routes: Collection[str]) -> str:
+    """Say for a warning at which price records are answered on these routes, of which none is batch."""
+    if set(routes) == {FLEX}:
+        return "answered on demand at the tier flex, about the batch price"
+    if FLEX in routes:
+        return "answered on demand, some at the tier flex, the others at about twice the batch price"
+    return "answered on demand, about twice the batch price"

@@ -1,0 +1,145 @@
+"""What a run used and what that costs, by route: `usage` in the report. Every answer in the raw output counts, once.
+
+Records that were answered twice count twice, as they were paid twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.routes import BATCH
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.keys import is_on_demand
+from bedrock_batch.run.prices import KNOWN, in_usd, rate
+
+Usage = Mapping[str, Mapping[str, Any]]
+"""By route: `records`, `input_tokens`, `output_tokens`, and `cost_usd` at `usd_per_million`, or None with
+`cost_unknown`, which says why."""
+
+JobRoutes = Mapping[str, JobCounts]
+"""What a job's raw output holds, by route."""
+
+_NUMBERS = ("records", "input_tokens", "output_tokens")
+
+
+def by_job(joined: Iterable[Joined]) -> dict[str, JobRoutes]:
+    """Return what the raw output of each job of these shards holds.
+
+    Shards of one job saw the same output, or one that had grown meanwhile: the largest counts.
+    """
+    found: dict[str, JobRoutes] = {}
+    for one in joined:
+        for name, of_routes in one.came.items():
+            counts = {route: JobCounts.from_json(came) for route, came in of_routes.items()}
+            if name not in found or _records(counts) > _records(found[name]):
+                found[name] = counts
+    return found
+
+
+def _records(counts: JobRoutes) -> int:
+    return sum(one.records for one in counts.values())
+
+
+def add(counts: Iterable[JobCounts]) -> JobCounts:
+    """Return the sum of counts."""
+    every = list(counts)
+    return JobCounts(
+        records=sum(one.records for one in every),
+        answered=sum(one.answered for one in every),
+        input_tokens=sum(one.input_tokens for one in every),
+        output_tokens=sum(one.output_tokens for one in every),
+    )
+
+
+def of_model(run: Run, joined: Iterable[Joined], counted: Mapping[str, Any] | None) -> Usage:
+    """Return a model's usage; `counted` is what Bedrock's manifests count for its jobs, from `by_bedrock.compare`."""
+    jobs = by_job(joined)
+    routes = sorted({route for counts in jobs.values() for route, one in counts.items() if one.answered})
+    usage = {
+        route: _priced(run, route, add(counts[route] for counts in jobs.values() if route in counts))
+        for route in routes
+    }
+    if counted and BATCH in usage:
+        usage[BATCH]["by_manifest"] = _by_manifest(run, counted, sum(not is_on_demand(name) for name in jobs))
+    return usage
+
+
+def _priced(run: Run, route: str, counts: JobCounts) -> dict[str, Any]:
+    numbers = (counts.answered, counts.input_tokens, counts.output_tokens)
+    return dict(zip(_NUMBERS, numbers, strict=True)) | _cost(run, route, counts, in_rows=True)
+
+
+def _by_manifest(run: Run, counted: Mapping[str, Any], jobs: int) -> dict[str, Any]:
+    """Return the figures of the manifests beside those of the rows; without all of them there is no cost."""
+    counts = JobCounts.from_json(counted)
+    numbers = dict(zip(_NUMBERS, (counts.answered, counts.input_tokens, counts.output_tokens), strict=True))
+    without = jobs - counted["jobs"]
+    if without:
+        return numbers | {"cost_usd": None, "cost_unknown": f"{without} of {jobs} jobs have no manifest"}
+    return numbers | _cost(run, BATCH, counts, in_rows=False)
+
+
+def _cost(run: Run, route: str, counts: JobCounts, *, in_rows: bool) -> dict[str, Any]:
+    """Return what counts cost; None, and why, where that is not known."""
+    unknown = _unknown(run, in_rows=in_rows)
+    if not unknown and route not in KNOWN:
+        unknown = f"the price of the service tier {route} is not known"
+    if unknown:
+        return {"cost_usd": None, "cost_unknown": unknown}
+    price = rate(run.input["price"], route)
+    return {"cost_usd": in_usd(price, counts.input_tokens, counts.output_tokens), "usd_per_million": price}
+
+
+def _unknown(run: Run, *, in_rows: bool) -> str:
+    """Return why no cost of a model is known. `in_rows`: the tokens are those that its answers name."""
+    if not run.input.get("price"):
+        return "the run input has no price"
+    missing = uncounted(run)
+    if in_rows and missing:
+        return f"the answers' tokens are not counted: response has no {' and no '.join(missing)}"
+    return ""
+
+
+def uncounted(run: Run) -> list[str]:
+    """Return which of a model's tokens its answers do not name."""
+    counted = {"input_tokens"} if run.kind == "embedding" else {"input_tokens", "output_tokens"}
+    return sorted(counted - run.response.keys())
+
+
+def total(models: Sequence[tuple[Run, Usage]]) -> dict[str, Any]:
+    """Return the sum of all models and routes: tokens, and the cost or why it is not known."""
+    sums = {name: sum(route[name] for _, usage in models for route in usage.values()) for name in _NUMBERS[1:]}
+    unknown: list[str] = []
+    for run, usage in models:
+        reasons = [route["cost_unknown"] for route in usage.values() if route["cost_usd"] is None]
+        if not usage:
+            reasons = [reason for reason in [_unknown(run, in_rows=True)] if reason]
+        unknown += [f"{run.label}: {reason}" if len(models) > 1 else reason for reason in reasons]
+    if unknown:
+        return sums | {"cost_usd": None, "cost_unknown": "; ".join(dict.fromkeys(unknown))}
+    return sums | {"cost_usd": round(sum(route["cost_usd"] for _, usage in models for route in usage.values()), 6)}
+
+
+def together(usages: Sequence[Usage]) -> Usage:
+    """Return the usage of several models by route."""
+    return {
+        route: _sum([usage[route] for usage in usages if route in usage])
+        for route in sorted({route for usage in usages for route in usage})
+    }
+
+
+def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add figures up: a cost where all are known, a price where it is one, and manifests where all have them."""
+    sums: dict[str, Any] = {name: sum(part[name] for part in parts) for name in _NUMBERS}
+    if any(part["cost_usd"] is None for part in parts):
+        sums["cost_usd"] = None
+        sums["cost_unknown"] = "; ".join(
+            dict.fromkeys(part["cost_unknown"] for part in parts if "cost_unknown" in part)
+        )
+    else:
+        sums["cost_usd"] = round(sum(part["cost_usd"] for part in parts), 6)
+    price = parts[0].get("usd_per_million")
+    if price and all(part.get("usd_per_million") == price for part in parts):
+        sums["usd_per_million"] = price
+    counted = [part["by_manifest"] for part in parts if "by_manifest" in part]
+    return sums | ({"by_manifest": _sum(counted)} if counted and len(counted) == len(parts) else {})
