@@ -2,15 +2,13 @@
 
 A version that a create or an update publishes has the ARN of the function instead of its own, and the next
 PublishVersion makes another one of the same code. Versions do not share the concurrency that is reserved for their
-function, the code that GetFunction offers for a version is that of `$LATEST`, and IAM judges a call with `Qualifier`
-on the function instead of the version.
+function, and the code that GetFunction offers for a version is that of `$LATEST`.
 """
 
 import json
 from collections.abc import Callable
 from typing import Any
 
-from ministack.core import iam_actions
 from ministack.services import lambda_svc
 
 Record = dict[str, Any]  # MiniStack's record of a function or of a version, with its "config"
@@ -39,7 +37,6 @@ def install() -> None:
     lambda_svc._reserved_concurrency = _of_the_function(lambda_svc._reserved_concurrency)
     lambda_svc._get_function = _offering_own_code(lambda_svc._get_function)
     lambda_svc.serve_function_code = _of_a_version(lambda_svc.serve_function_code)
-    iam_actions.extract_resource_arn = _with_qualifier(iam_actions.extract_resource_arn)
 
 
 # --- Publishing ---
@@ -120,21 +117,3 @@ def _of_a_version(serve: Callable[..., Answer]) -> Any:
         return 200, {"Content-Type": "application/zip"}, record.get("code_zip") or b""
 
     return serving
-
-
-# --- Who may call it ---
-
-
-def _with_qualifier(engines_own: Callable[..., Any]) -> Any:
-    """Name the version or alias in the ARN that IAM judges, also where it is a parameter of the call."""
-
-    def resource_arn(
-        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
-    ) -> str:
-        arn = str(engines_own(service, method, path, headers, body, query, region, account))
-        if service != "lambda" or ":function:" not in arn or arn.partition(":function:")[2].count(":"):
-            return arn
-        qualifier = lambda_svc._qp_first(query or {}, "Qualifier")
-        return f"{arn}:{qualifier}" if qualifier else arn
-
-    return resource_arn
