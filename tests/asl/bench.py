@@ -14,6 +14,7 @@ from botocore.config import Config
 
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import JobEnd, Joined, PreparedShard
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import Standing
 from tests.unit.factories import make_prepared, make_run, make_shard
@@ -78,6 +79,7 @@ def joined(run: str, shard: int) -> Json:
 
 def planned(run: str, shards: int) -> Json:
     return {
+        "contract": CONTRACT,
         "run_id": run,
         "bucket": BUCKET,
         "prefix": keys.run_prefix(run),

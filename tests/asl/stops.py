@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bedrock_batch.contracts.version import CONTRACT
+
 from .bench import BUCKET, Script, error, finished, got, job_arn, job_name, joined, ok, payload, troubles
 from .machines import Json
 from .scenarios import listed
@@ -60,7 +62,7 @@ def lists(count: int, *, times: int = 1) -> Json:
 
 def salvage(name: str) -> Json:
     keys = {"prefix": f"runs/{name}", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
-    return {"bucket": BUCKET, "next": "join", "message": "stopped", **keys}
+    return {"contract": CONTRACT, "bucket": BUCKET, "next": "join", "message": "stopped", **keys}
 
 
 UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run import decide
 from local.provision import terraform_environment
 
@@ -152,6 +153,12 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         "joins_key",
     }
     assert not [key for key in read if f'"{key}":' not in source]
+
+
+def test_the_contract_of_the_machines_is_that_of_the_functions() -> None:
+    numbers = [re.findall(r'"contract": *(.*?)[,}\n]', file.read_text()) for file in FILES.values()]
+    written = {number for found in numbers for number in found if number.isdigit()}
+    assert written == {str(CONTRACT)}
 
 
 def test_every_decision_of_gather_leftovers_has_a_way() -> None:

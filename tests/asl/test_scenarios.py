@@ -6,6 +6,7 @@ import pytest
 
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Chunk, JobEnd, PlannedShard, Pool, Shard
+from bedrock_batch.contracts.version import CONTRACT
 
 from . import scenarios, services
 from .bench import (
@@ -237,6 +238,14 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
             (job,) = map(JobEnd.from_json, arguments["Payload"]["jobs"])
             assert job.raw_prefix == keys.raw_prefix(shard.run_key.split("/")[1], job.job_name)
             assert "skipped_key" in arguments["Payload"]
+
+
+def test_every_function_is_told_the_contract_of_its_event(ended: dict[str, Ended]) -> None:
+    """Its edge refuses an event without one."""
+    functions = {str(state) for state in all_states() if state.body.get("Resource", "").endswith("lambda:invoke")}
+    sent = {state: arguments["Payload"] for state, arguments in calls(ended) if state in functions}
+    assert sent.keys() == functions
+    assert {state: payload.get("contract") for state, payload in sent.items()} == dict.fromkeys(functions, CONTRACT)
 
 
 def test_a_repeated_create_is_the_same_job(ended: dict[str, Ended]) -> None:

@@ -11,6 +11,7 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Joined, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.review_run import review_run
@@ -73,6 +74,7 @@ class Bench:
 
     def planned(self) -> State:
         return {
+            "contract": CONTRACT,
             "run_id": RUN,
             "bucket": BUCKET,
             "prefix": keys.run_prefix(RUN),

@@ -10,6 +10,7 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import prompts, request_body
@@ -67,6 +68,7 @@ def plan_run(
     runs = _runs(asked, models, common, warnings=files.found.warnings)
     _write(s3, runs, shards)
     return {
+        "contract": CONTRACT,
         "run_id": run_id,
         "bucket": bucket,
         "prefix": keys.run_prefix(run_id),

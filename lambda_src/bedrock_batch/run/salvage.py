@@ -12,6 +12,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import BY_NAME, InputError, RunNameTaken
 from bedrock_batch.keys import (
     answers_key,
@@ -47,7 +48,13 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     prefix = run_prefix(run_id)
     ended = _how_it_ended(s3, event)
     state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
-    state |= {"prefix": prefix, "run_key": run_key(run_id), "ended": ended, "message": ended["message"]}
+    state |= {
+        "contract": CONTRACT,
+        "prefix": prefix,
+        "run_key": run_key(run_id),
+        "ended": ended,
+        "message": ended["message"],
+    }
     # Listed before the jobs are read: whoever has written a part by then knew no more about the jobs.
     found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
     keys = {key for key in found if key.count("/") == prefix.count("/") + 1}

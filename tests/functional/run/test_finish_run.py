@@ -8,6 +8,7 @@ import pytest
 
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
 from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
 from bedrock_batch.handlers.finish_run import handler as finish_handler
@@ -242,7 +243,7 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
     lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
     folder = f"runs/{RUN}"
-    event = {"bucket": BUCKET, "run_key": keys.run_key(RUN), "leftover_lines": [lines]}
+    event = {"contract": CONTRACT, "bucket": BUCKET, "run_key": keys.run_key(RUN), "leftover_lines": [lines]}
     bench.client.delete_object(Bucket=BUCKET, Key=keys.input_key(RUN, 0))
     for call, more, kept in (
         (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
@@ -263,6 +264,7 @@ def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypa
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
     event = {
+        "contract": CONTRACT,
         "bucket": BUCKET,
         "run_key": keys.run_key(RUN),
         "leftover_lines": [lines],

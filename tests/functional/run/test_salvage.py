@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bedrock_batch import keys
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
@@ -235,6 +236,7 @@ def test_a_tail_is_not_taken_for_a_canary_that_was_skipped(aws: None) -> None:
 
 def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
-    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "FAILED"}
+    event = {"contract": CONTRACT, "salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "FAILED"}
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
-    assert gather_handler(event, None)["status"] == "FAILED"
+    state = gather_handler(event, None)
+    assert (state["status"], state["contract"]) == ("FAILED", CONTRACT)
