@@ -22,10 +22,11 @@ def test_events_are_written_with_their_contract(event: Event) -> None:
 
 
 def test_every_shape_of_an_event_is_tried() -> None:
-    def below(kind: type[Event]) -> set[type[Event]]:
-        return {kind} | {leaf for child in kind.__subclasses__() for leaf in below(child)}
+    # By name: a dataclass with slots replaces the class that was written down.
+    def below(kind: type[Event]) -> set[str]:
+        return {kind.__name__} | {name for child in kind.__subclasses__() for name in below(child)}
 
-    assert {type(event) for event in EVENTS} == below(Event) - {Event, Shard}
+    assert {type(event).__name__ for event in EVENTS} == below(Event) - {"Event", "Shard"}
     assert isinstance(make_shard(0), PlannedShard)
 
 
