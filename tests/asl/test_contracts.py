@@ -131,7 +131,9 @@ def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
 def test_run_state_has_what_the_states_read_of_it() -> None:
     """The document that goes from state to state is what the functions return and what the Maps add."""
     modules = (ROOT / "lambda_src/bedrock_batch").rglob("*.py")
-    source = "".join(path.read_text() for path in modules if path.stem in ("plan_run", "review_run", "next_step"))
+    source = "".join(
+        path.read_text() for path in modules if path.stem in ("plan_run", "review_run", "next_step", "finish_run")
+    )
     parent = chains("run")[0]
     read = {
         path[1]
@@ -151,6 +153,8 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         "max_concurrent_jobs",
         "answers_key",
         "joins_key",
+        "warnings",
+        "report_uri",
     }
     assert not [key for key in read if f'"{key}":' not in source]
 

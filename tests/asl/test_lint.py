@@ -35,8 +35,14 @@ FIELDS = {
     "Fail": {"Type", "Comment", "Error", "Cause"},
 }
 
-_CONTEXT = (["Execution", "Name"], ["Execution", "Id"], ["Execution", "RedriveCount"], ["Task", "Token"])
-"""What is read of the context. A redrive keeps the first two, and raises the third."""
+_CONTEXT = (
+    ["Execution", "Name"],
+    ["Execution", "Id"],
+    ["StateMachine", "Id"],
+    ["Execution", "RedriveCount"],
+    ["Task", "Token"],
+)
+"""What is read of the context. A redrive keeps the first three, and raises the fourth."""
 
 each_file = pytest.mark.parametrize("name", FILES)
 each_machine = pytest.mark.parametrize("name", MACHINES)

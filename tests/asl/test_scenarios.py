@@ -310,6 +310,46 @@ def test_a_chunk_that_is_not_answered_is_kept_as_data(ended: dict[str, Ended]) -
     assert chunk.output == {"chunk": 0, "error": "Sandbox.Timedout", "cause": "on purpose"}
 
 
+@pytest.mark.parametrize(
+    ("name", "warnings", "status"),
+    [("one-shard", 0, "SUCCEEDED"), ("ends-with-warnings", 3, "SUCCEEDED_WITH_WARNINGS"), ("dry-run", 0, "SUCCEEDED")],
+)
+def test_the_end_of_a_run_is_recorded_and_announced(
+    ended: dict[str, Ended], name: str, warnings: int, status: str
+) -> None:
+    sent = dict(ended[name].calls())
+    assert sent["Record run end"]["ExpressionAttributeValues"][":status"] == {"S": status}
+    assert sent["Announce end"] == {
+        "Entries": [
+            {
+                "Source": "bedrock-batch",
+                "DetailType": "Bedrock Batch Run Ended",
+                "Detail": {
+                    "name": name,
+                    "status": status,
+                    "executionArn": ended[name].description["executionArn"],
+                    "stateMachineArn": ended[name].description["stateMachineArn"],
+                    "rows": finished(name, 1)["rows"],
+                    "warnings": warnings,
+                    "report": finished(name, 1)["report_uri"],
+                },
+            }
+        ]
+    }
+
+
+def test_a_run_that_has_succeeded_stays_so_with_warnings_too(ended: dict[str, Ended]) -> None:
+    conditions = {
+        state: arguments["ConditionExpression"]
+        for state, arguments in ended["one-job"].calls()
+        if state in ("Record stop", "Record run end")
+    }
+    assert conditions == {
+        "Record stop": "attribute_exists(pk) AND NOT begins_with(#status, :succeeded)",
+        "Record run end": "attribute_not_exists(pk) OR NOT begins_with(#status, :succeeded)",
+    }
+
+
 def test_end_of_a_job_is_written_down_once(ended: dict[str, Ended]) -> None:
     """Whoever comes second, the run's child or the machine that stops it, changes nothing."""
     for state, arguments in calls(ended):
