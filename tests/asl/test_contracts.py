@@ -172,6 +172,18 @@ def test_every_decision_of_gather_leftovers_has_a_way() -> None:
     assert known == set(get_args(decide.Next))
 
 
+def test_the_event_of_a_runs_end_is_the_one_that_rule_and_role_name() -> None:
+    (entry,) = chains("run")[0].states["Announce end"].body["Arguments"]["Entries"]
+    sent = dict(re.findall(r'(\w+) = "([^"]+)"', block(terraform("events.tf"), "end_event = {")))
+    assert sent == {"source": entry["Source"], "detail_type": entry["DetailType"]}
+    target = block(terraform("events.tf"), 'aws_cloudwatch_event_target" "run_success"')
+    assert set(re.findall(r'"\$\.detail\.(\w+)"', target)) <= entry["Detail"].keys()
+    statuses = set(re.findall(r"SUCCEEDED\w*", block(terraform("events.tf"), "run_ends = {")))
+    assert statuses == set(
+        re.findall(r"SUCCEEDED\w*", chains("run")[0].states["Finish run"].body["Assign"]["run_status"])
+    )
+
+
 def test_event_pattern_is_that_of_the_event_machine() -> None:
     pattern = block(terraform("events.tf"), "event_pattern = jsonencode")
     read = {
