@@ -5,7 +5,7 @@ has runs of a version that did not keep them, must not get a wrong answer from f
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from bedrock_batch.errors import ContractMismatch
 
@@ -37,7 +37,7 @@ def check_contract(event: object) -> None:
         )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
