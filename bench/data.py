@@ -36,6 +36,7 @@ SETTINGS = {
     "models": ["amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"],
     "prompts": {"judge": BEFORE + "{product}" + '": {text}' + AFTER.replace("{", "{{").replace("}", "}}")},
     "service_role_arn": "arn:aws:iam::123456789012:role/bench",
+    "work_days": 90,
     "kms_key_arn": None,
 }
 TEXT_RUN, VECTOR_RUN, SINGLE_RUN, STRUCTURED_RUN = RUNS = "text", "vectors", "vectors-once", "structured"
@@ -106,14 +107,14 @@ class Workload:
         return rows // -(-rows // SHARD_ROWS)
 
     def shards(self, run_id: str) -> list[PlannedShard]:
-        return [PlannedShard.from_json(line) for line in self.s3.lines(BUCKET, keys.plan_key(run_id))]
+        return [PlannedShard.from_json(line) for line in self.s3.lines(BUCKET, keys.RunKeys("reviews", run_id).plan)]
 
     def raw(self, run_id: str) -> list[Path]:
-        return sorted(self.path(f"runs/{run_id}/raw").rglob("*.jsonl.out"))
+        return sorted(self.path(f"reviews/work/{run_id}/raw").rglob("*.jsonl.out"))
 
     def job(self, run_id: str, shard: int) -> JobEnd:
         name = f"bench-{run_id}-{shard:05d}"
-        return JobEnd(job_name=name, status="Completed", raw_prefix=keys.raw_prefix(run_id, name))
+        return JobEnd(job_name=name, status="Completed", raw_prefix=keys.RunKeys("reviews", run_id).raw(name))
 
 
 def make(folder: Path, rows: int, runs: Sequence[str] = RUNS) -> Workload:
@@ -151,10 +152,13 @@ def plan(work: Workload, run_id: str) -> None:
     plan_run(
         work.s3,
         NoQuotas(),
-        bucket=BUCKET,
         settings=SETTINGS,
+        contract=1,
+        bucket=BUCKET,
+        root="reviews",
         run_id=run_id,
         execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:bench-run:{run_id}",
+        started_at="2100-01-01T00:00:00.000Z",  # no run of a bench is ever too old
         input={"s3_uri": f"s3://{BUCKET}/{key}", **asked},
     )
 
@@ -196,7 +200,7 @@ def _tables(rows: int) -> Iterator[pa.Table]:
 
 
 def _answer(work: Workload, run_id: str, shard: int) -> None:
-    lines = work.path(keys.input_key(run_id, shard)).read_bytes().splitlines()
+    lines = work.path(keys.RunKeys("reviews", run_id).input(shard)).read_bytes().splitlines()
     chance = random.Random(shard)
     chance.shuffle(lines)
     bodies = _bodies(run_id, chance)

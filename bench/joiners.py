@@ -38,7 +38,7 @@ def ours(work: Workload, run_id: str) -> Written:
 
 def without_schema(work: Workload, run_id: str) -> Written:
     """Join as ours does, but take the answers for plain texts."""
-    key = keys.run_key(run_id)
+    key = keys.RunKeys("reviews", run_id).run()
     text_key = key.replace("run.json", "run-text.json")
     run = work.s3.get_json(BUCKET, key)
     del run["output"]["schema"]

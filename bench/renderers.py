@@ -50,7 +50,7 @@ def ours_prepared(work: Workload) -> Written:
 
 
 def _run(work: Workload) -> Run:
-    return Run.from_json(work.s3.get_json(BUCKET, keys.run_key(TEXT_RUN)))
+    return Run.from_json(work.s3.get_json(BUCKET, keys.RunKeys("reviews", TEXT_RUN).run()))
 
 
 def with_json(work: Workload) -> Written:

@@ -32,7 +32,7 @@ def _join(run_id: str, candidates: Any, answers: tuple[str, ...]) -> Task:
 
 
 def _size(work: Workload, folder: str) -> int:
-    return sum(path.stat().st_size for path in work.path(f"runs/{TEXT_RUN}/{folder}").iterdir())
+    return sum(path.stat().st_size for path in work.path(f"reviews/work/{TEXT_RUN}/{folder}").iterdir())
 
 
 TASKS: dict[str, Task] = {

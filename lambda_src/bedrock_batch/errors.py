@@ -3,7 +3,7 @@
 BedrockBatchError
 ├── InputError                 never retried; before the first job nothing was spent
 │   ├── InvalidRunInput        a key of the run input is unknown, missing or has a wrong value
-│   ├── RunNameTaken           the execution name was used before with another input
+│   ├── RunNameTaken           the execution name belongs to another run
 │   ├── UnknownModel           the model is not on the module's allow-list
 │   ├── UnsupportedRequest     the model refuses what the run asks for
 │   ├── UnknownPrompt          no prompt of that name, or its template is malformed
@@ -25,6 +25,7 @@ BedrockBatchError
 └── RunError                   the work was done, the result is not what it should be
     ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
     ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
+    ├── RunExpired             a redrive came after retention.work_days: files of the run may be deleted
     ├── PermissionMissing      jobs were refused because a role, bucket, key or model may not be used; redrive
     ├── PoolIncomplete         a leftovers file is not the one a pooled job was planned with
     ├── JoinIncomplete         a shard has no output part
@@ -57,7 +58,7 @@ class InvalidRunInput(InputError):
 
 
 class RunNameTaken(InputError):
-    """The execution name was used before with another input."""
+    """The execution name belongs to another run."""
 
 
 class UnknownModel(InputError):
@@ -142,6 +143,10 @@ class PrepareFailed(RunError):
 
 class CanaryFailed(RunError):
     """The first rows, answered on demand, failed, so no job was made."""
+
+
+class RunExpired(RunError):
+    """The run is older than retention.work_days, so some of its files may be deleted."""
 
 
 class PermissionMissing(RunError):

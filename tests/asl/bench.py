@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,9 @@ from botocore.config import Config
 
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import JobEnd, Joined, PreparedShard
-from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import Standing
-from tests.unit.factories import make_prepared, make_run, make_shard
+from tests.unit.factories import STARTED, claimed, keys_of, make_prepared, make_run, make_shard
 
 from .histories import Ended
 from .machines import ACCOUNT, MACHINES, REGION, Json, chains, rendered
@@ -48,6 +48,10 @@ LOST: Json = {"park": None}
 """The job's event never arrives."""
 
 
+STARTED_MILLIS = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
+JOIN_SHARD = "arn:aws:lambda:::function:join_shard:3"
+
+
 def got(status: str, *, times: int = 1, **more: Any) -> Json:
     return ok({"Status": status, **more}, times=times)
 
@@ -57,7 +61,9 @@ def job_arn(shard: int) -> str:
 
 
 def job_name(run: str, shard: int = 0) -> str:
-    return keys.job_name(name="reviews", label="", execution_arn=execution_arn(run), round_=0, number=shard)
+    return keys.job_name(
+        name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED), round_=0, number=shard
+    )
 
 
 def execution_arn(run: str) -> str:
@@ -68,7 +74,7 @@ def joined(run: str, shard: int) -> Json:
     return Joined(
         shard=shard,
         rows=ROWS,
-        output_key=keys.output_key(run, shard, "parquet"),
+        output_key=keys_of(run).part(shard, "parquet"),
         bytes=1,
         leftovers=0,
         outcomes={"succeeded": ROWS},
@@ -78,14 +84,11 @@ def joined(run: str, shard: int) -> Json:
 
 
 def planned(run: str, shards: int) -> Json:
-    return {
-        "contract": CONTRACT,
-        "run_id": run,
-        "bucket": BUCKET,
-        "prefix": keys.run_prefix(run),
-        "run_key": keys.run_key(run),
-        "plan_key": keys.plan_key(run),
-        "job_names": keys.job_names(name="reviews", label="", execution_arn=execution_arn(run)),
+    return claimed(run, BUCKET) | {
+        "prefix": keys_of(run).work,
+        "run_key": keys_of(run).run(),
+        "plan_key": keys_of(run).plan,
+        "job_names": keys.job_names(name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED)),
         "rows": shards * ROWS,
         "shards": shards,
         "dry_run": False,
@@ -100,7 +103,7 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
             "estimate": estimate,
             "next": "run_jobs",
             "jobs": shards,
-            "jobs_key": keys.jobs_key(run, 0),
+            "jobs_key": keys_of(run).jobs(0),
             "max_concurrent_jobs": 20,
         }
         | changes
@@ -110,9 +113,9 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
 def gathered(run: str, shards: int, next_: str = "finish") -> Json:
     """Return what Gather leftovers says; the documents of all that may be next are written beforehand."""
     lists = {
-        "jobs_key": keys.jobs_key(run, 1),
-        "answers_key": keys.answers_key(run, 0),
-        "joins_key": keys.joins_key(run, 0),
+        "jobs_key": keys_of(run).jobs(1),
+        "answers_key": keys_of(run).answers(0),
+        "joins_key": keys_of(run).joins(0),
     }
     return reviewed(run, shards) | lists | {"next": next_}
 
@@ -133,9 +136,9 @@ def answered(chunk: int) -> Json:
 def finished(run: str, shards: int, *, warnings: int = 0) -> Json:
     return {
         "run_id": run,
-        "output_uri": f"s3://{BUCKET}/{keys.output_prefix(run)}",
+        "output_uri": f"s3://{BUCKET}/{keys_of(run).output_folder()}",
         "rows": shards * ROWS,
-        "report_uri": f"s3://{BUCKET}/{keys.report_key(run)}",
+        "report_uri": f"s3://{BUCKET}/{keys_of(run).report}",
         "outcomes": {},
         "jobs": shards,
         "warnings": warnings,
@@ -151,6 +154,7 @@ def good_script(run: str, shards: int) -> Script:
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
         each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]
     return each | {
+        "Claim run": [payload(claimed(run, BUCKET))],
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],
         "Record plan": [ok()],
@@ -208,15 +212,15 @@ class Bench:
                 roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
             )
 
-    def start_run(self, name: str, script: Script, *, shards: int = 1, check_seconds: int = 60) -> None:
-        """Write what the functions would have written, and start the run."""
-        self._write_documents(name, shards, check_seconds)
+    def start_run(self, name: str, script: Script, *, shards: int = 1, **line: Any) -> None:
+        """Write what the functions would have written, and start the run; `line` is put into the lines of its jobs."""
+        self._write_documents(name, shards, {"check_seconds": 60} | line)
         self.start("run", name, overridden(good_script(name, shards), script), {"s3_uri": "s3://bucket/t.csv"})
 
     def start_stop(self, name: str, script: Script) -> None:
         """Start the machine that stops a run of this name, of one shard."""
-        self._write_documents(name, 1, 60)
-        detail = {"executionArn": execution_arn(name), "name": name, "status": "ABORTED"}
+        self._write_documents(name, 1, {})
+        detail = {"executionArn": execution_arn(name), "name": name, "startDate": STARTED_MILLIS}
         self.start("stop-run", name, overridden(good_script(name, 1), script), {"detail": detail})
 
     def start(self, machine: str, name: str, script: Script, value: Any) -> None:
@@ -224,24 +228,25 @@ class Bench:
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{machine}"
         self.sfn.start_execution(stateMachineArn=arn, name=name, input=json.dumps(value))
 
-    def _write_documents(self, name: str, shards: int, check_seconds: int) -> None:
+    def _write_documents(self, name: str, shards: int, of_jobs: Json) -> None:
         run = make_run(run_id=name, execution_arn=execution_arn(name), bucket=BUCKET, shards=shards)
-        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=keys.run_key(name)) for n in range(shards)]
+        plan = [replace(make_shard(n, first_row=n * ROWS), run_key=keys_of(name).run()) for n in range(shards)]
         prepared = [make_prepared(n) for n in range(shards)]
         fresh = [Standing(shard=shard.shard, records=shard.records, bytes=shard.bytes) for shard in prepared]
         once = [replace(one, ends=(JobEnd("job", "Expired", "raw/job/"),)) for one in fresh]
         skipped = dict.fromkeys(range(shards), None)
-        self._put_lines(keys.plan_key(name), (shard.to_json() for shard in plan))
+        self._put_lines(keys_of(name).plan, (shard.to_json() for shard in plan))
         # The first round has a job for each shard, the second one their leftovers.
         for round_, standings in enumerate((fresh, once)):
             lines = next_lines.job_lines(run, plan, standings, skipped, round_=round_)
-            self._put_lines(keys.jobs_key(name, round_), (line | {"check_seconds": check_seconds} for line in lines))
+            self._put_lines(keys_of(name).jobs(round_), (line | of_jobs for line in lines))
         answers = next_lines.answer_lines(
             run, [replace(one, records=next_lines.CHUNK_RECORDS) for one in fresh], pass_=0
         )
-        self._put_lines(keys.answers_key(name, 0), answers)
-        for key in (keys.joins_key(name, 0), f"{keys.run_prefix(name)}/joins-salvage.jsonl"):
-            self._put_lines(key, next_lines.join_lines(plan, once, skipped, step=1))
+        self._put_lines(keys_of(name).answers(0), answers)
+        joins = [line | {"function": JOIN_SHARD} for line in next_lines.join_lines(plan, once, skipped, step=1)]
+        for step in (0, "salvage"):
+            self._put_lines(keys_of(name).joins(step), joins)
 
     def _put_lines(self, key: str, lines: Iterable[Json]) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, lines)).encode())

@@ -28,7 +28,7 @@ def bench(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def ended(bench: Bench) -> dict[str, Ended]:
     """Every scenario of the table, run to its end; they run side by side."""
     for job in JOBS:
-        bench.start_run(job.name, job.answers(), check_seconds=job.check_seconds)
+        bench.start_run(job.name, job.answers(), check_seconds=job.check_seconds, expires_at=job.expires_at)
     for run in RUNS:
         bench.start_run(run.name, run.script, shards=run.shards)
     for event in EVENTS:

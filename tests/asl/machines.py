@@ -108,6 +108,7 @@ def value(placeholder: str) -> str:
         "inventory_retention_seconds": "7776000",
         "shard_concurrency": "40",
         "bucket_name": "runs-bucket",
+        "root": "reviews",
     }
     return known[placeholder]
 

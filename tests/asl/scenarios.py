@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from tests.unit.factories import STARTED, claimed
 
 from .bench import (
+    BUCKET,
     LOST,
     ROWS,
     Script,
@@ -52,6 +54,7 @@ class Job:
     message: str = ""
     joined: bool = True
     check_seconds: int = 60
+    expires_at: str = STARTED
 
     def answers(self) -> Script:
         """Return the script, with the join that a child leaves over when its own fails."""
@@ -103,6 +106,8 @@ NO_ARN = (
 # The tables are laid out by hand: formatted, a scenario would be as long as a screen.
 JOBS = [
     Job("good", {}, CREATED + WAITED + ENDED),
+    Job("of-a-run-that-is-too-old", {"Create job": []}, ["Record intent", "Created before?", *ENDED], "NotCreated",
+        "the run is so old that its work may be deleted: no further job is made", expires_at="2026-11-28T00:00:00Z"),
     *(
         Job(f"ends-{status}", {"Get job": [got(status, Message="as it is", ProcessedRecordCount=number)]},
             CREATED + WAITED + ENDED, status, "as it is")
@@ -212,7 +217,7 @@ JOBS = [
 
 # --- A run, seen from its parent ---
 
-PLANNED = ["Record run", "Plan run", "Record plan", "Prepare shards"]
+PLANNED = ["Claim run", "Record run", "Plan run", "Record plan", "Prepare shards"]
 REVIEWED = [*PLANNED, "Review run", "Next step?"]
 GATHERED = ["Gather leftovers", "Next step?"]
 RAN = [*REVIEWED, "Run jobs", *GATHERED]
@@ -323,12 +328,14 @@ RUNS = [
                                   "Review run": [error("PrepareFailed")]}, [*PLANNED, "Review run"], "PrepareFailed"),
     Run("prepare-never-answers", {"Prepare shard": [error("States.Timeout")], "Review run": [error("PrepareFailed")]},
         [*PLANNED, "Review run"], "PrepareFailed"),
-    failing("Record run", "DynamoDB.ThrottlingException", ["Record run"], times=13),
-    failing("Plan run", "InvalidRunInput", ["Record run", "Plan run"]),
-    failing("Plan run", "RunNameTaken", ["Record run", "Plan run"]),
-    failing("Plan run", "Lambda.TooManyRequestsException", ["Record run", "Plan run"], times=201),
-    failing("Plan run", "Sandbox.Timedout", ["Record run", "Plan run"], times=7),
-    failing("Plan run", "States.Timeout", ["Record run", "Plan run"]),
+    failing("Record run", "DynamoDB.ThrottlingException", ["Claim run", "Record run"], times=13),
+    failing("Plan run", "InvalidRunInput", ["Claim run", "Record run", "Plan run"]),
+    failing("Claim run", "RunNameTaken", ["Claim run"]),
+    failing("Claim run", "TransientError", ["Claim run"], times=7),
+    failing("Claim run", "Lambda.TooManyRequestsException", ["Claim run"], times=201),
+    failing("Plan run", "Lambda.TooManyRequestsException", ["Claim run", "Record run", "Plan run"], times=201),
+    failing("Plan run", "Sandbox.Timedout", ["Claim run", "Record run", "Plan run"], times=7),
+    failing("Plan run", "States.Timeout", ["Claim run", "Record run", "Plan run"]),
     failing("Record plan", "DynamoDB.ThrottlingException", PLANNED[:-1], times=13),
     failing("Review run", "BudgetExceeded", [*PLANNED, "Review run"]),
     failing("Review run", "NoValidRows", [*PLANNED, "Review run"]),
@@ -339,7 +346,8 @@ RUNS = [
     failing("Record run end", "DynamoDB.AmazonDynamoDBException", [*RAN, "Finish run", "Record run end"], times=13),
     Run("everything-is-retried",
         {state: trouble_then(answer, state) for state, answer in {
-            "Record run": ok(), "Plan run": payload(gathered("everything-is-retried", 1)),
+            "Claim run": payload(claimed("everything-is-retried", BUCKET)), "Record run": ok(),
+            "Plan run": payload(gathered("everything-is-retried", 1)),
             "Record plan": ok(), "Prepare shard": payload(prepared(0)),
             "Review run": payload(gathered("everything-is-retried", 1, "answer")),
             "Answer on demand": payload(answered(0)),

@@ -1,23 +1,28 @@
 """The scenario table of the machine that stops a run: what services answer, and which way it goes then."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from bedrock_batch.contracts.version import CONTRACT
+from tests.unit.factories import STARTED
 
-from .bench import BUCKET, Script, error, finished, got, job_arn, job_name, joined, ok, payload, troubles
+from .bench import BUCKET, Script, error, execution_arn, finished, got, job_arn, job_name, joined, ok, payload, troubles
 from .machines import Json
 from .scenarios import listed
 
+CLAIMED = ["Note run", "Read claim", "Claim of this run?"]
 ASKED = ["Describe run", "Run over?"]
 LOOKED = [*ASKED, "Look for lists of jobs", "Any jobs?"]
 SCANNED = [*LOOKED, "Record stop", "Find unfinished jobs", "All found?"]
 QUIET = [*SCANNED, "Wait for stragglers"]
 NOTED = ["Record run end", "Gather leftovers", "Record message", "Anything to join?"]
-SETTLED = ["Note run", *QUIET, *QUIET, *ASKED, *NOTED]
+SETTLED = [*CLAIMED, *QUIET, *QUIET, *ASKED, *NOTED]
 SALVAGED = ["Join shards", "Finish run", "Run stopped"]
-WITH_JOB = ["Note run", *SCANNED, "Stop jobs", *SETTLED[1:], "Run stopped"]
+WITH_JOB = [*CLAIMED, *SCANNED, "Stop jobs", *SETTLED[3:], "Run stopped"]
 STOPPED = ["Stop job", "Get job", "Job over?", "Record end", "Job stopped"]
+
+CALLED = ("gather_leftovers", "join_shard", "finish_run")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Stop:
         """Return the script, with the answers of a run that was aborted and has one job in flight."""
         scans = [unfinished(self.name)] if self.child else []
         return {
+            "Read claim": [claim(self.name)],
             "Describe run": [aborted(times=3 + len(scans))],
             "Look for lists of jobs": [lists(1, times=2 + len(scans))],
             "Record stop": [ok(times=2 + len(scans))],
@@ -45,6 +51,12 @@ class Stop:
             "Gather leftovers": [payload({"next": "end", "run_id": self.name, "message": "stopped"})],
             "Record message": [ok()],
         } | self.script
+
+
+def claim(name: str, **changes: Any) -> Json:
+    functions = {function: f"arn:aws:lambda:::function:{function}:3" for function in CALLED}
+    said = {"contract": 1, "execution_arn": execution_arn(name), "started_at": STARTED, "functions": functions}
+    return ok({"Body": json.dumps(said | changes)})
 
 
 def aborted(*, times: int = 1, status: str = "ABORTED") -> Json:
@@ -61,25 +73,39 @@ def lists(count: int, *, times: int = 1) -> Json:
 
 
 def salvage(name: str) -> Json:
-    keys = {"prefix": f"runs/{name}", "joins_key": f"runs/{name}/joins-salvage.jsonl"}
+    keys = {"prefix": f"reviews/work/{name}", "joins_key": f"reviews/work/{name}/joins-salvage.jsonl"}
     return {"contract": CONTRACT, "bucket": BUCKET, "next": "join", "message": "stopped", **keys}
 
 
 UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]
 LATE = [unfinished("created-late", arn=False), unfinished(times=2)]
 STOPS = [
+    *(
+        Stop(f"of-another-{what}", {"Read claim": [claim(f"of-another-{what}", **changes)], "Describe run": [],
+                                    "Look for lists of jobs": [], "Record stop": [], "Find unfinished jobs": [],
+                                    "Record run end": [], "Gather leftovers": [], "Record message": []},
+             [*CLAIMED, "Not the run of this name"])
+        for what, changes in (("machine", {"execution_arn": execution_arn("other")}),
+                              ("start", {"started_at": "2099-12-31T23:59:58.999Z"}))
+    ),
+    Stop("without-a-claim", {"Read claim": [error("S3.NoSuchKeyException")], "Describe run": [],
+                             "Look for lists of jobs": [], "Record stop": [], "Find unfinished jobs": [],
+                             "Record run end": [], "Gather leftovers": [], "Record message": []},
+         ["Note run", "Read claim", "Not the run of this name"]),
+    Stop("start-is-rounded", {"Read claim": [claim("start-is-rounded", started_at="2100-01-01T00:00:00.4Z")]},
+         [*SETTLED, "Run stopped"]),
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
     Stop("failed-before-any-job",
          {"Describe run": [ok({"Status": "FAILED", "Error": "MissingColumn", "Cause": "no {reviw}"})],
           "Look for lists of jobs": [lists(0)], "Record stop": [], "Find unfinished jobs": []},
-         ["Note run", *LOOKED, *NOTED, "Run stopped"]),
+         [*CLAIMED, *LOOKED, *NOTED, "Run stopped"]),
     Stop("redriven-after-its-end-was-noted", {"Record message": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED, "Run stopped"]),
     Stop("redriven-meanwhile", {"Describe run": [aborted(status="RUNNING")], "Record stop": []},
-         ["Note run", *ASKED, "Run goes on"]),
+         [*CLAIMED, *ASKED, "Run goes on"]),
     Stop("redriven-between-the-scans", {"Describe run": [aborted(), aborted(status="RUNNING")],
                                        "Record stop": [ok()]},
-         ["Note run", *QUIET, *ASKED, "Run goes on"]),
+         [*CLAIMED, *QUIET, *ASKED, "Run goes on"]),
     Stop("redriven-and-done",
          {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED[:-3], "Run goes on"]),
@@ -94,7 +120,7 @@ STOPS = [
          {"Look for lists of jobs": [lists(1, times=3)], "Find unfinished jobs": [
              unfinished(LastEvaluatedKey={"run_id": {"S": "many-pages"}, "pk": {"S": "job/a"}}),
              unfinished("many-pages"), unfinished(times=2)]},
-         ["Note run", *SCANNED, "Find unfinished jobs", "All found?", "Stop jobs", *SETTLED[1:], "Run stopped"],
+         [*CLAIMED, *SCANNED, "Find unfinished jobs", "All found?", "Stop jobs", *SETTLED[3:], "Run stopped"],
          ["Created?", "Note job", *STOPPED]),
     *(
         Stop(f"over-already-{name}",
@@ -130,7 +156,7 @@ STOPS = [
                           "Describe run": [aborted()], "Record stop": [ok()],
                           "Find unfinished jobs": [unfinished("may-not-stop")],
                           "Record run end": [], "Gather leftovers": []},
-         ["Note run", *SCANNED, "Stop jobs"], ["Created?", "Note job", "Stop job"],
+         [*CLAIMED, *SCANNED, "Stop jobs"], ["Created?", "Note job", "Stop job"],
          "States.ExceedToleratedFailureThreshold"),
     Stop("salvaged",
          {"Gather leftovers": [payload(salvage("salvaged"))], "Join remaining shard": [payload(joined("salvaged", 0))],
@@ -143,7 +169,8 @@ STOPS = [
              "Finish run": payload(finished("all-of-a-stop-is-retried", 1)),
              "Find job": ok({"InvocationJobSummaries": [listed("all-of-a-stop-is-retried")]}),
              "Stop job": ok(), "Get job": got("Stopped"), "Record end": ok()}.items()}
-         | {"Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
+         | {"Read claim": [*troubles("stop-run", "Read claim"), claim("all-of-a-stop-is-retried")],
+            "Describe run": [*troubles("stop-run", "Describe run"), aborted(times=4)],
             "Look for lists of jobs": [*troubles("stop-run", "Look for lists of jobs"), lists(1, times=3)],
             "Record stop": [*troubles("stop-run", "Record stop"), ok(times=3)],
             "Find unfinished jobs": [*troubles("stop-run", "Find unfinished jobs"),

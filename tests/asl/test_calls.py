@@ -32,7 +32,9 @@ def test_arguments_are_what_the_service_takes(state: State) -> None:
     if called.service == "lambda":
         assert set(state.body["Arguments"]) == {"FunctionName", "Payload"}
         name = state.name.replace("remaining ", "").lower().replace(" ", "-")
-        assert state.body["Arguments"]["FunctionName"].endswith(f"-{name}"), "one name down the stack"
+        called = state.body["Arguments"]["FunctionName"]
+        if not called.startswith("{%"):  # the versions that a run began with
+            assert called.endswith(f"-{name}"), "one name down the stack"
 
 
 @each_map

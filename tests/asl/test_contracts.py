@@ -88,12 +88,32 @@ def test_handler_exists(name: str) -> None:
 
 
 def test_every_function_is_called_by_a_state() -> None:
-    invoked = {
-        state.body["Arguments"]["FunctionName"].rpartition("function:bedrock-batch-")[2]
+    called = {
+        state.body["Arguments"]["FunctionName"]
         for state in tasks()
         if services.call(state.body["Resource"]).service == "lambda"
     }
+    invoked = {name.rpartition("function:bedrock-batch-")[2] for name in called if not name.startswith("{%")}
     assert invoked == {name.replace("_", "-") for name in functions()}
+
+
+def test_a_stopped_run_calls_the_versions_that_its_claim_names() -> None:
+    """stop-run may be of a later deployment than the run; children of its Map find the function in their line."""
+    called = {
+        state.body["Arguments"]["FunctionName"]
+        for state in tasks()
+        if state.chain.startswith("stop-run") and services.call(state.body["Resource"]).service == "lambda"
+    }
+    assert called == {
+        "{% $claim.functions.gather_leftovers %}",
+        "{% $claim.functions.finish_run %}",
+        "{% $states.input.function %}",
+    }
+    arguments = chains("stop-run")[0].states["Gather leftovers"].body["Arguments"]
+    assert arguments["Payload"]["join_shard"] == "{% $claim.functions.join_shard %}"
+    claim = chains("run")[0].states["Claim run"].body["Arguments"]["Payload"]
+    assert set(claim["functions"]) == {"gather_leftovers", "join_shard", "finish_run"}
+    assert claim["contract"] == 1
 
 
 def test_functions_end_before_their_task_does() -> None:
@@ -143,6 +163,7 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         if path[0] == "input" and len(path) > 1
     }
     assert read == {
+        "started_at",
         "rows",
         "job_names",
         "bucket",

@@ -181,7 +181,7 @@ def test_every_function_has_this_edge(name: str, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(clients, "client", unreachable)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2048")  # as Lambda does
-    event = EVENT | {"run_id": "r", "bucket": "b", "raw_key": "k"}
+    event = EVENT | {"run_id": "r", "root": "r", "bucket": "b", "raw_key": "k"}
     with pytest.raises(errors.TransientError, match="EndpointConnectionError: "):
         importlib.import_module(f"bedrock_batch.handlers.{name}").handler(event, None)
 

@@ -38,11 +38,13 @@ FIELDS = {
 _CONTEXT = (
     ["Execution", "Name"],
     ["Execution", "Id"],
+    ["Execution", "StartTime"],
+    ["Execution", "Input"],
     ["StateMachine", "Id"],
     ["Execution", "RedriveCount"],
     ["Task", "Token"],
 )
-"""What is read of the context. A redrive keeps the first three, and raises the fourth."""
+"""What is read of the context. A redrive keeps all but the last two, and raises the count."""
 
 each_file = pytest.mark.parametrize("name", FILES)
 each_machine = pytest.mark.parametrize("name", MACHINES)

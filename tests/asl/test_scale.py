@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import keys
+from tests.unit.factories import keys_of
 
 from .bench import BUCKET, Bench, execution_arn, turns
 from .histories import Ended
@@ -48,7 +48,7 @@ def test_a_run_of_many_jobs_is_no_larger_than_a_small_one(bench: Bench) -> None:
     print(f"\n{JOBS} jobs in {seconds:.0f} s: {transitions} transitions in all, {transitions / JOBS:.2f} a job")
     print(f"parent: {len(run.events)} events, {run.transitions()} transitions, largest state {largest} bytes")
     print(*lines, sep="\n")
-    for key in (keys.plan_key("scale"), keys.jobs_key("scale", 0)):
+    for key in (keys_of("scale").plan, keys_of("scale").jobs(0)):
         print(key, bench.s3.head_object(Bucket=BUCKET, Key=key)["ContentLength"], "bytes")
     assert len(run.events) <= 66
     assert largest < 2_000

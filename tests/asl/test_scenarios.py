@@ -7,6 +7,7 @@ import pytest
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Chunk, JobEnd, PlannedShard, Pool, Shard
 from bedrock_batch.contracts.version import CONTRACT
+from tests.unit.factories import keys_of
 
 from . import scenarios, services
 from .bench import (
@@ -230,13 +231,13 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
             sent = (Pool if name == "Pool leftovers" else Chunk).from_json(arguments["Payload"])
             assert all(one.records > 0 for one in sent.leftover_lines)
             assert sent.leftover_lines
-            assert sent.run_key.startswith("runs/")
+            assert sent.run_key.startswith("reviews/work/")
         if name in ("Prepare shard", "Join shard", "Join remaining shard"):
             shard = (PlannedShard if name == "Prepare shard" else Shard).from_json(arguments["Payload"])
-            assert shard.run_key.startswith("runs/")
+            assert shard.run_key.startswith("reviews/work/")
         if name == "Join shard":
             (job,) = map(JobEnd.from_json, arguments["Payload"]["jobs"])
-            assert job.raw_prefix == keys.raw_prefix(shard.run_key.split("/")[1], job.job_name)
+            assert job.raw_prefix == keys_of(shard.run_key.split("/")[2]).raw(job.job_name)
             assert "skipped_key" in arguments["Payload"]
 
 
@@ -365,6 +366,6 @@ def test_why_a_run_failed_is_handed_on_and_noted(ended: dict[str, Ended]) -> Non
     assert (event["status"], event["error"], event["cause"]) == ("FAILED", "MissingColumn", "no {reviw}")
     values = calls_of["Record message"]["ExpressionAttributeValues"]
     assert (values[":message"], values[":status"]) == ({"S": "stopped"}, {"S": "FAILED"})
-    assert calls_of["Look for lists of jobs"]["Prefix"] == "runs/failed-before-any-job/jobs-"
+    assert calls_of["Look for lists of jobs"]["Prefix"] == "reviews/work/failed-before-any-job/jobs-"
     without_error = dict(ended["nothing-in-flight"].calls())["Gather leftovers"]["Payload"]
     assert (without_error["error"], without_error["cause"]) == ("", "")

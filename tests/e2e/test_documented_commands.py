@@ -174,7 +174,7 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     shell.run(stop)
     wait_until(lambda: json.loads(shell.run(item))["status"] == "ABORTED")
     assert json.loads(shell.run(in_progress)) == []
-    wait_until(lambda: batch.keys("runs/monday/report.json"))
+    wait_until(lambda: batch.keys("reviews/reports/monday/report.json"))
     assert json.loads(shell.run(report))["salvaged"] is True
     assert f"job/{job}\t{NOVA}\tStopped\t120" in shell.run(jobs)
     wait_until(lambda: shell.run(stops).split()[1] == "SUCCEEDED")
@@ -209,7 +209,7 @@ def test_the_queue_of_undelivered_events_is_readable(shell: Shell) -> None:
 
 def test_the_policy_for_people_opens_nothing_else(shell: Shell) -> None:
     for command in (
-        'aws s3 cp reviews.csv "s3://$BUCKET/runs/monday/output/part-00000.csv"',
+        'aws s3 cp reviews.csv "s3://$BUCKET/reviews/output/monday/part-00000.csv"',
         'aws s3 cp reviews.csv "s3://$BUCKET/config/e2e/settings.json"',
         'aws s3 cp "s3://$BUCKET/config/e2e/settings.json" -',
         'aws s3 rm "s3://$BUCKET/datasets/reviews.csv"',

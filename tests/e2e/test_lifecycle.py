@@ -150,7 +150,7 @@ def test_only_what_changes_the_code_needs_the_zips(engine: Engine, kept: Deploym
 
 def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deployment, bucket: str) -> None:
     s3 = client(engine, "s3")
-    keys = ["runs/a/output/part-00000.parquet", "runs/a/report.json"]
+    keys = ["reviews/output/a/part-00000.parquet", "reviews/reports/a/report.json"]
     for key in keys * 2:
         s3.put_object(Bucket=bucket, Key=key, Body=b"paid for")
     s3.delete_object(Bucket=bucket, Key=keys[1])

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard, ShardJoin
 from bedrock_batch.join.join_shard import join_shard
@@ -21,6 +20,7 @@ from bedrock_batch.records.prepare_shard import prepare_shard
 from bench.data import BUCKET, SETTINGS
 from bench.local_s3 import LocalClient, NoQuotas
 from bench.measure import peak_bytes
+from tests.unit.factories import claimed, keys_of
 
 ROWS = 300
 RUN = "large-cells"
@@ -58,10 +58,8 @@ def main(folder: str, form: str) -> None:
     plan_run(
         s3,
         NoQuotas(),
-        bucket=BUCKET,
         settings=SETTINGS,
-        run_id=RUN,
-        execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:bench-run:{RUN}",
+        **claimed(RUN, BUCKET),
         input={
             "s3_uri": f"s3://{BUCKET}/in/table.parquet",
             "model_id": SETTINGS["models"][0],
@@ -70,7 +68,7 @@ def main(folder: str, form: str) -> None:
         },
     )
     peaks["plan"] = peak_bytes() // 10**6
-    lines = list(s3.lines(BUCKET, keys.plan_key(RUN)))
+    lines = list(s3.lines(BUCKET, keys_of(RUN).plan))
     for line in lines:
         prepare_shard(s3, PlannedShard.from_json(line))
     peaks["prepare"] = peak_bytes() // 10**6

@@ -7,7 +7,7 @@ from typing import Any
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.plan.plan_run import plan_run
 from tests.conftest import BUCKET
-from tests.unit.factories import HAIKU
+from tests.unit.factories import HAIKU, claimed, settings
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
 MODELS = [
@@ -46,14 +46,11 @@ class ServiceQuotas:
 
 def plan(s3: S3, model_id: str, *, run_id: str = "monday", seconds: float = math.inf, **given: Any) -> dict[str, Any]:
     """Return the run.json that planning writes."""
-    settings = {"name": "reviews", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"}
     state = plan_run(
         s3,
         ServiceQuotas(),
-        bucket=BUCKET,
-        settings=settings,
-        run_id=run_id,
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
+        settings=settings(*MODELS),
+        **claimed(run_id, BUCKET),
         input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
         seconds=seconds,
     )

@@ -7,7 +7,6 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Joined, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
@@ -16,7 +15,7 @@ from bedrock_batch.record_ids import record_id
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
-from tests.unit.factories import make_prepared, make_run, make_shard
+from tests.unit.factories import keys_of, make_prepared, make_run, make_shard
 
 RUN = "monday"
 State = dict[str, Any]
@@ -57,29 +56,29 @@ class Bench:
         self.s3 = S3(self.client)
         self.bedrock = Jobs()
         self.run: Run = make_run(bucket=BUCKET, shards=len(records), **changes)
-        self.s3.put_json(BUCKET, keys.run_key(RUN), self.run.to_json())
+        self.s3.put_json(BUCKET, keys_of(RUN).run(), self.run.to_json())
         self.shards = [make_shard(number, rows=count or 1) for number, count in enumerate(records)]
-        self.s3.put_lines(BUCKET, keys.plan_key(RUN), (shard.to_json() | {"bucket": BUCKET} for shard in self.shards))
+        self.s3.put_lines(BUCKET, keys_of(RUN).plan, (shard.to_json() | {"bucket": BUCKET} for shard in self.shards))
         self.prepared: list[Prepared] = []
         for number, count in enumerate(records):
             self.prepared.append(make_prepared(number, records=count, skipped=0 if count else 1))
             lines = (line(number, row) for row in range(count))
-            self.s3.put(BUCKET, keys.input_key(RUN, number), b"".join(lines))
+            self.s3.put(BUCKET, keys_of(RUN).input(number), b"".join(lines))
         self.maps = 0
 
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         """Write what the children of a Map returned; return where."""
         self.maps += 1
-        return write_results(self.s3, f"runs/{RUN}/results/{folder}/{self.maps}", results)
+        return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def planned(self) -> State:
         return {
             "contract": CONTRACT,
             "run_id": RUN,
             "bucket": BUCKET,
-            "prefix": keys.run_prefix(RUN),
-            "run_key": keys.run_key(RUN),
-            "plan_key": keys.plan_key(RUN),
+            "prefix": keys_of(RUN).work,
+            "run_key": keys_of(RUN).run(),
+            "plan_key": keys_of(RUN).plan,
             "rows": sum(shard.rows for shard in self.shards),
             "shards": len(self.shards),
             "prepared": self.map([PreparedShard(one.shard, 1, [one]).to_json() for one in self.prepared]),
@@ -102,14 +101,14 @@ class Bench:
         partly = bool(again) or 0 < len(left) < count
         if partly:
             body = b"".join(line(number, row) for row in (*again, *left))
-            self.s3.put(BUCKET, keys.leftovers_key(RUN, event["step"], number), body)
+            self.s3.put(BUCKET, keys_of(RUN).leftovers(event["step"], number), body)
         outcomes = {"succeeded": count - len(left), "missing": len(left), "skipped": self.prepared[number].skipped}
         outcomes |= {"succeeded": count - len(left) - len(again), "truncated": len(again)} if again else {}
         return {
             "joined": Joined(
                 shard=number,
                 rows=event["rows"],
-                output_key=keys.output_key(RUN, number, "parquet"),
+                output_key=keys_of(RUN).part(number, "parquet"),
                 bytes=1,
                 outcomes=outcomes,
                 leftovers=len(left),

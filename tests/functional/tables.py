@@ -21,7 +21,7 @@ from tests.unit.factories import make_run
 
 QUOTAS = {"min_records": 2, "max_records": 7, "max_file_bytes": 10**9}
 SIZE = RowSize(1.2, 200, 1.2)
-STAGED = (BUCKET, "runs/monday/staged/")
+STAGED = (BUCKET, "reviews/work/monday/staged/")
 
 Row = dict[str, Any]
 

@@ -24,6 +24,7 @@ from local.sample import write_products, write_reviews
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.whole import WholeRun
+from tests.unit.factories import claimed, keys_of, settings
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.json"))
 SEVERAL = "several-models"
@@ -40,15 +41,8 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     state = plan_run(
         s3,
         ServiceQuotas(),
-        bucket=BUCKET,
-        settings={
-            "name": "n",
-            "models": [asked["model_id"]],
-            "prompts": {},
-            "service_role_arn": "arn:aws:iam::1:role/r",
-        },
-        run_id="monday",
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:n-run:monday",
+        settings=settings(asked["model_id"]),
+        **claimed("monday", BUCKET),
         input=asked,
     )
     run = s3.get_json(BUCKET, state["run_key"])
@@ -60,8 +54,8 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     for record in s3.lines(BUCKET, Run.from_json(run).input_key(0)):
         output = json.loads(answer(base_model_id(run["model_id"]), record["modelInput"], said).body)
         lines.append(json.dumps(record | {"modelOutput": output}).encode())
-    s3.put(BUCKET, f"{keys.raw_prefix('monday', 'job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
-    job = JobEnd(job_name="job", status="Completed", raw_prefix=keys.raw_prefix("monday", "job"))
+    s3.put(BUCKET, f"{keys.RunKeys('reviews', 'monday').raw('job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
+    job = JobEnd(job_name="job", status="Completed", raw_prefix=keys_of().raw("job"))
     joined = join_shard(s3, ShardJoin.from_json(shard.to_json() | {"jobs": [job.to_json()]}))
     assert sum(joined.outcomes.values()) == ROWS
     rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(s3.read(BUCKET, joined.output_key))).to_pylist()
@@ -102,7 +96,7 @@ def test_the_example_of_several_models_gives_each_its_table(aws: None, tmp_path:
     asked = json.loads(path.read_text("utf-8")) | {"s3_uri": f"s3://{BUCKET}/in/reviews.csv"}
     played = WholeRun(s3)
     played.run(asked)
-    assert len(list(s3.list(BUCKET, "runs/monday/input/"))) == 1, "the bodies are the same"
+    assert len(list(s3.list(BUCKET, "reviews/work/monday/input/"))) == 1, "the bodies are the same"
     for model_id in asked["model_id"]:
         outcomes = played.table(model_id)["bedrock_outcome"].to_pylist()
         # What answers here repeats the prompt, so most answers are cut short.

@@ -32,7 +32,7 @@ from tests.functional.whole import (
     asked,
 )
 
-OWN = f"runs/{RUN}/"
+OWN = f"reviews/work/{RUN}/"
 CUT = {"modelOutput": {"output": {"message": {"content": [{"text": "cut"}]}}, "stopReason": "max_tokens"}}
 RETRY = {"inference": {"max_tokens": 100}, "retry": {"outcomes": ["truncated"], "max_tokens": 900}}
 VERDICTS: list[Verdict] = [

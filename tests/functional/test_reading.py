@@ -7,12 +7,11 @@ import pytest
 
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
-from bedrock_batch.keys import output_prefix
 from local.bedrock.replies import Reply
 from tests.conftest import BUCKET
 from tests.functional.played import RUN
 from tests.functional.whole import LITE, MICRO, TITAN, WholeRun, asked, reviews
-from tests.unit.factories import HAIKU
+from tests.unit.factories import HAIKU, keys_of
 
 ROWS = 6
 INPUT = {
@@ -125,7 +124,7 @@ def test_reasoning_has_a_column_of_its_own(s3: S3, model_id: str, invocation_typ
     output = {"reasoning": True, "format": form, "prefix": "ai_"}
     run.run(asked(model_id, invocation_type=invocation_type, output=output))
     if form == "jsonl":
-        (part,) = s3.list(BUCKET, output_prefix(RUN))
+        (part,) = s3.list(BUCKET, keys_of(RUN).output_folder())
         rows = [json.loads(line) for line in s3.read(BUCKET, part.key).splitlines()]
     else:
         rows = run.table().to_pylist()

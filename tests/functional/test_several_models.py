@@ -11,7 +11,6 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import ShardJoin
 from bedrock_batch.errors import CanaryFailed, InvalidRunInput, NoValidRows, TooManyFailures
 from bedrock_batch.join.join_shard import join_shard
-from bedrock_batch.keys import answers_key, report_key, run_key
 from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
 from bedrock_batch.run.gather_leftovers import gather_leftovers
@@ -31,6 +30,7 @@ from tests.functional.whole import (
     keys_below,
     reviews,
 )
+from tests.unit.factories import keys_of, stopped
 
 THROTTLED = {"error": {"errorCode": 429, "errorMessage": "slow down"}}
 REFUSED = {"error": {"errorCode": 400, "errorMessage": "not this"}}
@@ -69,14 +69,14 @@ def test_the_same_body_is_rendered_once(s3: S3) -> None:
     assert ended["rows"] == 24
     assert ended["outcomes"]["succeeded"] == 46
     assert [(one["model_id"], one["outcomes"]["succeeded"]) for one in ended["models"]] == [(LITE, 23), (MICRO, 23)]
-    assert ended["models"][1]["output_uri"] == f"s3://{BUCKET}/runs/{RUN}/output/amazon.nova-micro-v1-0/"
+    assert ended["models"][1]["output_uri"] == f"s3://{BUCKET}/reviews/output/{RUN}/amazon.nova-micro-v1-0/"
 
 
 def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
     reviews(s3, 24)
     price = {LITE: {"input": 2.0, "output": 4.0}, MICRO: {"input": 1.0, "output": 2.0}}
     WholeRun(s3).run(asked(LITE, MICRO, price=price, inference={"max_tokens": 10}))
-    report = s3.get_json(BUCKET, report_key(RUN))
+    report = s3.get_json(BUCKET, keys_of(RUN).report)
     assert report["model_id"] == [LITE, MICRO]
     assert (report["rows"], report["rows_times_models"], sum(report["outcomes"].values())) == (24, 48, 48)
     assert (report["shards"], report["jobs"]) == (6, {"Completed": 6})
@@ -84,7 +84,7 @@ def test_the_report_has_a_section_for_each_model_and_totals(s3: S3) -> None:
     assert "parts" not in report
     for section, folder in zip(report["models"], ("amazon.nova-lite-v1-0", "amazon.nova-micro-v1-0"), strict=True):
         assert (section["rows"], section["shards"], section["jobs"]) == (24, 3, {"Completed": 3})
-        assert section["output"] == f"s3://{BUCKET}/runs/{RUN}/output/{folder}/"
+        assert section["output"] == f"s3://{BUCKET}/reviews/output/{RUN}/{folder}/"
         assert [part["key"].split("/")[-2] for part in section["parts"]] == [folder] * 3
     assert report["input_tokens"] == sum(section["input_tokens"] for section in report["models"])
     lite, micro = report["estimate"]["models"]
@@ -99,7 +99,7 @@ def test_different_bodies_are_rendered_apart(s3: S3) -> None:
     played.run(asked(LITE, TITAN, MICRO))
     # The third model reads what was rendered for the first.
     assert keys_below(s3, "input/") == [f"0000{number}.jsonl" for number in range(6)]
-    documents = [s3.get_json(BUCKET, run_key(RUN, number)) for number in range(3)]
+    documents = [s3.get_json(BUCKET, keys_of(RUN).run(number)) for number in range(3)]
     assert [document["rendered_as"] for document in documents] == [0, 1, 0]
     assert [document["kind"] for document in documents] == ["text", "embedding", "text"]
     for model_id in (LITE, TITAN, MICRO):
@@ -135,9 +135,9 @@ def test_leftovers_of_models_are_never_mixed(s3: S3) -> None:
     pooled = [line for line in played.jobs if "pool" in line]
     assert [(line["request"]["ModelId"], line["records"]) for line in pooled] == [(LITE, 6), (LITE, 6)]
     assert played.steps == ["run_jobs", "run_jobs", "join", "answer", "join", "finish"]
-    (chunk,) = s3.lines(BUCKET, answers_key(RUN, 0))
+    (chunk,) = s3.lines(BUCKET, keys_of(RUN).answers(0))
     assert {sent["shard"] for sent in chunk["leftover_lines"]} == {3, 4, 5}
-    assert chunk["raw_key"] == f"runs/{RUN}/raw/on-demand-0-1/00000.jsonl.out"
+    assert chunk["raw_key"] == f"reviews/work/{RUN}/raw/on-demand-0-1/00000.jsonl.out"
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 24}
 
@@ -148,7 +148,7 @@ def test_each_model_has_its_own_tail(s3: S3) -> None:
     played = WholeRun(s3)
     played.run(asked(LITE, MICRO))
     assert played.steps == ["answer", "join", "finish"]
-    assert [line["chunk"] for line in s3.lines(BUCKET, answers_key(RUN, 0))] == [0, 1]
+    assert [line["chunk"] for line in s3.lines(BUCKET, keys_of(RUN).answers(0))] == [0, 1]
     for model_id in (LITE, MICRO):
         assert assert_own_answers(played, rows, model_id) == {"succeeded": 4}
 
@@ -196,7 +196,7 @@ def test_models_with_other_quotas_of_bytes_are_rendered_apart(s3: S3) -> None:
     small = ("Batch inference input file size (in GB) for Nova Micro V1", 0.5)
     played = WholeRun(s3)
     played.plan(asked(LITE, MICRO), quotas=[small])
-    assert s3.get_json(BUCKET, run_key(RUN, 1))["rendered_as"] == 1
+    assert s3.get_json(BUCKET, keys_of(RUN).run(1))["rendered_as"] == 1
 
 
 def test_a_canary_that_fails_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_jobs_of_all_models_run_side_by_side(s3: S3) -> None:
     reviews(s3, 24)
     played = WholeRun(s3)
     state = played.plan(asked(LITE, MICRO, limits={"max_concurrent_jobs": 1000}))
-    quota = s3.get_json(BUCKET, run_key(RUN))["quotas"]["concurrent_jobs"]
+    quota = s3.get_json(BUCKET, keys_of(RUN).run())["quotas"]["concurrent_jobs"]
     busy = Jobs(*(job(f"other-{number}", model=MICRO) for number in range(quota + 5)))
     assert review_run(s3, busy, state)["max_concurrent_jobs"] == quota + 1
     assert review_run(s3, Jobs(), state)["max_concurrent_jobs"] == 2 * quota
@@ -227,7 +227,7 @@ def test_jobs_of_all_models_run_side_by_side(s3: S3) -> None:
 def test_a_model_and_its_profile_share_one_quota(s3: S3) -> None:
     reviews(s3, 24)
     state = WholeRun(s3).plan(asked(LITE, f"us.{LITE}", limits={"max_concurrent_jobs": 1000}))
-    quota = s3.get_json(BUCKET, run_key(RUN))["quotas"]["concurrent_jobs"]
+    quota = s3.get_json(BUCKET, keys_of(RUN).run())["quotas"]["concurrent_jobs"]
     assert review_run(s3, Jobs(), state)["max_concurrent_jobs"] == quota
 
 
@@ -243,8 +243,7 @@ def test_a_stopped_run_keeps_what_each_model_answered(s3: S3) -> None:
         if line["request"]["ModelId"] == MICRO:
             raw = next(iter(s3.list(BUCKET, line["raw_prefix"])))
             s3.put(BUCKET, raw.key, b"")
-    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED"}
-    found = salvage.gather(s3, Jobs(*done), event)
+    found = salvage.gather(s3, Jobs(*done), stopped(RUN, BUCKET))
     events = list(s3.lines(BUCKET, found["joins_key"]))
     assert [one["shard"] for one in events] == list(range(6))
     assert [bool(one["skipped_key"]) for one in events] == [True, False, False] * 2

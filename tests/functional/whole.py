@@ -16,7 +16,7 @@ from bedrock_batch.contracts.lines import Chunk, PlannedShard, Pool, ShardJoin
 from bedrock_batch.contracts.version import check_contract
 from bedrock_batch.errors import PermissionMissing
 from bedrock_batch.join.join_shard import join_shard
-from bedrock_batch.keys import model_folder, output_prefix, report_key
+from bedrock_batch.keys import model_folder
 from bedrock_batch.models.catalogue import base_model_id
 from bedrock_batch.plan.plan_run import plan_run
 from bedrock_batch.records.pool_leftovers import pool_leftovers
@@ -32,6 +32,7 @@ from local.bedrock.replies import Author, Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.played import FOLDERS, RUN, Jobs, State, write_results
+from tests.unit.factories import claimed, keys_of, settings, stopped
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
 LABELS = ("Nova Lite V1", "Nova Micro V1", "Titan Text Embeddings V2")
@@ -63,7 +64,7 @@ def asked(*models: str, **changes: Any) -> Document:
 
 
 def keys_below(s3: S3, folder: str) -> list[str]:
-    prefix = f"runs/{RUN}/{folder}"
+    prefix = f"reviews/work/{RUN}/{folder}"
     return [item.key.removeprefix(prefix) for item in s3.list(BUCKET, prefix)]
 
 
@@ -128,8 +129,9 @@ class BehindReview:
 
         def checked(**request: Any) -> Any:
             self.before(operation)
-            read = str(request.get("CopySource", request).get("Key", f"runs/{RUN}/"))
-            assert read.startswith(f"runs/{RUN}/"), f"{operation} of {read} behind Review run"
+            read = str(request.get("CopySource", request).get("Key", f"reviews/work/{RUN}/"))
+            own = tuple(f"reviews/{kind}/{RUN}/" for kind in ("work", "output", "reports"))
+            assert read.startswith(own), f"{operation} of {read} behind Review run"
             assert "/staged/" not in read, f"{operation} of {read}, a copy of the source, behind Review run"
             return call(**request)
 
@@ -189,15 +191,8 @@ class WholeRun:
         state = plan_run(
             self.s3,
             ServiceQuotas(applied=[*((name.format(label), MIN_RECORDS) for label in LABELS), *quotas]),
-            bucket=BUCKET,
-            settings={
-                "name": "reviews",
-                "models": models or validate.model_ids(asked),
-                "prompts": {},
-                "service_role_arn": "arn:aws:iam::123456789012:role/r",
-            },
-            run_id=RUN,
-            execution_arn=ARN,
+            settings=settings(*(models or validate.model_ids(asked))),
+            **claimed(RUN, BUCKET),
             input=asked,
         )
         shards = [PlannedShard.from_json(checked(line)) for line in self.s3.lines(BUCKET, state["plan_key"])]
@@ -227,8 +222,7 @@ class WholeRun:
 
     def salvage(self, **how: str) -> None:
         """Do what the machine does that stops runs."""
-        event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED", **how}
-        found = salvage.gather(self.later, Jobs(), event)
+        found = salvage.gather(self.later, Jobs(), stopped(RUN, BUCKET, **how))
         finish_run(self.later, checked(found) | {"result": self.map(list(self.step(found)), "salvage")})
 
     def step(self, state: State) -> Iterator[Any]:
@@ -299,14 +293,14 @@ class WholeRun:
 
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         self.maps += 1
-        return write_results(self.s3, f"runs/{RUN}/results/{folder}/{self.maps}", results)
+        return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""
-        prefix = output_prefix(RUN, model_folder(model_id))
+        prefix = keys_of(RUN).output_folder(model_folder("bedrock_model", model_id) if model_id else "")
         keys = [item.key for item in self.s3.list(BUCKET, prefix)]
         return pa.concat_tables([pq.read_table(io.BytesIO(self.s3.read(BUCKET, key))) for key in keys])
 
     def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.s3.get_json(BUCKET, report_key(RUN))
+        found: dict[str, Any] = self.s3.get_json(BUCKET, keys_of(RUN).report)
         return found

@@ -29,20 +29,28 @@ def account(engine: Engine, aws: Aws) -> Account:
 
 def test_s3_fails_so_often_and_only_where_the_key_fits(engine: Engine, aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="faults")
-    aws.s3.put_object(Bucket="faults", Key="runs/x/a b", Body=b"1")
+    aws.s3.put_object(Bucket="faults", Key="reviews/work/x/a b", Body=b"1")
     engine.fail(
         [
-            {"service": "s3", "operation": "GetObject", "contains": "runs/x/a b", "error": "SlowDown", "times": 2},
-            {"service": "s3", "operation": "ListObjectsV2", "contains": "runs/x", "error": "InternalError"},
+            {
+                "service": "s3",
+                "operation": "GetObject",
+                "contains": "reviews/work/x/a b",
+                "error": "SlowDown",
+                "times": 2,
+            },
+            {"service": "s3", "operation": "ListObjectsV2", "contains": "reviews/work/x", "error": "InternalError"},
             {"service": "s3", "operation": "HeadObject", "error": "ServiceUnavailable"},
             {"service": "s3", "operation": "UploadPart", "error": "InternalError"},
         ]
     )
-    assert [code_of(lambda: aws.s3.get_object(Bucket="faults", Key="runs/x/a b")) for _ in range(2)] == ["SlowDown"] * 2
-    assert aws.s3.get_object(Bucket="faults", Key="runs/x/a b")["Body"].read() == b"1"
-    aws.s3.list_objects_v2(Bucket="faults", Prefix="runs/y")
-    assert code_of(lambda: aws.s3.list_objects_v2(Bucket="faults", Prefix="runs/x/")) == "InternalError"
-    assert code_of(lambda: aws.s3.head_object(Bucket="faults", Key="runs/x/a b")) == "503"
+    assert [code_of(lambda: aws.s3.get_object(Bucket="faults", Key="reviews/work/x/a b")) for _ in range(2)] == [
+        "SlowDown"
+    ] * 2
+    assert aws.s3.get_object(Bucket="faults", Key="reviews/work/x/a b")["Body"].read() == b"1"
+    aws.s3.list_objects_v2(Bucket="faults", Prefix="reviews/work/y")
+    assert code_of(lambda: aws.s3.list_objects_v2(Bucket="faults", Prefix="reviews/work/x/")) == "InternalError"
+    assert code_of(lambda: aws.s3.head_object(Bucket="faults", Key="reviews/work/x/a b")) == "503"
     upload = aws.s3.create_multipart_upload(Bucket="faults", Key="big")["UploadId"]
     part = {"Bucket": "faults", "Key": "big", "UploadId": upload, "PartNumber": 1, "Body": b"2"}
     assert code_of(lambda: aws.s3.upload_part(**part)) == "InternalError"

@@ -4,11 +4,47 @@ from typing import Any
 
 from bedrock_batch.contracts.lines import PlannedShard, Prepared
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.keys import RunKeys
 from bedrock_batch.models import catalogue, prompts, request_body
 from bedrock_batch.run_input import validate
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 OPUS = "global.anthropic.claude-opus-5"
+STARTED = "2100-01-01T00:00:00.000Z"
+"""When runs of tests start: so late that none of them is ever too old."""
+
+
+JOIN_SHARD = "arn:aws:lambda:us-east-1:123456789012:function:reviews-join-shard:3"
+"""The version that a stopped run began with."""
+
+
+def settings(*models: str, **others: Any) -> dict[str, Any]:
+    """Return the module's settings."""
+    return {
+        "name": "reviews",
+        "models": list(models),
+        "prompts": {},
+        "service_role_arn": "arn:aws:iam::123456789012:role/r",
+        "work_days": 90,
+        **others,
+    }
+
+
+def keys_of(run_id: str = "monday") -> RunKeys:
+    """Return the keys of a run of tests."""
+    return RunKeys("reviews", run_id)
+
+
+def claimed(run_id: str, bucket: str) -> dict[str, Any]:
+    """Return the state of a run that has its claim."""
+    return {
+        "contract": 1,
+        "bucket": bucket,
+        "root": "reviews",
+        "run_id": run_id,
+        "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{run_id}",
+        "started_at": STARTED,
+    }
 
 
 def compose(model_id: str, **given: Any) -> request_body.Composed:
@@ -24,11 +60,13 @@ def compose(model_id: str, **given: Any) -> request_body.Composed:
 def make_run(**changes: Any) -> Run:
     """Return a planned text run of one shard, with changes."""
     values: dict[str, Any] = {
+        "contract": 1,
+        "bucket": "runs-bucket",
+        "root": "reviews",
         "run_id": "monday",
         "execution_arn": "arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
+        "started_at": STARTED,
         "input": validate.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment"}),
-        "input_digest": "0" * 64,
-        "bucket": "runs-bucket",
         "name": "reviews",
         "model_id": "amazon.nova-lite-v1:0",
         "family": "converse",
@@ -53,11 +91,17 @@ def make_run(**changes: Any) -> Run:
     return Run(**values)
 
 
+def stopped(run_id: str, bucket: str, **how: Any) -> dict[str, Any]:
+    """Return the event of Gather leftovers for a run that was stopped."""
+    own = {key: value for key, value in claimed(run_id, bucket).items() if key not in ("execution_arn", "started_at")}
+    return own | {"salvage": True, "join_shard": JOIN_SHARD, "status": "ABORTED", **how}
+
+
 def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedShard:
     """Return a line of a plan: one piece of the first source."""
     return PlannedShard(
         bucket="runs-bucket",
-        run_key="runs/monday/run.json",
+        run_key="reviews/work/monday/run.json",
         shard=number,
         first_row=first_row,
         rows=rows,
@@ -74,5 +118,5 @@ def make_prepared(number: int, *, records: int = 100, skipped: int = 0) -> Prepa
         skipped=skipped,
         bytes=400 * records,
         input_tokens_estimate=50 * records,
-        skipped_key=f"runs/monday/skipped/{number:05d}.jsonl" if skipped else None,
+        skipped_key=f"reviews/work/monday/skipped/{number:05d}.jsonl" if skipped else None,
     )

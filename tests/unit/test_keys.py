@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from bedrock_batch import keys
 from bedrock_batch.record_ids import record_id
+from tests.unit.factories import keys_of
 
 MODEL = Loader().load_service_model("bedrock", "service-2")["shapes"]
 NAMES = st.from_regex(r"[a-z](-?[a-z0-9]){0,11}", fullmatch=True)
 ARN = "arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday"
+STARTED = "2026-11-29T01:19:41.123Z"
+DIGEST = keys.run_digest(ARN, STARTED)
 
 
 def matches(shape: str, value: str) -> bool:
@@ -24,25 +27,28 @@ def matches(shape: str, value: str) -> bool:
 
 @given(name=NAMES, label=st.text(max_size=200), round_=st.integers(0, 99), shard=st.integers(0, keys.MAX_SHARDS - 1))
 def test_job_names_are_legal(name: str, label: str, round_: int, shard: int) -> None:
-    job_name = keys.job_name(name=name, label=label, execution_arn=ARN, round_=round_, number=shard)
+    job_name = keys.job_name(name=name, label=label, digest=DIGEST, round_=round_, number=shard)
     assert matches("ModelInvocationJobName", job_name)
     assert job_name.startswith(f"{name}-")
-    beginning = keys.job_names(name=name, label=label, execution_arn=ARN)
+    beginning = keys.job_names(name=name, label=label, digest=DIGEST)
     assert job_name.startswith(f"{beginning}-r")
     assert matches("ModelInvocationJobName", beginning), "a list of jobs takes it as `nameContains`"
     assert matches("ModelInvocationIdempotencyToken", keys.client_request_token(job_name))
 
 
 def test_the_longest_job_name_fits() -> None:
-    job_name = keys.job_name(name="n" * 24, label="l" * 200, execution_arn=ARN, round_=99, number=199_999)
+    job_name = keys.job_name(name="n" * 24, label="l" * 200, digest=DIGEST, round_=99, number=199_999)
     assert len(job_name) <= 63
 
 
 def test_job_names_differ_by_run_round_and_number() -> None:
-    def name(*, arn: str = ARN, round_: int = 0, number: int = 0) -> str:
-        return keys.job_name(name="reviews", label="same", execution_arn=arn, round_=round_, number=number)
+    def name(*, arn: str = ARN, started: str = STARTED, round_: int = 0, number: int = 0) -> str:
+        return keys.job_name(
+            name="reviews", label="same", digest=keys.run_digest(arn, started), round_=round_, number=number
+        )
 
-    assert len({name(), name(arn=f"{ARN}2"), name(round_=1), name(number=1)}) == 4
+    again = STARTED.replace("41", "42")
+    assert len({name(), name(arn=f"{ARN}2"), name(started=again), name(round_=1), name(number=1)}) == 5
     assert name() == name()
 
 
@@ -55,8 +61,12 @@ def test_record_ids_have_eleven_characters_and_sort(shard: int, row: int) -> Non
 
 @given(run_id=st.from_regex(keys.RUN_ID, fullmatch=True), shard=st.integers(0, keys.MAX_SHARDS - 1))
 def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
-    job_name = keys.job_name(name="reviews", label="", execution_arn=ARN, round_=0, number=shard)
-    for key in (keys.input_key(run_id, shard), keys.pooled_key(run_id, 1, shard), keys.raw_prefix(run_id, job_name)):
+    job_name = keys.job_name(name="reviews", label="", digest=DIGEST, round_=0, number=shard)
+    for key in (
+        keys_of(run_id).input(shard),
+        keys_of(run_id).pooled(1, shard),
+        keys_of(run_id).raw(job_name),
+    ):
         assert matches("S3Uri", f"s3://bucket/{key}")
 
 
@@ -71,5 +81,5 @@ def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
     ],
 )
 def test_the_folder_of_a_model_is_one_step_of_a_uri(model_id: str, folder: str) -> None:
-    assert keys.model_folder(model_id) == folder
-    assert keys.output_key("r", 3, "csv", folder) == f"runs/r/output/{folder}/part-00003.csv"
+    assert keys.model_folder("bedrock_model", model_id) == f"bedrock_model={folder}"
+    assert keys_of("r").part(3, "csv", folder) == f"reviews/output/r/{folder}/part-00003.csv"

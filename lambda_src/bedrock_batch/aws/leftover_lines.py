@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import LeftoverLines
 from bedrock_batch.contracts.run import Run
@@ -19,7 +18,7 @@ def read_leftover_lines(s3: S3, run: Run, wanted: Iterable[LeftoverLines]) -> It
     for one in wanted:
         key = run.input_key(one.shard)
         if one.step is not None:
-            key = keys.leftovers_key(run.run_id, one.step, one.shard)
+            key = run.keys.leftovers(one.step, one.shard)
         count = 0
         for line in islice(s3.raw_lines(run.bucket, key), one.start, one.stop):
             count += 1
@@ -28,6 +27,6 @@ def read_leftover_lines(s3: S3, run: Run, wanted: Iterable[LeftoverLines]) -> It
             raise PoolIncomplete(
                 f"s3://{run.bucket}/{key} ends before line {one.stop}, with which these records were to be sent. It "
                 f"was changed or deleted meanwhile. Nothing of it was paid again, and all answers so far are kept in "
-                f"s3://{run.bucket}/{keys.run_prefix(run.run_id)}/raw/. The records stay without an answer: start a "
+                f"s3://{run.bucket}/{run.keys.raw_folder}. The records stay without an answer: start a "
                 "new run over their rows."
             )

@@ -1,12 +1,29 @@
 """The documents of a run: one for each of its models."""
 
-from bedrock_batch import keys
+from datetime import UTC, datetime
+
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import RunExpired
+
+
+def read_run(s3: S3, bucket: str, run_key: str) -> Run:
+    """Return a model's document. Raises RunExpired when the run is so old that some of its files may be deleted."""
+    run = Run.from_json(s3.get_json(bucket, run_key))
+    if datetime.now(UTC) > run.expires_at:
+        raise RunExpired(
+            f"The run {run.run_id!r} started at {run.started_at}, more than {run.work_days} days ago "
+            "(retention.work_days): some of its files may be deleted, so nothing more is done with it. Its table, as "
+            f"far as there is one, stays in s3://{run.bucket}/{run.keys.output_folder()}. Start a new run over the "
+            "rows without an answer."
+        )
+    return run
 
 
 def read_runs(s3: S3, bucket: str, run_key: str) -> list[Run]:
-    """Return the documents of all models, in the order of the run input; `run_key` is the first one's key."""
-    first = Run.from_json(s3.get_json(bucket, run_key))
-    others = (s3.get_json(bucket, keys.run_key(first.run_id, number)) for number in range(1, len(first.models)))
-    return [first, *map(Run.from_json, others)]
+    """Return the documents of all models, in the order of the run input; `run_key` is the first one's key.
+
+    Raises RunExpired.
+    """
+    first = read_run(s3, bucket, run_key)
+    return [first, *(read_run(s3, bucket, first.keys.run(number)) for number in range(1, len(first.models)))]

@@ -1,12 +1,16 @@
 """What run.json holds: everything decided at plan time."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from bedrock_batch import keys
 from bedrock_batch.contracts.shape import Shape
+from bedrock_batch.keys import RunKeys, run_digest
 
 InvocationType = Literal["InvokeModel", "Converse"]
+
+REDRIVE_DAYS = 14
+"""Step Functions takes a redrive for so long after the end of an execution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,13 @@ class Table(Shape):
 class Run(Shape):
     """`run.json`: everything decided at plan time. `request` is a template with `{column}` places."""
 
+    contract: int
+    bucket: str
+    root: str
     run_id: str
     execution_arn: str
+    started_at: str
     input: dict[str, Any]
-    input_digest: str
-    bucket: str
     name: str
     model_id: str
     family: str
@@ -111,11 +117,29 @@ class Run(Shape):
     rendered_as: int = 0
     """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
     folder: str = ""
-    """The folder below `output/` that holds its parts, where there are several models."""
+    """The folder below the run's output that holds its parts, where there are several models."""
     tags: dict[str, str] = field(default_factory=dict)
     """The module's tags for its jobs, which show in the bill."""
     left_out: dict[str, Any] = field(default_factory=dict)
     """How many objects below the input's prefixes are not the table's, and the `first` of them."""
+
+    work_days: int = 90
+    """How many days after its start the run's work may be deleted: it cannot be redriven then."""
+
+    @property
+    def keys(self) -> RunKeys:
+        """Where everything of the run lies."""
+        return RunKeys(self.root, self.run_id)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the first of the run's files may be deleted; from then on nothing more is done with it."""
+        return datetime.fromisoformat(self.started_at) + timedelta(days=self.work_days)
+
+    @property
+    def digest(self) -> str:
+        """The part of its jobs' names that is this run's alone."""
+        return run_digest(self.execution_arn, self.started_at)
 
     @property
     def numbers(self) -> range:
@@ -138,12 +162,12 @@ class Run(Shape):
 
     def input_key(self, shard: int) -> str:
         """Return the key of a shard's records."""
-        return keys.input_key(self.run_id, self.rendered(shard), own_folder=self.own_folders)
+        return self.keys.input(self.rendered(shard), own_folder=self.own_folders)
 
     def frame_key(self, shard: int) -> str:
         """Return the key of a shard's frame, which all models share."""
-        return keys.frame_key(self.run_id, shard - self.numbers.start)
+        return self.keys.frame(shard - self.numbers.start)
 
     def output_key(self, shard: int) -> str:
         """Return the key of a shard's part of the table."""
-        return keys.output_key(self.run_id, shard - self.numbers.start, self.output["format"], self.folder)
+        return self.keys.part(shard - self.numbers.start, self.output["format"], self.folder)

@@ -14,12 +14,10 @@ from bedrock_batch.plan.plan_run import plan_run
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the state that the run carries from here on: references and counts.
 
-    The event holds `contract`, `run_id`, `execution_arn` and the run's `input`.
+    The event is what `claim_run` returned with the run's `input`.
     """
     s3 = S3(clients.s3())
-    bucket, key = split_uri(os.environ["SETTINGS_URI"])
-    settings = s3.get_json(bucket, key)
+    settings = s3.get_json(*split_uri(os.environ["SETTINGS_URI"]))
     time_left = getattr(context, "get_remaining_time_in_millis", None)
     seconds = time_left() / 1000 if time_left else math.inf
-    asked = {name: event[name] for name in ("run_id", "execution_arn", "input")}
-    return plan_run(s3, clients.client("service-quotas"), bucket=bucket, settings=settings, seconds=seconds, **asked)
+    return plan_run(s3, clients.client("service-quotas"), settings=settings, seconds=seconds, **event)

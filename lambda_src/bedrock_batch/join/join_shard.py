@@ -10,6 +10,7 @@ from bedrock_batch import keys
 from bedrock_batch.answers.answer import Parsed
 from bedrock_batch.answers.answer_schema import Reader
 from bedrock_batch.answers.raw_outputs import RawOutputs
+from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import JobEnd, Joined, Shard, ShardJoin
@@ -37,7 +38,7 @@ def join_shard(s3: S3, shard: ShardJoin, *, held_bytes: int = MOST_HELD_BYTES) -
         f"All answers of shard {keys.shard_name(shard.shard)} are kept in {raw}; a redrive joins the shard again, asks "
         "the model nothing and costs nothing."
     ):
-        return _join(s3, Run.from_json(s3.get_json(shard.bucket, shard.run_key)), shard, held_bytes)
+        return _join(s3, read_run(s3, shard.bucket, shard.run_key), shard, held_bytes)
 
 
 def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
@@ -80,6 +81,7 @@ def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None, held_byte
         reader=reader,
         held_bytes=held_bytes,
         reasoning=run.output.get("reasoning", False),
+        first_row=shard.first_row if run.output.get("row_number") else None,
     )
     if shard.skipped_key:
         joiner.skip(s3.lines(shard.bucket, shard.skipped_key), first_row=shard.first_row)
@@ -118,6 +120,7 @@ def _write_part(
         dimensions=run.dimensions,
         answer_schema=run.output.get("schema"),
         reasoning=run.output.get("reasoning", False),
+        row_number=run.output.get("row_number", False),
     )
     rows = frame.read_frame(s3, run, shard)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)

@@ -23,7 +23,8 @@ class Joiner:
     """Collects the answers of one shard, then lays them beside its rows.
 
     Holds the answers of as many rows as fit `held_bytes` (texts as UTF-8, vectors at 4 bytes a dimension) and some
-    100 bytes for each row. With a `reader`, answers are validated and become typed columns as their rows pass by.
+    100 bytes for each row. With `first_row`, the shard's place in the table, rows get their numbers. With a `reader`,
+    answers are validated and become typed columns as their rows pass by.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Joiner:
         dimensions: int | None = None,
         reader: Reader | None = None,
         reasoning: bool = False,
+        first_row: int | None = None,
         held_bytes: int = MOST_HELD_BYTES,
     ) -> None:
         self.foreign = 0
@@ -51,7 +53,14 @@ class Joiner:
             self._values = Texts(rows, held_bytes, reasoning=reasoning)
         else:
             self._values = Vectors(rows, dimensions or 0, held_bytes)
-        self._columns = our_columns(kind=kind, dimensions=dimensions, reader=reader, reasoning=reasoning)
+        self._columns = our_columns(
+            kind=kind,
+            dimensions=dimensions,
+            reader=reader,
+            reasoning=reasoning,
+            row_number=first_row is not None,
+        )
+        self._first_row = first_row or 0
         self._reader = reader
 
     def skip(self, lines: Iterable[Mapping[str, Any]], *, first_row: int) -> None:
@@ -145,7 +154,7 @@ class Joiner:
     def columns(self, start: int, stop: int) -> list[pa.Array]:
         """Return our columns for rows [start, stop) of the shard, and validate their answers if there is a schema."""
         properties = self._properties(start, stop)
-        rows = Known(self.outcomes, self._values, properties, start, stop)
+        rows = Known(self.outcomes, self._values, properties, start, stop, self._first_row)
         return [column.values(rows) for column in self._columns]
 
     def _properties(self, start: int, stop: int) -> dict[str, pa.Array]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import numpy as np
 import pyarrow as pa
 
 from bedrock_batch.answers.answer_schema import Reader
@@ -26,6 +27,8 @@ class Known:
     properties: Mapping[str, pa.Array]
     start: int
     stop: int
+    first_row: int
+    """The number of the shard's first row in the table, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Column:
     nullable: bool = True
 
 
+_ROW = Column("row", pa.int64(), lambda rows: _numbers(rows), nullable=False)
 _OUTCOME = Column("outcome", pa.string(), lambda rows: rows.outcomes.names(rows.start, rows.stop), nullable=False)
 _RESPONSE = Column("response", pa.string(), lambda rows: rows.answers.column(rows.start, rows.stop))
 _REASONING = Column("reasoning", pa.string(), lambda rows: cast(Texts, rows.answers).reasoning(rows.start, rows.stop))
@@ -52,6 +56,12 @@ _ERROR_CODE = Column("error_code", pa.string(), lambda rows: rows.outcomes.error
 _ERROR = Column("error", pa.string(), lambda rows: rows.outcomes.errors(rows.start, rows.stop))
 
 
+def _numbers(rows: Known) -> pa.Array:
+    """Return the rows' numbers in the table, from 1, as messages count them."""
+    first = rows.first_row + 1
+    return pa.array(np.arange(first + rows.start, first + rows.stop, dtype=np.int64))
+
+
 def _embedding(dimensions: int) -> Column:
     return Column("embedding", vector_type(dimensions), lambda rows: rows.answers.column(rows.start, rows.stop))
 
@@ -61,11 +71,16 @@ def _property(field: pa.Field) -> Column:
 
 
 def our_columns(
-    *, kind: Kind, dimensions: int | None = None, reader: Reader | None = None, reasoning: bool = False
+    *,
+    kind: Kind,
+    dimensions: int | None = None,
+    reader: Reader | None = None,
+    reasoning: bool = False,
+    row_number: bool = False,
 ) -> list[Column]:
     """Return our columns in order; with `reader`, the properties of the answers come last.
 
-    `reasoning` says whether texts have a column for it.
+    `reasoning` says whether texts have a column for it, `row_number` whether rows have one for their number.
 
     Raises:
         InvalidRunInput: the dimensions of the vectors are not known.
@@ -77,6 +92,8 @@ def our_columns(
         raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size.")
     else:
         ours = [_OUTCOME, _embedding(dimensions), _INPUT_TOKENS, _ERROR_CODE, _ERROR]
+    if row_number:
+        ours = [_ROW, *ours]
     return [*ours, *map(_property, reader.fields)] if reader else ours
 
 
@@ -93,6 +110,7 @@ def output_schema(
     dimensions: int | None = None,
     answer_schema: Mapping[str, Any] | None = None,
     reasoning: bool = False,
+    row_number: bool = False,
 ) -> pa.Schema:
     """Return the schema of every output part: the table's columns unchanged, then ours.
 
@@ -105,7 +123,9 @@ def output_schema(
     reader = None if answer_schema is None else Reader(answer_schema)
     ours = [
         pa.field(f"{prefix}{column.name}", column.type, nullable=column.nullable)
-        for column in our_columns(kind=kind, dimensions=dimensions, reader=reader, reasoning=reasoning)
+        for column in our_columns(
+            kind=kind, dimensions=dimensions, reader=reader, reasoning=reasoning, row_number=row_number
+        )
     ]
     taken = {name.casefold() for name in table.names}
     collisions = [field.name for field in ours if field.name.casefold() in taken]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from bedrock_batch import keys
 from bedrock_batch.answers.raw_outputs import RawOutputs
 from bedrock_batch.answers.refused_jobs import MOST_JOBS, is_refusal
 from bedrock_batch.aws.s3 import S3
@@ -36,7 +35,7 @@ def _rows_sent(s3: S3, run: Run, shard: ShardJoin, job: JobEnd) -> Iterator[int]
     if step is None and job.start == 0 and job.stop is None:
         yield from range(shard.rows)
         return
-    key = run.input_key(shard.shard) if step is None else keys.leftovers_key(run.run_id, step, shard.shard)
+    key = run.input_key(shard.shard) if step is None else run.keys.leftovers(step, shard.shard)
     prefix = shard_prefix(run.rendered(shard.shard))
     for line in islice(s3.raw_lines(run.bucket, key), job.start, job.stop):
         row = row_of(id_in(line), prefix, shard.rows)
@@ -54,7 +53,7 @@ def write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], due: ask_
     asked_again = bool(due.first or due.again)
     if not asked_again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):
         return joined
-    with s3.writer(run.bucket, keys.leftovers_key(run.run_id, step, joined.shard)) as out:
+    with s3.writer(run.bucket, run.keys.leftovers(step, joined.shard)) as out:
         for wanted in filter(None, (due.first, due.again, rows)):
             for line in _records(s3, run, joined.shard, wanted):
                 out.write((line if wanted is rows or not run.retry else ask_again.larger(line, run.retry)) + b"\n")

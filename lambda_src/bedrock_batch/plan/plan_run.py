@@ -9,11 +9,10 @@ import pyarrow as pa
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
-from bedrock_batch.contracts.run import Run
-from bedrock_batch.contracts.version import CONTRACT
-from bedrock_batch.errors import InvalidRunInput, MissingColumn, RunNameTaken, TooLarge, columns_are, naming
+from bedrock_batch.contracts.run import REDRIVE_DAYS, Run
+from bedrock_batch.errors import InvalidRunInput, MissingColumn, TooLarge, columns_are, naming
 from bedrock_batch.join.output_columns import output_schema
-from bedrock_batch.models import prompts, request_body
+from bedrock_batch.models import prompts
 from bedrock_batch.plan import first_records, sampling
 from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
 from bedrock_batch.plan.shards import Bounds, RowSize, cut, row_limit, strictest
@@ -33,27 +32,29 @@ def plan_run(
     s3: S3,
     service_quotas: Any,
     *,
-    bucket: str,
     settings: Mapping[str, Any],
+    contract: int,
+    bucket: str,
+    root: str,
     run_id: str,
     execution_arn: str,
+    started_at: str,
     input: Any,
     seconds: float = math.inf,
 ) -> dict[str, Any]:
     """Plan the run: write `run.json` and `plan.jsonl`, return the run's state. Doing it twice writes the same bytes.
 
-    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags. `seconds` is how long the
-    function may still run. Raises PlanUnfinished before they are over; called again, planning goes on where it was.
+    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags, work_days. `seconds` is
+    how long the function may still run. Raises PlanUnfinished before they are over; called again, planning goes on
+    where it was.
     """
     deadline = Deadline.within(seconds - _RESERVED_SECONDS)
-    if not keys.RUN_ID.fullmatch(run_id):
-        raise InvalidRunInput(f"The execution name {run_id!r} may hold only letters, digits, `-` and `_`.")
     asked = validate.validate(input)
-    digest = validate.digest(asked)
-    _check_name(s3, bucket, run_id, digest)
+    _check_age(asked, settings["work_days"])
+    own = keys.RunKeys(root, run_id)
     models = resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
     quotas = strictest([model.quotas for model in models])
-    staged = (bucket, keys.staged_prefix(run_id))
+    staged = (bucket, own.staged_folder)
     files = read.find(s3, asked)
     table = read.describe(
         files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
@@ -61,36 +62,30 @@ def plan_run(
     models = first_records.settled(models, table)
     for model in models:
         with naming(model.label):
-            _check_output(asked["output"], table.schema, model.composed)
-    shards = _cut(asked, models, table, quotas, bucket=bucket, run_key=keys.run_key(run_id))
-    named = {"run_id": run_id, "execution_arn": execution_arn, "input_digest": digest, "bucket": bucket}
+            _check_output(model, table.schema)
+    shards = _cut(asked, models, table, quotas, bucket=bucket, run_key=own.run())
+    named = {
+        "contract": contract,
+        "bucket": bucket,
+        "root": root,
+        "run_id": run_id,
+        "execution_arn": execution_arn,
+        "started_at": started_at,
+    }
     common = named | _of_module(settings) | _of_table(table, asked) | _of_files(files.found) | {"shards": len(shards)}
     runs = _runs(asked, models, common, warnings=files.found.warnings)
     _write(s3, runs, shards)
-    return {
-        "contract": CONTRACT,
-        "run_id": run_id,
-        "bucket": bucket,
-        "prefix": keys.run_prefix(run_id),
-        "run_key": keys.run_key(run_id),
-        "plan_key": keys.plan_key(run_id),
+    return named | {
+        "prefix": own.work,
+        "run_key": own.run(),
+        "plan_key": own.plan,
         "job_names": keys.job_names(
-            name=settings["name"], label=asked.get("job_name_prefix") or "", execution_arn=execution_arn
+            name=settings["name"], label=asked.get("job_name_prefix") or "", digest=runs[0].digest
         ),
         "rows": sum(shard.rows for shard in shards),
         "shards": len(shards) * len(models),
         "dry_run": asked["dry_run"],
     }
-
-
-def _check_name(s3: S3, bucket: str, run_id: str, digest: str) -> None:
-    """Refuse a name whose run had another input: its files would be mixed with the new run's."""
-    if next(iter(s3.list(bucket, keys.run_key(run_id))), None) is None:
-        return
-    if s3.get_json(bucket, keys.run_key(run_id))["input_digest"] != digest:
-        raise RunNameTaken(
-            f"A run named {run_id!r} exists and had another input. Start this one under another execution name."
-        )
 
 
 def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | None:
@@ -102,18 +97,46 @@ def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | Non
     )
 
 
-def _check_output(wanted: Mapping[str, Any], table: pa.Schema, composed: request_body.Composed) -> None:
-    """Refuse an output that could not be written, by its columns or its format."""
+def _check_age(asked: Mapping[str, Any], work_days: int) -> None:
+    """Refuse limits with which the run could outlive its own files."""
+    limits = asked["limits"]
+    rounds = 1 + limits["max_rounds"] + ("retry" in asked)
+    days = math.ceil(rounds * limits["job_timeout_hours"] / 24) + REDRIVE_DAYS
+    if days > work_days:
+        raise InvalidRunInput(
+            f"limits: {rounds} rounds of jobs that may take {limits['job_timeout_hours']} hours each, and "
+            f"{REDRIVE_DAYS} days for a redrive, are {days} days; the module keeps what a run works with for "
+            f"{work_days} (retention.work_days). Lower limits.max_rounds or limits.job_timeout_hours, or raise "
+            "retention.work_days."
+        )
+
+
+def _model_column(asked: Mapping[str, Any]) -> str:
+    """Return the column that readers make of the folders of several models."""
+    return f"{asked['output']['prefix']}model"
+
+
+def _check_output(model: Model, table: pa.Schema) -> None:
+    """Refuse an output that could not be written, by its columns or its format, or not be read as one table."""
+    wanted, composed = model.asked["output"], model.composed
     kept = schemas.kept(table, wanted.get("columns"))
     frame.check(kept, wanted["format"])
-    output_schema(
+    written = output_schema(
         kept,
         kind=composed.kind,
         prefix=wanted["prefix"],
         dimensions=composed.dimensions,
         answer_schema=wanted.get("schema"),
         reasoning=wanted.get("reasoning", False),
+        row_number=wanted.get("row_number", False),
     )
+    column = _model_column(model.asked)
+    if model.label and column.casefold() in {name.casefold() for name in written.names}:
+        raise InvalidRunInput(
+            f"The output has a column {column}, and of several models each has a folder {column}=…, from which readers "
+            "make a column of that name. Set output.prefix to another text, rename the property of output.schema, or "
+            "leave the column out by output.columns."
+        )
 
 
 def _cut(
@@ -203,6 +226,7 @@ def _of_module(settings: Mapping[str, Any]) -> dict[str, Any]:
         "service_role_arn": settings["service_role_arn"],
         "kms_key_arn": settings.get("kms_key_arn"),
         "tags": settings.get("tags", {}),
+        "work_days": settings["work_days"],
     }
 
 
@@ -212,7 +236,7 @@ def _of_model(model: Model) -> dict[str, Any]:
         "input": model.asked,
         "limits": model.asked["limits"],
         "model_id": model.asked["model_id"],
-        "folder": keys.model_folder(model.label),
+        "folder": keys.model_folder(_model_column(model.asked), model.label) if model.label else "",
         "family": model.family.family,
         "invocation_type": model.family.invocation_type,
         "kind": model.composed.kind,
@@ -247,7 +271,7 @@ def _of_table(table: read.Description, asked: Mapping[str, Any]) -> dict[str, An
 def _write(s3: S3, runs: Sequence[Run], shards: Sequence[PlannedShard]) -> None:
     """Write the plan's shards, and then the models' documents."""
     first = runs[0]
-    s3.put_lines(first.bucket, keys.plan_key(first.run_id), (shard.to_json() for shard in shards))
+    s3.put_lines(first.bucket, first.keys.plan, (shard.to_json() for shard in shards))
     # The first model's last: with it the run counts as planned.
     for run in reversed(runs):
-        s3.put_json(run.bucket, keys.run_key(run.run_id, run.number), run.to_json())
+        s3.put_json(run.bucket, run.keys.run(run.number), run.to_json())

@@ -51,7 +51,7 @@ class Mover:
     def __init__(self, s3: S3, run: Run, input_key: str) -> None:
         self._folder = MediaFolder(s3, run, input_key)
         self._bucket = run.bucket
-        folders = re.escape(f"s3://{run.bucket}/{keys.run_prefix(run.run_id)}/input/")
+        folders = re.escape(f"s3://{run.bucket}/{run.keys.input_folder}")
         self._reference = re.compile(rf"{folders}{keys.SHARD_NAME}/({_NAME})")
         self._copies: dict[str, Future[str]] = {}
         self._pool = ThreadPoolExecutor(COPIES)

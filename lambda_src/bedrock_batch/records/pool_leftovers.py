@@ -5,9 +5,9 @@ import logging
 from contextlib import nullcontext
 
 from bedrock_batch.aws.leftover_lines import read_leftover_lines
+from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Pool
-from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooLarge
 from bedrock_batch.records.media_folder import Mover
 
@@ -24,7 +24,7 @@ def pool_leftovers(s3: S3, pool: Pool) -> dict[str, int]:
         PoolIncomplete: a leftovers file is not the planned one.
         TooLarge: the file passes the model's quota.
     """
-    run = Run.from_json(s3.get_json(pool.bucket, pool.run_key))
+    run = read_run(s3, pool.bucket, pool.run_key)
     most = run.quotas["max_file_bytes"]
     records = 0
     mover = Mover(s3, run, pool.input_key) if run.own_folders else None

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 
 import pyarrow as pa
 
-from bedrock_batch import keys
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard, Prepared, PreparedShard
@@ -147,7 +146,7 @@ class _Body:
     def prepared(self) -> Prepared:
         """Write the skipped rows, if there are any, and return the counts."""
         skipped = self.attacher.explained(self._skipped) if self.attacher else self._skipped
-        key = keys.skipped_key(self._run.run_id, self._number) if skipped else None
+        key = self._run.keys.skipped(self._number) if skipped else None
         if key:
             self._s3.put_lines(self._run.bucket, key, (skip.to_json(self._shard.first_row) for skip in skipped))
         return Prepared(

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bedrock_batch.aws.leftover_lines import read_leftover_lines
+from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import Chunk
-from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import ChunkTaken, OnDemandRefused
 from bedrock_batch.run import invoke
 
@@ -28,7 +28,7 @@ def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk) -> dict[str, int]:
         ChunkTaken: the file is no longer as this call wrote it.
         OnDemandRefused: of the first such record, when the others have been asked.
     """
-    run = Run.from_json(s3.get_json(chunk.bucket, chunk.run_key))
+    run = read_run(s3, chunk.bucket, chunk.run_key)
     answers = _Answers(s3, chunk.bucket, chunk.raw_key)
     refusals: list[OnDemandRefused] = []
     for record in _without_answer(read_leftover_lines(s3, run, chunk.leftover_lines), answers.lines):

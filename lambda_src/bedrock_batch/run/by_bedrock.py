@@ -8,22 +8,22 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.run import Run
 
 _NAME = "/manifest.json.out"
 _READS = 16
 """At the same time; the clients keep 32 connections."""
 
 
-def read_manifests(s3: S3, bucket: str, run_id: str) -> dict[str, JobCounts]:
+def read_manifests(s3: S3, run: Run) -> dict[str, JobCounts]:
     """Return the counts of each of a run's jobs that has a manifest, by the job's name."""
-    folder = keys.raw_prefix(run_id, "").rstrip("/") + "/"
-    items = [item for item in s3.list(bucket, folder) if item.key.endswith(_NAME)]
+    folder = run.keys.raw_folder
+    items = [item for item in s3.list(run.bucket, folder) if item.key.endswith(_NAME)]
 
     def read(item: Object) -> tuple[str, JobCounts | None]:
-        return item.key.removeprefix(folder).partition("/")[0], _counts(s3.read(bucket, item.key))
+        return item.key.removeprefix(folder).partition("/")[0], _counts(s3.read(run.bucket, item.key))
 
     with ThreadPoolExecutor(_READS) as pool:
         return {name: counts for name, counts in pool.map(read, items) if counts is not None}

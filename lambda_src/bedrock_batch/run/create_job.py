@@ -14,7 +14,7 @@ def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
     """
     own_tags = {"bedrock-batch:name": run.name, "bedrock-batch:run": run.run_id}
     source = keys.folder_of(input_key) if run.own_folders else input_key
-    output: dict[str, Any] = {"S3Uri": f"s3://{run.bucket}/{keys.raw_prefix(run.run_id, job_name)}"}
+    output: dict[str, Any] = {"S3Uri": f"s3://{run.bucket}/{run.keys.raw(job_name)}"}
     if run.kms_key_arn:
         output["S3EncryptionKeyId"] = run.kms_key_arn
     request = {

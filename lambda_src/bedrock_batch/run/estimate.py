@@ -179,7 +179,7 @@ def check_rows(run: Run, expected: Estimate) -> None:
     """
     if expected.records == 0:
         raise NoValidRows(
-            f"All {expected.rows} rows were skipped; {keys.run_prefix(run.run_id)}/skipped/ in bucket {run.bucket} "
+            f"All {expected.rows} rows were skipped; {run.keys.skipped_folder} in bucket {run.bucket} "
             "says why for each."
         )
     least = run.quotas["min_records"]

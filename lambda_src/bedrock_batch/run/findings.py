@@ -53,23 +53,23 @@ def read(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> Findings:
     Raises:
         JoinIncomplete: a shard has no output part, or rows do not add up.
     """
-    bucket, run_id = state["bucket"], state["run_id"]
+    run = runs[0]
     results = progress.collect(state)["results"]
     joined = progress.latest_joins(s3, results)
     totals = reconcile(joined.values(), shards=state["shards"], rows=state["rows"] * len(runs))
     rounds = [read_results(s3, map_) for map_ in results["jobs"]]
     if len(runs) > 1:
-        models = progress.models_of_jobs(s3, bucket, run_id, range(len(rounds)))
+        models = progress.models_of_jobs(s3, run, range(len(rounds)))
         rounds = [[result | {"model_id": models[result["job_name"]]} for result in round_] for round_ in rounds]
     ended = [result for round_ in rounds for result in round_]
     all_good = all(result["status"] == "Completed" for result in ended)
-    shards = {} if all_good else progress.shards_of_jobs(s3, bucket, run_id, range(len(rounds)))
-    manifests = by_bedrock.read_manifests(s3, bucket, run_id)
+    shards = {} if all_good else progress.shards_of_jobs(s3, run, range(len(rounds)))
+    manifests = by_bedrock.read_manifests(s3, run)
     return Findings(
         state=state,
         joined=joined,
         totals=totals,
-        models=[_of_model(run, joined, manifests, rows=state["rows"]) for run in runs],
+        models=[_of_model(one, joined, manifests, rows=state["rows"]) for one in runs],
         rounds=rounds,
         passes=[report_jobs.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
         failed_jobs=report_jobs.failed_jobs(ended, shards, joined),

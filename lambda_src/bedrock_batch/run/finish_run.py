@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bedrock_batch import keys
 from bedrock_batch.aws import causes
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.run_documents import read_runs
@@ -42,8 +41,7 @@ def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
             ended, failure = {"status": "FAILED", "error": "TooManyFailures", "message": str(err)}, err
     document = report.document(found, ended=ended, warnings=warnings)
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
-        key = keys.report_key(state["run_id"])
-        s3.put_json(state["bucket"], key, document, replaces=state.get("replaces"), indent=2)
+        s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.get("replaces"), indent=2)
     if failure is not None:
         raise failure
     return _result(found, document)
@@ -69,7 +67,7 @@ def _first_message(failed_jobs: Iterable[Mapping[str, Any]]) -> str:
 def _what_now(run: Run) -> str:
     """Say what is left of a run that failed at its end, and what the user can do."""
     prefix = run.output["prefix"]
-    output = f"s3://{run.bucket}/{keys.output_prefix(run.run_id)}"
+    output = f"s3://{run.bucket}/{run.keys.output_folder()}"
     return (
         f"The table in {output} and the report are complete: {prefix}error_code and {prefix}error say why for "
         "each row. Use them, or start a new run over the failed rows. A redrive asks nothing again."
@@ -84,7 +82,7 @@ def _result(found: Findings, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run_id": found.state["run_id"],
         "output_uri": document["output"],
-        "report_uri": _report_uri(found.state),
+        "report_uri": _report_uri(found.run),
         "rows": found.state["rows"],
         "outcomes": found.totals.outcomes,
         "jobs": found.state["jobs"],
@@ -98,10 +96,10 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> di
     run, estimate = runs[0], state["estimate"]
     records = first_record.of_each(s3, runs, read_results(s3, state["prepared"]))
     document = report.of_dry_run(runs, estimate, records)
-    s3.put_json(run.bucket, keys.report_key(run.run_id), document, indent=2)
+    s3.put_json(run.bucket, run.keys.report, document, indent=2)
     return {
         "run_id": run.run_id,
-        "report_uri": _report_uri(state),
+        "report_uri": _report_uri(run),
         "rows": estimate["rows"],
         "estimate": estimate,
         "dry_run": True,
@@ -109,8 +107,8 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> di
     }
 
 
-def _report_uri(state: Mapping[str, Any]) -> str:
-    return f"s3://{state['bucket']}/{keys.report_key(state['run_id'])}"
+def _report_uri(run: Run) -> str:
+    return f"s3://{run.bucket}/{run.keys.report}"
 
 
 def _counted(warnings: Sequence[str]) -> dict[str, Any]:

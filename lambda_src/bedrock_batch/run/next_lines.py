@@ -50,8 +50,8 @@ def job_lines(
     numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
     for number, sent in zip(numbers, pooled(run, rest), strict=False):
         records = sum(one.records for one in sent)
-        input_key = keys.pooled_key(run.run_id, round_, number, own_folder=run.own_folders)
-        pool_ = Pool(run.bucket, keys.run_key(run.run_id, run.number), input_key, sent)
+        input_key = run.keys.pooled(round_, number, own_folder=run.own_folders)
+        pool_ = Pool(run.bucket, run.keys.run(run.number), input_key, sent)
         yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": pool_.to_json()}
 
 
@@ -76,7 +76,7 @@ def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) ->
     job_name = keys.job_name(
         name=run.name,
         label=run.input.get("job_name_prefix") or "",
-        execution_arn=run.execution_arn,
+        digest=run.digest,
         round_=round_,
         number=number,
     )
@@ -87,7 +87,8 @@ def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) ->
         "number": number,
         "records": records,
         "check_seconds": run.limits["check_seconds"],
-        "raw_prefix": keys.raw_prefix(run.run_id, job_name),
+        "expires_at": run.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "raw_prefix": run.keys.raw(job_name),
         "request": create_job(run, job_name=job_name, input_key=input_key),
     }
 
@@ -99,9 +100,9 @@ def answer_lines(
 
     Chunks are numbered over all models of the pass, from `numbers`.
     """
-    run_key = keys.run_key(run.run_id, run.number)
+    run_key = run.keys.run(run.number)
     for sent, number in zip(chunks(standings, records=CHUNK_RECORDS), numbers or count(), strict=False):
-        raw_key = keys.on_demand_key(run.run_id, pass_, number, run.number)
+        raw_key = run.keys.on_demand(pass_, number, run.number)
         yield Chunk(run.bucket, run_key, number, sent, raw_key).to_json()
 
 

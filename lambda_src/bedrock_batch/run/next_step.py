@@ -5,7 +5,6 @@ from functools import partial
 from itertools import chain, count
 from typing import Any
 
-from bedrock_batch import keys
 from bedrock_batch.aws.batch_jobs import active_jobs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
@@ -81,7 +80,7 @@ def _check_canaries(canaries: Models) -> None:
 
 def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progress, models: Models) -> dict[str, Any]:
     round_ = state["rounds"]
-    jobs_key = keys.jobs_key(state["run_id"], round_)
+    jobs_key = models[0][0].keys.jobs(round_)
     lines = next_lines.in_turn(
         next_lines.job_lines(run, progress.plan_of(s3, run), standings, found.skipped_keys, round_=round_)
         for run, standings in models
@@ -102,7 +101,7 @@ def _free_jobs(bedrock: Any, models: Models) -> int:
     by_quota = {jobs_quota(run.model_id): run for run, _ in models}
     free = 0
     for quota, run in by_quota.items():
-        others = active_jobs(bedrock, partial(_shares, quota), run_digest=keys.run_digest(run.execution_arn))
+        others = active_jobs(bedrock, partial(_shares, quota), run_digest=run.digest)
         free += max(1, run.quotas["concurrent_jobs"] - others)
     return free
 
@@ -114,7 +113,7 @@ def _shares(quota: tuple[str, bool], model_id: str) -> bool:
 
 def _answer(s3: S3, state: dict[str, Any], models: Models) -> dict[str, Any]:
     pass_ = state["passes"]
-    answers_key = keys.answers_key(state["run_id"], pass_)
+    answers_key = models[0][0].keys.answers(pass_)
     chunks = count()
     lines = (next_lines.answer_lines(run, standings, pass_=pass_, numbers=chunks) for run, standings in models)
     s3.put_lines(state["bucket"], answers_key, chain.from_iterable(lines))
@@ -122,7 +121,7 @@ def _answer(s3: S3, state: dict[str, Any], models: Models) -> dict[str, Any]:
 
 
 def _join(s3: S3, state: dict[str, Any], found: progress.Progress, runs: Sequence[Run]) -> dict[str, Any]:
-    joins_key = keys.joins_key(state["run_id"], state["step"])
+    joins_key = runs[0].keys.joins(state["step"])
     shards = chain.from_iterable(progress.plan_of(s3, run) for run in runs)
     lines = next_lines.join_lines(shards, found.standings, found.skipped_keys, step=state["step"])
     s3.put_lines(state["bucket"], joins_key, lines)

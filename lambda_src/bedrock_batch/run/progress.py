@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from bedrock_batch import keys
 from bedrock_batch.answers.refused_jobs import lacks_permission
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.s3 import S3
@@ -43,10 +42,10 @@ class Progress:
 
 def plan_of(s3: S3, run: Run) -> Iterator[Shard]:
     """Yield a model's shards."""
-    for line in s3.lines(run.bucket, keys.plan_key(run.run_id)):
+    for line in s3.lines(run.bucket, run.keys.plan):
         shard = Shard.from_json(line)
         number = shard.shard + run.numbers.start
-        yield replace(shard, shard=number, run_key=keys.run_key(run.run_id, run.number))
+        yield replace(shard, shard=number, run_key=run.keys.run(run.number))
 
 
 def collect(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,15 +59,14 @@ def collect(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
     """Return how far the run of a collected state is; `runs` are its models' documents."""
-    bucket, run_id, results = state["bucket"], state["run_id"], state["results"]
+    results = state["results"]
+    run = runs[0]
     rendered = estimate.prepared_shards(read_results(s3, state["prepared"]))
     prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
     ended = {result["job_name"]: result for map_ in results["jobs"] for result in read_results(s3, map_)}
     joined = latest_joins(s3, results)
-    passes = [
-        pass_ends(s3, bucket, run_id, number, read_results(s3, map_)) for number, map_ in enumerate(results["answers"])
-    ]
-    rounds = [round_ends(s3, bucket, run_id, round_, ended) for round_ in range(len(results["jobs"]))]
+    passes = [pass_ends(s3, run, number, read_results(s3, map_)) for number, map_ in enumerate(results["answers"])]
+    rounds = [round_ends(s3, run, round_, ended) for round_ in range(len(results["jobs"]))]
     ends = by_shard(rounds, passes, canaries=canary_passes(runs, passes))
     standings = [
         Standing(
@@ -112,10 +110,10 @@ def latest_joins(s3: S3, results: Mapping[str, Any]) -> dict[int, Joined]:
     return latest
 
 
-def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str, Mapping[str, Any]]) -> Ends:
+def round_ends(s3: S3, run: Run, round_: int, ended: Mapping[str, Mapping[str, Any]]) -> Ends:
     """Return each shard that a job of the round had records of, with how the job ended."""
     ends = []
-    for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
+    for line in s3.lines(run.bucket, run.keys.jobs(round_)):
         result = ended[line["job_name"]]  # every job has one: the Map fails with the first child that fails
         end = JobEnd(
             line["job_name"],
@@ -133,12 +131,12 @@ def round_ends(s3: S3, bucket: str, run_id: str, round_: int, ended: Mapping[str
     return ends
 
 
-def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
+def pass_ends(s3: S3, run: Run, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
     """Return each shard that an on-demand pass had records of; if a chunk failed, its model's pass is a failed job."""
     errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
     steps: dict[str, dict[int, int | None]] = {}
     failed: dict[str, list[str]] = {}
-    for line in s3.lines(bucket, keys.answers_key(run_id, number)):
+    for line in s3.lines(run.bucket, run.keys.answers(number)):
         folder = line["raw_key"].rpartition("/")[0]
         steps.setdefault(folder, {}).update((sent["shard"], sent["step"]) for sent in line["leftover_lines"])
         if line["chunk"] in errors:
@@ -152,17 +150,17 @@ def pass_ends(s3: S3, bucket: str, run_id: str, number: int, results: Iterable[M
     return ends
 
 
-def shards_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, set[int]]:
+def shards_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, set[int]]:
     """Return the shards that each job of these rounds has records of, by the job's name."""
     shards: dict[str, set[int]] = {}
     for round_ in rounds:
-        for line in s3.lines(bucket, keys.jobs_key(run_id, round_)):
+        for line in s3.lines(run.bucket, run.keys.jobs(round_)):
             sent = line["pool"]["leftover_lines"] if "pool" in line else [line["join"]]
             shards[line["job_name"]] = {one["shard"] for one in sent}
     return shards
 
 
-def models_of_jobs(s3: S3, bucket: str, run_id: str, rounds: Iterable[int]) -> dict[str, str]:
+def models_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, str]:
     """Return the model of each job of these rounds, by the job's name."""
-    lines = (line for round_ in rounds for line in s3.lines(bucket, keys.jobs_key(run_id, round_)))
+    lines = (line for round_ in rounds for line in s3.lines(run.bucket, run.keys.jobs(round_)))
     return {line["job_name"]: line["request"]["ModelId"] for line in lines}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedrock_batch import keys
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import report_jobs, report_warnings
 from bedrock_batch.run.estimate import in_usd
@@ -28,7 +27,7 @@ def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[st
         **({"salvaged": True} if state.get("salvage") else {}),
         **rows,
         **_cost(found.models),
-        "output": f"s3://{run.bucket}/{keys.output_prefix(run.run_id)}",
+        "output": f"s3://{run.bucket}/{run.keys.output_folder()}",
         "warnings": warnings,
         "model_id": run.models if found.several else run.model_id,
         "jobs": state.get("job_statuses") or report_jobs.statuses(found.ended),
@@ -53,7 +52,7 @@ def _section(one: ModelFindings, jobs: dict[str, int]) -> dict[str, Any]:
         "model_id": run.model_id,
         **{key: counts.pop(key) for key in ("rows", "outcomes")},
         **_cost([one]),
-        "output": f"s3://{run.bucket}/{keys.output_prefix(run.run_id, run.folder)}",
+        "output": f"s3://{run.bucket}/{run.keys.output_folder(run.folder)}",
         "warnings": [*run.warnings, *report_warnings.of_model(one)],
         "jobs": jobs,
         **counts,

@@ -1,6 +1,6 @@
 """Save what a stopped run left behind. It is read from S3 alone: the run's state was lost with its execution."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,17 +12,8 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.contracts.version import CONTRACT
-from bedrock_batch.errors import BY_NAME, InputError, RunNameTaken
-from bedrock_batch.keys import (
-    answers_key,
-    jobs_key,
-    report_key,
-    run_digest,
-    run_key,
-    run_prefix,
-    skipped_key,
-)
+from bedrock_batch.errors import RunExpired
+from bedrock_batch.keys import RunKeys
 from bedrock_batch.run import next_lines, progress, report, report_jobs
 from bedrock_batch.run.progress import Ends
 
@@ -44,52 +35,57 @@ def gather(s3: S3, bedrock: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     That redrive may come at any moment. So parts and report replace only what is there now: what the run writes
     later knows more.
     """
-    bucket, run_id = event["bucket"], event["run_id"]
-    prefix = run_prefix(run_id)
+    bucket, keys = event["bucket"], RunKeys(event["root"], event["run_id"])
     ended = _how_it_ended(s3, event)
-    state = {key: event[key] for key in ("bucket", "run_id", "status", "salvage")}
-    state |= {
-        "contract": CONTRACT,
-        "prefix": prefix,
-        "run_key": run_key(run_id),
-        "ended": ended,
-        "message": ended["message"],
-    }
+    state = {key: event[key] for key in ("contract", "bucket", "root", "run_id", "status", "salvage")}
+    state |= {"prefix": keys.work, "run_key": keys.run(), "ended": ended, "message": ended["message"]}
     # Listed before the jobs are read: whoever has written a part by then knew no more about the jobs.
-    found = {item.key: item.etag for item in s3.list(bucket, f"{prefix}/")}
-    keys = {key for key in found if key.count("/") == prefix.count("/") + 1}
-    if run_key(run_id) not in keys or event.get("error") == RunNameTaken.__name__:
-        return state | {"next": "end"}  # it failed in its plan, or what is here is another run's
-    report_etag = found.get(report_key(run_id), "")
-    own = s3.get_json(bucket, report_key(run_id)) if report_etag else {"salvaged": True}
-    runs = read_runs(s3, bucket, run_key(run_id))
+    folders = (f"{keys.work}/", keys.output_folder(), keys.report)
+    found = {item.key: item.etag for folder in folders for item in s3.list(bucket, folder)}
+    if keys.run() not in found:
+        return state | {"next": "end"}  # it failed in its plan
+    report_etag = found.get(keys.report, "")
+    own = s3.get_json(bucket, keys.report) if report_etag else {"salvaged": True}
+    try:
+        runs = read_runs(s3, bucket, keys.run())
+    except RunExpired as err:
+        return state | {"next": "end", "message": str(err)}
     if not own.get("salvaged"):
-        if not _knows(own, ended):
-            _write_report(s3, bucket, run_id, own, ended, replaces=report_etag)
+        if (own.get("status"), own.get("error")) != (ended["status"], ended.get("error")):
+            _write_report(s3, runs[0], own, ended, replaces=report_etag)
         return state | {"next": "end"}
-    made = list(_count_up(keys, lambda number: jobs_key(run_id, number)))
-    answered = _count_up(keys, lambda number: answers_key(run_id, number))
-    passes = [progress.pass_ends(s3, bucket, run_id, number, ()) for number in answered]
+    made = list(_count_up(found, keys.jobs))
+    passes = [progress.pass_ends(s3, runs[0], number, ()) for number in _count_up(found, keys.answers)]
     if not made and len(passes) == progress.canary_passes(runs, passes):
-        _write_report(s3, bucket, run_id, report.of_nothing_sent(runs), ended, replaces=report_etag)
+        _write_report(s3, runs[0], report.of_nothing_sent(runs), ended, replaces=report_etag)
         return state | {"next": "end"}
-    return state | _join_all(s3, bedrock, runs, found, made, passes) | {"replaces": report_etag}
+    joins = _join_all(s3, bedrock, runs, found, made, passes, function=event["join_shard"])
+    return state | joins | {"replaces": report_etag}
 
 
 def _join_all(
-    s3: S3, bedrock: Any, runs: Sequence[Run], found: Mapping[str, str], made: list[int], passes: Sequence[Ends]
+    s3: S3,
+    bedrock: Any,
+    runs: Sequence[Run],
+    found: Mapping[str, str],
+    made: list[int],
+    passes: Sequence[Ends],
+    *,
+    function: str,
 ) -> dict[str, Any]:
     """Write the lines that join every shard, and return what the state says of them.
 
-    `made` are the rounds that made jobs, `found` the ETags of the run's objects by key.
+    `made` are the rounds that made jobs, `found` the ETags of the run's objects by key. `function` is the version of
+    join_shard that the run began with: the Map's children know only their line.
     """
     run = runs[0]
     job_rounds = _ended(s3, bedrock, run, made)
     jobs_ended = {end["job_name"]: end for round_ in job_rounds for end in round_}
-    rounds = [progress.round_ends(s3, run.bucket, run.run_id, number, jobs_ended) for number in made]
+    rounds = [progress.round_ends(s3, run, number, jobs_ended) for number in made]
     ends = progress.by_shard(rounds, passes, canaries=progress.canary_passes(runs, passes))
-    joins_key = f"{run_prefix(run.run_id)}/joins-salvage.jsonl"
-    shards = s3.put_lines(run.bucket, joins_key, _join_lines(s3, runs, ends, found))
+    joins_key = run.keys.joins("salvage")
+    lines = (line | {"function": function} for line in _join_lines(s3, runs, ends, found))
+    shards = s3.put_lines(run.bucket, joins_key, lines)
     by_model = report_jobs.statuses_by_model(jobs_ended.values(), run.models)
     return {
         "next": "join",
@@ -110,7 +106,7 @@ def _join_lines(
     """Yield the event that joins each shard."""
     for run in runs:
         for shard in progress.plan_of(s3, run):
-            key = skipped_key(run.run_id, run.rendered(shard.shard))
+            key = run.keys.skipped(run.rendered(shard.shard))
             jobs = [end.to_json() for end in ends.get(shard.shard, ())]
             event = next_lines.join_event(shard, skipped_key=key if key in found else None, jobs=jobs, step=None)
             yield event | {"replaces": found.get(run.output_key(shard.shard), "")}
@@ -124,7 +120,7 @@ def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
     error, message = event.get("error", ""), causes.said_by(event.get("cause", ""))
     ended: dict[str, Any] = {"status": event["status"]}
     if error == _MAP_FAILED:
-        folder = f"{run_prefix(event['run_id'])}/results/"
+        folder = RunKeys(event["root"], event["run_id"]).results_folder
         # A salvage that failed itself left errors there too; they are not the run's.
         children = failed_children(s3, event["bucket"], folder, but=f"{folder}salvage/")
         if children:
@@ -139,26 +135,15 @@ def _how_it_ended(s3: S3, event: Mapping[str, Any]) -> dict[str, Any]:
     return ended | {"message": message}
 
 
-def _write_report(
-    s3: S3, bucket: str, run_id: str, report_: Mapping[str, Any], ended: Mapping[str, Any], *, replaces: str
-) -> None:
+def _write_report(s3: S3, run: Run, report_: Mapping[str, Any], ended: Mapping[str, Any], *, replaces: str) -> None:
     """Write a report with how the run ended, unless somebody else has written one meanwhile."""
-    document = {"run_id": run_id, **ended, **{key: value for key, value in report_.items() if key not in _ENDS}}
+    rest = {key: value for key, value in report_.items() if key not in _ENDS}
+    document = {"run_id": run.run_id, **ended, **rest}
     with suppress(Overtaken):  # the run was redriven
-        s3.put_json(bucket, report_key(run_id), document, replaces=replaces, indent=2)
+        s3.put_json(run.bucket, run.keys.report, document, replaces=replaces, indent=2)
 
 
-def _knows(own: Mapping[str, Any], ended: Mapping[str, Any]) -> bool:
-    """Return whether a run's own report has its end already, or is that of an earlier run of the same name.
-
-    An error of the input comes before any report of its own run.
-    """
-    if issubclass(BY_NAME.get(ended.get("error", ""), object), InputError):
-        return True
-    return (own.get("status"), own.get("error")) == (ended["status"], ended.get("error"))
-
-
-def _count_up(keys: set[str], key: Any) -> Iterator[int]:
+def _count_up(keys: Container[str], key: Callable[[int], str]) -> Iterator[int]:
     number = 0
     while key(number) in keys:
         yield number
@@ -167,8 +152,8 @@ def _count_up(keys: set[str], key: Any) -> Iterator[int]:
 
 def _ended(s3: S3, bedrock: Any, run: Run, made: Sequence[int]) -> list[list[dict[str, Any]]]:
     """Return for each round how its jobs ended: as the run knew it, or else as Bedrock lists them."""
-    told = {one["job_name"]: one for one in all_results(s3, run.bucket, f"{run_prefix(run.run_id)}/results/jobs/")}
-    known = job_statuses(bedrock, run_digest(run.execution_arn))
+    told = {one["job_name"]: one for one in all_results(s3, run.bucket, f"{run.keys.results_folder}jobs/")}
+    known = job_statuses(bedrock, run.digest)
 
     def end(line: Mapping[str, Any]) -> dict[str, Any]:
         name = line["job_name"]
@@ -176,12 +161,12 @@ def _ended(s3: S3, bedrock: Any, run: Run, made: Sequence[int]) -> list[list[dic
         about = {"job_name": name, "records": line["records"], "model_id": line["request"]["ModelId"]}
         return about | {key: found[key] for key in ("status", "message", "processed") if key in found}
 
-    return [[end(line) for line in s3.lines(run.bucket, jobs_key(run.run_id, number))] for number in made]
+    return [[end(line) for line in s3.lines(run.bucket, run.keys.jobs(number))] for number in made]
 
 
 def _write_ends(s3: S3, run: Run, job_rounds: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
     """Write the ends of each round's jobs as their Maps do, for the report: without those that nobody tried to make."""
-    folder = f"{run_prefix(run.run_id)}/results/salvage/jobs"
+    folder = f"{run.keys.results_folder}salvage/jobs"
     untried = (NOT_CREATED, _STOPPED)
     written = []
     for number, round_ in enumerate(job_rounds):

@@ -5,7 +5,6 @@ What users of the AWS sample send means the same here: a null or an empty text a
 """
 
 import copy
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,11 +93,6 @@ def of_model(run_input: Mapping[str, Any], model_id: str) -> dict[str, Any]:
     """Return a copy of a validated run input that asks for one of its models alone."""
     one = copy.deepcopy(dict(run_input)) | {"model_id": model_id}
     return one | ({"price": one["price"].get(model_id, one["price"])} if "price" in one else {})
-
-
-def digest(run_input: Mapping[str, Any]) -> str:
-    """Return a digest that is equal for two inputs that ask for the same run."""
-    return hashlib.sha256(json.dumps(run_input, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value: Any, schema: Mapping[str, Any], key: str, depth: int = 0) -> Any:
@@ -197,11 +191,11 @@ def _of_folders(models: Sequence[str]) -> Iterator[str]:
     """Tables of two models must not lie in the same folder."""
     folders: dict[str, str] = {}
     for model_id in models:
-        other = folders.setdefault(keys.model_folder(model_id), model_id)
+        other = folders.setdefault(keys.safe(model_id), model_id)
         if other != model_id:
             yield (
                 f"model_id has {other!r} and {model_id!r}, whose outputs would lie in the same folder "
-                f"{keys.model_folder(model_id)!r}: start a run for each."
+                f"{keys.safe(model_id)!r}: start a run for each."
             )
 
 

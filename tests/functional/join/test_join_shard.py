@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import JobEnd, Joined, ShardJoin
 from bedrock_batch.contracts.run import Run
@@ -23,7 +22,7 @@ from bedrock_batch.record_ids import record_id
 from bedrock_batch.table import frame, input_files, read
 from tests.conftest import BUCKET
 from tests.functional.tables import cut
-from tests.unit.factories import make_run
+from tests.unit.factories import keys_of, make_run
 from tests.unit.output_lines import CONVERSE, TITAN, converse, line
 
 ROWS = 250
@@ -50,7 +49,7 @@ class Bench:
         found = read.describe(
             read.Files(self.s3, input_files.find(self.s3, f"s3://{BUCKET}/in/table.parquet")), options={}
         )
-        run_key = keys.run_key("monday")
+        run_key = keys_of().run()
         self.shards = cut(found, QUOTAS, run_key=run_key)
         self.run: Run = make_run(
             bucket=BUCKET,
@@ -71,7 +70,7 @@ class Bench:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def raw(self, job: str, name: str, lines: Iterable[bytes]) -> None:
-        self.put(keys.raw_prefix("monday", job) + f"abc123def456/{name}", b"".join(one + b"\n" for one in lines))
+        self.put(keys_of().raw(job) + f"abc123def456/{name}", b"".join(one + b"\n" for one in lines))
 
     def join(
         self,
@@ -84,7 +83,7 @@ class Bench:
         **event: Any,
     ) -> Joined:
         ends = [
-            JobEnd(job, status, keys.raw_prefix("monday", job), leftovers_step=step).to_json()
+            JobEnd(job, status, keys_of().raw(job), leftovers_step=step).to_json()
             for job, step in zip_longest(jobs, steps)
         ]
         event = {**self.shards[number].to_json(), "skipped_key": None, "jobs": ends, **event}
@@ -134,7 +133,7 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
     assert joined == Joined(
         shard=1,
         rows=rows,
-        output_key="runs/monday/output/part-00001.parquet",
+        output_key="reviews/output/monday/part-00001.parquet",
         bytes=len(bench.part(joined)),
         outcomes={"succeeded": rows},
         leftovers=0,
@@ -159,7 +158,7 @@ def prepared(bench: Bench, number: int, *, skipped: frozenset[int] = frozenset()
         for row in rows
         if row not in skipped
     ]
-    bench.put(keys.input_key("monday", number), b"".join(records))
+    bench.put(keys_of().input(number), b"".join(records))
     return records
 
 
@@ -172,7 +171,7 @@ def test_records_without_an_answer_are_written_as_they_were_prepared(bench: Benc
     joined = bench.join(1, jobs=["j0"], step=3)
     expected = [*records[:20], *records[30:40]]
     assert (joined.leftovers, joined.leftovers_step) == (30, 3)
-    written = bench.s3.read(BUCKET, "runs/monday/leftovers/3/00001.jsonl")
+    written = bench.s3.read(BUCKET, "reviews/work/monday/leftovers/3/00001.jsonl")
     assert written == b"".join(expected)
     assert joined.leftover_bytes == len(written)
 
@@ -185,10 +184,10 @@ def _skipped(bench: Bench, number: int) -> bytes:
 
 def test_input_file_stands_for_a_shard_of_which_nothing_was_answered(bench: Bench) -> None:
     prepared(bench, 1, skipped=frozenset({0}))
-    bench.put("runs/monday/skipped/00001.jsonl", _skipped(bench, 1))
-    joined = bench.join(1, jobs=["j0"], status="Expired", step=3, skipped_key="runs/monday/skipped/00001.jsonl")
+    bench.put("reviews/work/monday/skipped/00001.jsonl", _skipped(bench, 1))
+    joined = bench.join(1, jobs=["j0"], status="Expired", step=3, skipped_key="reviews/work/monday/skipped/00001.jsonl")
     assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 1, None)
-    assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
+    assert list(bench.s3.list(BUCKET, "reviews/work/monday/leftovers/")) == []
 
 
 def test_salvage_writes_no_leftovers(bench: Bench) -> None:
@@ -196,7 +195,7 @@ def test_salvage_writes_no_leftovers(bench: Bench) -> None:
     bench.raw("j0", "a.jsonl.out", answers(bench, 1, range(10)))
     joined = bench.join(1, jobs=["j0"], status="Stopped", step=None)
     assert (joined.leftovers, joined.leftovers_step) == (bench.shards[1].rows - 10, None)
-    assert list(bench.s3.list(BUCKET, "runs/monday/leftovers/")) == []
+    assert list(bench.s3.list(BUCKET, "reviews/work/monday/leftovers/")) == []
 
 
 RETRY = {"outcomes": ["truncated"], "max_tokens": 900, "place": "/inferenceConfig/maxTokens"}
@@ -210,7 +209,7 @@ def limited(bench: Bench, number: int) -> list[bytes]:
     """Write a shard's input file whose records have a limit, and return its lines."""
     template = '{"recordId":"%s","modelInput":{"inferenceConfig":{"maxTokens":300},"x":"é \u2028%d"}}\n'
     records = [(template % (record_id(number, row), row)).encode() for row in range(bench.shards[number].rows)]
-    bench.put(keys.input_key("monday", number), b"".join(records))
+    bench.put(keys_of().input(number), b"".join(records))
     return records
 
 
@@ -222,7 +221,7 @@ def test_what_met_its_limit_is_written_first_with_a_larger_one(aws: None) -> Non
     joined = bench.join(1, jobs=["j0"], step=0)
     assert (joined.leftovers, joined.retries, joined.leftovers_step) == (10, 10, 0)
     again = [one.replace(b'"maxTokens":300', b'"maxTokens":900') for one in records[5:15]]
-    written = bench.s3.read(BUCKET, "runs/monday/leftovers/0/00001.jsonl")
+    written = bench.s3.read(BUCKET, "reviews/work/monday/leftovers/0/00001.jsonl")
     assert written == b"".join(again + records[:5] + records[15:20])
     assert joined.leftover_bytes == len(written)
     assert bench.join(1, jobs=["j0"], step=0) == joined
@@ -250,7 +249,7 @@ def test_the_better_of_two_answers_is_shown(aws: None, most: int | None) -> None
     assert set(table["bedrock_error_code"].to_pylist()) == {None}
     # The model was not asked for the throttled ones and those of which nothing came: they are leftovers now.
     assert (joined.leftovers, joined.retries, joined.leftovers_step) == (20, 0, 2)
-    written = bench.s3.read(BUCKET, "runs/monday/leftovers/2/00001.jsonl")
+    written = bench.s3.read(BUCKET, "reviews/work/monday/leftovers/2/00001.jsonl")
     assert written == b"".join(one.replace(b'"maxTokens":300', b'"maxTokens":900') for one in records[20:40])
     assert joined.retried == {"succeeded": 10, "truncated": 10}
     assert joined.input_tokens == 7 * (rows + 20), "both answers were paid"
@@ -276,8 +275,8 @@ def test_doing_it_twice_gives_the_same_bytes_and_only_its_own_key(bench: Bench) 
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(50)))
     first = bench.part(bench.join(0, jobs=["j0"], status="Stopped"))
     assert bench.part(bench.join(0, jobs=["j0"], status="Stopped")) == first
-    assert [item.key for item in bench.s3.list(BUCKET, "runs/monday/output/")] == [
-        "runs/monday/output/part-00000.parquet"
+    assert [item.key for item in bench.s3.list(BUCKET, "reviews/output/monday/")] == [
+        "reviews/output/monday/part-00000.parquet"
     ]
 
 
@@ -285,10 +284,10 @@ def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) ->
     """One shard answered, one half answered with a broken end and skipped rows, one whose job never was."""
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
     bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(2, 40)), answers(bench, 1, [40])[0][:-9]])
-    bench.put("runs/monday/skipped/00001.jsonl", _skipped(bench, 1))
+    bench.put("reviews/work/monday/skipped/00001.jsonl", _skipped(bench, 1))
     joined = [
         bench.join(0, jobs=["j0"]),
-        bench.join(1, jobs=["j1"], status="Expired", skipped_key="runs/monday/skipped/00001.jsonl"),
+        bench.join(1, jobs=["j1"], status="Expired", skipped_key="reviews/work/monday/skipped/00001.jsonl"),
         bench.join(2, jobs=[]),
     ]
     tables = [bench.table(one) for one in joined]
@@ -308,7 +307,7 @@ def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) ->
 
 def test_embeddings_become_fixed_size_lists(aws: None) -> None:
     bench = Bench(kind="embedding", dimensions=4)
-    bench.put(keys.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
+    bench.put(keys_of().run(), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
     rows = bench.shards[0].rows
     lines = [
         line(record_id(0, row), {"embedding": [row, -0.5, 1e-3, 0], "inputTextTokenCount": 2}) for row in range(rows)
@@ -355,7 +354,7 @@ def test_a_frame_that_is_gone_or_another_is_told_with_what_is_kept(bench: Bench)
         told = str(caught.value)
         assert told.startswith(f"s3://{BUCKET}/{key} ")
         assert "Put the object back as the run wrote it." in told
-        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/runs/monday/raw/; a redrive joins" in told
+        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/reviews/work/monday/raw/; a redrive joins" in told
         assert "prefix must end" not in told
 
 

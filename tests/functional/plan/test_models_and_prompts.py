@@ -323,7 +323,7 @@ def test_the_likeliest_column_is_named_to_who_embeds_without_a_prompt(s3: S3) ->
 def test_a_trial_of_one_job_is_a_thousand_rows(s3: S3, given: dict[str, Any], shards: list[int]) -> None:
     s3.put(BUCKET, "in/t.csv", b"review,label\n" + b"fine,good\n" * 2500)
     plan(s3, HAIKU, prompt={"text": "Judge {review}"}, **given)
-    assert [line["rows"] for line in s3.lines(BUCKET, "runs/monday/plan.jsonl")] == shards
+    assert [line["rows"] for line in s3.lines(BUCKET, "reviews/work/monday/plan.jsonl")] == shards
 
 
 def test_a_schema_is_told_to_the_model_and_makes_columns(s3: S3) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.plan.plan_run import plan_run
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import csv_bytes, gz, jsonl_bytes, parquet_bytes, put, zst
+from tests.unit.factories import claimed, keys_of, settings
 
 MODEL = "amazon.nova-lite-v1:0"
 TEXTS = [f"{index} é\n" for index in range(500)]
@@ -47,16 +47,14 @@ def test_a_plan_is_the_same_bytes_each_time(aws: None, key: str) -> None:
         plan_run(
             s3,
             ServiceQuotas(),
-            bucket=BUCKET,
-            settings={"name": "n", "models": [MODEL], "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"},
-            run_id="monday",
-            execution_arn="arn:aws:states:us-east-1:123456789012:execution:n-run:monday",
+            settings=settings(MODEL),
+            **claimed("monday", BUCKET),
             input=asked,
         )
-        return {item.key: s3.read(BUCKET, item.key) for item in s3.list(BUCKET, "runs/monday/")}
+        return {item.key: s3.read(BUCKET, item.key) for item in s3.list(BUCKET, "reviews/work/monday/")}
 
     first = plan()
     assert plan() == first
-    lines = first[keys.plan_key("monday")].splitlines()
+    lines = first[keys_of().plan].splitlines()
     assert len(lines) == 4
     assert any("staged" in name for name in first) == (key in ("t.csv.gz", "u.csv", "t.jsonl.zst"))

@@ -14,6 +14,7 @@ from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs
 from tests.functional.whole import LITE, MICRO, TITAN, Document, WholeRun, asked, keys_below, reviews
+from tests.unit.factories import keys_of
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_the_budget_is_for_all_models_together(s3: S3) -> None:
     one = {"input": 0.0, "output": 1.0}
     document = asked(LITE, MICRO, price=one, inference={"max_tokens": 1000}, limits={"budget_usd": 0.048})
     assert review_run(s3, Jobs(), WholeRun(s3).plan(document))["estimate"]["cost_usd"] == 0.048
-    clients.s3().delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
+    clients.s3().delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     document["limits"] = {"budget_usd": 0.047}
     with pytest.raises(BudgetExceeded, match=r"The estimate is 0.048 USD"):
         review_run(s3, Jobs(), WholeRun(s3).plan(document))
@@ -70,7 +71,7 @@ def test_a_plan_is_the_same_bytes_each_time(s3: S3) -> None:
 
     def planned() -> dict[str, bytes]:
         WholeRun(s3).plan(asked(LITE, TITAN, MICRO))
-        return {key: s3.read(BUCKET, f"runs/{RUN}/{key}") for key in keys_below(s3, "") if "results" not in key}
+        return {key: s3.read(BUCKET, f"reviews/work/{RUN}/{key}") for key in keys_below(s3, "") if "results" not in key}
 
     first = planned()
     assert planned() == first

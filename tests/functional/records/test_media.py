@@ -11,7 +11,6 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard, Prepared
@@ -24,7 +23,7 @@ from bedrock_batch.run import invoke
 from local.bedrock import models
 from tests.conftest import BUCKET
 from tests.functional.planned import plan
-from tests.unit.factories import HAIKU, make_run
+from tests.unit.factories import HAIKU, keys_of, make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 IMAGES = [PNG + bytes([number]) * 100 for number in range(4)]
@@ -58,9 +57,9 @@ def prepare(s3: S3, model_id: str = HAIKU, **given: Any) -> tuple[dict[str, Any]
     """Return run.json, what preparing the only shard says, and the records."""
     given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
     run = plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
-    (shard,) = (PlannedShard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday")))
+    (shard,) = (PlannedShard.from_json(line) for line in s3.lines(BUCKET, keys_of().plan))
     (prepared,) = prepare_shard(s3, shard).prepared
-    records = list(s3.lines(BUCKET, keys.input_key("monday", 0))) if prepared.records else []
+    records = list(s3.lines(BUCKET, keys_of().input(0))) if prepared.records else []
     return run, prepared, records
 
 
@@ -124,7 +123,7 @@ def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
     _, prepared, records = prepare(s3, media={"column": "holes", "kind": "image"})
     assert [record["recordId"][-1] for record in records] == ["0", "3"]
     assert (prepared.records, prepared.skipped) == (2, 2)
-    skipped = list(s3.lines(BUCKET, keys.skipped_key("monday", 0)))
+    skipped = list(s3.lines(BUCKET, keys_of().skipped(0)))
     assert [(line["row"], line["code"]) for line in skipped] == [(2, "NullColumn"), (3, "MediaNotUsable")]
     assert "images/2.PNGx.png does not exist" in skipped[1]["reason"]
 
@@ -155,7 +154,7 @@ def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(media_attach, "_MOST_BYTES", len(IMAGES[0]) - 1)
     _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})
     assert (prepared.records, prepared.skipped, prepared.bytes) == (0, 4, 0)
-    assert "108 bytes; 107 are the most" in next(s3.lines(BUCKET, keys.skipped_key("monday", 0)))["reason"]
+    assert "108 bytes; 107 are the most" in next(s3.lines(BUCKET, keys_of().skipped(0)))["reason"]
 
 
 def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
@@ -258,7 +257,7 @@ def test_what_is_no_image_costs_its_row(s3: S3) -> None:
     put_table(s3, image=files)
     _, _, records = prepare(s3, media={"column": "image", "kind": "image"})
     assert formats(records) == ["png", "jpeg"]
-    skipped = {line["row"]: line["reason"] for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))}
+    skipped = {line["row"]: line["reason"] for line in s3.lines(BUCKET, keys_of().skipped(0))}
     assert "'pdf' is not the format of an image" in skipped[2]
     assert skipped[4] == "The first bytes of the cell do not show its format: set media.format."
     assert "elsewhere/a.png" in skipped[5]
@@ -277,7 +276,7 @@ def test_an_object_that_is_archived_or_empty_costs_its_row(s3: S3) -> None:
     s3.put(BUCKET, "images/empty.png", b"")
     put_table(s3, uri=[f"s3://{BUCKET}/images/{name}.png" for name in ("cold", "empty")])
     _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})
-    reasons = [line["reason"] for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))]
+    reasons = [line["reason"] for line in s3.lines(BUCKET, keys_of().skipped(0))]
     assert prepared.records == 0
     assert "images/cold.png is archived (GLACIER) and cannot be read. Restore it" in reasons[0]
     assert reasons[1] == f"s3://{BUCKET}/images/empty.png is empty."

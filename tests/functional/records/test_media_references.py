@@ -12,7 +12,6 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from bedrock_batch import keys
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Chunk, LeftoverLines, PlannedShard, Pool, Prepared
@@ -28,7 +27,7 @@ from bedrock_batch.run.next_lines import job_lines
 from tests.conftest import BUCKET
 from tests.functional.planned import plan
 from tests.functional.records.test_media import IMAGES, PROMPT
-from tests.unit.factories import HAIKU
+from tests.unit.factories import HAIKU, keys_of
 
 NOVA = "amazon.nova-lite-v1:0"
 LAKE = "lake"
@@ -58,7 +57,7 @@ def planned(s3: S3, model_id: str = NOVA, **given: Any) -> tuple[Run, list[Plann
     given = {"s3_uri": f"s3://{BUCKET}/in/t.parquet", "prompt": PROMPT, **given}
     given = {key: value for key, value in given.items() if value is not None}
     run = Run.from_json(plan(s3, model_id, media=media, **given))
-    return run, [PlannedShard.from_json(line) for line in s3.lines(BUCKET, keys.plan_key("monday"))]
+    return run, [PlannedShard.from_json(line) for line in s3.lines(BUCKET, keys_of().plan)]
 
 
 def blocks(s3: S3, key: str) -> list[dict[str, Any]]:
@@ -79,7 +78,7 @@ def test_records_refer_to_copies_in_the_folder_of_their_job(s3: S3, invocation_t
     for shard in shards:
         prepared = prepared_of(s3, shard)
         assert (prepared.records, prepared.skipped) == (100, 0)
-        folder = f"runs/monday/input/{shard.shard:05d}/"
+        folder = f"reviews/work/monday/input/{shard.shard:05d}/"
         key = f"{folder}{shard.shard:05d}.jsonl"
         assert run.input_key(shard.shard) == key
         held = copies(s3, folder)
@@ -98,7 +97,10 @@ def test_the_job_is_given_the_folder(s3: S3) -> None:
     run, shards = planned(s3)
     standings = [Standing(0, 200, 10)]
     (line,) = job_lines(run, shards, standings, {0: None}, round_=0)
-    assert line["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"] == f"s3://{BUCKET}/runs/monday/input/00000/"
+    assert (
+        line["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"]
+        == f"s3://{BUCKET}/reviews/work/monday/input/00000/"
+    )
 
 
 def test_doing_it_twice_copies_nothing_again(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,7 @@ def test_doing_it_twice_copies_nothing_again(s3: S3, monkeypatch: pytest.MonkeyP
 def test_an_object_that_cannot_be_used_costs_its_rows(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     _, (shard,) = planned(s3, media={"column": "holes"})
     assert (prepared_of(s3, shard).records, prepared_of(s3, shard).skipped) == (197, 3)
-    skipped = {line["row"]: line for line in s3.lines(BUCKET, keys.skipped_key("monday", 0))}
+    skipped = {line["row"]: line for line in s3.lines(BUCKET, keys_of().skipped(0))}
     assert skipped[1]["code"] == "NullColumn"
     assert {skipped[2]["code"], skipped[3]["code"]} == {"MediaNotUsable"}
     assert "images/none.png does not exist" in skipped[2]["reason"]
@@ -141,11 +143,11 @@ def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
     run, shards = planned(s3, max_records_per_job=100)
     for shard in shards:
         prepared_of(s3, shard)
-    key = keys.pooled_key("monday", 1, 7, own_folder=True)
-    pool = Pool(BUCKET, keys.run_key("monday"), key, [LeftoverLines(1, 2, 4), LeftoverLines(0, 0, 3)])
+    key = keys_of().pooled(1, 7, own_folder=True)
+    pool = Pool(BUCKET, keys_of().run(), key, [LeftoverLines(1, 2, 4), LeftoverLines(0, 0, 3)])
     assert pool_leftovers(s3, pool)["records"] == 5
     once = s3.read(BUCKET, key)
-    held = copies(s3, "runs/monday/input/r1-00007/")
+    held = copies(s3, "reviews/work/monday/input/r1-00007/")
     # Rows 102, 103, 0, 1, 2: objects 2, 3, 0, 1 and 2 again.
     assert sorted(held.values()) == IMAGES
     found = [held[block["image"]["source"]["s3Location"]["uri"]] for block in blocks(s3, key)]
@@ -162,11 +164,11 @@ def test_a_pooled_job_takes_the_objects_along(s3: S3) -> None:
 def test_a_lost_copy_fails_the_pool(s3: S3) -> None:
     _, (shard,) = planned(s3)
     prepared_of(s3, shard)
-    for uri in copies(s3, "runs/monday/input/00000/"):
+    for uri in copies(s3, "reviews/work/monday/input/00000/"):
         clients.s3().delete_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
-    key = keys.pooled_key("monday", 1, 0, own_folder=True)
+    key = keys_of().pooled(1, 0, own_folder=True)
     with pytest.raises(BedrockBatchError, match="does not exist"):
-        pool_leftovers(s3, Pool(BUCKET, keys.run_key("monday"), key, [LeftoverLines(0, 0, 9)]))
+        pool_leftovers(s3, Pool(BUCKET, keys_of().run(), key, [LeftoverLines(0, 0, 9)]))
     assert list(s3.list(BUCKET, key)) == []
 
 
@@ -187,9 +189,9 @@ def test_on_demand_the_references_are_used_as_they_are(s3: S3) -> None:
     run, (shard,) = planned(s3)
     prepared_of(s3, shard)
     model = Model()
-    raw_key = keys.on_demand_key("monday", 0, 0)
-    answer_on_demand(s3, model, Chunk(BUCKET, keys.run_key("monday"), 0, [LeftoverLines(0, 198, 200)], raw_key))
-    held = copies(s3, "runs/monday/input/00000/")
+    raw_key = keys_of().on_demand(0, 0)
+    answer_on_demand(s3, model, Chunk(BUCKET, keys_of().run(), 0, [LeftoverLines(0, 198, 200)], raw_key))
+    held = copies(s3, "reviews/work/monday/input/00000/")
     asked = [one["messages"][0]["content"][0]["image"]["source"]["s3Location"]["uri"] for one in model.asked]
     assert [held[uri] for uri in asked] == [IMAGES[2], IMAGES[3]]
     assert invoke.answer(model, next(s3.lines(BUCKET, run.input_key(0))), model_id=NOVA, invocation_type="Converse")
@@ -205,7 +207,7 @@ def test_jobs_are_cut_by_the_size_of_the_objects(s3: S3) -> None:
 def test_a_job_over_the_quota_is_refused(s3: S3) -> None:
     run, (shard,) = planned(s3)
     quotas = run.quotas | {"max_job_bytes": s3_size(s3, run, shard) + sum(map(len, IMAGES)) - 1}
-    s3.put(BUCKET, keys.run_key("monday"), json.dumps(run.to_json() | {"quotas": quotas}).encode())
+    s3.put(BUCKET, keys_of().run(), json.dumps(run.to_json() | {"quotas": quotas}).encode())
     with pytest.raises(TooLarge, match=r"refers to more than the .* GB that a job may have"):
         prepared_of(s3, shard)
 
@@ -232,7 +234,7 @@ def test_a_request_of_ones_own_says_where_the_reference_goes(s3: S3) -> None:
     prepared_of(s3, shard)
     (first, *_) = s3.lines(BUCKET, run.input_key(0))
     image = first["modelInput"]["singleEmbeddingParams"]["image"]
-    assert copies(s3, "runs/monday/input/00000/")[image["source"]["s3Location"]["uri"]] == IMAGES[0]
+    assert copies(s3, "reviews/work/monday/input/00000/")[image["source"]["s3Location"]["uri"]] == IMAGES[0]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.contracts.lines import LeftoverLines, Pool
 from bedrock_batch.errors import PoolIncomplete, TooLarge
 from bedrock_batch.records.pool_leftovers import pool_leftovers
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, line
-from tests.unit.factories import make_run
+from tests.unit.factories import keys_of, make_run
 
 
 @pytest.fixture
@@ -17,7 +16,7 @@ def bench(aws: None) -> Bench:
 
 
 def pooled(*leftover_lines: LeftoverLines) -> Pool:
-    return Pool(BUCKET, keys.run_key(RUN), keys.pooled_key(RUN, 1, 0), [*leftover_lines])
+    return Pool(BUCKET, keys_of(RUN).run(), keys_of(RUN).pooled(1, 0), [*leftover_lines])
 
 
 def test_pooling_twice_writes_the_same_bytes(bench: Bench) -> None:

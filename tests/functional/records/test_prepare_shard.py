@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import errors, keys
+from bedrock_batch import errors
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
@@ -15,7 +15,7 @@ from bedrock_batch.table import input_files, read
 from tests.conftest import BUCKET
 from tests.functional import whole
 from tests.functional.tables import cut
-from tests.unit.factories import make_run
+from tests.unit.factories import keys_of, make_run
 
 REQUEST = {"messages": [{"role": "user", "content": [{"text": "{text}"}]}], "inferenceConfig": {"maxTokens": 5}}
 QUOTAS = {"min_records": 2, "max_records": 4, "max_file_bytes": 10**6}
@@ -28,7 +28,7 @@ def plan_run(
     clients.s3().put_object(Bucket=BUCKET, Key=key, Body=body)
     s3 = S3(clients.s3())
     found = read.describe(read.Files(s3, input_files.find(s3, f"s3://{BUCKET}/{key}")), options={"types": types})
-    run_key = keys.run_key("monday")
+    run_key = keys_of().run()
     shards = cut(found, QUOTAS, run_key=run_key)
     values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}
     run = make_run(
@@ -55,7 +55,7 @@ def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
     assert [(r["rows"], r["records"], r["skipped"]) for r in results] == [(3, 2, 1), (4, 3, 1)]
     records = {}
     for shard, result in zip(shards, results, strict=True):
-        key = keys.input_key("monday", shard.shard)
+        key = keys_of().input(shard.shard)
         data = s3.read(BUCKET, key)
         assert result["bytes"] == len(data)
         for line in data.split(b"\n")[:-1]:
@@ -87,8 +87,12 @@ def test_a_shard_of_skipped_rows_writes_no_input(aws: None) -> None:
     s3, (shard,) = plan_run(b'text,n\n,1\n" ",2\n')
     result = prepared(shard)
     assert (result["records"], result["skipped"], result["bytes"]) == (0, 2, 0)
-    written = [item.key for item in s3.list(BUCKET, "runs/monday/")]
-    assert written == ["runs/monday/frame/00000.parquet", keys.run_key("monday"), result["skipped_key"]]
+    written = [item.key for item in s3.list(BUCKET, "reviews/work/monday/")]
+    assert written == [
+        "reviews/work/monday/frame/00000.parquet",
+        keys_of().run(),
+        result["skipped_key"],
+    ]
 
 
 def test_preparing_twice_writes_the_same(aws: None) -> None:
@@ -105,7 +109,7 @@ def test_a_file_over_the_quota_is_refused_and_leaves_nothing(aws: None) -> None:
     )
     with pytest.raises(errors.TooLarge, match="max_records_per_job"):
         prepared(shard)
-    assert not list(s3.list(BUCKET, "runs/monday/input/"))
+    assert not list(s3.list(BUCKET, "reviews/work/monday/input/"))
 
 
 def test_a_record_that_no_file_has_room_for_is_skipped(aws: None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import errors, keys
+from bedrock_batch import errors
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.handlers import join_shard, prepare_shard
@@ -16,6 +16,7 @@ from bedrock_batch.record_ids import record_id
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import gz, put
+from tests.unit.factories import claimed, keys_of, settings
 
 MODEL = "amazon.nova-lite-v1:0"
 BODIES = [
@@ -33,10 +34,8 @@ def plan(s3: S3, body: bytes, *, key: str = "in/r.jsonl", nulls: str = "skip", *
     state = plan_run(
         s3,
         ServiceQuotas(),
-        bucket=BUCKET,
-        settings={"name": "n", "models": [MODEL], "prompts": {"p": "{x}"}, "service_role_arn": "arn:aws:iam::1:role/r"},
-        run_id="monday",
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:n-run:monday",
+        settings=settings(MODEL, prompts={"p": "{x}"}),
+        **claimed("monday", BUCKET),
         input={
             "s3_uri": put(key, body),
             "model_id": MODEL,
@@ -52,14 +51,14 @@ def test_bodies_are_sent_as_they_stand(s3: S3, packed: bool) -> None:
     body = lines(*(f'{{"modelInput": {text} , "recordId": "mine-{row}"}}' for row, text in enumerate(BODIES * 2)))
     (shard,) = plan(s3, gz(body) if packed else body, key="in/r.jsonl.gz" if packed else "in/r.jsonl")
     (prepared,) = prepare_shard.handler(shard, None)["prepared"]
-    sent = s3.read(BUCKET, keys.input_key("monday", 0)).decode().splitlines()
+    sent = s3.read(BUCKET, keys_of().input(0)).decode().splitlines()
     assert sent == [f'{{"recordId":"{record_id(0, row)}","modelInput":{text}}}' for row, text in enumerate(BODIES * 2)]
     assert (prepared["records"], prepared["skipped"], prepared["bytes"]) == (
         4,
         0,
         sum(len(x.encode()) + 1 for x in sent),
     )
-    run = s3.get_json(BUCKET, keys.run_key("monday"))
+    run = s3.get_json(BUCKET, keys_of().run())
     assert (run["prompt"], run["invocation_type"], run["kind"]) == (None, "Converse", "text")
 
 
@@ -72,7 +71,7 @@ def test_the_users_ids_and_bodies_come_back_beside_the_answers(s3: S3) -> None:
     (shard,) = plan(s3, body, invocation_type="Converse")
     (prepared,) = prepare_shard.handler(shard, None)["prepared"]
     assert (prepared["records"], prepared["skipped"]) == (2, 1)
-    raw = keys.raw_prefix("monday", "job")
+    raw = keys_of().raw("job")
     answer = {"output": {"message": {"content": [{"text": "yes"}]}}, "stopReason": "end_turn"}
     out = json.dumps({"recordId": record_id(0, 1), "modelOutput": answer})
     put(f"{raw}id/00000.jsonl.out", out.encode())
@@ -94,7 +93,7 @@ def test_a_line_without_a_body_is_skipped_or_an_error(s3: S3, bad: str) -> None:
     (shard,) = plan(s3, body)
     assert prepare_shard.handler(shard, None)["prepared"][0]["skipped"] == 1
     s3 = S3(clients.s3())
-    clients.s3().delete_object(Bucket=BUCKET, Key=keys.run_key("monday"))
+    clients.s3().delete_object(Bucket=BUCKET, Key=keys_of().run())
     with pytest.raises(errors.MalformedInput, match='Row 301 of the table .* no object as "modelInput"'):
         (shard,) = plan(s3, body, nulls="error")
         prepare_shard.handler(shard, None)

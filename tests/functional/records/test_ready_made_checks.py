@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, UnsupportedRequest
@@ -16,7 +15,7 @@ from bedrock_batch.records.prepare_shard import prepare_shard
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.tables import put
-from tests.unit.factories import HAIKU
+from tests.unit.factories import HAIKU, claimed, keys_of, settings
 
 TITAN, IMAGE, NOVA = "amazon.titan-embed-text-v2:0", "amazon.titan-embed-image-v1", "amazon.nova-lite-v1:0"
 NOVA_EMBEDDINGS, LLAMA = "amazon.nova-2-multimodal-embeddings-v1:0", "meta.llama3-1-8b-instruct-v1:0"
@@ -46,10 +45,8 @@ def plan(s3: S3, model_id: str, bodies: list[Any], **given: Any) -> dict[str, An
     state = plan_run(
         s3,
         ServiceQuotas(),
-        bucket=BUCKET,
-        settings={"name": "n", "models": MODELS, "prompts": {}, "service_role_arn": "arn:aws:iam::1:role/r"},
-        run_id="monday",
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:n-run:monday",
+        settings=settings(*MODELS),
+        **claimed("monday", BUCKET),
         input={
             "s3_uri": put("in/r.jsonl", lines.encode()),
             "model_id": model_id,
@@ -62,7 +59,7 @@ def plan(s3: S3, model_id: str, bodies: list[Any], **given: Any) -> dict[str, An
 
 
 def prepare(s3: S3) -> None:
-    for line in list(s3.lines(BUCKET, keys.plan_key("monday"))):
+    for line in list(s3.lines(BUCKET, keys_of().plan)):
         prepare_shard(s3, PlannedShard.from_json(line))
 
 
@@ -124,7 +121,7 @@ def test_bodies_of_another_kind_are_refused_when_the_run_is_planned(
 def test_bodies_of_the_right_kind_are_sent(s3: S3, model_id: str, body: dict[str, Any], given: dict[str, Any]) -> None:
     plan(s3, model_id, [body] * 3, **given)
     prepare(s3)
-    assert len(list(s3.lines(BUCKET, keys.input_key("monday", 0)))) == 3
+    assert len(list(s3.lines(BUCKET, keys_of().input(0)))) == 3
 
 
 def test_doubts_are_warnings(s3: S3) -> None:

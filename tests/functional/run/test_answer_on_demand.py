@@ -8,12 +8,12 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 from botocore.response import StreamingBody
 
-from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Chunk, LeftoverLines
 from bedrock_batch.errors import ChunkTaken
 from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
+from tests.unit.factories import keys_of
 
 
 @pytest.fixture
@@ -51,7 +51,13 @@ def refusal(code: str, status: int) -> ClientError:
 
 
 def chunk(stop: int = 5) -> Chunk:
-    return Chunk(BUCKET, keys.run_key(RUN), 7, [LeftoverLines(2, 0, stop)], keys.on_demand_key(RUN, 0, 7))
+    return Chunk(
+        BUCKET,
+        keys_of(RUN).run(),
+        7,
+        [LeftoverLines(2, 0, stop)],
+        keys_of(RUN).on_demand(0, 7),
+    )
 
 
 def test_answers_are_in_the_format_of_a_batch(bench: Bench) -> None:
@@ -105,7 +111,9 @@ def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> 
     """JSON may hold one, in a ready-made record or in an answer that was cut; UTF-8 may not."""
     bench = Bench([0, 0, 1], invocation_type=invocation_type)
     bench.s3.put(
-        BUCKET, keys.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n'
+        BUCKET,
+        keys_of(RUN).input(2),
+        b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n',
     )
     assert answer_on_demand(bench.s3, Model(), chunk(1)) == {"chunk": 7, "records": 1, "failed": 0}
     assert bench.lines(chunk().raw_key)[0]["modelInput"] == {"messages": ["cut \ud83d"]}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
@@ -19,6 +18,7 @@ from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs
 from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
+from tests.unit.factories import keys_of
 
 REFUSED: Verdict = {"error": {"errorCode": 400, "errorMessage": "no such parameter"}}
 
@@ -59,7 +59,7 @@ def test_a_report_is_for_reading(s3: S3) -> None:
     reviews(s3, 60)
     played = WholeRun(s3)
     played.run(asked(LITE, price={"input": 1.0, "output": 1.0}))
-    text = s3.read(BUCKET, keys.report_key(RUN)).decode()
+    text = s3.read(BUCKET, keys_of(RUN).report).decode()
     assert text.startswith('{\n  "run_id": "monday",\n  "status": "SUCCEEDED",\n  "rows": 60,\n')
     names = list(json.loads(text))
     assert names[:7] == ["run_id", "status", "rows", "outcomes", "cost_usd", "output", "warnings"]
@@ -75,7 +75,7 @@ def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
     told = str(caught.value)
     assert told.startswith("90 of 100 rows sent have no answer (90.0%, tolerated are 20%): 10 succeeded, 90 failed.")
     assert '400 (90 rows): "no such parameter"' in told
-    assert f"The table in s3://{BUCKET}/runs/{RUN}/output/ and the report are complete" in told
+    assert f"The table in s3://{BUCKET}/reviews/output/{RUN}/ and the report are complete" in told
     assert "bedrock_error" in told
     assert "start a new run over the failed rows. A redrive asks nothing again." in told
     assert played.table().num_rows == 100
@@ -146,7 +146,7 @@ def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:
 
 
 def tokens_of(s3: S3) -> Iterator[tuple[str, int]]:
-    report = s3.get_json(BUCKET, keys.report_key(RUN))
+    report = s3.get_json(BUCKET, keys_of(RUN).report)
     yield from ((kind, report[kind]) for kind in ("input_tokens", "output_tokens"))
 
 
@@ -171,7 +171,7 @@ def dry_run(s3: S3, *models: str, **given: Any) -> tuple[dict[str, Any], dict[st
     state = review_run(s3, Jobs(), WholeRun(s3).plan(asked(*models, dry_run=True, **given)))
     assert state["next"] == "finish"
     result = finish_run(s3, state)
-    return result, s3.get_json(BUCKET, keys.report_key(RUN))
+    return result, s3.get_json(BUCKET, keys_of(RUN).report)
 
 
 def test_a_dry_run_writes_what_it_found_out(s3: S3) -> None:
@@ -212,14 +212,14 @@ def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
     (event,) = bench.lines(state["joins_key"])
     done = bench.gather(state, [bench.joined(event, ())])
     finish_run(bench.s3, done)
-    assert bench.s3.get_json(BUCKET, keys.report_key(RUN))["failed_jobs"] == [
+    assert bench.s3.get_json(BUCKET, keys_of(RUN).report)["failed_jobs"] == [
         {"job_name": one["job_name"], "status": status, "records": 150, "now": "all 150 records have an answer"}
         for one, status in ((first, "Stopped"), (second, "Failed"))
     ]
     event_again = event | {"step": 99}
     done = bench.gather(state, [bench.joined(event_again, range(30))])
     finish_run(bench.s3, done | {"next": "finish"})
-    stopped, failed = bench.s3.get_json(BUCKET, keys.report_key(RUN))["failed_jobs"]
+    stopped, failed = bench.s3.get_json(BUCKET, keys_of(RUN).report)["failed_jobs"]
     assert (stopped["now"], failed["now"]) == ("30 of 150 records have no answer", "all 150 records have an answer")
 
 
@@ -229,12 +229,12 @@ def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
 def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench([150])
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
-    bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
+    bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     with pytest.raises(Exception, match="run.json does not exist") as caught:
         finish_handler(bench.planned(), None)
     told = str(caught.value)
     assert type(caught.value).__name__ == "InputNotFound"
-    assert f"The table and all answers are kept in s3://{BUCKET}/runs/{RUN}/; a redrive counts again" in told
+    assert f"The table and all answers are kept in s3://{BUCKET}/reviews/work/{RUN}/; a redrive counts again" in told
     assert "A prefix must end" not in told
 
 
@@ -243,9 +243,9 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
     lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
-    folder = f"runs/{RUN}"
-    event = {"contract": CONTRACT, "bucket": BUCKET, "run_key": keys.run_key(RUN), "leftover_lines": [lines]}
-    bench.client.delete_object(Bucket=BUCKET, Key=keys.input_key(RUN, 0))
+    folder = f"reviews/work/{RUN}"
+    event = {"contract": CONTRACT, "bucket": BUCKET, "run_key": keys_of(RUN).run(), "leftover_lines": [lines]}
+    bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).input(0))
     for call, more, kept in (
         (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
         (answer_handler, {"raw_key": f"{folder}/raw/on-demand-0/00000.jsonl.out", "chunk": 0}, "a new run over"),
@@ -267,9 +267,9 @@ def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypa
     event = {
         "contract": CONTRACT,
         "bucket": BUCKET,
-        "run_key": keys.run_key(RUN),
+        "run_key": keys_of(RUN).run(),
         "leftover_lines": [lines],
-        "input_key": f"runs/{RUN}/input/r1.jsonl",
+        "input_key": f"reviews/work/{RUN}/input/r1.jsonl",
     }
     with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
         pool_handler(event, None)

@@ -11,7 +11,7 @@ from bedrock_batch.run.finish_run import finish_run
 from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, job
-from tests.unit.factories import make_run
+from tests.unit.factories import keys_of, make_run
 
 NOVA = "amazon.nova-lite-v1:0"
 
@@ -55,7 +55,7 @@ def test_jobs_of_custom_models_have_their_own_room(aws: None) -> None:
 
 
 def test_jobs_of_the_run_itself_take_no_room(bench: Bench) -> None:
-    own = keys.job_name(name="reviews", label="", execution_arn=bench.run.execution_arn, round_=0, number=0)
+    own = keys.job_name(name="reviews", label="", digest=bench.run.digest, round_=0, number=0)
     bench.bedrock = Jobs(*[job(own)] * 99)
     assert bench.review()["max_concurrent_jobs"] == 20
 
@@ -102,13 +102,13 @@ def test_leftovers_of_all_shards_are_pooled_then_joined_then_done(bench: Bench) 
     state = bench.gather(state, [{"chunk": 0, "records": 30, "failed": 0}])
     assert state["next"] == "join"
     events = bench.lines(state["joins_key"])
-    assert events[0]["jobs"][-1]["raw_prefix"] == keys.raw_prefix(RUN, "on-demand-0")
+    assert events[0]["jobs"][-1]["raw_prefix"] == keys_of(RUN).raw("on-demand-0")
     state = bench.gather(state, [bench.joined(event, ()) for event in events])
     assert state["next"] == "finish"
 
     ended = finish_run(bench.s3, state)
     assert ended["jobs"] == 3
-    report = bench.s3.get_json(BUCKET, keys.report_key(RUN))
+    report = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     assert report["rounds"] == [
         {"jobs": {"Completed": 2}, "records": 300},
         {"jobs": {"PartiallyCompleted": 1}, "records": 120},
@@ -161,7 +161,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     state = bench.gather(state, [last])
     assert state["next"] == "finish"
     finish_run(bench.s3, state)
-    report = bench.s3.get_json(BUCKET, keys.report_key(RUN))
+    report = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     assert report["retried"] == {"records": 112, "succeeded": 107, "truncated": 5}
     assert [round_["records"] for round_ in report["rounds"]] == [300, 110]
     assert [pass_["records"] for pass_ in report["on_demand"]] == [10, 2]
@@ -173,7 +173,7 @@ def test_without_retry_the_report_does_not_speak_of_it(aws: None) -> None:
     (only,) = bench.lines(state["jobs_key"])
     state = bench.gather(state, [bench.job_result(only, ())])
     finish_run(bench.s3, state)
-    assert "retried" not in bench.s3.get_json(BUCKET, keys.report_key(RUN))
+    assert "retried" not in bench.s3.get_json(BUCKET, keys_of(RUN).report)
 
 
 def test_a_lost_chunk_is_told_to_its_rows(aws: None) -> None:
@@ -187,7 +187,7 @@ def test_a_lost_chunk_is_told_to_its_rows(aws: None) -> None:
     assert state["next"] == "finish", "on demand once"
     with pytest.raises(TooManyFailures):
         finish_run(bench.s3, state)
-    assert bench.s3.get_json(BUCKET, keys.report_key(RUN))["on_demand"][0]["lost_chunks"] == 1
+    assert bench.s3.get_json(BUCKET, keys_of(RUN).report)["on_demand"][0]["lost_chunks"] == 1
 
 
 def test_shards_whose_rows_were_all_skipped_are_joined_at_the_end(aws: None) -> None:
@@ -197,7 +197,7 @@ def test_shards_whose_rows_were_all_skipped_are_joined_at_the_end(aws: None) -> 
     state = bench.gather(state, [bench.job_result(only, ())])
     assert state["next"] == "join"
     (event,) = bench.lines(state["joins_key"])
-    assert (event["shard"], event["jobs"], event["skipped_key"]) == (1, [], f"runs/{RUN}/skipped/00001.jsonl")
+    assert (event["shard"], event["jobs"], event["skipped_key"]) == (1, [], f"reviews/work/{RUN}/skipped/00001.jsonl")
 
 
 def test_a_join_that_failed_in_its_child_is_done_again(bench: Bench) -> None:

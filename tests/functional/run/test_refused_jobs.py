@@ -8,7 +8,6 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import NOT_CREATED
 from bedrock_batch.errors import PermissionMissing, TooManyFailures
@@ -17,7 +16,7 @@ from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
 from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, WholeRun, asked, keys_below, reviews
-from tests.unit.factories import make_run
+from tests.unit.factories import keys_of, make_run
 
 INVALID: Fate = (NOT_CREATED, "Bedrock.ValidationException: no such model")
 FAILED: Fate = ("Failed", "Unable to parse Amazon S3 file: a.jsonl")
@@ -159,7 +158,7 @@ def test_a_record_has_two_chances_and_no_third(rows: int, most: int, limits: dic
     assert played.steps.count("run_jobs") <= limits["max_rounds"] + 2
     found = played.table().to_pylist()
     assert [row["id"] for row in found] == [row["id"] for row in table]
-    shards = list(s3.lines(BUCKET, keys.plan_key(RUN)))
+    shards = list(s3.lines(BUCKET, keys_of(RUN).plan))
     for shard in shards:
         for row in range(shard["rows"]):
             record = record_id(shard["shard"], row)

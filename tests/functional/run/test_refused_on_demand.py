@@ -16,7 +16,6 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from bedrock_batch import keys
 from bedrock_batch.answers.outcome import is_leftover
 from bedrock_batch.errors import OnDemandRefused
 from bedrock_batch.run import invoke
@@ -24,6 +23,7 @@ from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
 from tests.functional.run.test_answer_on_demand import Model, chunk
+from tests.unit.factories import keys_of
 
 UNKNOWN = 'Unknown parameter in input: "outputConfig", must be one of: modelId, messages'
 WRONG_TYPE = "Invalid type for parameter messages, value: x, type: <class 'str'>, valid types: <class 'list'>"
@@ -163,7 +163,7 @@ def test_a_message_does_not_repeat_an_image(sdk: Any) -> None:
 
 def test_a_record_cannot_name_another_model(aws: None) -> None:
     bench = Bench([0, 0, 1])
-    bench.s3.put(BUCKET, keys.input_key(RUN, 2), b'{"recordId":"00002000000","modelInput":{"modelId":"other"}}\n')
+    bench.s3.put(BUCKET, keys_of(RUN).input(2), b'{"recordId":"00002000000","modelInput":{"modelId":"other"}}\n')
     model = Model()
     answer_on_demand(bench.s3, model, chunk(1))
     assert model.calls == [{"modelId": "amazon.nova-lite-v1:0"}]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from tests.conftest import BUCKET
 from tests.functional.played import RUN
 from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, Verdict, WholeRun, asked, reviews
+from tests.unit.factories import keys_of
 
 RETRY = {"outcomes": ["truncated"], "max_tokens": 900}
 CUT = {"modelOutput": {"output": {"message": {"content": [{"text": "cut"}]}}, "stopReason": "max_tokens"}}
@@ -50,7 +50,7 @@ def test_a_record_is_asked_again_while_rounds_are_left(s3: S3, vain: Verdict) ->
         line["modelInput"]["inferenceConfig"]["maxTokens"]
         for job in run.jobs
         if job["round"]
-        for line in s3.lines(BUCKET, keys.pooled_key(RUN, job["round"], job["number"]))
+        for line in s3.lines(BUCKET, keys_of(RUN).pooled(job["round"], job["number"]))
     }
     assert limits == {900}
 
@@ -124,7 +124,7 @@ def test_nobody_is_asked_a_third_time_and_every_run_ends(
     run.run(asked(model_id=model_id, inference={"max_tokens": 100}, retry=RETRY, limits=limits))
     answers: dict[tuple[str, str], list[str]] = defaultdict(list)
     model_of = {job["job_name"]: job["request"]["ModelId"] for job in run.jobs}
-    for item in s3.list(BUCKET, f"runs/{RUN}/raw/"):
+    for item in s3.list(BUCKET, f"reviews/work/{RUN}/raw/"):
         name = item.key.split("/")[3]
         # on-demand-3 is the fourth pass of the first model, on-demand-3-1 that of the second.
         model = model_of[name] if name in model_of else models[name.count("-") - 2]

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, State, job
+from tests.unit.factories import JOIN_SHARD, keys_of
+from tests.unit.factories import stopped as stopped_event
 
 
 @pytest.fixture
@@ -23,26 +24,26 @@ MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 
 
 def stopped(bench: Bench, **how: str) -> State:
-    event = {"salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "ABORTED", **how}
-    return salvage.gather(bench.s3, bench.bedrock, event)
+    return salvage.gather(bench.s3, bench.bedrock, stopped_event(RUN, BUCKET, **how))
 
 
 def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> None:
     state = bench.review()
     first, second = bench.lines(state["jobs_key"])
     bench.bedrock = Jobs(job(first["job_name"], "Stopped"))
-    bench.s3.put(BUCKET, keys.skipped_key(RUN, 1), b"{}\n")
+    bench.s3.put(BUCKET, keys_of(RUN).skipped(1), b"{}\n")
     found = stopped(bench)
     assert found["next"] == "join"
     events = bench.lines(found["joins_key"])
     assert [event["shard"] for event in events] == [0, 1, 2]
+    assert {event["function"] for event in events} == {JOIN_SHARD}
     assert [[end["status"] for end in event["jobs"]] for event in events] == [["Stopped"], ["NotCreated"], []]
     assert [event["step"] for event in events] == [None] * 3, "leftovers stay as the run planned with them"
     assert [bool(event["skipped_key"]) for event in events] == [False, True, False]
 
     results = [bench.joined(event | {"step": 99}, range(10 * event["shard"])) for event in events]
     finish_run(bench.s3, found | {"result": bench.map(results)})
-    report = bench.s3.get_json(BUCKET, keys.report_key(RUN))
+    report = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     assert (report["salvaged"], report["status"]) == (True, "ABORTED")
     assert report["jobs"] == {"NotCreated": 1, "Stopped": 1}
     assert report["outcomes"]["missing"] == 30
@@ -110,19 +111,19 @@ def test_of_jobs_that_the_run_did_not_wait_for_salvage_knows_what_bedrock_lists(
 
 def test_nothing_is_salvaged_where_nothing_was_sent(bench: Bench) -> None:
     assert stopped(bench)["next"] == "end"
-    bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
+    bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     assert stopped(bench)["next"] == "end", "a run that failed in its plan"
 
 
 def report_of(bench: Bench) -> dict[str, Any]:
-    found: dict[str, Any] = bench.s3.get_json(BUCKET, keys.report_key(RUN))
+    found: dict[str, Any] = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     return found
 
 
 def test_a_report_of_the_run_itself_says_how_it_ended(bench: Bench) -> None:
     """Its last step may have failed after the report was written."""
     bench.review()
-    bench.s3.put_json(BUCKET, keys.report_key(RUN), {"run_id": RUN, "status": "SUCCEEDED", "rows": 340})
+    bench.s3.put_json(BUCKET, keys_of(RUN).report, {"run_id": RUN, "status": "SUCCEEDED", "rows": 340})
     found = stopped(bench, status="FAILED", error="DynamoDB.AmazonDynamoDBException", cause="slow down")
     assert (found["next"], found["message"]) == ("end", "slow down")
     ended = {"status": "FAILED", "error": "DynamoDB.AmazonDynamoDBException", "message": "slow down"}
@@ -141,28 +142,22 @@ def test_a_run_that_failed_before_its_jobs_has_a_report(bench: Bench) -> None:
 
 
 def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
-    """A new run may meet what an earlier one of its name left, when the state machine was made anew."""
     own = {"run_id": RUN, "status": "FAILED", "error": "TooManyFailures", "message": "at length"}
-    bench.s3.put_json(BUCKET, keys.report_key(RUN), own)
+    bench.s3.put_json(BUCKET, keys_of(RUN).report, own)
     assert stopped(bench, status="FAILED", error="TooManyFailures", cause="short")["next"] == "end"
-    for error in ("RunNameTaken", "InputNotFound"):
-        assert stopped(bench, status="FAILED", error=error, cause="taken")["next"] == "end"
     assert report_of(bench) == own
-    bench.review()
-    bench.client.delete_object(Bucket=BUCKET, Key=keys.report_key(RUN))
-    assert stopped(bench, status="FAILED", error="RunNameTaken", cause="taken")["next"] == "end", "another's jobs"
 
 
 def test_a_plan_that_failed_leaves_no_report(bench: Bench) -> None:
-    bench.client.delete_object(Bucket=BUCKET, Key=keys.run_key(RUN))
+    bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     found = stopped(bench, status="FAILED", error="MissingColumn", cause='{"errorMessage": "no {reviw}"}')
     assert (found["next"], found["message"]) == ("end", "no {reviw}")
-    assert not list(bench.s3.list(BUCKET, keys.report_key(RUN)))
+    assert not list(bench.s3.list(BUCKET, keys_of(RUN).report))
 
 
 def fail_children(bench: Bench, folder: str, *children: dict[str, Any]) -> None:
     """Write what the ResultWriter of a Map that fails does: the children's executions."""
-    key = f"runs/{RUN}/results/{folder}"
+    key = f"reviews/work/{RUN}/results/{folder}"
     bench.s3.put_lines(BUCKET, f"{key}/FAILED_0.jsonl", children)
     files = {"SUCCEEDED": [], "PENDING": [], "FAILED": [{"Key": f"{key}/FAILED_0.jsonl", "Size": 1}]}
     bench.s3.put_json(BUCKET, f"{key}/manifest.json", {"ResultFiles": files})
@@ -208,7 +203,7 @@ def test_a_map_whose_children_say_nothing_is_told_by_its_own_cause(bench: Bench)
 def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     state = bench.review()
     bench.bedrock = Jobs(*(job(line["job_name"], "Stopped") for line in bench.lines(state["jobs_key"])))
-    part = keys.output_key(RUN, 1, "parquet")
+    part = keys_of(RUN).part(1, "parquet")
     bench.s3.put(BUCKET, part, b"joined before the stop")
     found = stopped(bench)
     events = bench.lines(found["joins_key"])
@@ -216,10 +211,10 @@ def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     assert [event["replaces"] for event in events] == ["", etag, ""]
 
     own = {"rows": 340}
-    bench.s3.put_json(BUCKET, keys.report_key(RUN), own)
+    bench.s3.put_json(BUCKET, keys_of(RUN).report, own)
     results = [bench.joined(event | {"step": 99}, ()) for event in events]
     finish_run(bench.s3, found | {"result": bench.map(results)})
-    assert bench.s3.get_json(BUCKET, keys.report_key(RUN)) == own
+    assert bench.s3.get_json(BUCKET, keys_of(RUN).report) == own
 
 
 def test_a_canary_alone_is_not_salvaged(aws: None) -> None:
@@ -236,7 +231,7 @@ def test_a_tail_is_not_taken_for_a_canary_that_was_skipped(aws: None) -> None:
 
 def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
-    event = {"contract": CONTRACT, "salvage": True, "run_id": RUN, "bucket": BUCKET, "status": "FAILED"}
+    event = stopped_event(RUN, BUCKET, status="FAILED")
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     state = gather_handler(event, None)
     assert (state["status"], state["contract"]) == ("FAILED", CONTRACT)

@@ -14,12 +14,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.errors import InvalidRunInput, MissingColumn
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.table import frame, write, write_parquet, write_text
 from bedrock_batch.table.schemas import kept as kept_columns
 from tests.functional.join.test_join_shard import Bench, answers
+from tests.unit.factories import keys_of
 from tests.unit.output_lines import TITAN, line
 
 COLUMNS: dict[str, tuple[pa.Array, list[Any]]] = {
@@ -171,7 +171,7 @@ def test_a_shard_joins_to_each_format(aws: None) -> None:
         bench = Bench(output={"format": form, "prefix": "", "columns": ["Unnamed: 0", "id"]})
         bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(5, 60)))
         joined = bench.join(0, jobs=["j0"])
-        assert joined.output_key == f"runs/monday/output/part-00000.{form}"
+        assert joined.output_key == f"reviews/output/monday/part-00000.{form}"
         data = bench.part(joined)
         if form == "parquet":
             parts[form] = bench.table(joined).to_pylist()
@@ -193,7 +193,7 @@ def test_vectors_come_out_of_text_bit_for_bit(aws: None) -> None:
     vector = np.array([0.1, -1e-8, 3.4e38, 16777217], np.float32)
     for form in ("jsonl", "csv"):
         bench = Bench(kind="embedding", dimensions=4, output={"format": form, "prefix": ""})
-        bench.put(keys.run_key("monday"), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
+        bench.put(keys_of().run(), json.dumps(bench.run.to_json() | {"response": TITAN}).encode())
         bench.raw("j0", "a.jsonl.out", [line(record_id(0, 3), {"embedding": vector.tolist()})])
         data = bench.part(bench.join(0, jobs=["j0"])).decode()
         if form == "jsonl":

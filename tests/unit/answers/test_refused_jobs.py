@@ -7,7 +7,7 @@ from bedrock_batch.contracts.lines import NOT_CREATED, TERMINAL_STATUSES, JobEnd
 
 PERMISSIONS = [
     "Customer doesn't have permissions to invokeModel",
-    "Could not validate ListBucket permissions for S3URI s3://runs/in/",
+    "Could not validate ListBucket permissions for S3URI s3://reviews/work/in/",
     "Could not validate GetObject permissions to access Amazon S3 bucket: runs at key in/00000.jsonl",
     "Amazon S3 perms missing (PutObject): Could not validate PutObject permissions to access S3 bucket: runs",
     "Could not assume provided IAM role. Please verify that the provided role exists and has a trust policy",
@@ -24,7 +24,7 @@ PERMISSIONS = [
     "Your account is not authorized to perform this action. Please create a support case",
     "the role may not read the bucket",
     # The local AWS
-    "The role arn:aws:iam::1:role/r lacks s3:GetObject on arn:aws:s3:::runs/in/00000.jsonl",
+    "The role arn:aws:iam::1:role/r lacks s3:GetObject on arn:aws:s3:::reviews/work/in/00000.jsonl",
     "The role arn:aws:iam::1:role/r does not trust bedrock.amazonaws.com for this job: check its trust policy",
     "The role arn:aws:iam::1:role/r does not exist",
 ]

@@ -36,7 +36,9 @@ def from_pascal_case(value: Any, shape: Shape) -> Any:
 
 @pytest.mark.parametrize("run", [make_run(), make_run(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/k")])
 def test_create_job_fits_the_service_model(run: Any) -> None:
-    request = create_job.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
+    request = create_job.create_job(
+        run, job_name="reviews-0-r0-00000", input_key="reviews/work/monday/input/00000.jsonl"
+    )
     operation = service_model("bedrock").operation_model("CreateModelInvocationJob")
     parameters = from_pascal_case(request, operation.input_shape)
     report = ParamValidator().validate(parameters, operation.input_shape)
@@ -220,7 +222,9 @@ def test_embeddings_ignore_a_prompt_that_the_module_lacks() -> None:
 
 def test_a_job_has_the_modules_tags_and_its_own() -> None:
     run = make_run(tags={"team": "reviews", "bedrock-batch:run": "forged"})
-    request = create_job.create_job(run, job_name="reviews-0-r0-00000", input_key="runs/monday/input/00000.jsonl")
+    request = create_job.create_job(
+        run, job_name="reviews-0-r0-00000", input_key="reviews/work/monday/input/00000.jsonl"
+    )
     assert request["Tags"] == [
         {"Key": "bedrock-batch:name", "Value": "reviews"},
         {"Key": "bedrock-batch:run", "Value": "monday"},

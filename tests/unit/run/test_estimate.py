@@ -120,7 +120,7 @@ def test_the_shards_of_a_model_are_those_that_were_prepared_for_it() -> None:
 
 def test_nothing_valid_is_refused() -> None:
     run = run_with()
-    with pytest.raises(NoValidRows, match="All 5 rows were skipped; runs/monday/skipped/"):
+    with pytest.raises(NoValidRows, match="All 5 rows were skipped; reviews/work/monday/skipped/"):
         estimate.check(run, estimate.estimate(run, [make_prepared(0, records=0, skipped=5)]))
 
 

@@ -5,15 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from bedrock_batch import keys
 from bedrock_batch.contracts.lines import JobEnd, Joined
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import MAX_POOLED_SHARDS, Standing
-from tests.unit.factories import make_run, make_shard
+from tests.unit.factories import keys_of, make_run, make_shard
 
 STATE_BYTES = 256 * 1024
 END = JobEnd("job", "Expired", "raw/job/")
-SKIPPED = {0: None, 1: "runs/monday/skipped/00001.jsonl", 2: None}
+SKIPPED = {0: None, 1: "reviews/work/monday/skipped/00001.jsonl", 2: None}
 
 
 def fresh(*records: int) -> list[Standing]:
@@ -33,14 +32,16 @@ def test_large_shards_have_jobs_of_their_own_and_small_ones_share_one() -> None:
     shards = [make_shard(number) for number in range(3)]
     first, pooled = next_lines.job_lines(run, shards, fresh(150, 60, 60), SKIPPED, round_=0)
     assert first["request"]["JobName"] == first["job_name"]
-    assert first["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith("runs/monday/input/00000.jsonl")
+    assert first["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith(
+        "reviews/work/monday/input/00000.jsonl"
+    )
     assert first["request"]["OutputDataConfig"]["S3OutputDataConfig"]["S3Uri"].endswith(first["raw_prefix"])
     assert first["join"] == shards[0].to_json() | {"skipped_key": None, "jobs": [], "step": 0}
     assert "pool" not in first
     assert "join" not in pooled
     assert pooled["number"] == 3, "behind the numbers of shards"
     assert pooled["records"] == 120
-    assert pooled["pool"]["input_key"] == "runs/monday/input/r0-00003.jsonl"
+    assert pooled["pool"]["input_key"] == "reviews/work/monday/input/r0-00003.jsonl"
     assert pooled["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith(pooled["pool"]["input_key"])
 
 
@@ -82,7 +83,7 @@ def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
     assert [line["request"]["ModelId"] for line in lines] == ["acme.one", "acme.two", "acme.one"]
     # Large shards have their shard's number; pooled jobs are numbered behind all shards.
     assert [line["number"] for line in lines] == [0, 5, 1]
-    assert lines[1]["pool"]["run_key"] == "runs/monday/run-1.json"
+    assert lines[1]["pool"]["run_key"] == "reviews/work/monday/run-1.json"
     assert {sent["shard"] for sent in lines[1]["pool"]["leftover_lines"]} == {2, 3}
 
     later = [next_lines.job_lines(run, [], ended(500, 500), {}, round_=1) for run in (one, two)]
@@ -119,7 +120,7 @@ def test_the_longest_line_fits_a_state() -> None:
 
 def test_chunks_are_named_by_their_pass() -> None:
     lines = list(next_lines.answer_lines(make_run(), fresh(15, 8), pass_=1))
-    assert [line["raw_key"] for line in lines] == [keys.on_demand_key("monday", 1, number) for number in range(3)]
+    assert [line["raw_key"] for line in lines] == [keys_of().on_demand(1, number) for number in range(3)]
     assert [sum(sent["stop"] - sent["start"] for sent in line["leftover_lines"]) for line in lines] == [10, 10, 3]
 
 

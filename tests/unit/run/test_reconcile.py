@@ -13,7 +13,7 @@ def joined(shard: int, **changes: Any) -> Joined:
     values: dict[str, Any] = {
         "shard": shard,
         "rows": 10,
-        "output_key": f"runs/r/output/part-{shard:05d}.parquet",
+        "output_key": f"reviews/output/r/part-{shard:05d}.parquet",
         "bytes": 100,
         "outcomes": {"succeeded": 9, "failed": 1},
         "leftovers": 1,
@@ -45,7 +45,7 @@ def test_shards_add_up_in_table_order() -> None:
         "error_messages": {"429": "slow down"},
         "met_max_tokens": 0,
         "parts": [
-            {"shard": shard, "key": f"runs/r/output/part-{shard:05d}.parquet", "rows": 10, "bytes": 100}
+            {"shard": shard, "key": f"reviews/output/r/part-{shard:05d}.parquet", "rows": 10, "bytes": 100}
             for shard in range(3)
         ],
     }
