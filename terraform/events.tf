@@ -66,10 +66,11 @@ resource "aws_cloudwatch_event_target" "stop_run" {
   # Only what the machine reads: an event carries the run's whole input and output too.
   input_transformer {
     input_paths = {
-      arn  = "$.detail.executionArn"
-      name = "$.detail.name"
+      arn   = "$.detail.executionArn"
+      name  = "$.detail.name"
+      start = "$.detail.startDate"
     }
-    input_template = "{\"detail\": {\"executionArn\": <arn>, \"name\": <name>}}"
+    input_template = "{\"detail\": {\"executionArn\": <arn>, \"name\": <name>, \"startDate\": <start>}}"
   }
 
   # However late: jobs of a stopped run cost money for days.

@@ -1,23 +1,29 @@
 locals {
   # One entry per file of lambda_src/bedrock_batch/handlers. Memory also sizes the CPU: 1769 MB is one full core.
   # Many accounts may have 3008 MB at most, whatever Lambda's own limit is.
+  # `reads` and `writes` are the kinds of keys below local.root that it works with; what it writes it reads too.
   functions = {
-    plan_run         = { memory_mb = 3008, timeout_seconds = 900, libraries = true, reads_inputs = true }
-    prepare_shard    = { memory_mb = 1769, timeout_seconds = 900, libraries = true, reads_inputs = true }
-    review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads_inputs = false }
-    gather_leftovers = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }
-    pool_leftovers   = { memory_mb = 1024, timeout_seconds = 900, libraries = false, reads_inputs = false }
-    answer_on_demand = { memory_mb = 512, timeout_seconds = 900, libraries = false, reads_inputs = false }
-    join_shard       = { memory_mb = 2048, timeout_seconds = 900, libraries = true, reads_inputs = false }
-    finish_run       = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads_inputs = false }
+    claim_run        = { memory_mb = 256, timeout_seconds = 60, libraries = false, reads = [], writes = ["claims"] }
+    plan_run         = { memory_mb = 3008, timeout_seconds = 900, libraries = true, reads = ["config"], writes = ["work"] }
+    prepare_shard    = { memory_mb = 1769, timeout_seconds = 900, libraries = true, reads = [], writes = ["work"] }
+    review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads = [], writes = ["work"] }
+    gather_leftovers = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads = [], writes = ["work", "reports"] }
+    pool_leftovers   = { memory_mb = 1024, timeout_seconds = 900, libraries = false, reads = [], writes = ["work"] }
+    answer_on_demand = { memory_mb = 512, timeout_seconds = 900, libraries = false, reads = [], writes = ["work"] }
+    join_shard       = { memory_mb = 2048, timeout_seconds = 900, libraries = true, reads = [], writes = ["work", "output"] }
+    finish_run       = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads = ["work"], writes = ["reports"] }
   }
+
+  # These read what users name in the input of a run.
+  input_readers = ["plan_run", "prepare_shard"]
 
   function_names = { for name, function in local.functions : name => "${local.prefix}-${replace(name, "_", "-")}" }
 
-  # From the names, so that a change of code does not make a plan show every policy as unknown.
-  function_arns = {
+  # From the names, so that a change of code does not make a plan show every policy as unknown. The star is the version:
+  # nobody calls a function without one.
+  invoked_function_arns = {
     for name, function_name in local.function_names :
-    name => "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${function_name}"
+    name => "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${function_name}:*"
   }
 
   # Functions that touch rows keep the memory they have freed. By default what is larger than 128 KB goes back to the
@@ -47,9 +53,14 @@ resource "aws_cloudwatch_log_group" "function" {
   tags              = local.tags
 }
 
+# Every change publishes a version, and the state machines name it: a run that goes on keeps the code, the settings and
+# the libraries that it began with, whatever is applied meanwhile. A redrive goes on with the definition that the run
+# began with, so old versions are never deleted here: a run may need one for as long as retention.work_days. They cost
+# nothing but a part of the 75 GB that Lambda gives an account for code; `terraform destroy` deletes them with the function.
 resource "aws_lambda_function" "this" {
   for_each = local.functions
 
+  publish                        = true
   function_name                  = local.function_names[each.key]
   role                           = aws_iam_role.function[each.key].arn
   runtime                        = "python3.13"

@@ -1,3 +1,32 @@
+# What runs may read besides what the installation's runs wrote: bucket and prefix. An empty prefix is the whole bucket.
+locals {
+  input_locations = concat(
+    var.bucket == null ? [{ bucket = local.bucket_name, prefix = "" }] : [],
+    [for name in sort(var.inputs.buckets) : { bucket = name, prefix = "" }],
+    [for uri in sort(var.inputs.locations) : regex("^s3://(?P<bucket>[^/]+)/?(?P<prefix>.*)$", uri)],
+  )
+
+  input_arns = [for location in local.input_locations : "arn:${local.partition}:s3:::${location.bucket}/${location.prefix}*"]
+
+  # Buckets that may be listed as a whole; of the others, the prefixes that may be.
+  input_buckets  = [for location in local.input_locations : location.bucket if location.prefix == ""]
+  input_prefixes = { for location in local.input_locations : location.bucket => location.prefix... if location.prefix != "" }
+
+  # The plan looks whether a prefix belongs to a table with a log, which lies in a folder above: of that it reads no object.
+  # As _LOGS of bedrock_batch/table/input_files.py.
+  log_prefixes = {
+    for bucket, prefixes in local.input_prefixes : bucket => distinct(flatten([
+      for prefix in prefixes : [
+        for folders in [split("/", trimsuffix(prefix, "/"))] : [
+          for depth in range(length(folders)) : [
+            for log in ["_delta_log/", ".hoodie/", "metadata/"] : join("/", concat(slice(folders, 0, depth), [log]))
+          ]
+        ]
+      ]
+    ]))
+  }
+}
+
 # Lambda documents no source ARN for the moment it assumes a role, so the account is the only condition;
 # iam:PassRole decides which function gets a role.
 data "aws_iam_policy_document" "function_trust" {
@@ -39,41 +68,76 @@ data "aws_iam_policy_document" "function" {
     resources = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
   }
 
+  # A conditional write reads too.
   statement {
-    sid       = "ReadAndWriteRuns"
-    actions   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
-    resources = ["${local.bucket_arn}/runs/*"]
+    sid       = "ReadRuns"
+    actions   = ["s3:GetObject"]
+    resources = [for kind in concat(each.value.reads, each.value.writes) : "${local.root_arn}/${kind}/*"]
   }
 
+  statement {
+    sid       = "WriteRuns"
+    actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+    resources = [for kind in each.value.writes : "${local.root_arn}/${kind}/*"]
+  }
+
+  # Who may not list a key cannot distinguish an object that is missing from one that is forbidden.
   statement {
     sid       = "ListRuns"
     actions   = ["s3:ListBucket"]
     resources = [local.bucket_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["${local.root}/*"]
+    }
   }
 
-  # The runs bucket is a place for inputs too: whoever may start a run may have any object of it read.
+  # Runs read tables that other runs wrote, and the module's own bucket is a place for inputs: whoever may start a run may
+  # have any of these objects read.
   dynamic "statement" {
-    for_each = each.value.reads_inputs ? [1] : []
+    for_each = contains(local.input_readers, each.key) ? [1] : []
 
     content {
       sid       = "ReadInputs"
       actions   = ["s3:GetObject"]
-      resources = concat(["${local.bucket_arn}/*"], [for name in sort(var.inputs.buckets) : "arn:${local.partition}:s3:::${name}/*"])
+      resources = concat(["${local.root_arn}/*"], local.input_arns)
     }
   }
 
   dynamic "statement" {
-    for_each = each.value.reads_inputs && length(var.inputs.buckets) > 0 ? [1] : []
+    for_each = contains(local.input_readers, each.key) && length(local.input_buckets) > 0 ? [1] : []
 
     content {
       sid       = "ListInputs"
       actions   = ["s3:ListBucket"]
-      resources = [for name in sort(var.inputs.buckets) : "arn:${local.partition}:s3:::${name}"]
+      resources = [for name in local.input_buckets : "arn:${local.partition}:s3:::${name}"]
+    }
+  }
+
+  # One for each bucket, as a condition goes for all resources of a statement.
+  dynamic "statement" {
+    for_each = contains(local.input_readers, each.key) ? keys(local.input_prefixes) : []
+
+    content {
+      sid       = "ListInputsByPrefix${statement.key}"
+      actions   = ["s3:ListBucket"]
+      resources = ["arn:${local.partition}:s3:::${statement.value}"]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values = concat(
+          [for prefix in local.input_prefixes[statement.value] : "${prefix}*"],
+          each.key == "plan_run" ? local.log_prefixes[statement.value] : [],
+        )
+      }
     }
   }
 
   dynamic "statement" {
-    for_each = each.value.reads_inputs && length(var.inputs.kms_key_arns) > 0 ? [1] : []
+    for_each = contains(local.input_readers, each.key) && length(var.inputs.kms_key_arns) > 0 ? [1] : []
 
     content {
       sid       = "DecryptInputs"
@@ -83,7 +147,7 @@ data "aws_iam_policy_document" "function" {
   }
 
   dynamic "statement" {
-    for_each = each.value.reads_inputs && length(var.inputs.secret_arns) > 0 ? [1] : []
+    for_each = contains(local.input_readers, each.key) && length(var.inputs.secret_arns) > 0 ? [1] : []
 
     content {
       sid       = "ReadHubTokens"
@@ -180,4 +244,11 @@ resource "aws_iam_role_policy" "function" {
   name   = "work"
   role   = aws_iam_role.function[each.key].id
   policy = data.aws_iam_policy_document.function[each.key].json
+
+  lifecycle {
+    precondition {
+      condition     = length(replace(data.aws_iam_policy_document.function[each.key].json, "/\\s/", "")) <= 10240
+      error_message = "The policy of the function ${local.function_names[each.key]} would have more than the 10,240 characters that IAM allows. Give fewer inputs.locations (one prefix above several of them, or the whole bucket in inputs.buckets), fewer keys and secrets in inputs, or fewer models."
+    }
+  }
 }

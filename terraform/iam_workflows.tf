@@ -63,6 +63,13 @@ resource "aws_iam_role_policy" "machine" {
   name   = "work"
   role   = aws_iam_role.machine[each.key].id
   policy = local.machine_policies[each.key]
+
+  lifecycle {
+    precondition {
+      condition     = length(replace(local.machine_policies[each.key], "/\\s/", "")) <= 10240
+      error_message = "The policy of the state machine ${local.machine_names[each.key]} would have more than the 10,240 characters that IAM allows. Give fewer models, or a shorter role_path."
+    }
+  }
 }
 
 # --- what machines with Distributed Maps have in common
@@ -98,7 +105,7 @@ data "aws_iam_policy_document" "maps" {
   statement {
     sid       = "ReadItemsAndWriteResults"
     actions   = ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"]
-    resources = ["${local.bucket_arn}/runs/*"]
+    resources = ["${local.root_arn}/work/*"]
   }
 
   # The Maps need it to read their items; stop_run looks for a run's lists of jobs with it.
@@ -106,6 +113,12 @@ data "aws_iam_policy_document" "maps" {
     sid       = "ListRuns"
     actions   = ["s3:ListBucket"]
     resources = [local.bucket_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = concat(["${local.root}/work/*"], each.key == "stop_run" ? ["${local.root}/claims/*"] : [])
+    }
   }
 
   dynamic "statement" {
@@ -134,7 +147,7 @@ data "aws_iam_policy_document" "run" {
   statement {
     sid       = "InvokeFunctions"
     actions   = ["lambda:InvokeFunction"]
-    resources = values(local.function_arns)
+    resources = values(local.invoked_function_arns)
   }
 
   # For a profile, Create needs the models behind it too, and knows no condition on the profile. The name of an application
@@ -240,9 +253,16 @@ data "aws_iam_policy_document" "stop_run" {
     resources = ["${local.inventory_arn}/index/by_run"]
   }
 
+  # A claim says which execution has a run, and which versions of the functions it began with.
+  statement {
+    sid       = "ReadClaims"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.root_arn}/claims/*"]
+  }
+
   statement {
     sid       = "InvokeFunctions"
     actions   = ["lambda:InvokeFunction"]
-    resources = [for name in ["gather_leftovers", "join_shard", "finish_run"] : local.function_arns[name]]
+    resources = [for name in ["gather_leftovers", "join_shard", "finish_run"] : local.invoked_function_arns[name]]
   }
 }

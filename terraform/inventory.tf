@@ -83,10 +83,10 @@ resource "aws_dynamodb_table" "inventory" {
 
   lifecycle {
     precondition {
-      condition     = local.origin == terraform_data.origin.input
+      condition     = local.origin == local.made_as
       error_message = <<-EOT
-        This installation was made as ${jsonencode(terraform_data.origin.input)} and cannot become ${jsonencode(local.origin)}: its runs would be deleted, or left without their settings.
-        Check the provider's Region and account. For another name, Region or bucket make a second installation, with a module block of its own.
+        This installation was made as ${jsonencode(local.made_as)} and cannot become ${jsonencode(local.origin)}: its runs would be deleted, or left without their settings.
+        Check the provider's Region and account. For another name, Region, bucket or prefix make a second installation, with a module block of its own.
         To change this one all the same, take what must stay out of the state (`terraform state rm`), and apply with `-replace` for terraform_data.origin.
       EOT
     }

@@ -25,10 +25,15 @@ locals {
   origin = {
     name      = var.name
     bucket    = var.bucket == null ? "the module's own" : "given"
+    given     = var.bucket == null ? "" : var.bucket.name
+    prefix    = var.bucket == null ? "" : var.bucket.prefix
     region    = data.aws_service.s3.region
     account   = data.aws_caller_identity.current.account_id
     partition = data.aws_partition.current.partition
   }
+
+  # Installations of earlier versions had no prefix, and did not note which bucket they were given.
+  made_as = merge({ given = local.origin.given, prefix = "" }, terraform_data.origin.input)
 
   partition = terraform_data.origin.input.partition
   region    = terraform_data.origin.input.region

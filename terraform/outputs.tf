@@ -17,8 +17,13 @@ output "stop_run_state_machine_arn" {
 }
 
 output "runs_bucket_name" {
-  description = "The bucket of runs: put inputs here, find tables at `runs/<run_id>/output/`."
+  description = "The bucket of runs. Inputs may lie here, anywhere but below `<prefix><name>/`, when it is the module's own."
   value       = local.bucket_name
+}
+
+output "output_uri" {
+  description = "Where tables are: `<output_uri><run>/`, as `s3://…/reviews/output/monday/`. Reports are beside it, at `reports/<run>/report.json`."
+  value       = "s3://${local.bucket_name}/${local.root}/output/"
 }
 
 output "inventory_table_name" {
@@ -32,7 +37,7 @@ output "service_role_arn" {
 }
 
 output "function_arns" {
-  description = "The functions by name (plan_run, prepare_shard, …), for alarms and dashboards."
+  description = "The functions by name (plan_run, prepare_shard, …), without a version, for alarms and dashboards."
   value       = { for name, function in aws_lambda_function.this : name => function.arn }
 }
 

@@ -37,7 +37,7 @@ resource "aws_s3_object" "package" {
   for_each = local.zips
 
   bucket = local.bucket_name
-  key    = "${local.config_prefix}/${each.key}.zip"
+  key    = "${local.root}/config/${each.key}.zip"
   source = each.value
 
   # A new digest means a new upload. It is here because the provider keeps a content type that is not set, which it
@@ -59,6 +59,8 @@ resource "aws_s3_object" "package" {
   ]
 }
 
+# With another zip the old version is deleted. Published functions that have it keep it: Lambda holds a copy until no
+# function refers to it.
 resource "aws_lambda_layer_version" "libraries" {
   layer_name               = "${local.prefix}-libraries"
   description              = "pyarrow and the other libraries of the functions that touch rows"

@@ -37,10 +37,14 @@ resource "aws_iam_role" "service" {
       error_message = "Every ARN in models must be of the Region the module is in: a batch job can only be created where its model or profile is. Use the ARN of this Region, or the profile's id."
     }
 
-    # The largest policies name profiles twice, and hold some 2,000 characters beside.
+    # Policies are not known before the first apply, so this is an estimate. This role's names profiles twice, and holds
+    # some 1,500 characters beside; the machine's that runs names all once, and holds up to 3,500 beside.
     precondition {
-      condition     = length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 8000
-      error_message = "models names more than the policy of one role can hold: IAM ends it at 10,240 characters, some 25 profiles or 90 models. Leave out what runs do not use, or use an installation for each group of models."
+      condition = alltrue([
+        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 8000,
+        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 6700,
+      ])
+      error_message = "models names more than the policy of one role can hold: IAM ends it at 10,240 characters, some 25 profiles or 75 models. Leave out what runs do not use, or use an installation for each group of models."
     }
   }
 }
@@ -49,7 +53,7 @@ data "aws_iam_policy_document" "service" {
   statement {
     sid       = "ReadInput"
     actions   = ["s3:GetObject"]
-    resources = ["${local.bucket_arn}/runs/*/input/*"]
+    resources = ["${local.root_arn}/work/*/input/*"]
 
     condition {
       test     = "StringEquals"
@@ -62,7 +66,7 @@ data "aws_iam_policy_document" "service" {
     # AWS lists reading among what a job needs where it writes.
     sid       = "WriteOutput"
     actions   = ["s3:PutObject", "s3:GetObject"]
-    resources = ["${local.bucket_arn}/runs/*/raw/*"]
+    resources = ["${local.root_arn}/work/*/raw/*"]
 
     condition {
       test     = "StringEquals"
@@ -71,7 +75,8 @@ data "aws_iam_policy_document" "service" {
     }
   }
 
-  # Not narrowed to a prefix: which prefixes Bedrock lists when it validates a job is not documented.
+  # Which prefixes Bedrock lists when it validates a job is not documented. So the module's own bucket it may list as a
+  # whole; of a bucket of the user's it may learn the names of this installation's objects alone.
   statement {
     sid       = "ListBucket"
     actions   = ["s3:ListBucket"]
@@ -81,6 +86,16 @@ data "aws_iam_policy_document" "service" {
       test     = "StringEquals"
       variable = "aws:ResourceAccount"
       values   = [local.account]
+    }
+
+    dynamic "condition" {
+      for_each = var.bucket == null ? [] : [1]
+
+      content {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = ["${local.root}/*"]
+      }
     }
   }
 

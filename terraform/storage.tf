@@ -2,8 +2,22 @@ locals {
   bucket_name = var.bucket == null ? one(aws_s3_bucket.runs[*].id) : var.bucket.name
   bucket_arn  = "arn:${local.partition}:s3:::${local.bucket_name}"
 
-  # Below the module's name, so that two installations can share a bucket.
-  config_prefix = "config/${var.name}"
+  # Everything of this installation lies below it, so that several can share a bucket:
+  #   config/   settings and code
+  #   claims/   one object for each run that has begun: its name is taken
+  #   work/     what runs work with
+  #   output/   the tables
+  #   reports/  the reports
+  root = "${var.bucket == null ? "" : var.bucket.prefix}${var.name}"
+
+  root_arn = "${local.bucket_arn}/${local.root}"
+
+  # Days until objects of each kind are deleted from the module's own bucket. Without claims, a name could be used twice.
+  kept_days = { for kind, days in {
+    work    = var.retention.work_days
+    output  = var.retention.output_days
+    reports = var.retention.report_days
+  } : kind => days if days != null }
 
   # Jobs are made by the state machine and not by the provider, so its default tags are handed on.
   job_tags = merge(data.aws_default_tags.current.tags, var.tags)
@@ -127,18 +141,27 @@ resource "aws_s3_bucket_lifecycle_configuration" "runs" {
   }
 
   dynamic "rule" {
-    for_each = var.retention.runs_days == null ? [] : [var.retention.runs_days]
+    for_each = local.kept_days
 
     content {
-      id     = "delete-old-runs"
+      id     = "delete-old-${rule.key}"
       status = "Enabled"
 
       filter {
-        prefix = "runs/"
+        prefix = "${local.root}/${rule.key}/"
       }
 
       expiration {
         days = rule.value
+      }
+
+      # What runs work with is deleted for good. Where two rules differ, S3 keeps to the shorter time.
+      dynamic "noncurrent_version_expiration" {
+        for_each = rule.key == "work" ? [1] : []
+
+        content {
+          noncurrent_days = 1
+        }
       }
     }
   }
@@ -149,16 +172,19 @@ resource "aws_s3_bucket_lifecycle_configuration" "runs" {
 # What the functions need to know of this installation; plan_run reads it at the start of every run.
 resource "aws_s3_object" "settings" {
   bucket       = local.bucket_name
-  key          = "${local.config_prefix}/settings.json"
+  key          = "${local.root}/config/settings.json"
   content_type = "application/json"
 
   content = jsonencode({
+    contract         = 1 # CONTRACT of bedrock_batch/contracts/version.py
     name             = var.name
+    root             = local.root
     models           = sort(var.models)
     prompts          = var.prompts
     service_role_arn = aws_iam_role.service.arn
     kms_key_arn      = var.encryption == null ? null : var.encryption.kms_key_arn
     tags             = local.job_tags
+    work_days        = var.retention.work_days
   })
 
   # S3 takes ten tags on an object and fifty on everything else, so objects go without the provider's default ones.

@@ -57,13 +57,18 @@ variable "prompts" {
 
 variable "inputs" {
   description = <<-EOT
-    What runs may read besides the runs bucket.
-    - `buckets`: names of other S3 buckets, in any Region. The policy of a bucket in another account must allow the functions' roles.
+    What runs may read. They may always read what this installation's runs wrote, and any object of the module's own bucket.
+    - `buckets`: names of other S3 buckets, to be read as a whole
+    - `locations`: the same by prefix, for a bucket of which runs may read a part: `s3://lake/reviews/`, with a slash at the end
     - `kms_key_arns`: customer-managed keys that encrypt objects in these buckets, or the secrets
     - `secret_arns`: secrets that hold a token of the Hugging Face hub, for datasets that are gated or private
+
+    Buckets and keys may lie in any account: the policies of those in another one must allow the roles of plan_run and prepare_shard (output `function_role_arns`).
+    With a bucket of yours as `bucket`, list here what else of it runs may read.
   EOT
   type = object({
     buckets      = optional(set(string), [])
+    locations    = optional(set(string), [])
     kms_key_arns = optional(set(string), [])
     secret_arns  = optional(set(string), [])
   })
@@ -72,7 +77,14 @@ variable "inputs" {
 
   validation {
     condition     = alltrue([for bucket in var.inputs.buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", bucket))])
-    error_message = "Each of inputs.buckets must be a bucket's name alone: no s3:// in front, no path, no ARN."
+    error_message = "Each of inputs.buckets must be a bucket's name alone: no s3:// in front, no path, no ARN. A part of a bucket goes into inputs.locations, like \"s3://lake/reviews/\"."
+  }
+
+  validation {
+    # Behind a prefix without a slash there could be a folder's beginning (reviews-internal/). A star, a question mark or
+    # a dollar would mean something else in an IAM policy.
+    condition     = alltrue([for location in var.inputs.locations : can(regex("^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/|/[^*?$[:cntrl:]]+/)?$", location)) && length(location) <= 512])
+    error_message = "Each of inputs.locations must be the URI of a bucket or of a prefix with a slash at its end, 512 characters at most, without the characters * ? $. ${join(" ", [for location in var.inputs.locations : "Not \"${location}\" but \"${location}/\"." if can(regex("^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^*?$]*[^*?$/]$", location))])}"
   }
 
   validation {
@@ -92,47 +104,100 @@ variable "bucket" {
   description = <<-EOT
     The bucket that holds the runs: their inputs to Bedrock, raw answers and output tables.
     null means the module creates one. `{ name = "…" }` uses yours, in the module's account and Region, and changes none of its settings.
-    The choice between the two cannot change later.
+    - `prefix`: where in your bucket, like `teams/nlp/`. The installation uses the keys below `<prefix><name>/` and no others, so several can share a bucket.
+      No installation may lie below `<prefix><name>/` of another one.
+
+    Neither the choice between the two nor name and prefix can change later: claims and unfinished runs would stay behind.
     When the bucket encrypts with a KMS key of yours, `encryption` must name that key, so that Bedrock and the functions may use it.
   EOT
-  type        = object({ name = string })
-  default     = null
+  type = object({
+    name   = string
+    prefix = optional(string, "")
+  })
+  default = null
 
   validation {
     condition     = var.bucket == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket.name))
-    error_message = "bucket.name must be a bucket's name alone: no s3:// in front, no path, no ARN."
+    error_message = "bucket.name must be a bucket's name alone: no s3:// in front, no path, no ARN. A path goes into bucket.prefix."
+  }
+
+  validation {
+    condition     = var.bucket == null ? true : can(regex("^[A-Za-z0-9_./-]*$", var.bucket.prefix))
+    error_message = "bucket.prefix may hold letters, digits and _ . - / alone, like \"teams/nlp/\": Bedrock refuses most others in the URI of a job's files. So \"team=nlp/\" must become \"team-nlp/\"."
+  }
+
+  validation {
+    condition     = var.bucket == null ? true : var.bucket.prefix == "" || endswith(var.bucket.prefix, "/")
+    error_message = "bucket.prefix must end with a slash, like \"teams/nlp/\", or be empty: the installation's name follows it."
+  }
+
+  validation {
+    condition     = var.bucket == null ? true : !startswith(var.bucket.prefix, "/") && !strcontains(var.bucket.prefix, "//")
+    error_message = "bucket.prefix must have one slash between two names and none at its beginning, like \"teams/nlp/\": not \"/teams/nlp/\", not \"teams//nlp/\"."
+  }
+
+  validation {
+    condition     = var.bucket == null ? true : length(setintersection(split("/", var.bucket.prefix), [".", ".."])) == 0
+    error_message = "bucket.prefix must not have . or .. as a name between slashes: S3 would take them as they are, and other programs would not. Write \"teams/nlp/\", not \"teams/./nlp/\"."
+  }
+
+  validation {
+    # The policies of the roles repeat it, and IAM ends them at 10,240 characters. Keys of a run have some 300 behind it;
+    # S3 and Bedrock end them at 1,024.
+    condition     = var.bucket == null ? true : length(var.bucket.prefix) <= 100
+    error_message = "bucket.prefix must have 100 characters at most, like \"teams/nlp/\": the policies of the roles repeat it, and IAM limits their length."
   }
 }
 
 variable "retention" {
   description = <<-EOT
-    How long things are kept.
-    - `inventory_days`: days until the state of a run and of its jobs leaves the inventory table
-    - `runs_days`: days until everything below `runs/`, output tables included, is deleted from the module's own bucket; null means never.
-      Deleted and overwritten versions stay for another 30 days, whatever the number of days here.
-    - `log_days`: days that log events are kept; one of the values CloudWatch Logs knows
+    How long things are kept. Numbers of days; those that name objects count from the day an object was written.
+    - `work_days`: what runs work with: requests, raw answers, kept columns of the inputs. At least 30. A run may go on until 14 days before that, a year at most, and cannot be redriven later.
+    - `output_days`: output tables; null means for ever
+    - `report_days`: reports; null means for ever
+    - `inventory_days`: the state of a run and of its jobs in the inventory table
+    - `log_days`: log events; one of the values CloudWatch Logs knows
+
+    In the module's own bucket, lifecycle rules delete what is older. Claims (which names of runs are taken) and configuration stay.
+    Overwritten and deleted versions stay for 30 days more, those of `work_days` for one.
+
+    With a bucket of yours (`bucket`), put such rules on it yourself, where `<root>` is `<prefix><name>`: expiration after `work_days`, never earlier, on `<root>/work/`;
+    after any days from `work_days` on, or none, on `<root>/output/` and on `<root>/reports/`; none on `<root>/claims/` and `<root>/config/`. `work_days` counts there too, and the other two must be null.
   EOT
   type = object({
+    work_days      = optional(number, 90)
+    output_days    = optional(number)
+    report_days    = optional(number)
     inventory_days = optional(number, 90)
-    runs_days      = optional(number)
     log_days       = optional(number, 30)
+    # Of earlier versions. Terraform drops attributes that a type does not name, and nobody would notice that objects
+    # are deleted later than before, or not at all. So it is named, and refused.
+    runs_days = optional(number)
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = var.retention.inventory_days >= 30 && floor(var.retention.inventory_days) == var.retention.inventory_days
-    error_message = "retention.inventory_days must be a whole number of at least 30: the inventory has to outlive the longest run and its redrive."
+    condition     = var.retention.work_days >= 30 && floor(var.retention.work_days) == var.retention.work_days
+    error_message = "retention.work_days must be a whole number of at least 30, like 90: a run and its redrive must find what the run has written."
   }
 
   validation {
-    condition     = var.retention.runs_days == null ? true : var.retention.runs_days >= 30 && floor(var.retention.runs_days) == var.retention.runs_days
-    error_message = "retention.runs_days must be a whole number of at least 30, or null to keep runs for ever: fewer days could delete a run that is still going on."
+    condition = alltrue([
+      for days in [var.retention.output_days, var.retention.report_days, var.retention.inventory_days] :
+      days == null ? true : days >= var.retention.work_days && floor(days) == days
+    ])
+    error_message = "retention.output_days, report_days and inventory_days must be whole numbers of at least work_days (${var.retention.work_days}), like ${max(90, ceil(var.retention.work_days))}; the first two may be null, which means for ever. A run may go on and be redriven for as long as work_days, and must not lose its table or its state meanwhile. For fewer days lower work_days too."
   }
 
   validation {
-    condition     = var.retention.runs_days == null || var.bucket == null
-    error_message = "retention.runs_days is for the module's own bucket. With a bucket of yours, put a lifecycle rule for the prefix runs/ on it yourself."
+    condition     = var.bucket == null || (var.retention.output_days == null && var.retention.report_days == null)
+    error_message = "retention.output_days and report_days are for the module's own bucket. On a bucket of yours put lifecycle rules yourself, for the prefixes <prefix><name>/output/ and <prefix><name>/reports/."
+  }
+
+  validation {
+    condition     = var.retention.runs_days == null
+    error_message = "retention.runs_days is gone. work_days deletes what runs work with, output_days the output tables, report_days the reports: to keep everything for 60 days, write { work_days = 60, output_days = 60, report_days = 60 }."
   }
 
   validation {

@@ -18,12 +18,18 @@ locals {
     name => "arn:${local.partition}:states:${local.region}:${local.account}:execution:${machine_name}"
   }
 
-  # Everything that a file of asl/ may name as ${…}.
+  # A run can be redriven until 14 days after its end, and its files must be there until then. Step Functions ends a run
+  # after a year.
+  run_timeout_days = min(var.retention.work_days - 14, 365)
+
+  # Everything that a file of asl/ may name as ${…}. The functions with their versions.
   placeholders = merge(
-    { for name, function in aws_lambda_function.this : "${name}_function_arn" => function.arn },
+    { for name, function in aws_lambda_function.this : "${name}_function_arn" => function.qualified_arn },
     {
       partition                   = local.partition
       bucket_name                 = local.bucket_name
+      root                        = local.root
+      run_timeout_seconds         = local.run_timeout_days * 86400
       inventory_table_name        = local.inventory_name
       inventory_retention_seconds = var.retention.inventory_days * 86400
       shard_concurrency           = var.functions.shard_concurrency

@@ -54,6 +54,7 @@ module "batch" {
   models        = var.models
   prompts       = var.prompts
   inputs        = var.inputs
+  bucket        = var.bucket
   package       = var.package
   functions     = var.functions
   notifications = var.notifications

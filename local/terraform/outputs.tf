@@ -18,6 +18,11 @@ output "runs_bucket_name" {
   value       = module.batch.runs_bucket_name
 }
 
+output "output_uri" {
+  description = "As the module's."
+  value       = module.batch.output_uri
+}
+
 output "inventory_table_name" {
   description = "As the module's."
   value       = module.batch.inventory_table_name

@@ -26,9 +26,19 @@ variable "inputs" {
   description = "As the module's."
   type = object({
     buckets      = optional(set(string), [])
+    locations    = optional(set(string), [])
     kms_key_arns = optional(set(string), [])
   })
   default = {}
+}
+
+variable "bucket" {
+  description = "As the module's."
+  type = object({
+    name   = string
+    prefix = optional(string, "")
+  })
+  default = null
 }
 
 variable "package" {

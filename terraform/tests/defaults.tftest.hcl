@@ -49,16 +49,19 @@ run "defaults" {
   }
 
   assert {
-    condition = {
+    condition = jsonencode({
       for rule in aws_s3_bucket_lifecycle_configuration.runs[0].rule : rule.id => {
         prefix  = one(rule.filter).prefix
         days    = one(rule.expiration).days
         markers = one(rule.expiration).expired_object_delete_marker
-        old     = one(rule.noncurrent_version_expiration).noncurrent_days
-        uploads = one(rule.abort_incomplete_multipart_upload).days_after_initiation
+        old     = one(rule.noncurrent_version_expiration[*].noncurrent_days)
+        uploads = one(rule.abort_incomplete_multipart_upload[*].days_after_initiation)
       }
-    } == { housekeeping = { prefix = "", days = 0, markers = true, old = 30, uploads = 7 } }
-    error_message = "Runs are kept until somebody decides otherwise; what nobody sees of them is not."
+      }) == jsonencode({
+      housekeeping    = { prefix = "", days = 0, markers = true, old = 30, uploads = 7 }
+      delete-old-work = { prefix = "reviews/work/", days = 90, markers = false, old = 1, uploads = null }
+    })
+    error_message = "What runs work with goes after 90 days, for good; tables, reports and claims stay until somebody decides otherwise."
   }
 
   assert {
@@ -66,16 +69,17 @@ run "defaults" {
       for sid in ["ReadInputs", "ListInputs", "DecryptInputs", "ReadHubTokens"] : sid => [
         for name, document in data.aws_iam_policy_document.function : name if contains([for s in document.statement : s.sid], sid)
       ]
-    } == { ReadInputs = ["plan_run", "prepare_shard"], ListInputs = [], DecryptInputs = [], ReadHubTokens = [] }
-    error_message = "Two functions read inputs, from the runs bucket alone, and no function reads secrets."
+    } == { ReadInputs = ["plan_run", "prepare_shard"], ListInputs = ["plan_run", "prepare_shard"], DecryptInputs = [], ReadHubTokens = [] }
+    error_message = "Two functions read inputs, and no function reads secrets."
   }
+
   assert {
     condition     = one(data.aws_iam_policy_document.runs_bucket[0].statement).effect == "Deny" && one(one(data.aws_iam_policy_document.runs_bucket[0].statement).condition).variable == "aws:SecureTransport"
     error_message = "Plain HTTP is refused."
   }
 
   assert {
-    condition     = aws_s3_object.settings.key == "config/reviews/settings.json" && aws_s3_object.package["layer"].key == "config/reviews/layer.zip"
+    condition     = aws_s3_object.settings.key == "reviews/config/settings.json" && { for kind, object in aws_s3_object.package : kind => object.key } == { code = "reviews/config/code.zip", layer = "reviews/config/layer.zip" }
     error_message = "Configuration lies below the installation's name."
   }
 
@@ -109,8 +113,8 @@ run "defaults" {
   # --- functions
 
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["plan_run", "prepare_shard", "review_run", "gather_leftovers", "pool_leftovers", "answer_on_demand", "join_shard", "finish_run"])
-    error_message = "There are eight functions."
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["claim_run", "plan_run", "prepare_shard", "review_run", "gather_leftovers", "pool_leftovers", "answer_on_demand", "join_shard", "finish_run"])
+    error_message = "There are nine functions."
   }
 
   assert {
@@ -130,7 +134,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { plan_run = 3008, prepare_shard = 1769, review_run = 512, gather_leftovers = 1024, pool_leftovers = 1024, answer_on_demand = 512, join_shard = 2048, finish_run = 1024 }
+    condition     = { for name, function in aws_lambda_function.this : name => function.memory_size } == { claim_run = 256, plan_run = 3008, prepare_shard = 1769, review_run = 512, gather_leftovers = 1024, pool_leftovers = 1024, answer_on_demand = 512, join_shard = 2048, finish_run = 1024 }
     error_message = "Functions that touch rows have more memory than those that count."
   }
 
@@ -222,8 +226,15 @@ run "defaults" {
   }
 
   assert {
-    condition     = one([for s in data.aws_iam_policy_document.maps["stop_run"].statement : s if contains(s.actions, "s3:ListBucket")]).resources == toset([local.bucket_arn])
-    error_message = "The machine that stops runs looks for a run's lists of jobs, in this bucket alone."
+    condition = {
+      for name, document in data.aws_iam_policy_document.maps : name => [
+        for s in document.statement : [s.resources, [for c in s.condition : [c.test, c.variable, c.values]]] if contains(s.actions, "s3:ListBucket")
+      ]
+      } == {
+      run      = [[toset([local.bucket_arn]), [["StringLike", "s3:prefix", tolist(["reviews/work/*"])]]]]
+      stop_run = [[toset([local.bucket_arn]), [["StringLike", "s3:prefix", tolist(["reviews/work/*", "reviews/claims/*"])]]]]
+    }
+    error_message = "A machine lists what runs work with; the one that stops runs sees that a run has no claim, too."
   }
 
   assert {
@@ -316,28 +327,123 @@ run "defaults" {
 
   assert {
     condition = jsondecode(aws_s3_object.settings.content) == {
+      contract         = 1
       name             = "reviews"
+      root             = "reviews"
       models           = ["amazon.nova-lite-v1:0"]
       prompts          = {}
       service_role_arn = "arn:aws:iam::123456789012:role/mocked"
       kms_key_arn      = null
       tags             = {}
+      work_days        = 90
     }
     error_message = "The settings hold what plan_run reads."
   }
 
   assert {
-    condition     = { for name, function in aws_lambda_function.this : name => length(function.layers) } == { plan_run = 1, prepare_shard = 1, review_run = 0, gather_leftovers = 0, pool_leftovers = 0, answer_on_demand = 0, join_shard = 1, finish_run = 0 }
+    condition     = { for name, function in aws_lambda_function.this : name => length(function.layers) } == { claim_run = 0, plan_run = 1, prepare_shard = 1, review_run = 0, gather_leftovers = 0, pool_leftovers = 0, answer_on_demand = 0, join_shard = 1, finish_run = 0 }
     error_message = "Only the functions that touch rows carry the libraries."
   }
 
   assert {
-    condition     = one(aws_lambda_function.this["plan_run"].environment).variables.SETTINGS_URI == "s3://mocked-bucket/config/reviews/settings.json"
+    condition     = one(aws_lambda_function.this["plan_run"].environment).variables.SETTINGS_URI == "s3://mocked-bucket/reviews/config/settings.json"
     error_message = "plan_run gets the address of the settings."
   }
 
+  # --- who reads and writes what
+
   assert {
-    condition     = output.runs_bucket_name == "mocked-bucket" && length(output.function_arns) == 8
-    error_message = "Outputs name the bucket and the functions."
+    condition = {
+      for name, document in data.aws_iam_policy_document.function : name => {
+        for s in document.statement : s.sid => sort([for arn in s.resources : trimprefix(arn, "arn:aws:s3:::mocked-bucket/")]) if contains(["ReadRuns", "WriteRuns"], s.sid)
+      }
+      } == {
+      claim_run        = { ReadRuns = tolist(["reviews/claims/*"]), WriteRuns = tolist(["reviews/claims/*"]) }
+      plan_run         = { ReadRuns = tolist(["reviews/config/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
+      prepare_shard    = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
+      review_run       = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
+      gather_leftovers = { ReadRuns = tolist(["reviews/reports/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/reports/*", "reviews/work/*"]) }
+      pool_leftovers   = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
+      answer_on_demand = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
+      join_shard       = { ReadRuns = tolist(["reviews/output/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/output/*", "reviews/work/*"]) }
+      finish_run       = { ReadRuns = tolist(["reviews/reports/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/reports/*"]) }
+    }
+    error_message = "A function reads and writes the kinds of keys that it works with. Nothing but Terraform writes below config/."
+  }
+
+  assert {
+    condition = {
+      for s in concat(data.aws_iam_policy_document.maps["run"].statement, data.aws_iam_policy_document.run.statement, data.aws_iam_policy_document.stop_run.statement) :
+      s.sid => s.resources if anytrue([for action in s.actions : startswith(action, "s3:") && action != "s3:ListBucket"])
+      } == {
+      ReadItemsAndWriteResults = toset(["arn:aws:s3:::mocked-bucket/reviews/work/*"])
+      ReadClaims               = toset(["arn:aws:s3:::mocked-bucket/reviews/claims/*"])
+    }
+    error_message = "The machines work on what runs work with; the one that stops runs reads claims."
+  }
+
+  assert {
+    condition = {
+      for s in data.aws_iam_policy_document.service.statement : s.sid => [s.resources, [for c in s.condition : c.variable]] if contains(["ReadInput", "WriteOutput", "ListBucket"], s.sid)
+      } == {
+      ReadInput   = [toset(["arn:aws:s3:::mocked-bucket/reviews/work/*/input/*"]), ["aws:ResourceAccount"]]
+      WriteOutput = [toset(["arn:aws:s3:::mocked-bucket/reviews/work/*/raw/*"]), ["aws:ResourceAccount"]]
+      ListBucket  = [toset(["arn:aws:s3:::mocked-bucket"]), ["aws:ResourceAccount"]]
+    }
+    error_message = "Bedrock reads inputs of jobs and writes raw answers; which prefixes it lists is not documented."
+  }
+
+  # --- versions
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.this : function.publish])
+    error_message = "Every change of a function publishes a version."
+  }
+
+  assert {
+    condition = {
+      run  = sort(distinct(regexall("arn:aws:lambda:[^\"]+", aws_sfn_state_machine.this["run"].definition)))
+      stop = sort(distinct(regexall("arn:aws:lambda:[^\"]+", aws_sfn_state_machine.this["stop_run"].definition)))
+      } == {
+      run  = tolist(["arn:aws:lambda:us-east-1:123456789012:function:mocked:7"])
+      stop = tolist(["arn:aws:lambda:us-east-1:123456789012:function:mocked:7"])
+    }
+    error_message = "The machines call the version that they were applied with, and never a function without one."
+  }
+
+  assert {
+    condition = {
+      for machine, statements in { run = data.aws_iam_policy_document.run.statement, stop_run = data.aws_iam_policy_document.stop_run.statement } :
+      machine => sort(flatten([for s in statements : [for arn in s.resources : arn] if contains(s.actions, "lambda:InvokeFunction")]))
+      } == {
+      run      = sort([for name in keys(local.functions) : "arn:aws:lambda:us-east-1:123456789012:function:reviews-${replace(name, "_", "-")}:*"])
+      stop_run = tolist(["arn:aws:lambda:us-east-1:123456789012:function:reviews-finish-run:*", "arn:aws:lambda:us-east-1:123456789012:function:reviews-gather-leftovers:*", "arn:aws:lambda:us-east-1:123456789012:function:reviews-join-shard:*"])
+    }
+    error_message = "The machines may call every version of their functions, as a run keeps its own, and nothing else."
+  }
+
+  # --- how long a run may go on
+
+  assert {
+    condition     = local.placeholders.root == "reviews" && local.placeholders.run_timeout_seconds == 76 * 86400
+    error_message = "A run ends 14 days before its files go, so that it can be redriven."
+  }
+
+  assert {
+    condition = one(aws_cloudwatch_event_target.stop_run.input_transformer) == {
+      input_paths    = tomap({ arn = "$.detail.executionArn", name = "$.detail.name", start = "$.detail.startDate" })
+      input_template = "{\"detail\": {\"executionArn\": <arn>, \"name\": <name>, \"startDate\": <start>}}"
+    }
+    error_message = "The machine that stops a run gets its start, as a number: two runs of one name begin at two times."
+  }
+
+  assert {
+    condition     = output.output_uri == "s3://mocked-bucket/reviews/output/"
+    error_message = "Tables are found."
+  }
+
+  assert {
+    condition     = output.runs_bucket_name == "mocked-bucket" && toset(values(output.function_arns)) == toset(["arn:aws:lambda:us-east-1:123456789012:function:mocked"]) && length(output.function_arns) == 9
+    error_message = "Outputs name the bucket and the functions, without a version."
   }
 }

@@ -18,9 +18,9 @@ run "minimal" {
 
   assert {
     condition = [
-      for value in [output.run_state_machine_arn, output.stop_run_state_machine_arn, output.runs_bucket_name, output.inventory_table_name, output.undelivered_events_queue_url] :
+      for value in [output.run_state_machine_arn, output.stop_run_state_machine_arn, output.runs_bucket_name, output.output_uri, output.inventory_table_name, output.undelivered_events_queue_url] :
       value != ""
-    ] == [true, true, true, true, true]
+    ] == [true, true, true, true, true, true]
     error_message = "The example gives what the commands of docs/operations.md need."
   }
 }
@@ -37,7 +37,14 @@ run "complete" {
   }
 
   assert {
-    condition     = length(output.function_role_arns) == 8
+    condition = [
+      for rule in aws_s3_bucket_lifecycle_configuration.runs.rule : "${one(rule.expiration).days} s3://${aws_s3_bucket.runs.id}/${trimsuffix(one(rule.filter).prefix, "work/")}output/" if rule.id == "delete-old-work"
+    ] == ["60 ${output.output_uri}"]
+    error_message = "The example's own rule deletes what runs work with, below the root."
+  }
+
+  assert {
+    condition     = length(output.function_role_arns) == 9
     error_message = "The example passes on the functions' roles."
   }
 

@@ -228,6 +228,16 @@ run "more_models_than_a_policy_holds" {
   expect_failures = [aws_iam_role.service]
 }
 
+run "more_models_than_the_policy_of_the_machine_holds" {
+  command = plan
+
+  variables {
+    models = [for number in range(80) : "anthropic.claude-haiku-4-5-20251001-v1:${number}"]
+  }
+
+  expect_failures = [aws_iam_role.service]
+}
+
 run "as_many_models_as_a_policy_holds" {
   command = plan
 

@@ -64,7 +64,7 @@ run "with_other_settings" {
 
   variables {
     models        = ["amazon.nova-pro-v1:0"]
-    retention     = { runs_days = 60 }
+    retention     = { work_days = 60, output_days = 60 }
     encryption    = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours" }
     force_destroy = true
   }
@@ -73,4 +73,46 @@ run "with_other_settings" {
     condition     = output.runs_bucket_name == run.made.runs_bucket_name && output.service_role_arn == run.made.service_role_arn
     error_message = "All else may change."
   }
+}
+
+run "made_with_a_prefix" {
+  command   = apply
+  state_key = "prefix"
+
+  variables {
+    bucket = { name = "shared", prefix = "teams/" }
+  }
+}
+
+run "with_another_prefix" {
+  command   = plan
+  state_key = "prefix"
+
+  variables {
+    bucket = { name = "shared", prefix = "teams/nlp/" }
+  }
+
+  expect_failures = [aws_dynamodb_table.inventory]
+}
+
+run "without_its_prefix" {
+  command   = plan
+  state_key = "prefix"
+
+  variables {
+    bucket = { name = "shared" }
+  }
+
+  expect_failures = [aws_dynamodb_table.inventory]
+}
+
+run "in_another_bucket" {
+  command   = plan
+  state_key = "prefix"
+
+  variables {
+    bucket = { name = "other", prefix = "teams/" }
+  }
+
+  expect_failures = [aws_dynamodb_table.inventory]
 }

@@ -66,8 +66,8 @@ run "wrong_values_2" {
     prompts = { blank = " \n" }
     # input key as an alias
     inputs = { kms_key_arns = ["arn:aws:kms:us-east-1:123456789012:alias/lake"] }
-    # runs retention too short
-    retention = { runs_days = 7 }
+    # work retention too short
+    retention = { work_days = 29 }
     # reserved concurrency of no function
     functions = { reserved_concurrency = { join_shards = 4 } }
     # notification on unknown status
@@ -118,6 +118,8 @@ run "wrong_values_4" {
     bucket = { name = "arn:aws:s3:::my-bucket" }
     # name ending in a hyphen
     name = "reviews-"
+    # location without a slash at its end
+    inputs = { locations = ["s3://lake/reviews"] }
     # memory too small
     functions = { memory_mb = { join_shard = 64 } }
     # tag of AWS's own
@@ -127,6 +129,7 @@ run "wrong_values_4" {
   expect_failures = [
     var.bucket,
     var.name,
+    var.inputs,
     var.functions,
     var.tags,
   ]
@@ -138,6 +141,12 @@ run "wrong_values_5" {
   variables {
     # name with two hyphens
     name = "my--reviews"
+    # an attribute of earlier versions
+    retention = { runs_days = 60 }
+    # prefix that Bedrock refuses
+    bucket = { name = "shared", prefix = "team=nlp/" }
+    # location with a wildcard
+    inputs = { locations = ["s3://lake/*/"] }
     # memory of no function
     functions = { memory_mb = { join = 1024 } }
     # topic by its name
@@ -151,6 +160,8 @@ run "wrong_values_5" {
 
   expect_failures = [
     var.name,
+    var.bucket,
+    var.inputs,
     var.functions,
     var.notifications,
     var.alarms,
@@ -159,15 +170,340 @@ run "wrong_values_5" {
   ]
 }
 
-run "runs_retention_in_a_bucket_of_ones_own" {
+# --- Wrong prefixes, locations and retentions: a bucket and a retention do not go together
+
+run "wrong_prefix_1" {
   command = plan
 
   variables {
-    bucket    = { name = "my-bucket" }
+    # prefix without a slash at its end
+    bucket = { name = "shared", prefix = "teams/nlp" }
+    # location without a slash
+    inputs = { locations = ["s3://lake/", "s3://lake/reviews"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_2" {
+  command = plan
+
+  variables {
+    # prefix with a slash at its beginning
+    bucket = { name = "shared", prefix = "/teams/nlp/" }
+    # location without a scheme
+    inputs = { locations = ["lake/reviews/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_3" {
+  command = plan
+
+  variables {
+    # prefix that is a slash
+    bucket = { name = "shared", prefix = "/" }
+    # location without a bucket
+    inputs = { locations = ["s3:///reviews/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_4" {
+  command = plan
+
+  variables {
+    # prefix with two slashes
+    bucket = { name = "shared", prefix = "teams//nlp/" }
+    # location with a star
+    inputs = { locations = ["s3://lake/*"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_5" {
+  command = plan
+
+  variables {
+    # prefix with two slashes at its end
+    bucket = { name = "shared", prefix = "teams/nlp//" }
+    # location with a star in its bucket
+    inputs = { locations = ["s3://lake-*/reviews/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_6" {
+  command = plan
+
+  variables {
+    # prefix with a dot for a name
+    bucket = { name = "shared", prefix = "teams/./nlp/" }
+    # location with a question mark
+    inputs = { locations = ["s3://lake/review?/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_7" {
+  command = plan
+
+  variables {
+    # prefix with two dots for a name
+    bucket = { name = "shared", prefix = "../nlp/" }
+    # location with a variable
+    inputs = { locations = ["s3://lake/$${aws:username}/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_8" {
+  command = plan
+
+  variables {
+    # prefix with an equals sign
+    bucket = { name = "shared", prefix = "team=nlp/" }
+    # location with a line break
+    inputs = { locations = ["s3://lake/reviews/\n"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_9" {
+  command = plan
+
+  variables {
+    # prefix with a colon
+    bucket = { name = "shared", prefix = "teams:nlp/" }
+    # location as an arn
+    inputs = { locations = ["arn:aws:s3:::lake/reviews/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_10" {
+  command = plan
+
+  variables {
+    # prefix with a plus
+    bucket = { name = "shared", prefix = "teams+nlp/" }
+    # location with capitals in its bucket
+    inputs = { locations = ["s3://Lake/reviews/"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_11" {
+  command = plan
+
+  variables {
+    # prefix with a space
+    bucket = { name = "shared", prefix = "my teams/" }
+    # location too long
+    inputs = { locations = ["s3://lake/${join("", [for number in range(101) : "abcd/"])}"] }
+  }
+
+  expect_failures = [var.bucket, var.inputs]
+}
+
+run "wrong_prefix_12" {
+  command = plan
+
+  variables {
+    # prefix with a star
+    bucket = { name = "shared", prefix = "teams*/" }
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_prefix_13" {
+  command = plan
+
+  variables {
+    # prefix with another alphabet
+    bucket = { name = "shared", prefix = "équipe/" }
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_prefix_14" {
+  command = plan
+
+  variables {
+    # prefix as a uri
+    bucket = { name = "shared", prefix = "s3://shared/teams/" }
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_prefix_15" {
+  command = plan
+
+  variables {
+    # prefix with a line break
+    bucket = { name = "shared", prefix = "teams/\n" }
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_prefix_16" {
+  command = plan
+
+  variables {
+    # prefix too long
+    bucket = { name = "shared", prefix = "${join("", [for number in range(20) : "abcd/"])}a/" }
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_retention_1" {
+  command = plan
+
+  variables {
+    # retention of half a day
+    retention = { work_days = 30.5 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_2" {
+  command = plan
+
+  variables {
+    # retention of output for half a day
+    retention = { output_days = 90.5 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_3" {
+  command = plan
+
+  variables {
+    # retention of output below thirty days
+    retention = { work_days = 30, output_days = 29 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_4" {
+  command = plan
+
+  variables {
+    # retention of output shorter than of work
+    retention = { output_days = 89 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_5" {
+  command = plan
+
+  variables {
+    # retention of reports shorter than of work
+    retention = { report_days = 89 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_6" {
+  command = plan
+
+  variables {
+    # retention of the inventory shorter than of work
+    retention = { inventory_days = 89 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_7" {
+  command = plan
+
+  variables {
+    # retention of the inventory left behind
+    retention = { work_days = 365 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_8" {
+  command = plan
+
+  variables {
+    # retention of zero days
+    retention = { report_days = 0 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_9" {
+  command = plan
+
+  variables {
+    # retention by the attribute of earlier versions
     retention = { runs_days = 60 }
   }
 
   expect_failures = [var.retention]
+}
+
+run "wrong_retention_10" {
+  command = plan
+
+  variables {
+    # output days in a bucket of ones own
+    bucket    = { name = "my-bucket" }
+    retention = { output_days = 90 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "wrong_retention_11" {
+  command = plan
+
+  variables {
+    # report days in a bucket of ones own
+    bucket    = { name = "my-bucket" }
+    retention = { report_days = 90 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "prefixes_that_are_right" {
+  command = plan
+
+  variables {
+    bucket = { name = "shared", prefix = "${join("", [for number in range(19) : "abcd/"])}A.-_/" }
+  }
+
+  assert {
+    condition     = length(local.root) == 100 + length("reviews")
+    error_message = "100 characters are enough."
+  }
 }
 
 run "more_tags_than_a_job_takes" {

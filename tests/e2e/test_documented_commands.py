@@ -209,9 +209,9 @@ def test_the_queue_of_undelivered_events_is_readable(shell: Shell) -> None:
 
 def test_the_policy_for_people_opens_nothing_else(shell: Shell) -> None:
     for command in (
-        'aws s3 cp reviews.csv "s3://$BUCKET/reviews/output/monday/part-00000.csv"',
-        'aws s3 cp reviews.csv "s3://$BUCKET/config/e2e/settings.json"',
-        'aws s3 cp "s3://$BUCKET/config/e2e/settings.json" -',
+        'aws s3 cp reviews.csv "s3://$BUCKET/e2e/output/monday/part-00000.csv"',
+        'aws s3 cp reviews.csv "s3://$BUCKET/e2e/config/settings.json"',
+        'aws s3 cp "s3://$BUCKET/e2e/config/settings.json" -',
         'aws s3 rm "s3://$BUCKET/datasets/reviews.csv"',
         'aws dynamodb delete-item --table-name "$TABLE" --key "{\\"pk\\": {\\"S\\": \\"run/monday\\"}}"',
         "aws bedrock-runtime converse --model-id amazon.nova-lite-v1:0 --messages role=user,content=[{text=Hello}]",

@@ -108,20 +108,29 @@ def test_a_second_plan_is_empty(engine: Engine, kept: Deployment) -> None:
 
 
 def test_default_tags_reach_jobs(engine: Engine, kept: Deployment, bucket: str) -> None:
-    settings = client(engine, "s3").get_object(Bucket=bucket, Key=f"config/{NAME}/settings.json")["Body"].read()
+    settings = client(engine, "s3").get_object(Bucket=bucket, Key=f"{NAME}/config/settings.json")["Body"].read()
     assert json.loads(settings)["tags"] == DEFAULT_TAGS
 
 
 def test_the_bucket_is_kept_in_order(engine: Engine, kept: Deployment, bucket: str) -> None:
-    (rule,) = client(engine, "s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    assert rule == {
-        "ID": "housekeeping",
-        "Status": "Enabled",
-        "Filter": {"Prefix": ""},
-        "Expiration": {"ExpiredObjectDeleteMarker": True},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
-    }
+    rules = client(engine, "s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert sorted(rules, key=lambda rule: str(rule["ID"])) == [
+        {
+            "ID": "delete-old-work",
+            "Status": "Enabled",
+            "Filter": {"Prefix": f"{NAME}/work/"},
+            "Expiration": {"Days": 90},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        },
+        {
+            "ID": "housekeeping",
+            "Status": "Enabled",
+            "Filter": {"Prefix": ""},
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        },
+    ]
 
 
 def test_a_change_that_the_module_depends_on_replaces_nothing(kept: Deployment) -> None:
@@ -150,7 +159,7 @@ def test_only_what_changes_the_code_needs_the_zips(engine: Engine, kept: Deploym
 
 def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deployment, bucket: str) -> None:
     s3 = client(engine, "s3")
-    keys = ["reviews/output/a/part-00000.parquet", "reviews/reports/a/report.json"]
+    keys = [f"{NAME}/output/a/part-00000.parquet", f"{NAME}/output/a/part-00001.parquet"]
     for key in keys * 2:
         s3.put_object(Bucket=bucket, Key=key, Body=b"paid for")
     s3.delete_object(Bucket=bucket, Key=keys[1])
@@ -162,4 +171,4 @@ def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deploy
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
     assert "RefusePlainHttp" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
-    assert len(s3.list_object_versions(Bucket=bucket, Prefix="runs/")["Versions"]) == 4
+    assert len(s3.list_object_versions(Bucket=bucket, Prefix=f"{NAME}/output/")["Versions"]) == 4

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.table import input_files
 from local.provision import ROOT, terraform_environment
 
 MODULE = ROOT / "terraform"
@@ -82,6 +83,63 @@ def test_the_documented_commands_find_their_outputs(root: str) -> None:
     asked = set(re.findall(r"terraform output -raw (\w+)", pages))
     assert len(asked) == 5
     assert asked <= set(re.findall(r'^output "(\w+)"', (ROOT / root).read_text("utf-8"), re.MULTILINE))
+
+
+# --- What stands in Terraform and in Python
+
+
+def test_the_settings_have_the_contract_of_the_functions() -> None:
+    written = re.search(r"^    contract +=( [0-9]+) # CONTRACT of (\S+)$", (MODULE / "storage.tf").read_text(), re.M)
+    assert written is not None
+    source = (ROOT / "lambda_src" / written[2]).read_text("utf-8")
+    assert re.search(rf"^CONTRACT(: Final)? ={written[1]}$", source, re.M)
+
+
+def test_the_plan_may_list_the_logs_that_it_looks_for() -> None:
+    (listed,) = re.findall(r"for log in (\[.*\]) :", (MODULE / "iam_functions.tf").read_text())
+    assert json.loads(listed) == list(input_files._LOGS)
+
+
+def test_a_policy_that_iam_would_refuse_is_refused_before_that(tmp_path: Path) -> None:
+    """White space does not count. A test's own file can make no text of 10,240 characters."""
+    shutil.copytree(MODULE, tmp_path / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
+    shutil.copytree(ROOT / "asl", tmp_path / "asl")
+    tests = tmp_path / "terraform" / "tests"
+    for path in tests.glob("*.tftest.hcl"):
+        path.unlink()
+    runs = [
+        f"""
+run "{name}" {{
+  command = {command}
+
+  override_data {{
+    target = data.aws_iam_policy_document.function
+    values = {{ json = "{{{" " * 99}\\"x\\":\\"{"x" * (length - 8)}\\"}}" }}
+  }}
+  {expected}
+}}
+"""
+        for name, command, length, expected in (
+            ("longest", "apply", 10240, ""),
+            ("too_long", "plan", 10241, "expect_failures = [aws_iam_role_policy.function]"),
+        )
+    ]
+    mocked = """
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name    = "reviews"
+  models  = ["amazon.nova-lite-v1:0"]
+  package = { code_path = "tests/fixtures/package.zip", layer_path = "tests/fixtures/package.zip" }
+}
+"""
+    (tests / "policies.tftest.hcl").write_text(mocked + "".join(runs))
+    root, own = tmp_path / "terraform", tmp_path / "data"
+    assert terraform("init", "-backend=false", "-input=false", data=own, root=root).returncode == 0
+    done = terraform("test", "-no-color", data=own, root=root)
+    assert "2 passed, 0 failed" in done.stdout, done.stdout + done.stderr
 
 
 # --- What a destroy begins with

@@ -2,7 +2,7 @@
 module "batch" {
   source = "../.."
 
-  name = "reviews"
+  name = local.name
 
   models = [
     "amazon.nova-lite-v1:0",
@@ -16,15 +16,19 @@ module "batch" {
 
   inputs = {
     buckets      = ["company-data-lake"]
+    locations    = ["s3://company-archive/reviews/"]
     kms_key_arns = ["arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"]
   }
 
   # By way of its last setting: so the settings are made before the module, and are taken away after it, if at all.
   bucket = {
-    name = aws_s3_bucket_policy.runs.bucket
+    name   = aws_s3_bucket_policy.runs.bucket
+    prefix = local.prefix
   }
 
+  # In a bucket of the module's own, output_days and report_days too.
   retention = {
+    work_days      = local.work_days
     inventory_days = 180
     log_days       = 90
   }

@@ -1,6 +1,12 @@
 # What the module is given: a bucket, a key and a topic of your own.
 data "aws_caller_identity" "current" {}
 
+locals {
+  name      = "reviews"
+  prefix    = "teams/nlp/"
+  work_days = 60
+}
+
 resource "aws_s3_bucket" "runs" {
   bucket        = "reviews-runs-${data.aws_caller_identity.current.account_id}"
   force_destroy = var.force_destroy
@@ -20,6 +26,52 @@ resource "aws_s3_bucket_public_access_block" "runs" {
   block_public_policy     = true
   ignore_public_acls      = true
   restrict_public_buckets = true
+}
+
+# With a bucket of your own, what is deleted and when is yours to set. Claims and configuration must stay.
+resource "aws_s3_bucket_lifecycle_configuration" "runs" {
+  bucket = aws_s3_bucket.runs.id
+
+  # As the module does it in a bucket of its own: never before work_days, as the runs need it until then.
+  rule {
+    id     = "delete-old-work"
+    status = "Enabled"
+
+    filter {
+      prefix = "${local.prefix}${local.name}/work/"
+    }
+
+    expiration {
+      days = local.work_days
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  rule {
+    id     = "housekeeping"
+    status = "Enabled"
+
+    filter {
+      prefix = ""
+    }
+
+    expiration {
+      expired_object_delete_marker = true
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 7
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.runs]
 }
 
 data "aws_iam_policy_document" "bucket" {
@@ -47,6 +99,7 @@ resource "aws_s3_bucket_policy" "runs" {
   policy = data.aws_iam_policy_document.bucket.json
 
   depends_on = [
+    aws_s3_bucket_lifecycle_configuration.runs,
     aws_s3_bucket_public_access_block.runs,
     aws_s3_bucket_server_side_encryption_configuration.runs,
     aws_s3_bucket_versioning.runs,

@@ -9,8 +9,13 @@ output "stop_run_state_machine_arn" {
 }
 
 output "runs_bucket_name" {
-  description = "Put inputs here, find tables here."
+  description = "Put inputs here."
   value       = module.batch.runs_bucket_name
+}
+
+output "output_uri" {
+  description = "Where tables are."
+  value       = module.batch.output_uri
 }
 
 output "inventory_table_name" {

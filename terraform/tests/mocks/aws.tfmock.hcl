@@ -29,7 +29,10 @@ mock_resource "aws_iam_role" {
 }
 
 mock_resource "aws_lambda_function" {
-  defaults = { arn = "arn:aws:lambda:us-east-1:123456789012:function:mocked" }
+  defaults = {
+    arn           = "arn:aws:lambda:us-east-1:123456789012:function:mocked"
+    qualified_arn = "arn:aws:lambda:us-east-1:123456789012:function:mocked:7"
+  }
 }
 
 mock_resource "aws_lambda_layer_version" {

@@ -82,7 +82,7 @@ def test_a_body_that_breaks_off_is_read_again() -> None:
         (
             "s3://bucket/p/",
             "AccessDenied",
-            r"s3:ListBucket on .* inputs.buckets .*inputs.kms_key_arns.*S3 says: no kms:Decrypt",
+            r"s3:ListBucket on .* inputs.buckets, .* inputs.locations, .*inputs.kms_key_arns.*S3 says: no kms:Decrypt",
         ),
         ("s3://bucket/k.csv", "404", "does not exist"),
     ],

@@ -1,11 +1,16 @@
 """Which objects are the table's files, what their folders say, and tables whose log must be asked."""
 
 import io
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 
 from bedrock_batch import errors
 from bedrock_batch.aws.s3 import S3, Object
@@ -81,6 +86,51 @@ def test_where_folders_above_may_not_be_listed_a_warning_says_so(s3: S3, monkeyp
     monkeypatch.setattr(s3, "list", denied)
     files = input_files.find(s3, f"s3://{BUCKET}/t/data/")
     assert [source.key for source in files.sources] == ["t/data/part-0.parquet"]
+    assert len(files.warnings) == 1 and "Delta" in files.warnings[0]
+
+
+class Guarded:
+    """A client with the permission to list some prefixes, as IAM gives it: `a/*` or one prefix exactly."""
+
+    def __init__(self, client: Any, *patterns: str) -> None:
+        self._client, self._patterns = client, patterns
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_paginator(self, name: str) -> Any:
+        paginator = self._client.get_paginator(name)
+        return SimpleNamespace(paginate=lambda **request: self._pages(paginator, request))
+
+    def _pages(self, paginator: Any, request: dict[str, str]) -> Iterator[Any]:
+        if not any(fnmatchcase(request["Prefix"], pattern) for pattern in self._patterns):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no s3:ListBucket"}}, "ListObjectsV2")
+        yield from paginator.paginate(**request)
+
+
+ABOVE = ("_delta_log/", ".hoodie/", "metadata/", "eu/_delta_log/", "eu/.hoodie/", "eu/metadata/")
+"""What the module lets the plan list above its location `s3://…/eu/reviews/`."""
+
+
+def test_below_a_location_of_the_module_nothing_is_in_doubt(s3: S3) -> None:
+    put("eu/reviews/2026/part-0.parquet", parquet(a=[1]))
+    put("eu/secret/part-0.parquet", parquet(a=[1]))
+    guarded = S3(Guarded(boto3.client("s3"), "eu/reviews/*", *ABOVE))
+    for uri in ("eu/reviews/", "eu/reviews/2026/"):
+        files = input_files.find(guarded, f"s3://{BUCKET}/{uri}")
+        assert [source.key for source in files.sources] == ["eu/reviews/2026/part-0.parquet"]
+        assert files.warnings == []
+    with pytest.raises(errors.InputNotFound, match="s3:ListBucket on .* inputs.locations"):
+        input_files.find(guarded, f"s3://{BUCKET}/eu/secret/")
+    put("eu/_delta_log/00000000000000000000.json", b"{}")
+    with pytest.raises(errors.InvalidRunInput, match=f"s3://{BUCKET}/eu/ is a Delta table"):
+        input_files.find(guarded, f"s3://{BUCKET}/eu/reviews/")
+
+
+def test_where_s3_refuses_to_list_a_log_above_the_run_goes_on_with_a_warning(s3: S3) -> None:
+    put("eu/reviews/part-0.parquet", parquet(a=[1]))
+    files = input_files.find(S3(Guarded(boto3.client("s3"), "eu/reviews/*")), f"s3://{BUCKET}/eu/reviews/")
+    assert [source.key for source in files.sources] == ["eu/reviews/part-0.parquet"]
     assert len(files.warnings) == 1 and "Delta" in files.warnings[0]
 
 
