@@ -25,11 +25,13 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, faults, lambda_ext, quotas, step_functions, tls
+    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, tls
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
     lambda_ext.install(app)
+    lambda_versions.install()
+    iam_ext.install(app)
     alarms.install(app)
     tls.install(app)
     quotas.install(app, stand_in)

@@ -23,7 +23,7 @@ ADMIN_PATH = "/_local/faults"
 _KEYS = {"service", "operation", "contains", "error", "times", "after"}
 _OF_A_FUNCTION = 200  # Lambda says with success that the function failed
 _ERRORS = {
-    "s3": {"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500},
+    "s3": {"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500, "ConditionalRequestConflict": 409},
     "dynamodb": {
         "ThrottlingException": 400,
         "ProvisionedThroughputExceededException": 400,

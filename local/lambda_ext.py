@@ -158,7 +158,7 @@ def invoke_async(func: Record, event: Any) -> None:
 
 def _retrying(func: Record, event: Any) -> None:
     config = func.get("config") or func
-    options = func.get("event_invoke_config") or (func.get("event_invoke_configs") or {}).get("$LATEST") or {}
+    options = _options(func, config)
     retries = options.get("MaximumRetryAttempts")
     retries = 2 if retries is None else int(retries)
     deadline = time.monotonic() + int(options.get("MaximumEventAgeInSeconds") or 21600)
@@ -181,6 +181,15 @@ def _retrying(func: Record, event: Any) -> None:
             break
         time.sleep(delay)
     _give_up(config, options, event, result)
+
+
+def _options(func: Record, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what is configured for events; the function keeps it for each of its versions."""
+    function = lambda_svc._functions.get(config["FunctionName"]) or func
+    configured = function.get("event_invoke_configs") or {}
+    version = config.get("Version", "$LATEST")
+    found = configured.get(version) or (configured.get("") if version == "$LATEST" else None)
+    return found or {}
 
 
 def _give_up(config: dict[str, Any], options: dict[str, Any], event: Any, result: Result) -> None:

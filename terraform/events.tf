@@ -1,5 +1,5 @@
 locals {
-  rule_names = { for name in ["job_event", "stop_run", "run_end"] : name => "${local.prefix}-${replace(name, "_", "-")}" }
+  rule_names = { for name in ["job_event", "stop_run", "run_end", "run_success"] : name => "${local.prefix}-${replace(name, "_", "-")}" }
   rule_arns = {
     for name, rule_name in local.rule_names :
     name => "arn:${local.partition}:events:${local.region}:${local.account}:rule/${rule_name}"
@@ -167,11 +167,23 @@ resource "aws_sqs_queue" "undelivered" {
 
 # --- People are notified of the end of a run
 
+locals {
+  # Step Functions' own events come even when nothing of ours works; only ours know of warnings.
+  run_ends = {
+    run_end     = setintersection(local.notified, ["FAILED", "TIMED_OUT", "ABORTED"])
+    run_success = setintersection(local.notified, ["SUCCEEDED", "SUCCEEDED_WITH_WARNINGS"])
+  }
+  notified = toset(var.notifications == null ? [] : var.notifications.on)
+
+  # What the state "Announce end" of asl/run.asl.json sends.
+  end_event = { source = "bedrock-batch", detail_type = "Bedrock Batch Run Ended" }
+}
+
 resource "aws_cloudwatch_event_rule" "run_end" {
-  count = var.notifications == null ? 0 : 1
+  count = length(local.run_ends.run_end) > 0 ? 1 : 0
 
   name        = local.rule_names["run_end"]
-  description = "Runs of ${var.name} that have ended"
+  description = "Runs of ${var.name} that did not end well"
   tags        = local.tags
 
   event_pattern = jsonencode({
@@ -179,13 +191,13 @@ resource "aws_cloudwatch_event_rule" "run_end" {
     detail-type = ["Step Functions Execution Status Change"]
     detail = {
       stateMachineArn = [aws_sfn_state_machine.this["run"].arn]
-      status          = sort(var.notifications.on)
+      status          = sort(local.run_ends.run_end)
     }
   })
 }
 
 resource "aws_cloudwatch_event_target" "run_end" {
-  count = var.notifications == null ? 0 : 1
+  count = length(aws_cloudwatch_event_rule.run_end)
 
   rule = aws_cloudwatch_event_rule.run_end[0].name
   arn  = var.notifications.topic_arn
@@ -198,6 +210,44 @@ resource "aws_cloudwatch_event_target" "run_end" {
       status = "$.detail.status"
     }
     input_template = "\"Run <name> of ${var.name} ended <status>: <arn>\""
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.undelivered.arn
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "run_success" {
+  count = length(local.run_ends.run_success) > 0 ? 1 : 0
+
+  name        = local.rule_names["run_success"]
+  description = "Runs of ${var.name} that have ended well"
+  tags        = local.tags
+
+  event_pattern = jsonencode({
+    source      = [local.end_event.source]
+    detail-type = [local.end_event.detail_type]
+    detail = {
+      stateMachineArn = [aws_sfn_state_machine.this["run"].arn]
+      status          = sort(local.run_ends.run_success)
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "run_success" {
+  count = length(aws_cloudwatch_event_rule.run_success)
+
+  rule = aws_cloudwatch_event_rule.run_success[0].name
+  arn  = var.notifications.topic_arn
+
+  input_transformer {
+    input_paths = {
+      name     = "$.detail.name"
+      report   = "$.detail.report"
+      status   = "$.detail.status"
+      warnings = "$.detail.warnings"
+    }
+    input_template = "\"Run <name> of ${var.name} ended <status> (warnings: <warnings>): <report>\""
   }
 
   dead_letter_config {

@@ -175,6 +175,24 @@ data "aws_iam_policy_document" "run" {
       values   = ["bedrock.amazonaws.com"]
     }
   }
+
+  statement {
+    sid       = "AnnounceEnds"
+    actions   = ["events:PutEvents"]
+    resources = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "events:source"
+      values   = [local.end_event.source]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "events:detail-type"
+      values   = [local.end_event.detail_type]
+    }
+  }
 }
 
 # --- job_event

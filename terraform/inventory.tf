@@ -72,6 +72,7 @@ resource "aws_dynamodb_table" "inventory" {
   depends_on = [
     aws_cloudwatch_event_target.job_event,
     aws_cloudwatch_event_target.run_end,
+    aws_cloudwatch_event_target.run_success,
     aws_cloudwatch_event_target.stop_run,
     aws_cloudwatch_metric_alarm.this,
     aws_iam_role_policy.service,

@@ -297,19 +297,19 @@ variable "notifications" {
   description = <<-EOT
     Publish to an SNS topic when a run ends. null means no notifications.
     - `topic_arn`: a topic whose policy allows events.amazonaws.com to publish. EventBridge supplies no condition keys, so the statement must have no condition.
-    - `on`: end statuses of runs that are published: SUCCEEDED, FAILED, TIMED_OUT, ABORTED
+    - `on`: how runs end that are published: SUCCEEDED (without warnings), SUCCEEDED_WITH_WARNINGS, FAILED, TIMED_OUT, ABORTED
   EOT
   type = object({
     topic_arn = string
-    on        = optional(set(string), ["FAILED", "TIMED_OUT", "ABORTED"])
+    on        = optional(set(string), ["SUCCEEDED_WITH_WARNINGS", "FAILED", "TIMED_OUT", "ABORTED"])
   })
   default = null
 
   validation {
     condition = var.notifications == null ? true : (
-      length(var.notifications.on) > 0 && length(setsubtract(var.notifications.on, ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"])) == 0
+      length(var.notifications.on) > 0 && length(setsubtract(var.notifications.on, ["SUCCEEDED", "SUCCEEDED_WITH_WARNINGS", "FAILED", "TIMED_OUT", "ABORTED"])) == 0
     )
-    error_message = "notifications.on must hold one or more of SUCCEEDED, FAILED, TIMED_OUT, ABORTED."
+    error_message = "notifications.on must hold one or more of SUCCEEDED, SUCCEEDED_WITH_WARNINGS, FAILED, TIMED_OUT, ABORTED."
   }
 
   validation {

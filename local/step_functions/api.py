@@ -14,9 +14,9 @@ from ministack.services import stepfunctions as engine
 
 from .asl import problems
 from .errors import ApiError
-from .executions import MAX_EVENTS, REDRIVABLE, Execution, Machine, begin, find_execution
+from .executions import Execution, Machine, begin, end_executions_of, find_execution
 from .interpreter import run_execution
-from .map_run import find_map_run
+from .map_run import find_map_run, forget_map_runs_of
 from .payload import MAX_PAYLOAD_BYTES
 from .tokens import send_task_failure, send_task_heartbeat, send_task_success
 
@@ -86,7 +86,7 @@ def _stop_execution(data: dict[str, Any]) -> dict[str, Any]:
 
 def _redrive_execution(data: dict[str, Any]) -> dict[str, Any]:
     execution = _execution(data)
-    status, reason = _redrive_status(execution)
+    status, reason = execution.redrive_status()
     if status != "REDRIVABLE":
         raise ApiError("ExecutionNotRedrivable", reason)
     execution.redrive()
@@ -96,22 +96,11 @@ def _redrive_execution(data: dict[str, Any]) -> dict[str, Any]:
 def _describe_execution(data: dict[str, Any]) -> dict[str, Any]:
     execution = _execution(data)
     answer: dict[str, Any] = json.loads(engine._describe_execution(data)[2])
-    status, reason = _redrive_status(execution)
+    status, reason = execution.redrive_status()
     answer.update(redriveCount=execution.record["redriveCount"], redriveStatus=status, redriveStatusReason=reason)
     if "redriveDate" in execution.record:
         answer["redriveDate"] = execution.record["redriveDate"]
     return answer
-
-
-def _redrive_status(execution: Execution) -> tuple[str, str]:
-    status = execution.record["status"]
-    if "mapRunArn" in execution.record:
-        return "REDRIVABLE_BY_MAP_RUN", "Execution is redriven together with its Map Run"
-    if status in REDRIVABLE and len(execution.record["events"]) >= MAX_EVENTS - 1:
-        return "NOT_REDRIVABLE", "Execution event history limit exceeded"
-    if status in REDRIVABLE and not execution.machine.express:
-        return "REDRIVABLE", ""
-    return "NOT_REDRIVABLE", f"Execution is {status} and cannot be redriven"
 
 
 def _update_map_run(data: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +128,18 @@ def _update_state_machine(data: dict[str, Any]) -> Answer:
     if "definition" in data:
         _check_definition(data)
     return _with_tracing(data, engine._update_state_machine(data))
+
+
+def _delete_state_machine(data: dict[str, Any]) -> dict[str, Any]:
+    """Delete a machine with its executions; on AWS they end at their next state. None of that name is no error."""
+    arn = data.get("stateMachineArn", "")
+    end_executions_of(arn)
+    forget_map_runs_of(arn)
+    engine._delete_state_machine(data)
+    for versions in (engine._state_machine_versions, engine._state_machine_aliases):
+        for key in [key for key in versions if key.startswith(f"{arn}:")]:
+            del versions[key]
+    return {}
 
 
 def _with_tracing(data: dict[str, Any], answer: Answer) -> Answer:
@@ -194,6 +195,7 @@ def _execution(data: dict[str, Any]) -> Execution:
 _ACTIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "CreateStateMachine": _create_state_machine,
     "UpdateStateMachine": _update_state_machine,
+    "DeleteStateMachine": _delete_state_machine,
     "ValidateStateMachineDefinition": _validate_definition,
     "StartExecution": _start_execution,
     "StartSyncExecution": _start_sync_execution,

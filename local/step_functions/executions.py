@@ -21,6 +21,7 @@ from ministack.services import stepfunctions as engine
 
 from .errors import FINAL_ERRORS, StateError
 from .logs import deliver
+from .status_events import report_status
 
 MAX_EVENTS = 25_000
 REDRIVABLE = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
@@ -75,7 +76,7 @@ class Execution:
 
     def start(self) -> None:
         """Run, or run on after a redrive. Callable from any thread, under the context of the account."""
-        engine._emit_execution_status_event(self.record)
+        report_status(self.record, self.redrive_status())
         context = copy_context()
         app._MAIN_LOOP.call_soon_threadsafe(self._create_task, context, context=context)
 
@@ -140,7 +141,7 @@ class Execution:
         self.record.update(details, status=status, stopDate=now_iso())
         kind = {"TIMED_OUT": "ExecutionTimedOut"}.get(status, f"Execution{status.capitalize()}")
         self.add_event(kind, details, len(self.record["events"]))
-        engine._emit_execution_status_event(self.record)
+        report_status(self.record, self.redrive_status())
         deliver(self.record, self.record["events"][self.logged_events :], self.machine.name, self.machine.logging)
         self.logged_events = len(self.record["events"])
         self._ended.set()
@@ -157,6 +158,17 @@ class Execution:
     def begin_child(self, machine: Machine, text: str, map_run_arn: str) -> "Execution":
         """Record a child execution of a Map Run."""
         return begin(machine, self.run_states, name=None, text=text, map_run_arn=map_run_arn)
+
+    def redrive_status(self) -> tuple[str, str]:
+        """Return whether the execution can be redriven, as AWS calls it, and the reason why not."""
+        status = self.record["status"]
+        if "mapRunArn" in self.record:
+            return "REDRIVABLE_BY_MAP_RUN", "Execution is redriven together with its Map Run"
+        if status in REDRIVABLE and len(self.record["events"]) >= MAX_EVENTS - 1:
+            return "NOT_REDRIVABLE", "Execution event history limit exceeded"
+        if status in REDRIVABLE and not self.machine.express:
+            return "REDRIVABLE", ""
+        return "NOT_REDRIVABLE", f"Execution is {status} and cannot be redriven"
 
     def redrive(self) -> None:
         """Run on from the state that did not end well; the history goes on, and counts start anew."""
@@ -218,6 +230,20 @@ def begin(
     engine._executions[arn] = record
     _executions[arn] = execution
     return execution
+
+
+def end_executions_of(machine_arn: str) -> None:
+    """End and forget the executions of a machine that is deleted, and their children: their names are free again."""
+    of_machine = [one for one in _executions.values() if belongs_to(one.record["stateMachineArn"], machine_arn)]
+    for execution in of_machine:
+        execution.stop()
+        del _executions[execution.arn]
+        engine._executions.pop(execution.arn, None)
+
+
+def belongs_to(arn: str, machine_arn: str) -> bool:
+    """Tell whether an ARN is that of the machine, or of the children of one of its Distributed Maps."""
+    return arn == machine_arn or arn.startswith(f"{machine_arn}/")
 
 
 def forget_executions() -> None:

@@ -15,7 +15,7 @@ from ministack.core.responses import now_iso
 from ministack.services import stepfunctions as engine
 
 from .errors import StateError
-from .executions import Execution
+from .executions import Execution, belongs_to
 from .expressions import render_percentage, render_whole
 from .gateway import check_role
 from .map_items import batch_size, child_input, read_items
@@ -223,6 +223,14 @@ class MapRun:
                 self.record[name] = changes[name]
         self.tolerated.update({name: changes[name] for name in self.tolerated if name in changes})
         self._changed.set()
+
+
+def forget_map_runs_of(machine_arn: str) -> None:
+    """Forget the Map Runs of a machine that is deleted."""
+    for run in list(_map_runs.values()):
+        if belongs_to(run.record["_stateMachineArn"], machine_arn):
+            del _map_runs[run.arn]
+            engine._map_runs.pop(run.arn, None)
 
 
 def forget_map_runs() -> None:

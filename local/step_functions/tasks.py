@@ -11,6 +11,7 @@ from typing import Any
 
 from .calls import ServiceError, call
 from .errors import StateError
+from .executions import Execution
 from .expressions import render, render_whole
 from .payload import dump
 from .scope import Scope
@@ -102,7 +103,8 @@ async def _call(service: str, action: str, arguments: Any, scope: Scope, callbac
             k: dump(v) if k in known.json_members and not isinstance(v, str) else v for k, v in arguments.items()
         }
         if name == "events:putEvents":
-            arguments = {**arguments, "Entries": [_event_entry(entry) for entry in arguments.get("Entries", [])]}
+            entries = [_event_entry(entry, scope.execution) for entry in arguments.get("Entries", [])]
+            arguments = {**arguments, "Entries": entries}
         if name == "lambda:invoke" and "Payload" in arguments:
             arguments = {**arguments, "Payload": dump(arguments["Payload"])}
     try:
@@ -112,10 +114,16 @@ async def _call(service: str, action: str, arguments: Any, scope: Scope, callbac
     return _READERS.get(name, _as_it_is)(result)
 
 
-def _event_entry(entry: Any) -> Any:
-    if isinstance(entry, dict) and not isinstance(entry.get("Detail", ""), str):
-        return {**entry, "Detail": dump(entry["Detail"])}
-    return entry
+def _event_entry(entry: Any, execution: Execution) -> Any:
+    """Return an entry with its detail as text, and the ARNs of execution and machine among its resources."""
+    if not isinstance(entry, dict):
+        return entry
+    detail, resources = entry.get("Detail", ""), entry.get("Resources", [])
+    return {
+        **entry,
+        "Detail": detail if isinstance(detail, str) else dump(detail),
+        "Resources": [*resources, execution.arn, execution.machine.arn],
+    }
 
 
 def _as_it_is(result: dict[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ variable "notifications" {
   description = "As the module's."
   type = object({
     topic_arn = string
-    on        = optional(set(string), ["FAILED", "TIMED_OUT", "ABORTED"])
+    on        = optional(set(string), ["SUCCEEDED_WITH_WARNINGS", "FAILED", "TIMED_OUT", "ABORTED"])
   })
   default = null
 }

@@ -304,7 +304,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_event_rule.run_end) == 0
+    condition     = length(aws_cloudwatch_event_rule.run_end) == 0 && length(aws_cloudwatch_event_rule.run_success) == 0
     error_message = "Without notifications nothing is published when a run ends."
   }
 

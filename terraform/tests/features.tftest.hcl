@@ -182,12 +182,24 @@ run "all_switched_on" {
 
   assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.run_end[0].event_pattern).detail.status == ["ABORTED", "FAILED", "TIMED_OUT"]
-    error_message = "By default only bad ends are published."
+    error_message = "By default all bad ends are published, as Step Functions reports them."
   }
 
   assert {
-    condition     = aws_cloudwatch_event_target.run_end[0].arn == "arn:aws:sns:us-east-1:123456789012:runs"
-    error_message = "The topic gets the event."
+    condition = jsondecode(aws_cloudwatch_event_rule.run_success[0].event_pattern) == {
+      source      = ["bedrock-batch"]
+      detail-type = ["Bedrock Batch Run Ended"]
+      detail      = { stateMachineArn = [aws_sfn_state_machine.this["run"].arn], status = ["SUCCEEDED_WITH_WARNINGS"] }
+    }
+    error_message = "By default good ends are published where there are warnings, as this module's machine announces them."
+  }
+
+  assert {
+    condition = alltrue([
+      for target in [aws_cloudwatch_event_target.run_end[0], aws_cloudwatch_event_target.run_success[0]] :
+      target.arn == "arn:aws:sns:us-east-1:123456789012:runs"
+    ])
+    error_message = "The topic gets both events."
   }
 
   assert {

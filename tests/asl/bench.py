@@ -133,7 +133,7 @@ def answered(chunk: int) -> Json:
     return {"chunk": chunk, "records": 10, "failed": 0}
 
 
-def finished(run: str, shards: int) -> Json:
+def finished(run: str, shards: int, *, warnings: int = 0) -> Json:
     return {
         "run_id": run,
         "output_uri": f"s3://{BUCKET}/{keys_of(run).output_folder()}",
@@ -141,6 +141,7 @@ def finished(run: str, shards: int) -> Json:
         "report_uri": f"s3://{BUCKET}/{keys_of(run).report}",
         "outcomes": {},
         "jobs": shards,
+        "warnings": warnings,
     }
 
 
@@ -166,6 +167,7 @@ def good_script(run: str, shards: int) -> Script:
         "Gather leftovers": [payload(gathered(run, shards))],
         "Finish run": [payload(finished(run, shards))],
         "Record run end": [ok()],
+        "Announce end": [ok({"FailedEntryCount": 0})],
     }
 
 

@@ -222,7 +222,7 @@ REVIEWED = [*PLANNED, "Review run", "Next step?"]
 GATHERED = ["Gather leftovers", "Next step?"]
 RAN = [*REVIEWED, "Run jobs", *GATHERED]
 REJOINED = ["Join shards", *GATHERED]
-FINISHED = ["Finish run", "Record run end", "Run succeeded"]
+FINISHED = ["Finish run", "Record run end", "Announce end", "Run succeeded"]
 
 
 @dataclass(frozen=True)
@@ -252,6 +252,15 @@ RUNS = [
     Run("one-shard", {}, RAN + FINISHED),
     Run("three-shards", {}, RAN + FINISHED, shards=3),
     Run("dry-run", {"Review run": [payload(DRY)]}, [*REVIEWED, *FINISHED]),
+    Run("ends-with-warnings", {"Finish run": [payload(finished("ends-with-warnings", 1, warnings=3))]},
+        RAN + FINISHED, output=finished("ends-with-warnings", 1, warnings=3)),
+    # An end that nobody hears of is an end all the same.
+    *(
+        Run(f"end-is-not-announced-{name.rpartition('.')[2]}", {"Announce end": [error(name, times=times)]},
+            RAN + FINISHED)
+        for name, times in (("EventBridge.FailedEntry", 6), ("EventBridge.AccessDeniedException", 1),
+                            ("States.Timeout", 6), ("States.QueryEvaluationError", 1))
+    ),
     Run("decision-nobody-knows", {"Review run": [payload(gathered("decision-nobody-knows", 1, "wait"))]}, REVIEWED,
         "States.NoChoiceMatched"),
     Run("nothing-to-run", {"Review run": [payload(gathered("nothing-to-run", 1, "join"))]},
@@ -343,7 +352,8 @@ RUNS = [
             "Review run": payload(gathered("everything-is-retried", 1, "answer")),
             "Answer on demand": payload(answered(0)),
             "Join remaining shard": payload(joined("everything-is-retried", 0)),
-            "Finish run": payload(finished("everything-is-retried", 1)), "Record run end": ok()}.items()}
+            "Finish run": payload(finished("everything-is-retried", 1)), "Record run end": ok(),
+            "Announce end": ok({"FailedEntryCount": 0})}.items()}
         | {"Gather leftovers": [*troubles("run", "Gather leftovers"), *turns("everything-is-retried", "join")]},
         [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
     Run("pooling-is-retried",

@@ -19,6 +19,7 @@ _SDK = {
 }
 _OPTIMIZED = {
     "dynamodb:updateItem": ("dynamodb", "UpdateItem", "DynamoDB"),
+    "events:putEvents": ("events", "PutEvents", "EventBridge"),
     "lambda:invoke": ("lambda", "Invoke", "Lambda"),
     "s3:getObject": ("s3", "GetObject", "S3"),
     "s3:putObject": ("s3", "PutObject", "S3"),
@@ -29,6 +30,8 @@ _UNMODELLED = {
     "Bedrock": {"BedrockException", "SdkClientException"},
     "DynamoDb": {"DynamoDbException", "SdkClientException"},
     "DynamoDB": {"AmazonDynamoDBException", "SdkClientException"},
+    # A refused entry fails the whole task.
+    "EventBridge": {"FailedEntry", "ThrottlingException", "AmazonEventBridgeException", "SdkClientException"},
     "S3": {"S3Exception", "SdkClientException"},
     # Throttling is common to all services, and its name is not in the model of this one.
     "Sfn": {"SfnException", "SdkClientException", "ThrottlingException"},
@@ -37,6 +40,7 @@ _UNMODELLED = {
 }
 # A function's runtime that died or ran out of time.
 _RUNTIME_ERRORS = {"Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.Timedout"}
+_JSON_MEMBERS = {"PutEventsRequestEntry": {"Detail"}}
 _STATES_ERRORS = {"States.ALL", "States.Timeout", "States.HeartbeatTimeout", "States.TaskFailed"}
 _ATTRIBUTE_TYPES = {"S", "N", "M", "L"}
 
@@ -119,6 +123,8 @@ def _structure_problems(value: Any, shape: Any, sdk: bool, path: str) -> Iterato
         if wire in shape.required_members and name not in value
     )
     for name in members.keys() & value.keys():
+        if name in _JSON_MEMBERS.get(shape.name, ()) and isinstance(value[name], dict):
+            continue  # the optimized integration makes text of it
         yield from _problems(value[name], shape.members[members[name]], sdk, f"{path}.{name}")
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from bedrock_batch.contracts.version import CONTRACT
 from tests.unit.factories import STARTED
 
 from .bench import BUCKET, Script, error, execution_arn, finished, got, job_arn, job_name, joined, ok, payload, troubles
@@ -73,7 +74,7 @@ def lists(count: int, *, times: int = 1) -> Json:
 
 def salvage(name: str) -> Json:
     keys = {"prefix": f"reviews/work/{name}", "joins_key": f"reviews/work/{name}/joins-salvage.jsonl"}
-    return {"bucket": BUCKET, "next": "join", "message": "stopped", **keys}
+    return {"contract": CONTRACT, "bucket": BUCKET, "next": "join", "message": "stopped", **keys}
 
 
 UNKNOWN_ARN = [unfinished("arn-unknown", arn=False), unfinished(times=2)]

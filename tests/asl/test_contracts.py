@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run import decide
 from local.provision import terraform_environment
 
@@ -150,7 +151,9 @@ def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
 def test_run_state_has_what_the_states_read_of_it() -> None:
     """The document that goes from state to state is what the functions return and what the Maps add."""
     modules = (ROOT / "lambda_src/bedrock_batch").rglob("*.py")
-    source = "".join(path.read_text() for path in modules if path.stem in ("plan_run", "review_run", "next_step"))
+    source = "".join(
+        path.read_text() for path in modules if path.stem in ("plan_run", "review_run", "next_step", "finish_run")
+    )
     parent = chains("run")[0]
     read = {
         path[1]
@@ -171,8 +174,16 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         "max_concurrent_jobs",
         "answers_key",
         "joins_key",
+        "warnings",
+        "report_uri",
     }
     assert not [key for key in read if f'"{key}":' not in source]
+
+
+def test_the_contract_of_the_machines_is_that_of_the_functions() -> None:
+    numbers = [re.findall(r'"contract": *(.*?)[,}\n]', file.read_text()) for file in FILES.values()]
+    written = {number for found in numbers for number in found if number.isdigit()}
+    assert written == {str(CONTRACT)}
 
 
 def test_every_decision_of_gather_leftovers_has_a_way() -> None:
@@ -180,6 +191,18 @@ def test_every_decision_of_gather_leftovers_has_a_way() -> None:
     choices = chains("run")[0].states["Next step?"].body["Choices"]
     known = {re.findall(r"next = '(\w+)'", choice["Condition"])[0] for choice in choices}
     assert known == set(get_args(decide.Next))
+
+
+def test_the_event_of_a_runs_end_is_the_one_that_rule_and_role_name() -> None:
+    (entry,) = chains("run")[0].states["Announce end"].body["Arguments"]["Entries"]
+    sent = dict(re.findall(r'(\w+) = "([^"]+)"', block(terraform("events.tf"), "end_event = {")))
+    assert sent == {"source": entry["Source"], "detail_type": entry["DetailType"]}
+    target = block(terraform("events.tf"), 'aws_cloudwatch_event_target" "run_success"')
+    assert set(re.findall(r'"\$\.detail\.(\w+)"', target)) <= entry["Detail"].keys()
+    statuses = set(re.findall(r"SUCCEEDED\w*", block(terraform("events.tf"), "run_ends = {")))
+    assert statuses == set(
+        re.findall(r"SUCCEEDED\w*", chains("run")[0].states["Finish run"].body["Assign"]["run_status"])
+    )
 
 
 def test_event_pattern_is_that_of_the_event_machine() -> None:

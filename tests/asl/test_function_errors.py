@@ -15,11 +15,13 @@ import urllib3.exceptions
 
 from bedrock_batch import errors
 from bedrock_batch.aws import clients
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.edge import at_edge
 
 from .machines import ROOT, tasks
 from .test_contracts import functions
 
+EVENT = {"contract": CONTRACT}
 WITHIN = {
     "bedrock-runtime": "an error of a record, or OnDemandRefused",
     "service-quotas": "a warning, and the catalogue's figures",
@@ -42,7 +44,7 @@ def raised(err: Exception) -> Exception:
         raise err
 
     with pytest.raises(Exception) as caught:
-        handler({}, None)
+        handler(EVENT, None)
     return caught.value
 
 
@@ -167,7 +169,7 @@ def test_sentences_that_are_added_stay_in_the_message(wrap: Any) -> None:
             raise errors.HubUnavailable("The hub answered 503.")
 
     with pytest.raises(errors.TransientError) as caught:
-        handler({}, None)
+        handler(EVENT, None)
     said = {"HubUnavailable: The hub answered 503. All is kept.", "HubUnavailable: nova: The hub answered 503."}
     assert str(caught.value) in said
 
@@ -179,9 +181,21 @@ def test_every_function_has_this_edge(name: str, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(clients, "client", unreachable)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2048")  # as Lambda does
-    event = {"run_id": "r", "bucket": "b", "raw_key": "k"}
+    event = EVENT | {"run_id": "r", "root": "r", "bucket": "b", "raw_key": "k"}
     with pytest.raises(errors.TransientError, match="EndpointConnectionError: "):
         importlib.import_module(f"bedrock_batch.handlers.{name}").handler(event, None)
+
+
+@pytest.mark.parametrize("name", functions())
+def test_every_function_refuses_an_event_of_0_1_before_it_calls_a_service(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(service: str) -> Any:
+        raise AssertionError(f"{service} was called")
+
+    monkeypatch.setattr(clients, "client", forbidden)
+    with pytest.raises(errors.ContractMismatch, match=r"0\.1"):
+        importlib.import_module(f"bedrock_batch.handlers.{name}").handler({"run_id": "r", "bucket": "b"}, None)
 
 
 def test_machines_try_again_what_functions_call_transient_and_a_plan_that_takes_turns() -> None:

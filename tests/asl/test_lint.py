@@ -40,10 +40,11 @@ _CONTEXT = (
     ["Execution", "Id"],
     ["Execution", "StartTime"],
     ["Execution", "Input"],
+    ["StateMachine", "Id"],
     ["Execution", "RedriveCount"],
     ["Task", "Token"],
 )
-"""What is read of the context. A redrive keeps the first two, and raises the third."""
+"""What is read of the context. A redrive keeps all but the last two, and raises the count."""
 
 each_file = pytest.mark.parametrize("name", FILES)
 each_machine = pytest.mark.parametrize("name", MACHINES)

@@ -6,6 +6,7 @@ import pytest
 
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Chunk, JobEnd, PlannedShard, Pool, Shard
+from bedrock_batch.contracts.version import CONTRACT
 from tests.unit.factories import keys_of
 
 from . import scenarios, services
@@ -240,6 +241,14 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
             assert "skipped_key" in arguments["Payload"]
 
 
+def test_every_function_is_told_the_contract_of_its_event(ended: dict[str, Ended]) -> None:
+    """Its edge refuses an event without one."""
+    functions = {str(state) for state in all_states() if state.body.get("Resource", "").endswith("lambda:invoke")}
+    sent = {state: arguments["Payload"] for state, arguments in calls(ended) if state in functions}
+    assert sent.keys() == functions
+    assert {state: payload.get("contract") for state, payload in sent.items()} == dict.fromkeys(functions, CONTRACT)
+
+
 def test_a_repeated_create_is_the_same_job(ended: dict[str, Ended]) -> None:
     child = ended["quota-full-for-hours"].of("RunJobs")[0]
     requests = [arguments for state, arguments in child.calls() if state == "Create job"]
@@ -300,6 +309,46 @@ def test_a_job_that_cannot_be_pooled_is_not_created(ended: dict[str, Ended]) -> 
 def test_a_chunk_that_is_not_answered_is_kept_as_data(ended: dict[str, Ended]) -> None:
     (chunk,) = ended["chunk-is-not-answered"].of("AnswerLeftovers")
     assert chunk.output == {"chunk": 0, "error": "Sandbox.Timedout", "cause": "on purpose"}
+
+
+@pytest.mark.parametrize(
+    ("name", "warnings", "status"),
+    [("one-shard", 0, "SUCCEEDED"), ("ends-with-warnings", 3, "SUCCEEDED_WITH_WARNINGS"), ("dry-run", 0, "SUCCEEDED")],
+)
+def test_the_end_of_a_run_is_recorded_and_announced(
+    ended: dict[str, Ended], name: str, warnings: int, status: str
+) -> None:
+    sent = dict(ended[name].calls())
+    assert sent["Record run end"]["ExpressionAttributeValues"][":status"] == {"S": status}
+    assert sent["Announce end"] == {
+        "Entries": [
+            {
+                "Source": "bedrock-batch",
+                "DetailType": "Bedrock Batch Run Ended",
+                "Detail": {
+                    "name": name,
+                    "status": status,
+                    "executionArn": ended[name].description["executionArn"],
+                    "stateMachineArn": ended[name].description["stateMachineArn"],
+                    "rows": finished(name, 1)["rows"],
+                    "warnings": warnings,
+                    "report": finished(name, 1)["report_uri"],
+                },
+            }
+        ]
+    }
+
+
+def test_a_run_that_has_succeeded_stays_so_with_warnings_too(ended: dict[str, Ended]) -> None:
+    conditions = {
+        state: arguments["ConditionExpression"]
+        for state, arguments in ended["one-job"].calls()
+        if state in ("Record stop", "Record run end")
+    }
+    assert conditions == {
+        "Record stop": "attribute_exists(pk) AND NOT begins_with(#status, :succeeded)",
+        "Record run end": "attribute_not_exists(pk) OR NOT begins_with(#status, :succeeded)",
+    }
 
 
 def test_end_of_a_job_is_written_down_once(ended: dict[str, Ended]) -> None:

@@ -117,7 +117,7 @@ def test_a_model_that_fails_does_not_spoil_the_others(s3: S3) -> None:
     rows = reviews(s3, 24)
     played = WholeRun(s3, lambda model_id, record_id: REFUSED if model_id == MICRO else {})
     ended = played.run(asked(LITE, MICRO))
-    (warning,) = ended["warnings"]
+    (warning,) = ended["first_warnings"]
     assert warning.startswith(f"{MICRO}: 24 of 24 rows sent have no answer: 24 failed")
     assert (played.report()["status"], played.report()["warnings"]) == ("SUCCEEDED", [warning])
     assert assert_own_answers(played, rows, LITE) == {"succeeded": 24}
@@ -163,7 +163,7 @@ def test_a_tail_is_answered_for_the_models_that_have_one(s3: S3) -> None:
     rows = reviews(s3, 24)
     played = WholeRun(s3, lambda model_id, record: THROTTLED if model_id == LITE or record.endswith("0") else {})
     ended = played.run(asked(LITE, MICRO, limits={"max_rounds": 0}))
-    assert any(warning.startswith(f"{LITE}: 24 of 24") for warning in ended["warnings"])
+    assert any(warning.startswith(f"{LITE}: 24 of 24") for warning in ended["first_warnings"])
     assert played.steps == ["run_jobs", "answer", "join", "finish"]
     assert assert_own_answers(played, rows, LITE) == {"failed": 24}, "a job's worth, and no round is left"
     assert assert_own_answers(played, rows, MICRO) == {"succeeded": 24}

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Chunk, PlannedShard, Pool, ShardJoin
+from bedrock_batch.contracts.version import check_contract
 from bedrock_batch.errors import PermissionMissing
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.keys import model_folder
@@ -146,6 +147,12 @@ def echo(prompt: str, model: str) -> Reply:
     return Reply(f"{model} on {prompt}")
 
 
+def checked(event: State) -> State:
+    """Return the event of a function whose edge would read it."""
+    check_contract(event)
+    return event
+
+
 class WholeRun:
     """Plays the run's Maps. `verdict` says what a job's or a call's record comes to: {} is an answer.
 
@@ -189,16 +196,16 @@ class WholeRun:
             **claimed(RUN, BUCKET),
             input=asked,
         )
-        shards = [PlannedShard.from_json(line) for line in self.s3.lines(BUCKET, state["plan_key"])]
+        shards = [PlannedShard.from_json(checked(line)) for line in self.s3.lines(BUCKET, state["plan_key"])]
         return state | {"prepared": self.map([prepare_shard(self.s3, shard).to_json() for shard in shards])}
 
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Run to the end and return the execution's output."""
-        state = review_run(self.later, Jobs(), self.plan(asked))
+        state = review_run(self.later, Jobs(), checked(self.plan(asked)))
         for _ in range(MANY_STEPS):
             self.steps.append(state["next"])
             if state["next"] == "finish":
-                return finish_run(self.later, state)
+                return finish_run(self.later, checked(state))
             result = self.map(list(self.step(state)), FOLDERS[state["next"]])
             state = self._gather(state | {"result": result})
         raise AssertionError(f"the run does not end: {self.steps}")
@@ -207,7 +214,7 @@ class WholeRun:
         """Call Gather leftovers, for a redrive with the same state again, when the run has been salvaged."""
         while True:
             try:
-                return gather_leftovers(self.later, Jobs(), state | {"redrives": self.redriven})
+                return gather_leftovers(self.later, Jobs(), checked(state | {"redrives": self.redriven}))
             except PermissionMissing:
                 if self.redriven == self.redrives:
                     raise
@@ -217,7 +224,7 @@ class WholeRun:
     def salvage(self, **how: str) -> None:
         """Do what the machine does that stops runs."""
         found = salvage.gather(self.later, Jobs(), stopped(RUN, BUCKET, **how))
-        finish_run(self.later, found | {"result": self.map(list(self.step(found)), "salvage")})
+        finish_run(self.later, checked(found) | {"result": self.map(list(self.step(found)), "salvage")})
 
     def step(self, state: State) -> Iterator[Any]:
         """Do what the Map that comes next does, and yield what its children return."""
@@ -226,15 +233,15 @@ class WholeRun:
                 yield self._job(line)
         elif state["next"] == "answer":
             for line in list(self.s3.lines(BUCKET, state["answers_key"])):
-                yield answer_on_demand(self.later, self, Chunk.from_json(line))
+                yield answer_on_demand(self.later, self, Chunk.from_json(checked(line)))
         else:
             for line in list(self.s3.lines(BUCKET, state["joins_key"])):
-                yield {"joined": join_shard(self.later, ShardJoin.from_json(line)).to_json()}
+                yield {"joined": join_shard(self.later, ShardJoin.from_json(checked(line))).to_json()}
 
     def _job(self, line: dict[str, Any]) -> dict[str, Any]:
         self.jobs.append(line)
         if "pool" in line:
-            pool_leftovers(self.later, Pool.from_json(line["pool"]))
+            pool_leftovers(self.later, Pool.from_json(checked(line["pool"])))
         model_id, request = line["request"]["ModelId"], line["request"]
         key = request["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
         if key.endswith("/"):  # records that refer to objects lie in a folder beside these
@@ -258,7 +265,8 @@ class WholeRun:
         if "join" in line:
             told = ("job_name", "status", "message", "processed")
             end = {key: result[key] for key in told} | {"raw_prefix": line["raw_prefix"]}
-            result["joined"] = join_shard(self.later, ShardJoin.from_json(line["join"] | {"jobs": [end]})).to_json()
+            event = checked(line["join"] | {"jobs": [end]})
+            result["joined"] = join_shard(self.later, ShardJoin.from_json(event)).to_json()
         return result
 
     def _asked(self, model_id: str, record_id: str) -> Verdict:

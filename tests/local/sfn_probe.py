@@ -4,7 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -216,6 +216,16 @@ def prepare(account: Account) -> None:
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
     )
+
+
+def with_role(account: Account, name: str, service: str, *statements: dict[str, Any]) -> Account:
+    """Return the account with a role for its machines that `service` may assume, with these statements."""
+    iam = account.client("iam")
+    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]}
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    policy = {"Statement": [{"Effect": "Allow", **statement} for statement in statements]}
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
+    return replace(account, role=role)
 
 
 def failed(end: dict[str, Any]) -> str:

@@ -169,25 +169,3 @@ def test_answers_can_be_configured(bench: Bench) -> None:
     assert any("what is 7 plus 7" in output for output in others) != any(
         hashlib.sha256(b"what is 7 plus 7").hexdigest()[:8] in output for output in others
     )
-
-
-GPT = "openai.gpt-oss-20b-1:0"
-
-
-def test_service_tiers_on_demand(bench: Bench) -> None:
-    runtime = bench.aws.bedrock_runtime
-    messages = prompts(1)[0]["messages"]
-    body = json.dumps({"messages": [{"role": "user", "content": "x"}]})
-    said = runtime.converse(modelId=GPT, messages=messages, serviceTier={"type": "flex"})
-    assert said["serviceTier"] == {"type": "flex"}
-    assert runtime.invoke_model(modelId=GPT, body=body, serviceTier="flex")["serviceTier"] == "flex"
-    assert "serviceTier" not in runtime.converse(modelId=GPT, messages=messages), "named where it was asked for"
-    assert runtime.converse(modelId=NOVA, messages=messages, serviceTier={"type": "default"})
-    for model, tier, told in (
-        (NOVA, "flex", "service tier flex is not supported"),
-        (GPT, "cheapest", "service tier provided is invalid"),
-        (GPT, "reserved", "Reservation not found"),
-    ):
-        with pytest.raises(ClientError, match=told) as caught:
-            runtime.converse(modelId=model, messages=messages, serviceTier={"type": tier})
-        assert error_code(caught) == "ValidationException"

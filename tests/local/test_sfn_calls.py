@@ -119,6 +119,14 @@ def test_messages_and_events_take_json_instead_of_text(account: Account) -> None
     assert [body["detail"] for body in bodies if "detail" in body] == [{"run": "r1"}]
 
 
+def test_events_name_their_execution_and_machine_among_the_resources(account: Account) -> None:
+    queue = queue_of_events(account, "probe.resources")
+    entry = {"Source": "probe.resources", "DetailType": "t", "Detail": {}, "Resources": ["mine"]}
+    end = account.run({"Event": task("events:putEvents", {"Entries": [entry]})})
+    [body] = received(account, queue, 1)
+    assert json.loads(body)["resources"] == ["mine", end["executionArn"], end["stateMachineArn"]]
+
+
 def test_a_refused_event_fails_the_task(account: Account) -> None:
     entries = [{"Source": "aws.own", "DetailType": "t", "Detail": {}}]
     assert failed(account.run({"Event": task("events:putEvents", {"Entries": entries})})) == "EventBridge.FailedEntry"

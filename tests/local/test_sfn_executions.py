@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +23,7 @@ from tests.local.sfn_probe import (
     received,
     task,
     until,
+    with_role,
 )
 
 # --- Executions ---
@@ -138,25 +137,16 @@ def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield account
 
 
-def _role(account: Account, name: str, service: str, *statements: dict[str, Any]) -> Account:
-    iam = account.client("iam")
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]}
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    policy = {"Statement": [{"Effect": "Allow", **statement} for statement in statements]}
-    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
-    return replace(account, role=role)
-
-
 def test_the_policies_of_the_machines_role_decide(guarded: Account) -> None:
     guarded.items("guarded.jsonl", [1])
     write = {"Action": "dynamodb:UpdateItem", "Resource": f"arn:aws:dynamodb:us-east-1:000000000000:table/{TABLE}"}
     read = {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
     begin = {"Action": "states:StartExecution", "Resource": "*"}
-    writer = _role(guarded, "writer", "states.amazonaws.com", write)
-    starter = _role(guarded, "starter", "states.amazonaws.com", write, begin)
-    reader = _role(guarded, "reader", "states.amazonaws.com", read)
-    whole = _role(guarded, "whole", "states.amazonaws.com", write, read, begin)
-    other = _role(guarded, "other", "lambda.amazonaws.com", write)
+    writer = with_role(guarded, "writer", "states.amazonaws.com", write)
+    starter = with_role(guarded, "starter", "states.amazonaws.com", write, begin)
+    reader = with_role(guarded, "reader", "states.amazonaws.com", read)
+    whole = with_role(guarded, "whole", "states.amazonaws.com", write, read, begin)
+    other = with_role(guarded, "other", "lambda.amazonaws.com", write)
 
     assert writer.run({"A": put("allowed")})["status"] == "SUCCEEDED"
     assert writer.run({"A": put("parked", "dynamodb:updateItem")})["status"] == "SUCCEEDED"

@@ -166,3 +166,28 @@ def test_a_full_history_cannot_go_on(account: Account) -> None:
     assert account.ended(arn)["redriveStatus"] == "NOT_REDRIVABLE"
     with pytest.raises(account.sfn.exceptions.ExecutionNotRedrivable):
         account.sfn.redrive_execution(executionArn=arn)
+
+
+def test_a_redrive_keeps_the_definition_that_the_execution_began_with(account: Account) -> None:
+    """The parent, a child that failed and one that had not begun: all of them, although the machine was updated."""
+    _occupy(account, "definition 1")
+    name = "{% $states.context.State.Name %}"
+    child = {
+        "Ask": put("{% 'definition ' & $string($states.input) %}", Output="{% $states.input %}", Next="Old child"),
+        "Old child": give(["{% $states.input %}", name]),
+    }
+    states = {"M": distributed(child, Items=[1, 2], MaxConcurrency=1, Next="Old end")}
+    machine = account.machine(states | {"Old end": give({"children": "{% $states.input %}", "parent": name})})
+    arn = account.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+    assert failed(account.ended(arn)) == "States.ExceedToleratedFailureThreshold"
+    account.sfn.update_state_machine(
+        stateMachineArn=machine,
+        definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": "New", "States": {"New": give("new")}}),
+    )
+    _vacate(account, "definition 1")
+    assert json.loads(_redriven(account, arn)["output"]) == {
+        "children": [[1, "Old child"], [2, "Old child"]],
+        "parent": "Old end",
+    }
+    new = account.sfn.start_execution(stateMachineArn=machine)["executionArn"]
+    assert json.loads(account.ended(new)["output"]) == "new"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bedrock_batch.contracts.shape import Shape
+from bedrock_batch.contracts.version import CONTRACT
 
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
 
@@ -30,7 +31,14 @@ class Piece(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Shard(Shape):
+class Event(Shape):
+    """What a function is called with. At its edge the contract is looked at first."""
+
+    contract: int = field(default=CONTRACT, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard(Event):
     """Rows [first_row, first_row + rows) of the table, for the model whose document `run_key` is."""
 
     bucket: str
@@ -169,7 +177,7 @@ class LeftoverLines(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Pool(Shape):
+class Pool(Event):
     """`pool` in a line of `jobs-<round>.jsonl`: the records of a pooled job, and the input file they are written to."""
 
     bucket: str
@@ -179,7 +187,7 @@ class Pool(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk(Shape):
+class Chunk(Event):
     """A line of `answers-<pass>.jsonl`: records that one call answers on demand, and the file of their answers."""
 
     bucket: str

@@ -1,23 +1,26 @@
-"""The edge of a function: what leaves it as an error has a name that the state machines know."""
+"""The edge of a function: it reads events of its contract, and its errors have names that the state machines know."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from bedrock_batch.aws.transient import is_transient
+from bedrock_batch.contracts.version import check_contract
 from bedrock_batch.errors import TransientError
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 def at_edge(handler: Handler) -> Handler:
-    """Raise TransientError for every error that may be gone at the next call; the message begins with its name.
+    """Check the event's contract, then call; raise TransientError for every error that may be gone at the next call.
 
-    Step Functions sees the name of the class alone, so it must be this very class and none below it.
+    The message of a TransientError begins with the name of the error that it stands for. Step Functions sees the
+    name of the class alone, so it must be this very class and none below it.
     """
 
     @wraps(handler)
     def called(event: dict[str, Any], context: object) -> dict[str, Any]:
+        check_contract(event)
         try:
             return handler(event, context)
         except Exception as err:

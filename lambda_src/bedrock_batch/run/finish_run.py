@@ -15,7 +15,7 @@ from bedrock_batch.run import budget, findings, first_record, gate, report, repo
 from bedrock_batch.run.findings import Findings
 
 _MOST_WARNINGS = 20
-"""The most that go into the run's result, which a state machine carries; the report has all."""
+"""The most whose sentences go into the run's result, which a state machine carries; the report has all."""
 
 _MOST_MESSAGE = 500
 
@@ -88,7 +88,7 @@ def _result(found: Findings, document: Mapping[str, Any]) -> dict[str, Any]:
         "outcomes": found.totals.outcomes,
         "jobs": found.state["jobs"],
         **({"models": models} if models else {}),
-        **_first_warnings(document["warnings"]),
+        **_counted(document["warnings"]),
     }
 
 
@@ -104,7 +104,7 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> di
         "rows": estimate["rows"],
         "estimate": estimate,
         "dry_run": True,
-        **_first_warnings(document["warnings"]),
+        **_counted(document["warnings"]),
     }
 
 
@@ -112,5 +112,7 @@ def _report_uri(run: Run) -> str:
     return f"s3://{run.bucket}/{run.keys.report}"
 
 
-def _first_warnings(warnings: Sequence[str]) -> dict[str, Any]:
-    return {"warnings": list(warnings[:_MOST_WARNINGS])} if warnings else {}
+def _counted(warnings: Sequence[str]) -> dict[str, Any]:
+    """Return how many warnings there are, which decides the run's status, and the first of them."""
+    first = {"first_warnings": list(warnings[:_MOST_WARNINGS])} if warnings else {}
+    return {"warnings": len(warnings), **first}

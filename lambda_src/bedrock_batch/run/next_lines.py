@@ -7,6 +7,7 @@ from typing import Any
 from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Chunk, LeftoverLines, Pool, Shard
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run.create_job import create_job
 from bedrock_batch.run.decide import Standing, chunks, pool, whole_shards
 
@@ -18,7 +19,8 @@ def join_event(
     shard: Shard, *, skipped_key: str | None, jobs: Iterable[Mapping[str, Any]], step: int | None
 ) -> dict[str, Any]:
     """Return the event that joins a shard; with a `step` its leftovers are written too."""
-    return shard.to_json() | {"skipped_key": skipped_key, "jobs": list(jobs), "step": step}
+    event = shard.to_json() | {"skipped_key": skipped_key, "jobs": list(jobs), "step": step}
+    return event | {"contract": CONTRACT}  # the shard may come from a plan of the contract before
 
 
 def job_lines(

@@ -54,7 +54,7 @@ module "batch" {
 
   notifications = {
     topic_arn = aws_sns_topic.runs.arn
-    on        = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+    on        = ["SUCCEEDED", "SUCCEEDED_WITH_WARNINGS", "FAILED", "TIMED_OUT", "ABORTED"]
   }
 
   alarms = {

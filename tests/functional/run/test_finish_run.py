@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
 from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
 from bedrock_batch.handlers.finish_run import handler as finish_handler
@@ -100,8 +101,9 @@ def test_answers_that_met_their_limit_are_a_warning(s3: S3) -> None:
 
     played = WholeRun(s3, verdict)
     ended = played.run(asked(LITE, inference={"max_tokens": 3}))
-    assert ended["warnings"] == ["6 of 60 answers met max_tokens (3): raise it, or use retry"]
-    assert played.report()["warnings"] == ended["warnings"]
+    assert ended["first_warnings"] == ["6 of 60 answers met max_tokens (3): raise it, or use retry"]
+    assert played.report()["warnings"] == ended["first_warnings"]
+    assert ended["warnings"] == 1
 
 
 def test_records_that_bedrock_counted_and_lost_are_told(s3: S3) -> None:
@@ -115,7 +117,7 @@ def test_records_that_bedrock_counted_and_lost_are_told(s3: S3) -> None:
     assert (counted["jobs"], counted["records"], counted["found"]["records"]) == (3, 28, 20)
     first, second, _ = (line["job_name"] for line in played.jobs)
     assert counted["differing_jobs"] == {name: {"counted": 10, "found": 6} for name in (first, second)}
-    (told,) = [warning for warning in ended["warnings"] if "count other records" in warning]
+    (told,) = [warning for warning in ended["first_warnings"] if "count other records" in warning]
     assert f"manifests of 2 jobs count other records than their output has (the first: {first}, counted 10" in told
     assert "8 were paid and lost, and are asked and paid again" in told
     assert told in report["warnings"]
@@ -125,7 +127,7 @@ def test_manifests_that_agree_say_nothing_and_may_be_missing(s3: S3) -> None:
     reviews(s3, 20)
     played = CountedRun(s3)
     ended = played.run(asked(LITE, MICRO))
-    assert not [told for told in ended["warnings"] if "records" in told]
+    assert not [told for told in ended["first_warnings"] if "records" in told]
     assert [section["by_bedrock"]["records"] for section in played.report()["models"]] == [20, 20]
     other = S3(MemoryS3())
     reviews(other, 20)
@@ -138,7 +140,7 @@ def test_manifests_that_agree_say_nothing_and_may_be_missing(s3: S3) -> None:
 def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:
     reviews(s3, 20)
     ended = CountedRun(s3).run(asked(LITE))
-    assert [told.split(" (")[0] for told in ended["warnings"]] == [
+    assert [told.split(" (")[0] for told in ended["first_warnings"]] == [
         f"Bedrock's manifests count 0 {kind}, the answers in its output have {count}" for kind, count in tokens_of(s3)
     ]
 
@@ -158,7 +160,7 @@ def test_more_that_went_on_demand_than_was_foretold_is_a_warning(s3: S3) -> None
         return None if record_id.endswith("0") and not again else {}
 
     ended = WholeRun(s3, verdict).run(asked(LITE))
-    assert ended["warnings"] == ["2 more records were left over: answered on demand, about twice the batch price"]
+    assert ended["first_warnings"] == ["2 more records were left over: answered on demand, about twice the batch price"]
 
 
 # --- Dry runs ---
@@ -179,7 +181,7 @@ def test_a_dry_run_writes_what_it_found_out(s3: S3) -> None:
     assert report["estimate"]["cost_unknown"] == "the run input has no inference.max_tokens, which bounds the answers"
     assert report["warnings"] == ["3 records are fewer than 5: answered on demand, about twice the batch price"]
     assert report["first_record"]["modelInput"]["messages"][0]["content"][0]["text"] == "Judge review 1"
-    assert (result["estimate"], result["warnings"]) == (report["estimate"], report["warnings"])
+    assert (result["estimate"], result["first_warnings"]) == (report["estimate"], report["warnings"])
     assert "Judge" not in json.dumps(result), "a state machine's output may be logged"
 
 
@@ -243,7 +245,7 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
     lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
     folder = f"reviews/work/{RUN}"
-    event = {"bucket": BUCKET, "run_key": keys_of(RUN).run(), "leftover_lines": [lines]}
+    event = {"contract": CONTRACT, "bucket": BUCKET, "run_key": keys_of(RUN).run(), "leftover_lines": [lines]}
     bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).input(0))
     for call, more, kept in (
         (pool_handler, {"input_key": f"{folder}/input/r1-00000.jsonl"}, "none of them was paid again"),
@@ -264,6 +266,7 @@ def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypa
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     lines = {"shard": 0, "start": 0, "stop": 150, "step": None}
     event = {
+        "contract": CONTRACT,
         "bucket": BUCKET,
         "run_key": keys_of(RUN).run(),
         "leftover_lines": [lines],

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
@@ -232,4 +233,5 @@ def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pyt
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
     event = stopped_event(RUN, BUCKET, status="FAILED")
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
-    assert gather_handler(event, None)["status"] == "FAILED"
+    state = gather_handler(event, None)
+    assert (state["status"], state["contract"]) == ("FAILED", CONTRACT)

@@ -16,7 +16,7 @@ from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
 from tests.functional.run.test_answer_on_demand import Model, chunk
-from tests.unit.factories import make_run
+from tests.unit.factories import keys_of, make_run
 
 INVALID = "service tier provided is invalid"
 
