@@ -80,11 +80,11 @@ class Batch:
 
     def table(self, run_id: str, folder: str = "") -> pa.Table:
         """Return a run's output, its parts in order; of several models that in the folder of one."""
-        keys = self.keys(f"reviews/output/{run_id}/{folder}")
+        keys = self.keys(f"e2e/output/{run_id}/{folder}")
         return pa.concat_tables([pq.read_table(io.BytesIO(self.read(key))) for key in keys])
 
     def report(self, run_id: str) -> dict[str, Any]:
-        report: dict[str, Any] = json.loads(self.read(f"reviews/reports/{run_id}/report.json"))
+        report: dict[str, Any] = json.loads(self.read(f"e2e/reports/{run_id}/report.json"))
         return report
 
     def read(self, key: str) -> bytes:

@@ -50,7 +50,7 @@ def test_an_example_answers_every_row(batch: Batch, executions: dict[str, str], 
     table = batch.table(ended.run_id)
     assert table.num_rows == ROWS * tables
     if name == "photos":
-        copies = [key for key in batch.keys(f"reviews/work/{ended.run_id}/input/00000/") if key.endswith(".png")]
+        copies = [key for key in batch.keys(f"e2e/work/{ended.run_id}/input/00000/") if key.endswith(".png")]
         assert sorted(batch.read(key) for key in copies) == [bytes([number]) for number in range(5)]
     if name == "folders":
         found = [f"day={row['day']}/country={row['country']}" for row in table.select(["day", "country"]).to_pylist()]

@@ -39,7 +39,7 @@ def runs(batch: Batch) -> dict[str, Ended]:
 
 def folder(batch: Batch, run_id: str, name: str) -> tuple[dict[str, bytes], list[Any]]:
     """Return the objects by their URI, and the records, of a job's folder."""
-    keys = batch.keys(f"reviews/work/{run_id}/input/{name}/")
+    keys = batch.keys(f"e2e/work/{run_id}/input/{name}/")
     (records,) = (key for key in keys if key.endswith(".jsonl"))
     held = {f"s3://{batch.bucket}/{key}": batch.read(key) for key in keys if key != records}
     return held, [json.loads(line) for line in batch.read(records).splitlines()]

@@ -159,7 +159,7 @@ def test_throttled_records_make_a_second_round(batch: Batch, runs: dict[str, End
     ]
     assert report["jobs"] == {"Completed": 4}
     assert runs["throttled"].output["jobs"] == 4
-    (pooled,) = batch.keys("reviews/work/throttled/input/r1-")
+    (pooled,) = batch.keys("e2e/work/throttled/input/r1-")
     lines = [json.loads(line) for line in batch.read(pooled).splitlines()]
     assert len({line["recordId"] for line in lines}) == 150
     assert {line["recordId"][:5] for line in lines} == {"00000", "00001", "00002"}
@@ -184,10 +184,10 @@ def test_leftovers_too_few_for_a_job_are_answered_on_demand(batch: Batch, runs: 
     assert report["on_demand"] == [{"records": 20, "failed": 0, "lost_chunks": 0}]
     sent = {
         line["recordId"]: line["modelInput"]
-        for key in batch.keys("reviews/work/tail/input/")
+        for key in batch.keys("e2e/work/tail/input/")
         for line in map(json.loads, batch.read(key).splitlines())
     }
-    keys = batch.keys("reviews/work/tail/raw/on-demand-0/")
+    keys = batch.keys("e2e/work/tail/raw/on-demand-0/")
     assert len(keys) == 2
     for line in (json.loads(text) for key in keys for text in batch.read(key).splitlines()):
         assert line["modelInput"] == sent[line["recordId"]], "the same body as in the job"
@@ -206,7 +206,7 @@ def test_answers_that_met_their_limit_have_a_round_of_their_own(batch: Batch, ru
     words = {row["product"]: row["bedrock_output_tokens"] for row in found}
     assert (words["verbose 2"], words["verbose 18"], words["verbose 19"]) == (7, 15, 20)
     assert report["output_tokens"] == sum(words.values()) + 111 * 10, "both answers were paid"
-    (pooled,) = batch.keys("reviews/work/verbose/input/r1-")
+    (pooled,) = batch.keys("e2e/work/verbose/input/r1-")
     sent = [json.loads(line) for line in batch.read(pooled).splitlines()]
     assert {line["modelInput"]["inferenceConfig"]["maxTokens"] for line in sent} == {20}
 
@@ -298,7 +298,7 @@ def test_a_map_that_failed_is_told_by_its_children(batch: Batch, runs: dict[str,
     assert item["status"] == "FAILED"
     assert item["message"].startswith("Bedrock.AccessDeniedException: not yours")
     assert " (job e2e-unseen-" in item["message"]
-    report = wait_until(lambda: batch.keys("reviews/reports/unseen/report.json") and batch.report("unseen"))
+    report = wait_until(lambda: batch.keys("e2e/reports/unseen/report.json") and batch.report("unseen"))
     assert (report["salvaged"], report["status"], report["error"]) == (True, "FAILED", ended.error)
     assert report["message"] == item["message"]
     (child, *_) = report["failed_children"]
@@ -339,7 +339,7 @@ def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) ->
     try:
         wait_until(lambda: batch.engine.bedrock(job_name_contains="-stopped-")["records"])
         batch.sfn.stop_execution(executionArn=arn)
-        report = wait_until(lambda: batch.keys("reviews/reports/stopped/report.json") and batch.report("stopped"))
+        report = wait_until(lambda: batch.keys("e2e/reports/stopped/report.json") and batch.report("stopped"))
     finally:
         batch.engine.configure(records_per_second=None)
     assert batch.wait(arn).status == "ABORTED"
@@ -386,7 +386,7 @@ def test_a_run_that_lacks_a_permission_goes_on_when_it_is_repaired(batch: Batch)
     assert (ended.status, ended.error) == ("FAILED", "PermissionMissing")
     message = json.loads(ended.cause)["errorMessage"]
     assert "not authorized to perform: iam:PassRole" in message and "(200 records have no answer)" in message
-    wait_until(lambda: batch.keys("reviews/reports/forbidden/report.json"))
+    wait_until(lambda: batch.keys("e2e/reports/forbidden/report.json"))
     assert outcomes(batch, "forbidden") == {"succeeded": 100, "missing": 200}
     report = batch.report("forbidden")
     assert (report["salvaged"], report["error"]) == (True, "PermissionMissing")
@@ -426,7 +426,7 @@ def test_a_full_account_is_waited_for(batch: Batch) -> None:
         assert batch.wait(arn).status == "SUCCEEDED"
         assert outcomes(batch, name) == {"succeeded": 400}
         assert batch.engine.bedrock(job_name_contains=f"-{name}-")["jobs"] == {"Completed": 4}
-        run = json.loads(batch.read(f"reviews/work/{name}/run.json"))
+        run = json.loads(batch.read(f"e2e/work/{name}/run.json"))
         assert (run["quotas"]["concurrent_jobs"], run["quota_origins"]["concurrent_jobs"]) == (2, "applied")
 
 

@@ -52,7 +52,7 @@ def test_a_refused_model_is_asked_by_the_redrive(batch: Batch, denied: None, nam
     if canary:
         assert batch.engine.bedrock(job_name_contains=f"-{name}-")["jobs"] == {}, "nothing was spent"
     else:
-        report = wait_until(lambda: batch.keys(f"reviews/reports/{name}/report.json") and batch.report(name))
+        report = wait_until(lambda: batch.keys(f"e2e/reports/{name}/report.json") and batch.report(name))
         assert (report["salvaged"], report["leftovers"]) == (True, 30)
         assert outcomes(batch, name) == {"succeeded": 120, "failed": 30}
 

@@ -47,7 +47,7 @@ def assert_every_row_once_in_order(table: pa.Table, rows: list[dict[str, str]]) 
 def wait_for_jobs(batch: Batch, run_id: str) -> None:
     """Wait until the jobs of a run are planned, so that it has been reviewed."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not batch.keys(f"reviews/work/{run_id}/jobs-0.jsonl"):
+    while not batch.keys(f"e2e/work/{run_id}/jobs-0.jsonl"):
         assert time.monotonic() < deadline, f"{run_id} has no jobs"
         time.sleep(0.1)
 
@@ -104,7 +104,7 @@ def test_a_failed_job_a_half_completed_one_and_a_lost_event(
     arn = batch.start("faults", run_input)
     wait_for_jobs(batch, "faults")
     batch.s3.delete_object(Bucket=batch.bucket, Key="datasets/deleted.csv")
-    assert not batch.keys("reviews/output/faults/"), "deleted before the first join"
+    assert not batch.keys("e2e/output/faults/"), "deleted before the first join"
     ended = batch.wait(arn)
     assert ended.status == "SUCCEEDED", ended
     table = batch.table("faults")
@@ -174,7 +174,7 @@ def test_several_models_answer_the_same_table(batch: Batch, reviews: tuple[str, 
             responses = table["bedrock_response"].to_pylist()
             assert all(digest_of(row) in response for row, response in zip(rows, responses, strict=True))
     # Nova and Claude are sent the same body, so it is rendered once.
-    inputs = [key.rpartition("/")[2] for key in batch.keys("reviews/work/several/input/")]
+    inputs = [key.rpartition("/")[2] for key in batch.keys("e2e/work/several/input/")]
     assert inputs == ["00000.jsonl", "00001.jsonl", "00004.jsonl", "00005.jsonl", "r1-00007.jsonl"]
     report = batch.report("several")
     assert [section["jobs"] for section in report["models"]] == [
@@ -223,7 +223,7 @@ def test_a_dry_run_spends_nothing(batch: Batch, reviews: tuple[str, list[dict[st
     (message,) = report["first_record"]["modelInput"]["messages"]
     assert reviews[1][0]["review"] in message["content"][0]["text"]
     assert "modelInput" not in json.dumps(ended.output)
-    assert batch.keys("reviews/work/dry/raw/") == []
+    assert batch.keys("e2e/work/dry/raw/") == []
     assert [key for key in batch.inventory("dry") if key.startswith("job/")] == []
 
 

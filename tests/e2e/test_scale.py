@@ -49,7 +49,7 @@ def test_every_one_of_many_rows_gets_its_own_answer(
     report = batch.report("scale")
     print(f"\n{ROWS:,} rows in {seconds:.0f} s, {ROWS / seconds:,.0f} rows/s; jobs {report['jobs']}")
     assert (report["rows"], report["outcomes"]["succeeded"]) == (ROWS, ROWS)
-    assert len(batch.keys("reviews/output/scale/")) == ROWS // PER_JOB
+    assert len(batch.keys("e2e/output/scale/")) == ROWS // PER_JOB
     table = batch.table("scale")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

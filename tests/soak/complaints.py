@@ -25,7 +25,7 @@ def complaints(played: Played) -> list[str]:
     for job in played.jobs:
         if job["bedrock_status"] not in TERMINAL:
             found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
-    if not played.batch.keys(f"reviews/reports/{played.run_id}/report.json"):
+    if not played.batch.keys(f"e2e/reports/{played.run_id}/report.json"):
         return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
     for output in played.outputs:
         table = schedule.table()
@@ -37,7 +37,7 @@ def complaints(played: Played) -> list[str]:
     found += _of_payment(played, told)
     found += _of_inventory(played)
     found += _of_report(played)
-    for key in played.batch.keys(f"reviews/work/{played.run_id}/results/"):
+    for key in played.batch.keys(f"e2e/work/{played.run_id}/results/"):
         if TOKEN_BEGINS.encode() in played.batch.read(key):
             found.append(f"a task token in {key}")
     return found

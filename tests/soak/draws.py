@@ -186,12 +186,12 @@ class _Draw:
     def _read(self) -> Rule:
         key = self.random.choice(_READ_BY_FUNCTIONS)
         error = self.random.choice(("SlowDown", "InternalError", "ServiceUnavailable"))
-        return self._rule("s3", "GetObject", f"reviews/work/<run>/{key}", error=error, times=self.random.randint(1, 3))
+        return self._rule("s3", "GetObject", f"e2e/work/<run>/{key}", error=error, times=self.random.randint(1, 3))
 
     def _write(self) -> Rule:
         key = self.random.choice(_WRITTEN_BY_FUNCTIONS)
         error = self.random.choice(("SlowDown", "InternalError", "ServiceUnavailable"))
-        return self._rule("s3", "PutObject", f"reviews/work/<run>/{key}", error=error, times=self.random.randint(1, 3))
+        return self._rule("s3", "PutObject", f"e2e/work/<run>/{key}", error=error, times=self.random.randint(1, 3))
 
     def _item(self) -> Rule:
         item = self.random.choice(("run/<run>", "<digest>", "<digest>-r0-00000"))
@@ -239,5 +239,5 @@ class _Draw:
 
     def _break_of_a_map(self) -> Rule:
         operation, key = self.random.choice((*(("GetObject", key) for key in _READ_BY_MAPS), ("PutObject", "results/")))
-        rule = self._rule("s3", operation, f"reviews/work/<run>/{key}", error="InternalError", times=1)
+        rule = self._rule("s3", operation, f"e2e/work/<run>/{key}", error="InternalError", times=1)
         return rule | {"after": False}

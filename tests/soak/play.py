@@ -86,7 +86,7 @@ class Played:
         """The lines of all rounds' jobs, with their `bedrock_status` where Bedrock knows them."""
         summaries = self.batch.bedrock.get_paginator("list_model_invocation_jobs").paginate(nameContains=self.digest)
         statuses = {job["jobName"]: job["status"] for page in summaries for job in page["invocationJobSummaries"]}
-        names = self.batch.keys(f"reviews/work/{self.run_id}/jobs-")
+        names = self.batch.keys(f"e2e/work/{self.run_id}/jobs-")
         lines = [line for key in names for line in self._lines(key.rsplit("/", 1)[-1])]
         return [{**line, "bedrock_status": statuses.get(line["job_name"])} for line in lines]
 
@@ -136,7 +136,7 @@ class Played:
         return [self.batch.table(self.run_id, self._folder(model)).to_pylist() for model in self.models]
 
     def output_keys(self, model: int) -> list[str]:
-        return self.batch.keys(f"reviews/output/{self.run_id}/{self._folder(model)}")
+        return self.batch.keys(f"e2e/output/{self.run_id}/{self._folder(model)}")
 
     def _folder(self, model: int) -> str:
         return re.sub(r"[^A-Za-z0-9.-]", "-", self.schedule.models[model]) + "/" if len(self.models) > 1 else ""
@@ -169,7 +169,7 @@ class Played:
     def _records_of(self, job: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
         """Yield what is in the file that a job was sent, with the bodies."""
         model, number = self._model_of(job), job["number"] % len(self.shards)
-        key = job["pool"]["input_key"] if "pool" in job else f"reviews/work/{self.run_id}/input/{number:05d}.jsonl"
+        key = job["pool"]["input_key"] if "pool" in job else f"e2e/work/{self.run_id}/input/{number:05d}.jsonl"
         for line in self._objects(key):
             yield (model, line["recordId"]), line["modelInput"]
 
@@ -191,7 +191,7 @@ class Played:
     def chunks(self) -> list[tuple[int, int, str]]:
         """The files of chunks that were answered on demand, each with the number of its model and its moment."""
         found = []
-        for key in self.batch.keys(f"reviews/work/{self.run_id}/raw/on-demand-"):
+        for key in self.batch.keys(f"e2e/work/{self.run_id}/raw/on-demand-"):
             pass_, _, model = key.split("/")[3].removeprefix("on-demand-").partition("-")
             of_canary = self.has_canary and pass_ == "0"
             found.append((int(model or 0), _CANARY if of_canary else _ON_DEMAND + int(pass_), key))
@@ -205,7 +205,7 @@ class Played:
         return bool(self.schedule.canary and any(self.schedule.text(row) is not None for row in rows))
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
-        return self._objects(f"reviews/work/{self.run_id}/{name}")
+        return self._objects(f"e2e/work/{self.run_id}/{name}")
 
     def _objects(self, key: str) -> Iterator[dict[str, Any]]:
         return map(json.loads, self.batch.read(key).splitlines())
@@ -262,7 +262,7 @@ def _status(batch: Batch, arn: str) -> str:
 
 def _wait_for_round(batch: Batch, run_id: str, arn: str, round_: int) -> None:
     """Wait until a round begins, or the run ends without it."""
-    while round_ and not batch.keys(f"reviews/work/{run_id}/jobs-{round_}.jsonl") and _status(batch, arn) == "RUNNING":
+    while round_ and not batch.keys(f"e2e/work/{run_id}/jobs-{round_}.jsonl") and _status(batch, arn) == "RUNNING":
         time.sleep(0.2)
 
 
@@ -279,7 +279,7 @@ def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
 
 def _salvages(batch: Batch, run_id: str) -> list[str]:
     """Return the manifests of the joins of the stop machine: one for each time that it took care of the run."""
-    return [key for key in batch.keys(f"reviews/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
+    return [key for key in batch.keys(f"e2e/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
 
 
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:
