@@ -75,7 +75,7 @@ run "all_switched_on" {
       secret_arns  = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"]
     }
     encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours" }
-    retention  = { inventory_days = 365, runs_days = 60, log_days = 7 }
+    retention  = { work_days = 60, output_days = 400, inventory_days = 365, log_days = 7 }
     functions = {
       shard_concurrency    = 77
       reserved_concurrency = { join_shard = 10 }
