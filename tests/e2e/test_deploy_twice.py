@@ -195,7 +195,8 @@ def story(engine: Engine, versions: list[Deployment], mailbox: tuple[str, str]) 
 
     def all_three() -> bool:
         answer = sqs.receive_message(QueueUrl=mailbox[1], MaxNumberOfMessages=10)
-        messages.extend(message["Body"] for message in answer.get("Messages", []))
+        # EventBridge hands the topic the text as JSON, in quotes.
+        messages.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
         return len(messages) >= 3
 
     wait_until(all_three)
