@@ -66,8 +66,12 @@ def client(engine: Engine, service: str) -> Any:
 def mailbox(engine: Engine) -> tuple[str, str]:
     """The ARN of a topic, and the URL of a queue that gets its messages as they are."""
     topic = client(engine, "sns").create_topic(Name=f"{NAME}-ends")["TopicArn"]
-    url = client(engine, "sqs").create_queue(QueueName=f"{NAME}-ends")["QueueUrl"]
     queue = f"arn:aws:sqs:us-east-1:000000000000:{NAME}-ends"
+    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = {"Version": "2012-10-17", "Statement": [allowed | {"Resource": queue}]}
+    url = client(engine, "sqs").create_queue(QueueName=f"{NAME}-ends", Attributes={"Policy": json.dumps(policy)})[
+        "QueueUrl"
+    ]
     client(engine, "sns").subscribe(
         TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"}
     )
@@ -77,8 +81,8 @@ def mailbox(engine: Engine) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def versions(
     engine: Engine, terraform_points_here: None, mailbox: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Deployment]]:
-    """The two versions of one installation; the test applies them, one after the other."""
+) -> list[Deployment]:
+    """The two versions of one installation, to be applied one after the other. It goes when the engine ends."""
     work = tmp_path_factory.mktemp("work")
     common = {
         "name": NAME,
@@ -97,8 +101,7 @@ def versions(
             released(tmp_path_factory.mktemp(f"contract-{contract}"), contract) for contract in (CONTRACT, CONTRACT + 1)
         )
     ]
-    yield made
-    made[-1].destroy()
+    return made
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def _with_children(batch: Batch, arn: str) -> Iterator[str]:
 
 def stop_of(batch: Batch, arn: str) -> str:
     """Return the ARN of the execution that looked after a run which was stopped, once it has ended."""
-    machine = batch.outputs["run_state_machine_arn"].removesuffix("-run") + "-stop-run"
+    machine = batch.outputs["stop_run_state_machine_arn"]
 
     def ended() -> str | None:
         for one in batch.sfn.list_executions(stateMachineArn=machine)["executions"]:
@@ -166,7 +169,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(engine: Engine, versions: list[Deployment], mailbox: tuple[str, str]) -> Story:
     first, second = versions
-    batch = Batch(engine, first.apply())
+    batch = Batch(engine, first.apply(), name=NAME)
     # A job of a hundred records outlasts the second apply.
     engine.configure(faults=[], records_per_second=1)
     try:
@@ -192,7 +195,8 @@ def story(engine: Engine, versions: list[Deployment], mailbox: tuple[str, str]) 
 
     def all_three() -> bool:
         answer = sqs.receive_message(QueueUrl=mailbox[1], MaxNumberOfMessages=10)
-        messages.extend(message["Body"] for message in answer.get("Messages", []))
+        # EventBridge hands the topic the text as JSON, in quotes.
+        messages.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
         return len(messages) >= 3
 
     wait_until(all_three)

@@ -30,7 +30,7 @@ class Bench:
         """Write an input file with record ids `r000000`, … and return its URI."""
         lines = [json.dumps({"recordId": f"r{n:06d}", "modelInput": body}) for n, body in enumerate(bodies)]
         self.aws.s3.put_object(Bucket="runs", Key=key, Body="\n".join(lines).encode() + tail)
-        return f"s3://reviews/work/{key}"
+        return f"s3://runs/{key}"
 
     def create(self, uri: str, *, name: str = "job", model: str = NOVA, **more: Any) -> str:
         """Create a job and return its ARN."""
@@ -40,7 +40,7 @@ class Bench:
             "roleArn": self.role,
             "modelInvocationType": "Converse",
             "inputDataConfig": {"s3InputDataConfig": {"s3Uri": uri, "s3InputFormat": "JSONL"}},
-            "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://reviews/work/out"}},
+            "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://runs/out"}},
         } | more
         return str(self.aws.bedrock.create_model_invocation_job(**request)["jobArn"])
 

@@ -24,8 +24,8 @@ def allow(resource: str, *actions: str, **condition: Any) -> dict[str, Any]:
     return statement | ({"Condition": condition} if condition else {})
 
 
-READ = [allow("arn:aws:s3:::runs", "s3:ListBucket"), allow("arn:aws:s3:::reviews/work/in/*", "s3:GetObject")]
-WRITE = [allow("arn:aws:s3:::reviews/work/out/*", "s3:PutObject")]
+READ = [allow("arn:aws:s3:::runs", "s3:ListBucket"), allow("arn:aws:s3:::runs/in/*", "s3:GetObject")]
+WRITE = [allow("arn:aws:s3:::runs/out/*", "s3:PutObject")]
 RUN = [allow(FOUNDATION, "bedrock:InvokeModel"), allow(PROFILE, "bedrock:InvokeModel")]
 
 
@@ -67,8 +67,8 @@ def create(client: Any, model_id: str = f"us.{NOVA}") -> str:
         jobName="j",
         modelId=model_id,
         roleArn=ROLE,
-        inputDataConfig={"s3InputDataConfig": {"s3Uri": "s3://reviews/work/in/a.jsonl"}},
-        outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://reviews/work/out/"}},
+        inputDataConfig={"s3InputDataConfig": {"s3Uri": "s3://runs/in/a.jsonl"}},
+        outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://runs/out/"}},
     )
     return str(job["jobArn"])
 

@@ -81,7 +81,7 @@ def test_a_folder_is_one_job_with_one_output_per_file(bench: Bench) -> None:
     bench.put(prompts(60), key="many/a.jsonl")
     bench.put(prompts(60), key="many/b.jsonl")
     bench.aws.s3.put_object(Bucket="runs", Key="many/notes.txt", Body=b"not a record")
-    job = bench.end(bench.create("s3://reviews/work/many/"))
+    job = bench.end(bench.create("s3://runs/many/"))
     assert (job["status"], job["totalRecordCount"]) == ("Completed", 120)
     assert len(bench.lines(job, "a.jsonl.out")) == len(bench.lines(job, "b.jsonl.out")) == 60
 
@@ -110,7 +110,7 @@ def test_text_outside_ascii_and_line_separators_survive(bench: Bench) -> None:
 )
 def test_create_refuses_what_the_service_model_forbids(bench: Bench, change: dict[str, Any], where: str) -> None:
     with pytest.raises(ClientError, match=where) as error:
-        bench.create("s3://reviews/work/in/a.jsonl", **change)
+        bench.create("s3://runs/in/a.jsonl", **change)
     assert error_code(error) == "ValidationException"
 
 
@@ -212,7 +212,7 @@ def test_tags_are_listed(bench: Bench) -> None:
 )
 def test_bad_input_fails_the_job_and_not_the_request(bench: Bench, body: bytes, message: str) -> None:
     bench.aws.s3.put_object(Bucket="runs", Key="in/x.jsonl", Body=body)
-    job = bench.end(bench.create("s3://reviews/work/in/x.jsonl"))
+    job = bench.end(bench.create("s3://runs/in/x.jsonl"))
     assert job["status"] == "Failed"
     assert job["totalRecordCount"] == 0
     assert bench.keys() == []
@@ -233,7 +233,7 @@ def test_missing_input_and_output_and_role_fail_the_job(bench: Bench) -> None:
     other = bench.aws.make_role("other", service="bedrock.amazonaws.com", StringEquals={"aws:SourceAccount": "1" * 12})
     messages = {
         "other-account": bench.create(uri, name="other-account", roleArn=other),
-        "no-input": bench.create("s3://reviews/work/none/", name="no-input"),
+        "no-input": bench.create("s3://runs/none/", name="no-input"),
         "no-output": bench.create(uri, name="no-output", outputDataConfig=nowhere),
         "no-trust": bench.create(uri, name="no-trust", roleArn=stranger),
         "no-role": bench.create(uri, name="no-role", roleArn=f"arn:aws:iam::{ACCOUNT}:role/none"),

@@ -32,11 +32,11 @@ def run(bench: Bench, given: str, *uris: str, **request: Any) -> list[str]:
 def test_objects_beside_the_file_are_followed(bench: Bench) -> None:
     said = run(
         bench,
-        "s3://reviews/work/in/7/",
-        "s3://reviews/work/in/7/a.mp4",
-        "s3://reviews/work/in/8/b.mp4",
+        "s3://runs/in/7/",
+        "s3://runs/in/7/a.mp4",
+        "s3://runs/in/8/b.mp4",
         "s3://b/in/7/a.mp4",
-        "s3://reviews/work/in/7/z",
+        "s3://runs/in/7/z",
     )
     assert said[0] == "answered"
     assert "in/8/b.mp4 is not in the S3 folder" in said[1]
@@ -45,28 +45,26 @@ def test_objects_beside_the_file_are_followed(bench: Bench) -> None:
 
 
 def test_a_job_of_one_file_cannot_follow_them(bench: Bench) -> None:
-    (said,) = run(bench, "s3://reviews/work/in/7/7.jsonl", "s3://reviews/work/in/7/a.mp4")
+    (said,) = run(bench, "s3://runs/in/7/7.jsonl", "s3://runs/in/7/a.mp4")
     assert "give its folder" in said
 
 
 def test_a_folder_above_is_not_enough(bench: Bench) -> None:
-    said = run(bench, "s3://reviews/work/in/", "s3://reviews/work/in/7/a.mp4", "s3://reviews/work/in/8/b.mp4")
+    said = run(bench, "s3://runs/in/", "s3://runs/in/7/a.mp4", "s3://runs/in/8/b.mp4")
     assert said[0] == "answered"
     assert "not in the S3 folder" in said[1]
 
 
 def test_other_families_do_not_follow_them(bench: Bench) -> None:
-    (said,) = run(
-        bench, "s3://reviews/work/in/7/", "s3://reviews/work/in/7/a.mp4", modelId=HAIKU, modelInvocationType="Converse"
-    )
+    (said,) = run(bench, "s3://runs/in/7/", "s3://runs/in/7/a.mp4", modelId=HAIKU, modelInvocationType="Converse")
     assert "doesn't support s3Location" in said
 
 
 def test_objects_count_for_the_size_of_a_job(bench: Bench) -> None:
     bench.engine.configure(maximum_job_bytes=5000)
     bench.aws.s3.put_object(Bucket="runs", Key="in/a.mp4", Body=b"x" * 5000)
-    bench.put([video("s3://reviews/work/in/a.mp4")], key="in/in.jsonl")
-    assert "more than the maximum of: 5000" in bench.end(bench.create("s3://reviews/work/in/"))["message"]
+    bench.put([video("s3://runs/in/a.mp4")], key="in/in.jsonl")
+    assert "more than the maximum of: 5000" in bench.end(bench.create("s3://runs/in/"))["message"]
 
 
 def test_on_demand_any_object_will_do(bench: Bench) -> None:
@@ -78,7 +76,7 @@ def test_on_demand_any_object_will_do(bench: Bench) -> None:
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
-    messages = video("s3://reviews/work/in/7/a.mp4")["messages"]
+    messages = video("s3://runs/in/7/a.mp4")["messages"]
     assert runtime.converse(modelId="amazon.nova-lite-v1:0", messages=messages)["stopReason"] == "end_turn"
     with pytest.raises(ClientError, match="does not exist"):
-        runtime.converse(modelId="amazon.nova-lite-v1:0", messages=video("s3://reviews/work/in/7/z")["messages"])
+        runtime.converse(modelId="amazon.nova-lite-v1:0", messages=video("s3://runs/in/7/z")["messages"])

@@ -14,10 +14,10 @@ TLS_ONLY = {
     "Effect": "Deny",
     "Principal": "*",
     "Action": "s3:*",
-    "Resource": ["arn:aws:s3:::runs", "arn:aws:s3:::reviews/work/*"],
+    "Resource": ["arn:aws:s3:::runs", "arn:aws:s3:::runs/*"],
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
-READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::reviews/work/in/*"}
+READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::runs/in/*"}
 
 
 def test_a_tls_only_bucket_denies_only_what_iam_denies(engine_python: Path, tmp_path: Path) -> None:
