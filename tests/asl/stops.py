@@ -7,7 +7,21 @@ from typing import Any
 from bedrock_batch.contracts.version import CONTRACT
 from tests.unit.factories import STARTED
 
-from .bench import BUCKET, Script, error, execution_arn, finished, got, job_arn, job_name, joined, ok, payload, troubles
+from .bench import (
+    BUCKET,
+    STARTED_MILLIS,
+    Script,
+    error,
+    execution_arn,
+    finished,
+    got,
+    job_arn,
+    job_name,
+    joined,
+    ok,
+    payload,
+    troubles,
+)
 from .machines import Json
 from .scenarios import listed
 
@@ -34,6 +48,7 @@ class Stop:
     path: list[str]
     child: list[str] | None = None
     error: str | None = None
+    start: int | str = STARTED_MILLIS
 
     def answers(self) -> Script:
         """Return the script, with the answers of a run that was aborted and has one job in flight."""
@@ -94,6 +109,7 @@ STOPS = [
          ["Note run", "Read claim", "Not the run of this name"]),
     Stop("start-is-rounded", {"Read claim": [claim("start-is-rounded", started_at="2100-01-01T00:00:00.4Z")]},
          [*SETTLED, "Run stopped"]),
+    Stop("started-by-hand", {}, [*SETTLED, "Run stopped"], start=STARTED),
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
     Stop("failed-before-any-job",
          {"Describe run": [ok({"Status": "FAILED", "Error": "MissingColumn", "Cause": "no {reviw}"})],
