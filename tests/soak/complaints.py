@@ -25,7 +25,7 @@ def complaints(played: Played) -> list[str]:
     for job in played.jobs:
         if job["bedrock_status"] not in TERMINAL:
             found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
-    if not played.batch.keys(f"e2e/reports/{played.run_id}/report.json"):
+    if not played.batch.keys(f"{played.batch.root}/reports/{played.run_id}/report.json"):
         return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
     for output in played.outputs:
         table = schedule.table()
@@ -37,7 +37,7 @@ def complaints(played: Played) -> list[str]:
     found += _of_payment(played, told)
     found += _of_inventory(played)
     found += _of_report(played)
-    for key in played.batch.keys(f"e2e/work/{played.run_id}/results/"):
+    for key in played.batch.keys(f"{played.batch.root}/work/{played.run_id}/results/"):
         if TOKEN_BEGINS.encode() in played.batch.read(key):
             found.append(f"a task token in {key}")
     return found
@@ -53,7 +53,7 @@ def _foretold(played: Played) -> Foretold:
         ]
         for shard in played.shards
     ]
-    return foretell(schedule, schedule.bedrock_rules(played.arn), played.digest, by_shard)
+    return foretell(schedule, by_shard)
 
 
 def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _may_be_paid_twice(played: Played) -> Counter[Call]:
 
 def _is_lost(played: Played, sent: Sent) -> bool:
     """Tell whether Bedrock does not write down what a job answers to a record."""
-    rules = played.schedule.bedrock_rules(played.arn)
+    rules = played.schedule.bedrock_rules()
     return not sent.on_demand and sent.place <= (fault(rules, sent.source, "drop_records") or 0)
 
 

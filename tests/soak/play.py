@@ -19,7 +19,7 @@ from tests.e2e.batch import Batch, Ended
 from tests.soak.evidence import Evidence, read_evidence
 from tests.soak.lost_source import lose_source, source_files, source_uri
 from tests.soak.oracle import Call, Key, Outcome, does_nothing
-from tests.soak.schedules import MORE_TOKENS, Schedule, run_digest
+from tests.soak.schedules import MORE_TOKENS, Schedule
 
 _STOP_SECONDS = 300
 _CANARY, _ON_DEMAND = -1, 1_000
@@ -43,7 +43,7 @@ class Sent:
 
     @property
     def on_demand(self) -> bool:
-        return self.source.startswith("runs/")
+        return "/" in self.source
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,15 @@ class Played:
     salvaged: tuple[dict[str, Any], ...]
     """The report of each time that a permission was missing."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        return run_digest(self.arn)
+        """What the names of the run's jobs hold; said here once more, so that a change of it shows."""
+        claim = json.loads(self.batch.read(f"{self.batch.root}/claims/{self.run_id}.json"))
+        return hashlib.sha256(f"{claim['execution_arn']} {claim['started_at']}".encode()).hexdigest()[:10]
+
+    @property
+    def work(self) -> str:
+        return f"{self.batch.root}/work/{self.run_id}/"
 
     @property
     def models(self) -> range:
@@ -86,7 +92,7 @@ class Played:
         """The lines of all rounds' jobs, with their `bedrock_status` where Bedrock knows them."""
         summaries = self.batch.bedrock.get_paginator("list_model_invocation_jobs").paginate(nameContains=self.digest)
         statuses = {job["jobName"]: job["status"] for page in summaries for job in page["invocationJobSummaries"]}
-        names = self.batch.keys(f"e2e/work/{self.run_id}/jobs-")
+        names = self.batch.keys(f"{self.work}jobs-")
         lines = [line for key in names for line in self._lines(key.rsplit("/", 1)[-1])]
         return [{**line, "bedrock_status": statuses.get(line["job_name"])} for line in lines]
 
@@ -109,7 +115,7 @@ class Played:
             if line["recordId"] in self.rows
         )
         found = read_evidence(lines)
-        rules = self.schedule.bedrock_rules(self.arn)
+        rules = self.schedule.bedrock_rules()
         for job in self.planned_jobs:
             if job["bedrock_status"] in (None, "Failed") and does_nothing(rules, job["job_name"], job["records"]):
                 for record, _ in self._records_of(job):
@@ -136,10 +142,11 @@ class Played:
         return [self.batch.table(self.run_id, self._folder(model)).to_pylist() for model in self.models]
 
     def output_keys(self, model: int) -> list[str]:
-        return self.batch.keys(f"e2e/output/{self.run_id}/{self._folder(model)}")
+        return self.batch.keys(f"{self.batch.root}/output/{self.run_id}/{self._folder(model)}")
 
     def _folder(self, model: int) -> str:
-        return re.sub(r"[^A-Za-z0-9.-]", "-", self.schedule.models[model]) + "/" if len(self.models) > 1 else ""
+        model_id = re.sub(r"[^A-Za-z0-9.-]", "-", self.schedule.models[model])
+        return f"bedrock_model={model_id}/" if len(self.models) > 1 else ""
 
     def row(self, key: Key) -> dict[str, Any]:
         return self.outputs[key[0]][self.rows[key[1]]]
@@ -169,7 +176,7 @@ class Played:
     def _records_of(self, job: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
         """Yield what is in the file that a job was sent, with the bodies."""
         model, number = self._model_of(job), job["number"] % len(self.shards)
-        key = job["pool"]["input_key"] if "pool" in job else f"e2e/work/{self.run_id}/input/{number:05d}.jsonl"
+        key = job["pool"]["input_key"] if "pool" in job else f"{self.work}input/{number:05d}.jsonl"
         for line in self._objects(key):
             yield (model, line["recordId"]), line["modelInput"]
 
@@ -191,8 +198,8 @@ class Played:
     def chunks(self) -> list[tuple[int, int, str]]:
         """The files of chunks that were answered on demand, each with the number of its model and its moment."""
         found = []
-        for key in self.batch.keys(f"e2e/work/{self.run_id}/raw/on-demand-"):
-            pass_, _, model = key.split("/")[3].removeprefix("on-demand-").partition("-")
+        for key in self.batch.keys(f"{self.work}raw/on-demand-"):
+            pass_, _, model = key.split("/")[-2].removeprefix("on-demand-").partition("-")
             of_canary = self.has_canary and pass_ == "0"
             found.append((int(model or 0), _CANARY if of_canary else _ON_DEMAND + int(pass_), key))
         return found
@@ -205,7 +212,7 @@ class Played:
         return bool(self.schedule.canary and any(self.schedule.text(row) is not None for row in rows))
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
-        return self._objects(f"e2e/work/{self.run_id}/{name}")
+        return self._objects(f"{self.work}{name}")
 
     def _objects(self, key: str) -> Iterator[dict[str, Any]]:
         return map(json.loads, self.batch.read(key).splitlines())
@@ -262,7 +269,11 @@ def _status(batch: Batch, arn: str) -> str:
 
 def _wait_for_round(batch: Batch, run_id: str, arn: str, round_: int) -> None:
     """Wait until a round begins, or the run ends without it."""
-    while round_ and not batch.keys(f"e2e/work/{run_id}/jobs-{round_}.jsonl") and _status(batch, arn) == "RUNNING":
+    while (
+        round_
+        and not batch.keys(f"{batch.root}/work/{run_id}/jobs-{round_}.jsonl")
+        and _status(batch, arn) == "RUNNING"
+    ):
         time.sleep(0.2)
 
 
@@ -279,7 +290,7 @@ def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
 
 def _salvages(batch: Batch, run_id: str) -> list[str]:
     """Return the manifests of the joins of the stop machine: one for each time that it took care of the run."""
-    return [key for key in batch.keys(f"e2e/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
+    return [key for key in batch.keys(f"{batch.root}/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
 
 
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:

@@ -1,11 +1,10 @@
 """Runs and their mishaps: what is done to one, and the rules that make it happen.
 
 A schedule is a table, the limits of its run, what goes wrong with its jobs, its records, its events and the calls of
-its functions, and when somebody stops it. All of it hits this run alone: jobs are named by the run's digest, calls by
+its functions, and when somebody stops it. All of it hits this run alone: rules name jobs by the run's label, calls by
 its id, calls of the model by the text of its rows. So many schedules go on at once, and share the account's quotas.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -86,12 +85,23 @@ class Schedule:
     """So many calls on demand are denied before the account may call the model."""
     stops: tuple[Stop, ...] = ()
     form: Form = "jsonl"
+    installation: str = "e2e"
     source_loss: SourceLoss | None = None
     """It changes nothing of what is foretold: the frames hold the rows."""
     may_break: bool = False
     """One of the faults can fail a Map, which nothing retries: then the run is redriven."""
     exact: bool = True
     """Its end can be foretold: no job is stopped at a moment that nobody knows."""
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run. No name is a part of another one."""
+        return f"soak-{self.seed:05d}"
+
+    @property
+    def jobs(self) -> str:
+        """How the names of its jobs begin, before the digest, which nobody knows before the run starts."""
+        return f"{self.installation}-s{self.seed:05d}-"
 
     @property
     def column(self) -> str:
@@ -132,7 +142,7 @@ class Schedule:
             "s3_uri": uri,
             **({"input": {"csv": {"null_values": [""]}}} if self.form == "csv" else {}),
             "model_id": list(self.models) if len(self.models) > 1 else self.models[0],
-            "job_name_prefix": f"seed{self.seed}",
+            "job_name_prefix": f"s{self.seed:05d}",
             "max_records_per_job": self.records_per_job,
             "limits": {
                 "check_seconds": 5,
@@ -145,11 +155,10 @@ class Schedule:
             **asked,
         }
 
-    def bedrock_rules(self, execution_arn: str) -> list[Rule]:
+    def bedrock_rules(self) -> list[Rule]:
         """Return the fault rules for the Bedrock stand-in."""
-        digest = run_digest(execution_arn)
         rules: list[Rule] = [
-            {"job_name_contains": f"{digest}-r{round_}-" + ("" if number is None else f"{number:05d}"), **faults}
+            {"job_name_contains": [self.jobs, f"-r{round_}-" + ("" if number is None else f"{number:05d}")], **faults}
             for round_, number, faults in self.job_faults
         ]
         if self.refusals:
@@ -157,9 +166,9 @@ class Schedule:
             rules.append({"prompt_contains": f"seed {self.seed}: ", "fail_invoke": denied})
         return rules
 
-    def service_rules(self, execution_arn: str) -> list[Rule]:
-        """Return the fault rules for the other services."""
-        names = {"<run>": execution_arn.rsplit(":", 1)[-1], "<digest>": run_digest(execution_arn)}
+    def service_rules(self, root: str) -> list[Rule]:
+        """Return the fault rules for the other services; `root` is the installation's place in the bucket."""
+        names = {"<run>": self.run_id, "<jobs>": self.jobs, "<root>": root, "<name>": self.installation}
 
         def named(text: str) -> str:
             for place, name in names.items():
@@ -171,8 +180,3 @@ class Schedule:
     def __str__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__slots__}
         return json.dumps(shown, indent=1, default=str)
-
-
-def run_digest(execution_arn: str) -> str:
-    """Return what names of the run's jobs hold; said here once more, so that a change of it shows."""
-    return hashlib.sha256(execution_arn.encode()).hexdigest()[:10]

@@ -55,29 +55,25 @@ def verdicts(batch: Batch) -> Iterator[Verdicts]:
 
 
 def play_all(batch: Batch, schedules: list[Schedule]) -> Verdicts:
-    arns = {schedule.seed: execution_arn(batch, schedule.seed) for schedule in schedules}
+    seeds = [schedule.seed for schedule in schedules]
     throttled = {"fail_invoke": {"error": "ThrottlingException", "times": 3}}
-    rules = [rule for schedule in schedules for rule in schedule.bedrock_rules(arns[schedule.seed])]
+    rules = [rule for schedule in schedules for rule in schedule.bedrock_rules()]
     batch.engine.configure(faults=[*rules, throttled])
-    batch.engine.fail([rule for schedule in schedules for rule in schedule.service_rules(arns[schedule.seed])])
+    batch.engine.fail([rule for schedule in schedules for rule in schedule.service_rules(batch.root)])
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(arns, pool.map(lambda schedule: judged(batch, schedule), schedules), strict=True))
+        return dict(zip(seeds, pool.map(lambda schedule: judged(batch, schedule), schedules), strict=True))
 
 
 def judged(batch: Batch, schedule: Schedule) -> list[str]:
     try:
-        return complaints(play(batch, schedule, run_id(schedule.seed)))
+        return complaints(play(batch, schedule, schedule.run_id))
     except Exception:  # it must not take the verdicts of the others along
         return [traceback.format_exc()]
 
 
-def run_id(seed: int) -> str:
-    return f"soak-{seed}"
-
-
 def execution_arn(batch: Batch, seed: int) -> str:
     machine: str = batch.outputs["run_state_machine_arn"]
-    return f"{machine.replace(':stateMachine:', ':execution:')}:{run_id(seed)}"
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{draw(seed).run_id}"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -117,7 +113,7 @@ def test_sources_are_lost_in_time(verdicts: Verdicts, batch: Batch) -> None:
     lost = []
     for seed in (seed for seed in SEEDS if draw(seed).source_loss):
         schedule = draw(seed)
-        key, body = next(iter(source_files(schedule, run_id(seed), schedule.table()).items()))
+        key, body = next(iter(source_files(schedule, schedule.run_id, schedule.table()).items()))
         table = found.get(key)
         lost.append(table is None or table.get("StorageClass") == "GLACIER" or table["ContentLength"] != len(body))
     assert len(lost) < 10 or sum(lost) > len(lost) / 2
