@@ -11,6 +11,8 @@ locals {
   # Written as JSON again, so that the layout of a file makes no difference to a plan.
   definitions = {
     run = jsonencode(merge(local.asl["run"], {
+      TimeoutSeconds = local.run_timeout_seconds
+
       States = merge(local.asl["run"].States, {
         "Run jobs" = merge(local.run_jobs, {
           ItemProcessor = merge(local.run_jobs.ItemProcessor, {

@@ -20,7 +20,7 @@ locals {
 
   # A run can be redriven until 14 days after its end, and its files must be there until then. Step Functions ends a run
   # after a year.
-  run_timeout_days = min(var.retention.work_days - 14, 365)
+  run_timeout_seconds = min(var.retention.work_days - 14, 365) * 86400
 
   # Everything that a file of asl/ may name as ${…}. The functions with their versions.
   placeholders = merge(
@@ -29,7 +29,6 @@ locals {
       partition                   = local.partition
       bucket_name                 = local.bucket_name
       root                        = local.root
-      run_timeout_seconds         = local.run_timeout_days * 86400
       inventory_table_name        = local.inventory_name
       inventory_retention_seconds = var.retention.inventory_days * 86400
       shard_concurrency           = var.functions.shard_concurrency

@@ -425,7 +425,7 @@ run "defaults" {
   # --- how long a run may go on
 
   assert {
-    condition     = local.placeholders.root == "reviews" && local.placeholders.run_timeout_seconds == 76 * 86400
+    condition     = local.placeholders.root == "reviews" && local.run_timeout_seconds == 76 * 86400
     error_message = "A run ends 14 days before its files go, so that it can be redriven."
   }
 

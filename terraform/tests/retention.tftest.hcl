@@ -35,7 +35,7 @@ run "each_kind_by_its_own_days" {
   }
 
   assert {
-    condition     = local.placeholders.run_timeout_seconds == 31 * 86400 && local.placeholders.inventory_retention_seconds == 45 * 86400
+    condition     = local.run_timeout_seconds == 31 * 86400 && local.placeholders.inventory_retention_seconds == 45 * 86400
     error_message = "A run ends 14 days before its files go; its state stays as long as they."
   }
 
@@ -53,7 +53,7 @@ run "the_shortest" {
   }
 
   assert {
-    condition     = local.placeholders.run_timeout_seconds == 16 * 86400
+    condition     = local.run_timeout_seconds == 16 * 86400
     error_message = "A job takes a week at most; two rounds fit into the shortest run."
   }
 }
@@ -66,7 +66,7 @@ run "longer_than_step_functions_runs" {
   }
 
   assert {
-    condition     = local.placeholders.run_timeout_seconds == 365 * 86400
+    condition     = local.run_timeout_seconds == 365 * 86400
     error_message = "Step Functions ends an execution after a year."
   }
 }
@@ -81,7 +81,7 @@ run "in_a_bucket_that_is_given" {
   }
 
   assert {
-    condition     = jsondecode(aws_s3_object.settings.content).work_days == 60 && local.placeholders.run_timeout_seconds == 46 * 86400
+    condition     = jsondecode(aws_s3_object.settings.content).work_days == 60 && local.run_timeout_seconds == 46 * 86400
     error_message = "work_days counts, although the rules are the owner's."
   }
 }

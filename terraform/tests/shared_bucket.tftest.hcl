@@ -120,7 +120,7 @@ run "no_lifecycle_rules" {
   command = plan
 
   assert {
-    condition     = length(aws_s3_bucket_lifecycle_configuration.runs) == 0 && local.placeholders.run_timeout_seconds == 76 * 86400
+    condition     = length(aws_s3_bucket_lifecycle_configuration.runs) == 0 && local.run_timeout_seconds == 76 * 86400
     error_message = "The bucket's rules are its owner's; how long runs may go on is the module's all the same."
   }
 }

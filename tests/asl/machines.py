@@ -15,6 +15,7 @@ CHILDREN = {("run", "Run jobs"): "job"}
 MACHINES = [name for name in FILES if name not in CHILDREN.values()]
 """What is deployed."""
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+RUN_TIMEOUT_SECONDS = 76 * 86400
 ACCOUNT, REGION, TABLE = "000000000000", "us-east-1", "inventory"
 
 Json = dict[str, Any]
@@ -94,7 +95,8 @@ def rendered(name: str) -> Json:
         if machine == name:
             child = {key: filled_in(file)[key] for key in ("StartAt", "States")}
             states[state] = states[state] | {"ItemProcessor": states[state]["ItemProcessor"] | child}
-    return filled_in(name) | {"States": states}
+    timeout = {"TimeoutSeconds": RUN_TIMEOUT_SECONDS} if name == "run" else {}
+    return filled_in(name) | timeout | {"States": states}
 
 
 def value(placeholder: str) -> str:

@@ -17,7 +17,19 @@ from local.provision import terraform_environment
 
 from . import services
 from .jsonata_code import reads
-from .machines import FILES, MACHINES, PLACEHOLDER, ROOT, Json, chains, expressions, rendered, tasks, value
+from .machines import (
+    FILES,
+    MACHINES,
+    PLACEHOLDER,
+    ROOT,
+    RUN_TIMEOUT_SECONDS,
+    Json,
+    chains,
+    expressions,
+    rendered,
+    tasks,
+    value,
+)
 
 TERRAFORM = ROOT / "terraform"
 
@@ -64,7 +76,10 @@ def test_terraform_puts_the_machines_together_as_the_tests_do(tmp_path: Path) ->
     shutil.copy(TERRAFORM / "definitions.tf", module)
     shutil.copytree(ROOT / "asl", tmp_path / "asl")
     names = {name for file in FILES.values() for name in PLACEHOLDER.findall(file.read_text())}
-    values = {"placeholders": {name: value(name) for name in names}}
+    values = {
+        "placeholders": {name: value(name) for name in names},
+        "run_timeout_seconds": RUN_TIMEOUT_SECONDS,
+    }
     (module / "placeholders.tf.json").write_text(json.dumps({"locals": values}))
     asked = subprocess.run(
         ["terraform", f"-chdir={module}", "console"],
