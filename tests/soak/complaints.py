@@ -27,6 +27,9 @@ def complaints(played: Played) -> list[str]:
             found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
     if not played.batch.keys(f"{played.batch.root}/reports/{played.run_id}/report.json"):
         return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
+    found += [f"another execution of the name: {attempt}" for attempt in played.attempts if not attempt.was_refused]
+    if len(played.versions) > 1:
+        found.append(f"the run called functions of the versions {sorted(played.versions)}")
     for output in played.outputs:
         table = schedule.table()
         if [{name: row[name] for name in table[0]} for row in output] != table:
@@ -112,7 +115,7 @@ def _of_answers(played: Played) -> Iterator[str]:
         if EMBEDDING_MODEL in played.schedule.models:
             good = np.array_equal(np.float32(shown["embedding"]), np.float32(line["bedrock_embedding"]))
         else:
-            prompt = f"Judge {line[played.schedule.column]} of {line['id']}"
+            prompt = f"{played.schedule.prompt}{line[played.schedule.column]} of {line['id']}"
             text = shown["output"]["message"]["content"][0]["text"]
             good = line["bedrock_response"] == text and hashlib.sha256(prompt.encode()).hexdigest()[:8] in text
         if not good:

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field, replace
 
+from tests.e2e.neighbour import NEIGHBOUR
 from tests.soak.schedules import (
     EMBEDDING_MODEL,
     FORBIDDEN,
@@ -77,8 +78,13 @@ class _Draw:
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
             calls.append(self._break_of_a_map())
+        gives_up = any(rule["times"] == GIVEN_UP for rule in calls)
+        dies = not stopped and not small and dice.random() < 0.04
+        if dies:
+            calls.append(self._death_of_the_plan())
         # One fault for each target: together they would outlast the retries.
         calls = list({(rule["service"], rule["contains"][0]): rule for rule in calls}.values())
+        twin = not dies and EMBEDDING_MODEL not in models and dice.random() < 0.12
         schedule = Schedule(
             seed=self.seed,
             models=models,
@@ -95,10 +101,14 @@ class _Draw:
             call_faults=tuple(calls),
             refusals=dice.choice((1, 7, 25)) if refused else 0,
             stops=tuple(self._stops(retries=bool(cut_every))) if stopped else (),
-            may_break=breaks or blind or refused or any(rule["times"] == GIVEN_UP for rule in calls),
+            may_break=breaks or blind or refused or gives_up,
             exact=not stopped and not blind,
-            source_loss=self._source_loss(),
+            source_loss=None if twin else self._source_loss(),
             form=dice.choice(("jsonl", "folders", "csv", "parquet")),
+            installation=dice.choice(("e2e", NEIGHBOUR)),
+            twin=twin,
+            again=round(dice.uniform(0, 6), 2) if dice.random() < 0.15 else None,
+            plan_dies=dies,
         )
         # A run of which nothing could be sent is refused.
         records = sum(schedule.text(row) is not None for row in range(rows))
@@ -216,6 +226,9 @@ class _Draw:
 
     def _join(self) -> Rule:
         return self._rule("lambda", "Invoke", "<name>-join-shard", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
+
+    def _death_of_the_plan(self) -> Rule:
+        return self._rule("lambda", "Invoke", "<name>-plan-run", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
 
     def _park(self) -> Rule:
         # Thirteen is what makes a child give up parking: it must ask for its job without.

@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
+from tests.e2e.neighbour import Attempt, try_name
 from tests.soak.evidence import Evidence, read_evidence
 from tests.soak.lost_source import lose_source, source_files, source_uri
 from tests.soak.oracle import Call, Key, Outcome, does_nothing
@@ -58,12 +59,24 @@ class Played:
     seconds: float
     salvaged: tuple[dict[str, Any], ...]
     """The report of each time that a permission was missing."""
+    attempts: tuple[Attempt, ...]
+    """What became of other executions that wanted the name."""
 
     @cached_property
     def digest(self) -> str:
         """What the names of the run's jobs hold; said here once more, so that a change of it shows."""
         claim = json.loads(self.batch.read(f"{self.batch.root}/claims/{self.run_id}.json"))
         return hashlib.sha256(f"{claim['execution_arn']} {claim['started_at']}".encode()).hexdigest()[:10]
+
+    @cached_property
+    def versions(self) -> set[str]:
+        """The versions of the functions that the run itself called; those of its children are in their lines."""
+        pages = self.batch.sfn.get_paginator("get_execution_history").paginate(executionArn=self.arn)
+        calls = [event.get("taskScheduledEventDetails", {}) for page in pages for event in page["events"]]
+        names = [
+            json.loads(call["parameters"])["FunctionName"] for call in calls if call.get("resourceType") == "lambda"
+        ]
+        return {name.rpartition(":")[2] for name in names}
 
     @property
     def work(self) -> str:
@@ -218,23 +231,41 @@ class Played:
         return map(json.loads, self.batch.read(key).splitlines())
 
 
-def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
-    """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
-    started = time.monotonic()
+def play(batch: Batch, schedule: Schedule, copy: str) -> Played:
+    """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force.
+
+    `copy` is the machine whose executions want the name of the run when another one has it.
+    """
+    started, run_id = time.monotonic(), schedule.run_id
     for key, body in source_files(schedule, run_id, schedule.table()).items():
         batch.upload(key.removeprefix("datasets/"), body)
-    arn = batch.start(run_id, schedule.run_input(source_uri(schedule, batch.bucket, run_id)))
-    over = Event()
-    with ThreadPoolExecutor(1) as pool:
-        loss = pool.submit(lose_source, batch, schedule, run_id, over)
+    run_input = schedule.run_input(source_uri(schedule, batch.bucket, run_id))
+    arn = batch.start(run_id, run_input)
+    over, attempts = Event(), list[Attempt]()
+
+    def try_again() -> None:
+        if schedule.again is not None:
+            while not batch.keys(f"{batch.root}/claims/{run_id}.json"):
+                time.sleep(0.2)
+            over.wait(schedule.again)
+            attempts.append(try_name(batch, run_id, run_input, machine=copy))
+
+    with ThreadPoolExecutor(2) as pool:
+        others = [pool.submit(lose_source, batch, schedule, run_id, over), pool.submit(try_again)]
         try:
+            if schedule.plan_dies:
+                ended = batch.wait(arn)
+                assert ended.error == "Runtime.ExitError", ended
+                attempts.append(try_name(batch, run_id, run_input, machine=copy))
+                batch.sfn.redrive_execution(executionArn=arn)
             ended, salvaged = _to_the_end(batch, schedule, run_id, arn)
         finally:
             over.set()
-        loss.result()
+        for other in others:
+            other.result()
     seconds = time.monotonic() - started
     _wait_for_stop_machine(batch, arn)
-    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
+    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged), tuple(attempts))
 
 
 def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tuple[Ended, list[dict[str, Any]]]:

@@ -9,8 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.e2e.neighbour import NEIGHBOUR
+
 TEXT_MODEL, EMBEDDING_MODEL = "amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"
 SECOND_MODEL = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
+VERBS = {"e2e": "Judge", NEIGHBOUR: "Weigh"}
+"""How the prompts of each installation begin."""
+
 MIN_RECORDS = 100
 """Of a batch job: what is fewer is pooled or answered on demand."""
 
@@ -24,7 +29,7 @@ ANSWERS = [
 """How the stand-in answers rows that ask for more words than the first limit, or than both."""
 
 GIVEN_UP = 7
-"""So often must a function fail that a child gives up its join, and leaves it to Gather leftovers."""
+"""So often must a function fail that a child gives up its join, and leaves it to Gather leftovers; or a plan ends."""
 
 FORBIDDEN = "the role may not read it"
 """What a job that lacks a permission says, and a Create that is denied."""
@@ -86,6 +91,12 @@ class Schedule:
     stops: tuple[Stop, ...] = ()
     form: Form = "jsonl"
     installation: str = "e2e"
+    twin: bool = False
+    """The other installation, which has the same bucket, gets the same run at the same time."""
+    again: float | None = None
+    """So many seconds after the run has its name, another execution wants it."""
+    plan_dies: bool = False
+    """The plan fails half-way or behind its work. Another execution wants the name, then the run is redriven."""
     source_loss: SourceLoss | None = None
     """It changes nothing of what is foretold: the frames hold the rows."""
     may_break: bool = False
@@ -102,6 +113,11 @@ class Schedule:
     def jobs(self) -> str:
         """How the names of its jobs begin, before the digest, which nobody knows before the run starts."""
         return f"{self.installation}-s{self.seed:05d}-"
+
+    @property
+    def prompt(self) -> str:
+        """How a prompt begins: with the installation's own word. What is embedded has none."""
+        return "" if EMBEDDING_MODEL in self.models else f"{VERBS[self.installation]} "
 
     @property
     def column(self) -> str:
@@ -132,7 +148,7 @@ class Schedule:
 
     def run_input(self, uri: str) -> dict[str, Any]:
         """Return the input of the run; its table lies at `uri`."""
-        asked: dict[str, Any] = {"prompt": {"text": "Judge {review} of {id}"}}
+        asked: dict[str, Any] = {"prompt_id": "judge"}
         if EMBEDDING_MODEL in self.models:
             asked = {"embedding": {"dimensions": 256}}
         elif self.cut_every:
@@ -163,7 +179,7 @@ class Schedule:
         ]
         if self.refusals:
             denied = {"error": "AccessDeniedException", "message": "no subscription yet", "times": self.refusals}
-            rules.append({"prompt_contains": f"seed {self.seed}: ", "fail_invoke": denied})
+            rules.append({"prompt_contains": f"{self.prompt}seed {self.seed}: ", "fail_invoke": denied})
         return rules
 
     def service_rules(self, root: str) -> list[Rule]:
