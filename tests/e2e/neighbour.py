@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from local.process import Engine
@@ -61,25 +62,27 @@ def try_name(batch: Batch, run_id: str, run_input: Any, *, machine: str = "") ->
     ended = batch.wait(arn["executionArn"])
     started = round(arn["startDate"].timestamp() * 1000)
     detail = {"executionArn": arn["executionArn"], "name": run_id, "startDate": started}
-    stop_machine = batch.outputs["stop_run_state_machine_arn"]
     if machine:
+        stop_machine = batch.outputs["stop_run_state_machine_arn"]
         batch.sfn.start_execution(stateMachineArn=stop_machine, input=json.dumps({"detail": detail}))
     message = json.loads(ended.cause)["errorMessage"] if ended.cause.startswith("{") else ended.cause
-    return Attempt(ended.status, ended.error, message, _end_of_stop(batch, stop_machine, detail))
+    return Attempt(ended.status, ended.error, message, _end_of_stop(batch, detail, arn["startDate"]))
 
 
-def _end_of_stop(batch: Batch, machine: str, detail: dict[str, Any]) -> str:
+def _end_of_stop(batch: Batch, detail: dict[str, Any], since: datetime) -> str:
     """Return the state that a machine which stops runs ended in, once it has ended."""
+    machine = batch.outputs["stop_run_state_machine_arn"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         for one in batch.sfn.list_executions(stateMachineArn=machine)["executions"]:
-            execution = batch.sfn.describe_execution(executionArn=one["executionArn"])
-            if json.loads(execution["input"])["detail"] == detail and execution["status"] != "RUNNING":
-                events = batch.sfn.get_execution_history(executionArn=one["executionArn"])["events"]
-                names = [
-                    event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event
-                ]
-                return names[-1] if execution["status"] == "SUCCEEDED" else execution["status"]
+            arn = one["executionArn"]
+            if one["startDate"] < since or one["status"] == "RUNNING":
+                continue
+            if json.loads(batch.sfn.describe_execution(executionArn=arn)["input"])["detail"] == detail:
+                assert one["status"] == "SUCCEEDED", one
+                events = batch.sfn.get_execution_history(executionArn=arn)["events"]
+                entered = [event for event in events if "stateEnteredEventDetails" in event]
+                return str(entered[-1]["stateEnteredEventDetails"]["name"])
         time.sleep(0.2)
     raise AssertionError(f"nobody stops {detail}")
 

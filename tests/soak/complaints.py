@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, Key, fault, foretell
-from tests.soak.play import Played, Sent
+from tests.soak.played import Played, Sent
 from tests.soak.schedules import EMBEDDING_MODEL, FORBIDDEN, MAX_TOKENS, MORE_TOKENS, MOST_REFUSALS
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}

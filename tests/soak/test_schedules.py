@@ -98,9 +98,9 @@ def play_all(
     """Play schedules, each where it belongs; meanwhile another version of the neighbour is deployed."""
     other = {"e2e": NEIGHBOUR, NEIGHBOUR: "e2e"}
     plays = [
-        play
+        each
         for one in schedules
-        for play in (one, *([replace(one, installation=other[one.installation])] if one.twin else []))
+        for each in (one, *([replace(one, installation=other[one.installation])] if one.twin else []))
     ]
     engine = neighbour.batch.engine
     throttled = {"fail_invoke": {"error": "ThrottlingException", "times": 3}}
