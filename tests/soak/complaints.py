@@ -22,6 +22,8 @@ def complaints(played: Played) -> list[str]:
     """Return what is wrong with a run's end: an empty list is the proof."""
     schedule, ended = played.schedule, played.ended
     found: list[str] = []
+    if not played.batch.keys(f"{played.batch.root}/claims/{played.run_id}.json"):
+        return [f"no claim: {ended.status} {ended.error} {ended.cause[:500]}"]
     for job in played.jobs:
         if job["bedrock_status"] not in TERMINAL:
             found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
