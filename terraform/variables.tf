@@ -155,7 +155,7 @@ variable "retention" {
     - `work_days`: what runs work with: requests, raw answers, kept columns of the inputs. At least 30. A run may go on until 14 days before that, a year at most, and cannot be redriven later.
     - `output_days`: output tables; null means for ever
     - `report_days`: reports; null means for ever
-    - `inventory_days`: the state of a run and of its jobs in the inventory table
+    - `inventory_days`: the state of a run and of its jobs in the inventory table; null means `work_days`, but 90 at least
     - `log_days`: log events; one of the values CloudWatch Logs knows
 
     In the module's own bucket, lifecycle rules delete what is older. Claims (which names of runs are taken) and configuration stay.
@@ -168,7 +168,7 @@ variable "retention" {
     work_days      = optional(number, 90)
     output_days    = optional(number)
     report_days    = optional(number)
-    inventory_days = optional(number, 90)
+    inventory_days = optional(number)
     log_days       = optional(number, 30)
     # Of earlier versions. Terraform drops attributes that a type does not name, and nobody would notice that objects
     # are deleted later than before, or not at all. So it is named, and refused.
@@ -187,7 +187,7 @@ variable "retention" {
       for days in [var.retention.output_days, var.retention.report_days, var.retention.inventory_days] :
       days == null ? true : days >= var.retention.work_days && floor(days) == days
     ])
-    error_message = "retention.output_days, report_days and inventory_days must be whole numbers of at least work_days (${var.retention.work_days}), like ${max(90, ceil(var.retention.work_days))}; the first two may be null, which means for ever. A run may go on and be redriven for as long as work_days, and must not lose its table or its state meanwhile. For fewer days lower work_days too."
+    error_message = "retention.output_days, report_days and inventory_days must be whole numbers of at least work_days (${var.retention.work_days}), like ${max(90, ceil(var.retention.work_days))}; null means for ever, for inventory_days as many as work_days and 90 at least. A run may go on and be redriven for as long as work_days, and must not lose its table or its state meanwhile. For fewer days lower work_days too."
   }
 
   validation {

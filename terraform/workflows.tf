@@ -30,7 +30,7 @@ locals {
       bucket_name                 = local.bucket_name
       root                        = local.root
       inventory_table_name        = local.inventory_name
-      inventory_retention_seconds = var.retention.inventory_days * 86400
+      inventory_retention_seconds = coalesce(var.retention.inventory_days, max(90, var.retention.work_days)) * 86400
       shard_concurrency           = var.functions.shard_concurrency
     },
   )

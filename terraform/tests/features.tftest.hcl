@@ -34,7 +34,7 @@ run "bucket_of_ones_own" {
   }
 
   assert {
-    condition     = contains(one([for s in data.aws_iam_policy_document.function["join_shard"].statement : s.resources if s.sid == "ReadAndWriteRuns"]), "arn:aws:s3:::my-bucket/runs/*")
+    condition     = contains(one([for s in data.aws_iam_policy_document.function["join_shard"].statement : s.resources if s.sid == "WriteRuns"]), "arn:aws:s3:::my-bucket/reviews/output/*")
     error_message = "The roles name the bucket that was given."
   }
 }
@@ -75,7 +75,7 @@ run "all_switched_on" {
       secret_arns  = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"]
     }
     encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours" }
-    retention  = { inventory_days = 365, runs_days = 60, log_days = 7 }
+    retention  = { work_days = 60, output_days = 400, inventory_days = 365, log_days = 7 }
     functions = {
       shard_concurrency    = 77
       reserved_concurrency = { join_shard = 10 }
@@ -99,9 +99,9 @@ run "all_switched_on" {
       }
       } == {
       for sid, statement in {
-        # The runs bucket is a place for inputs too.
-        ReadInputs    = { actions = toset(["s3:GetObject"]), resources = toset(["arn:aws:s3:::${output.runs_bucket_name}/*", "arn:aws:s3:::data-lake/*"]) }
-        ListInputs    = { actions = toset(["s3:ListBucket"]), resources = toset(["arn:aws:s3:::data-lake"]) }
+        # The module's own bucket is a place for inputs too.
+        ReadInputs    = { actions = toset(["s3:GetObject"]), resources = toset(["arn:aws:s3:::${output.runs_bucket_name}/reviews/*", "arn:aws:s3:::${output.runs_bucket_name}/*", "arn:aws:s3:::data-lake/*"]) }
+        ListInputs    = { actions = toset(["s3:ListBucket"]), resources = toset(["arn:aws:s3:::${output.runs_bucket_name}", "arn:aws:s3:::data-lake"]) }
         DecryptInputs = { actions = toset(["kms:Decrypt"]), resources = toset(["arn:aws:kms:us-east-1:123456789012:key/lake"]) }
         ReadHubTokens = { actions = toset(["secretsmanager:GetSecretValue"]), resources = toset(["arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"]) }
       } : sid => { plan_run = [statement], prepare_shard = [statement] }
@@ -115,8 +115,14 @@ run "all_switched_on" {
         for s in document.statement : s.resources if length(setintersection(s.actions, ["s3:GetObject", "s3:ListBucket", "kms:Decrypt", "secretsmanager:GetSecretValue"])) > 0
       ])) if !contains(["plan_run", "prepare_shard"], name)
       } == {
-      for name in ["review_run", "gather_leftovers", "pool_leftovers", "answer_on_demand", "join_shard", "finish_run"] :
-      name => toset(["arn:aws:s3:::${output.runs_bucket_name}", "arn:aws:s3:::${output.runs_bucket_name}/runs/*", "arn:aws:kms:us-east-1:123456789012:key/ours"])
+      for name, kinds in {
+        claim_run        = ["claims"], review_run = ["work"], gather_leftovers = ["work", "reports"], pool_leftovers = ["work"],
+        answer_on_demand = ["work"], join_shard = ["work", "output"], finish_run = ["work", "reports"],
+      } :
+      name => toset(concat(
+        ["arn:aws:s3:::${output.runs_bucket_name}", "arn:aws:kms:us-east-1:123456789012:key/ours"],
+        [for kind in kinds : "arn:aws:s3:::${output.runs_bucket_name}/reviews/${kind}/*"],
+      ))
     }
     error_message = "All other functions read what runs wrote and nothing else, whatever their statements are called."
   }
@@ -146,8 +152,8 @@ run "all_switched_on" {
   assert {
     condition = {
       for rule in aws_s3_bucket_lifecycle_configuration.runs[0].rule : rule.id => [one(rule.filter).prefix, one(rule.expiration).days]
-    } == { housekeeping = ["", 0], delete-old-runs = ["runs/", 60] }
-    error_message = "Runs are deleted after 60 days, and nothing else is; the housekeeping goes on."
+    } == { housekeeping = ["", 0], delete-old-work = ["reviews/work/", 60], delete-old-output = ["reviews/output/", 400] }
+    error_message = "What was asked for is deleted, and nothing else is; the housekeeping goes on."
   }
 
   assert {

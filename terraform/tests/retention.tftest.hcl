@@ -62,12 +62,17 @@ run "longer_than_step_functions_runs" {
   command = plan
 
   variables {
-    retention = { work_days = 3650, inventory_days = 3650 }
+    retention = { work_days = 3650 }
   }
 
   assert {
     condition     = local.run_timeout_seconds == 365 * 86400
     error_message = "Step Functions ends an execution after a year."
+  }
+
+  assert {
+    condition     = local.placeholders.inventory_retention_seconds == 3650 * 86400
+    error_message = "The state of a run outlives its work."
   }
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.contracts.lines import JobCounts
-from bedrock_batch.contracts.routes import BATCH, FLEX, ON_DEMAND
+from bedrock_batch.contracts.routes import BATCH, ON_DEMAND
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import usage
 from bedrock_batch.run.decide import Standing
@@ -27,9 +27,9 @@ def excess(
 
     `models` has all shards of all models, `due` those that the step would send; `manifests` are Bedrock's, by job.
     """
-    all_of = dict((run.number, standings) for run, standings in models)
+    routes = {run.number: _route(run, step, standings) for run, standings in models}
     spent = sum(_spent(run, standings, manifests) for run, standings in models)
-    next_ = sum(_at_most(run, one, _route(run, step, all_of[run.number])) for run, shards in due for one in shards)
+    next_ = sum(_at_most(run, one, routes[run.number]) for run, shards in due for one in shards)
     if round(spent + next_, 6) <= budget_usd:
         return None
     return {
@@ -54,9 +54,9 @@ def warnings(state: Mapping[str, Any]) -> Iterator[str]:
 def _spent(run: Run, standings: Sequence[Standing], manifests: Mapping[str, JobCounts]) -> float:
     """Return what a model's jobs and passes cost: of the answers and of Bedrock's own count the larger."""
     jobs = usage.by_job(one.joined for one in standings if one.joined)
-    spent = 0.0
+    of_record, spent = _of_record(run, standings), 0.0
     for name, routes in jobs.items():
-        in_rows = sum(_cost(run, standings, route, counts) for route, counts in routes.items())
+        in_rows = sum(_cost(run, of_record, route, counts) for route, counts in routes.items())
         if name not in manifests:
             spent += in_rows
         elif usage.uncounted(run):
@@ -70,14 +70,14 @@ def _of_manifest(run: Run, counts: JobCounts) -> float:
     return in_usd(rate(run.input["price"], BATCH), counts.input_tokens, counts.output_tokens)
 
 
-def _cost(run: Run, standings: Sequence[Standing], route: str, counts: JobCounts) -> float:
-    """Return what answers cost. Tokens that they do not name are the estimate's.
+def _cost(run: Run, of_record: Mapping[str, float], route: str, counts: JobCounts) -> float:
+    """Return what answers cost. Tokens that they do not name are the estimate's for a record.
 
     A tier whose price is not known counts as the default one.
     """
     tokens = {"input_tokens": float(counts.input_tokens), "output_tokens": float(counts.output_tokens)}
     for kind in usage.uncounted(run):
-        tokens[kind] = counts.answered * _of_record(run, standings)[kind]
+        tokens[kind] = counts.answered * of_record[kind]
     known = route if route in KNOWN else ON_DEMAND
     return in_usd(rate(run.input["price"], known), tokens["input_tokens"], tokens["output_tokens"])
 
@@ -116,8 +116,7 @@ def _route(run: Run, step: str, standings: Sequence[Standing]) -> str:
     """Return the route of a step's records; flex is not counted on when it was refused before."""
     if step == "run_jobs":
         return BATCH
-    came = {
-        route for routes in usage.by_job(one.joined for one in standings if one.joined).values() for route in routes
-    }
-    route = on_demand_route(run)
-    return ON_DEMAND if route == FLEX and ON_DEMAND in came else route
+    jobs = usage.by_job(one.joined for one in standings if one.joined)
+    # An error names no tier: it says nothing of flex.
+    dearer = any(routes[ON_DEMAND].answered for routes in jobs.values() if ON_DEMAND in routes)
+    return ON_DEMAND if dearer else on_demand_route(run)

@@ -27,8 +27,8 @@ def rate(price: Mapping[str, Any], route: str) -> Rate:
 
 
 def in_usd(price: Rate, input_tokens: float, output_tokens: float) -> float:
-    """Return what tokens cost at a price."""
-    return round((input_tokens * price["input"] + output_tokens * price["output"]) / 1e6, 6)
+    """Return what tokens cost at a price. Not rounded: many of these may be added up."""
+    return (input_tokens * price["input"] + output_tokens * price["output"]) / 1e6
 
 
 def on_demand_route(run: Run) -> str:

@@ -87,7 +87,8 @@ def _cost(run: Run, route: str, counts: JobCounts, *, in_rows: bool) -> dict[str
     if unknown:
         return {"cost_usd": None, "cost_unknown": unknown}
     price = rate(run.input["price"], route)
-    return {"cost_usd": in_usd(price, counts.input_tokens, counts.output_tokens), "usd_per_million": price}
+    cost = round(in_usd(price, counts.input_tokens, counts.output_tokens), 6)
+    return {"cost_usd": cost, "usd_per_million": price}
 
 
 def _unknown(run: Run, *, in_rows: bool) -> str:

@@ -8,6 +8,8 @@ from bedrock_batch.errors import InvalidRunInput
 from tests.conftest import BUCKET
 from tests.functional.whole import LITE, MICRO, Document, WholeRun, asked, reviews
 
+ANSWER = {"type": "object", "properties": {"model": {"type": "string"}}}
+
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])
 @pytest.mark.parametrize("prefix", ["bedrock_", "", "x_"])
