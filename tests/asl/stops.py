@@ -74,8 +74,8 @@ def claim(name: str, **changes: Any) -> Json:
     return ok({"Body": json.dumps(said | changes)})
 
 
-def aborted(*, times: int = 1, status: str = "ABORTED") -> Json:
-    return ok({"Status": status}, times=times)
+def aborted(*, times: int = 1, status: str = "ABORTED", **more: Any) -> Json:
+    return ok({"Status": status, "StartDate": STARTED} | more, times=times)
 
 
 def unfinished(*runs: str, times: int = 1, arn: bool = True, **more: Any) -> Json:
@@ -112,7 +112,7 @@ STOPS = [
     Stop("started-by-hand", {}, [*SETTLED, "Run stopped"], start=STARTED),
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
     Stop("failed-before-any-job",
-         {"Describe run": [ok({"Status": "FAILED", "Error": "MissingColumn", "Cause": "no {reviw}"})],
+         {"Describe run": [aborted(status="FAILED", Error="MissingColumn", Cause="no {reviw}")],
           "Look for lists of jobs": [lists(0)], "Record stop": [], "Find unfinished jobs": []},
          [*CLAIMED, *LOOKED, *NOTED, "Run stopped"]),
     Stop("redriven-after-its-end-was-noted", {"Record message": [error("DynamoDB.ConditionalCheckFailedException")]},
@@ -125,6 +125,12 @@ STOPS = [
     Stop("redriven-and-done",
          {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED[:-3], "Run goes on"]),
+    *(
+        Stop(f"machine-was-deleted-{meanwhile}", {"Describe run": [described] * 4}, WITH_JOB,
+             ["Created?", "Note job", *STOPPED])
+        for meanwhile, described in (("and-its-runs-too", error("Sfn.ExecutionDoesNotExistException")),
+                                     ("and-made-anew", aborted(status="RUNNING", StartDate="2100-01-02T00:00:00Z")))
+    ),
     *(
         Stop(f"stop-is-not-recorded-{error_name.rpartition('.')[2]}",
              {"Record stop": [error(error_name, times=times), ok()]}, [*SETTLED, "Run stopped"])
