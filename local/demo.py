@@ -104,6 +104,7 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
     engine.configure(seconds_per_status=0.7, records_per_second=250.0, answers=ANSWERS, faults=[FAULT])
     clients = {name: session.client(name, endpoint_url=engine.url) for name in ("s3", "stepfunctions", "bedrock")}
     bucket = outputs["runs_bucket_name"]
+    root = outputs["output_uri"].removeprefix(f"s3://{bucket}/").removesuffix("/output/")
     sample = WORK / "reviews.csv"
     with screen.step(f"Upload a table of {rows:,} product reviews"):
         write_reviews(sample, rows=rows)
@@ -129,20 +130,21 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
     arn = clients["stepfunctions"].start_execution(
         stateMachineArn=outputs["run_state_machine_arn"], name=RUN, input=json.dumps(run_input)
     )["executionArn"]
-    Run(screen, clients, bucket, arn, rows).follow()
+    Run(screen, clients, bucket, root, arn, rows).follow()
     seconds = time.monotonic() - started
-    report = fetch(clients["s3"], bucket)
-    show_rows(screen, pq.read_table(WORK / "runs" / RUN / "output"), healed=report["parts"][0]["rows"] - 1)
-    show_end(screen, report, seconds)
+    report = fetch(clients["s3"], bucket, root)
+    show_rows(screen, pq.read_table(WORK / root / "output" / RUN), healed=report["parts"][0]["rows"] - 1)
+    show_end(screen, report, seconds, folder=os.path.relpath(WORK / root))
 
 
 class Run:
     """A run that is followed: what it does now moves, what has happened stays."""
 
-    def __init__(self, screen: Screen, clients: dict[str, Any], bucket: str, arn: str, rows: int) -> None:
+    def __init__(self, screen: Screen, clients: dict[str, Any], bucket: str, root: str, arn: str, rows: int) -> None:
         self._screen = screen
         self._s3 = clients["s3"]
         self._bucket = bucket
+        self._root = root
         self._states = clients["stepfunctions"]
         self._bedrock = clients["bedrock"]
         self._arn = arn
@@ -180,7 +182,7 @@ class Run:
 
     def _parts(self) -> int:
         """Return how many parts the output has."""
-        prefix = f"runs/{RUN}/output/"
+        prefix = f"{self._root}/output/{RUN}/"
         return int(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)["KeyCount"])
 
     def _tell(self, jobs: list[dict[str, Any]]) -> None:
@@ -219,14 +221,15 @@ def progress_of(jobs: list[dict[str, Any]], rows: int, parts: int) -> str:
     return f" · {done:,} of {rows:,} records · {waiting or f'{parts} parts joined'}"
 
 
-def fetch(s3: Any, bucket: str) -> dict[str, Any]:
+def fetch(s3: Any, bucket: str, root: str) -> dict[str, Any]:
     """Fetch the files of the run and return its report."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"runs/{RUN}/"):
-        for item in page["Contents"]:
-            path = WORK / item["Key"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(bucket, item["Key"], str(path))
-    report: dict[str, Any] = json.loads((WORK / "runs" / RUN / "report.json").read_text("utf-8"))
+    for kind in ("output", "reports", "work"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{root}/{kind}/{RUN}/"):
+            for item in page["Contents"]:
+                path = WORK / item["Key"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                s3.download_file(bucket, item["Key"], str(path))
+    report: dict[str, Any] = json.loads((WORK / root / "reports" / RUN / "report.json").read_text("utf-8"))
     return report
 
 
@@ -248,7 +251,7 @@ def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
     screen.line()
 
 
-def show_end(screen: Screen, report: dict[str, Any], seconds: float) -> None:
+def show_end(screen: Screen, report: dict[str, Any], seconds: float, *, folder: str) -> None:
     """Print in three lines what happened, what it would have cost, and what to look at next."""
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in report["outcomes"].items() if count)
     jobs = f"{sum(report['jobs'].values())} jobs"
@@ -256,7 +259,6 @@ def show_end(screen: Screen, report: dict[str, Any], seconds: float) -> None:
         jobs += f", {failed} failed" + ("" if report["outcomes"]["missing"] else " and healed")
     read, written = report["input_tokens"], report["output_tokens"]
     on_demand = (read * ON_DEMAND_PRICE["input"] + written * ON_DEMAND_PRICE["output"]) / 1e6
-    folder = os.path.relpath(WORK / "runs" / RUN)
     screen.line(screen.style(f"{report['rows']:,} rows: {outcomes} · {jobs} · {seconds:.0f} s", "bold"))
     screen.line(
         f"Would cost ${report['cost_usd']:.4f} (on demand ${on_demand:.4f}): {read:,} tokens read, {written:,} written."

@@ -10,7 +10,14 @@ from moto import mock_aws
 
 from bedrock_batch.aws import clients
 from local.provision import ENGINE_PYTHON
-from tests.e2e.fixtures import batch, engine, module, profile, terraform_points_here  # noqa: F401  # made known to pytest here
+from tests.e2e.fixtures import (  # noqa: F401  # made known to pytest here
+    batch,
+    engine,
+    module,
+    neighbour,
+    profile,
+    terraform_points_here,
+)
 
 # How long an example takes says nothing here: two cores run everything at once.
 settings.register_profile("untimed", deadline=None)

@@ -100,7 +100,7 @@ class Faults:
             for index, rule in enumerate(self._rules):
                 if rule.get(fault) is None or rule[fault] is False:
                     continue
-                if rule.get("job_name_contains", "") not in job_name:
+                if not all(text in job_name for text in texts(rule.get("job_name_contains", ""))):
                     continue
                 if rule.get("model_id_contains", "") not in model_id or rule.get("prompt_contains", "") not in prompt:
                     continue
@@ -129,6 +129,11 @@ class Settings:
         self.config = self.config.changed(settings)
         if "faults" in settings:
             self.faults = Faults(self.config.faults)
+
+
+def texts(value: Any) -> list[str]:
+    """Return a member that is a text or a list of texts as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def _check_type(key: str, value: Any, default: Any) -> None:

@@ -406,9 +406,9 @@ run "defaults" {
       stop = sort(distinct(regexall("arn:aws:lambda:[^\"]+", aws_sfn_state_machine.this["stop_run"].definition)))
       } == {
       run  = tolist(["arn:aws:lambda:us-east-1:123456789012:function:mocked:7"])
-      stop = tolist(["arn:aws:lambda:us-east-1:123456789012:function:mocked:7"])
+      stop = tolist([])
     }
-    error_message = "The machines call the version that they were applied with, and never a function without one."
+    error_message = "A run calls the versions that it was applied with, and stop-run those that the run's claim names."
   }
 
   assert {

@@ -441,7 +441,7 @@ run "wrong_retention_7" {
 
   variables {
     # retention of the inventory left behind
-    retention = { work_days = 365 }
+    retention = { work_days = 365, inventory_days = 364 }
   }
 
   expect_failures = [var.retention]

@@ -218,10 +218,10 @@ class Bench:
         self._write_documents(name, shards, {"check_seconds": 60} | line)
         self.start("run", name, overridden(good_script(name, shards), script), {"s3_uri": "s3://bucket/t.csv"})
 
-    def start_stop(self, name: str, script: Script) -> None:
+    def start_stop(self, name: str, script: Script, *, start: int | str = STARTED_MILLIS) -> None:
         """Start the machine that stops a run of this name, of one shard."""
         self._write_documents(name, 1, {})
-        detail = {"executionArn": execution_arn(name), "name": name, "startDate": STARTED_MILLIS}
+        detail = {"executionArn": execution_arn(name), "name": name, "startDate": start}
         self.start("stop-run", name, overridden(good_script(name, 1), script), {"detail": detail})
 
     def start(self, machine: str, name: str, script: Script, value: Any) -> None:

@@ -34,7 +34,7 @@ def ended(bench: Bench) -> dict[str, Ended]:
     for event in EVENTS:
         bench.start("job-event", event.name, event.script, DETAIL)
     for stop in STOPS:
-        bench.start_stop(stop.name, stop.answers())
+        bench.start_stop(stop.name, stop.answers(), start=stop.start)
     names = [("run", scenario.name) for scenario in [*JOBS, *RUNS]] + [("job-event", event.name) for event in EVENTS]
     names += [("stop-run", stop.name) for stop in STOPS]
     return bench.all_ended(names)

@@ -7,7 +7,21 @@ from typing import Any
 from bedrock_batch.contracts.version import CONTRACT
 from tests.unit.factories import STARTED
 
-from .bench import BUCKET, Script, error, execution_arn, finished, got, job_arn, job_name, joined, ok, payload, troubles
+from .bench import (
+    BUCKET,
+    STARTED_MILLIS,
+    Script,
+    error,
+    execution_arn,
+    finished,
+    got,
+    job_arn,
+    job_name,
+    joined,
+    ok,
+    payload,
+    troubles,
+)
 from .machines import Json
 from .scenarios import listed
 
@@ -34,6 +48,7 @@ class Stop:
     path: list[str]
     child: list[str] | None = None
     error: str | None = None
+    start: int | str = STARTED_MILLIS
 
     def answers(self) -> Script:
         """Return the script, with the answers of a run that was aborted and has one job in flight."""
@@ -59,8 +74,8 @@ def claim(name: str, **changes: Any) -> Json:
     return ok({"Body": json.dumps(said | changes)})
 
 
-def aborted(*, times: int = 1, status: str = "ABORTED") -> Json:
-    return ok({"Status": status}, times=times)
+def aborted(*, times: int = 1, status: str = "ABORTED", **more: Any) -> Json:
+    return ok({"Status": status, "StartDate": STARTED} | more, times=times)
 
 
 def unfinished(*runs: str, times: int = 1, arn: bool = True, **more: Any) -> Json:
@@ -94,9 +109,10 @@ STOPS = [
          ["Note run", "Read claim", "Not the run of this name"]),
     Stop("start-is-rounded", {"Read claim": [claim("start-is-rounded", started_at="2100-01-01T00:00:00.4Z")]},
          [*SETTLED, "Run stopped"]),
+    Stop("started-by-hand", {}, [*SETTLED, "Run stopped"], start=STARTED),
     Stop("nothing-in-flight", {}, [*SETTLED, "Run stopped"]),
     Stop("failed-before-any-job",
-         {"Describe run": [ok({"Status": "FAILED", "Error": "MissingColumn", "Cause": "no {reviw}"})],
+         {"Describe run": [aborted(status="FAILED", Error="MissingColumn", Cause="no {reviw}")],
           "Look for lists of jobs": [lists(0)], "Record stop": [], "Find unfinished jobs": []},
          [*CLAIMED, *LOOKED, *NOTED, "Run stopped"]),
     Stop("redriven-after-its-end-was-noted", {"Record message": [error("DynamoDB.ConditionalCheckFailedException")]},
@@ -109,6 +125,12 @@ STOPS = [
     Stop("redriven-and-done",
          {"Record run end": [error("DynamoDB.ConditionalCheckFailedException")]},
          [*SETTLED[:-3], "Run goes on"]),
+    *(
+        Stop(f"machine-was-deleted-{meanwhile}", {"Describe run": [described] * 4}, WITH_JOB,
+             ["Created?", "Note job", *STOPPED])
+        for meanwhile, described in (("and-its-runs-too", error("Sfn.ExecutionDoesNotExistException")),
+                                     ("and-made-anew", aborted(status="RUNNING", StartDate="2100-01-02T00:00:00Z")))
+    ),
     *(
         Stop(f"stop-is-not-recorded-{error_name.rpartition('.')[2]}",
              {"Record stop": [error(error_name, times=times), ok()]}, [*SETTLED, "Run stopped"])

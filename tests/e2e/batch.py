@@ -29,14 +29,14 @@ class Ended:
 
 
 class Batch:
-    """An applied module: `outputs` are the root's, `engine` is the local AWS under it, `name` the installation's."""
+    """An applied module: `outputs` are those of local/terraform, `engine` is the local AWS under it."""
 
-    def __init__(self, engine: Engine, outputs: dict[str, Any], *, name: str = "e2e") -> None:
+    def __init__(self, engine: Engine, outputs: dict[str, Any]) -> None:
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
         self.engine = engine
         self.outputs = outputs
-        self.name = name
         self.bucket = str(outputs["runs_bucket_name"])
+        self.root = str(outputs["output_uri"]).removeprefix(f"s3://{self.bucket}/").removesuffix("/output/")
         # A fault that the run itself did not meet is met by whoever reads its objects.
         patient = Config(retries={"mode": "standard", "total_max_attempts": 8})
         self.s3 = session.client("s3", endpoint_url=engine.url, config=patient)
@@ -82,11 +82,11 @@ class Batch:
 
     def table(self, run_id: str, folder: str = "") -> pa.Table:
         """Return a run's output, its parts in order; of several models that in the folder of one."""
-        keys = self.keys(f"{self.name}/output/{run_id}/{folder}")
+        keys = self.keys(f"{self.root}/output/{run_id}/{folder}")
         return pa.concat_tables([pq.read_table(io.BytesIO(self.read(key))) for key in keys])
 
     def report(self, run_id: str) -> dict[str, Any]:
-        report: dict[str, Any] = json.loads(self.read(f"{self.name}/reports/{run_id}/report.json"))
+        report: dict[str, Any] = json.loads(self.read(f"{self.root}/reports/{run_id}/report.json"))
         check(report)
         return report
 

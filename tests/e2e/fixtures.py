@@ -11,14 +11,16 @@ import pytest
 
 from local import demo
 from local.process import Engine, environment, start_engine
-from local.provision import terraform_environment
+from local.provision import LOCAL_ROOT, Deployment, terraform_environment
 from tests.e2e.batch import Batch
+from tests.e2e.neighbour import NEIGHBOUR, Neighbour
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
 PROMPTS = {
     "sentiment": PROMPT,
     "joke_about_topic": "Joke about {topic}",
     "review": demo.PROMPT,
+    "judge": "Judge {review} of {id}",
 }
 MODELS = [
     "amazon.nova-lite-v1:0",
@@ -99,3 +101,21 @@ def module(request: pytest.FixtureRequest, terraform_points_here: None, tmpdir_f
 @pytest.fixture(scope="session")
 def batch(engine: Engine, module: Any) -> Batch:
     return Batch(engine, {name: output["value"] for name, output in module.outputs.items()})
+
+
+@pytest.fixture(scope="session")
+def neighbour(
+    engine: Engine, terraform_points_here: None, batch: Batch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Neighbour]:
+    """A second installation in the bucket of the first. Its prompts have the same ids and other texts."""
+    variables = {
+        "name": NEIGHBOUR,
+        "models": MODELS,
+        "prompts": {prompt_id: text.replace("Judge", "Weigh") for prompt_id, text in PROMPTS.items()},
+        "functions": {"reserved_concurrency": RESERVED},
+        "bucket": {"name": batch.bucket, "prefix": "teams/"},
+        "inputs": {"locations": [f"s3://{batch.bucket}/datasets/"]},
+    }
+    made = Neighbour(engine, Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("neighbour"), engine.url, variables))
+    yield made
+    made.deployment.destroy()

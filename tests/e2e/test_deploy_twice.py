@@ -169,7 +169,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(engine: Engine, versions: list[Deployment], mailbox: tuple[str, str]) -> Story:
     first, second = versions
-    batch = Batch(engine, first.apply(), name=NAME)
+    batch = Batch(engine, first.apply())
     # A job of a hundred records outlasts the second apply.
     engine.configure(faults=[], records_per_second=1)
     try:

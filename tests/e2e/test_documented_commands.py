@@ -155,6 +155,7 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     shell.run(*OPERATIONS.blocks["Operations"])
     execution, item, progress, report, jobs, in_status = OPERATIONS.blocks["A run at a glance"]
     stop, stops, stop_by_hand, in_progress = OPERATIONS.blocks["Stop a run"]
+    claim, versions = OPERATIONS.blocks["Names, claims and versions"]
     (slow_down,) = OPERATIONS.blocks["Quotas"]
 
     # While the job runs
@@ -166,6 +167,9 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     wait_until(lambda: 0 < records_done(shell.run(progress)) < 120)
     assert f"job/{job}\t{NOVA}\tSubmitted\t120" in shell.run(jobs)
     assert "run/monday\t20" in shell.run(in_status)
+    claimed = json.loads(shell.run(claim))
+    assert claimed["execution_arn"] == execution_arn(batch, "monday")
+    assert sorted(json.loads(shell.run(versions))) == sorted(claimed["functions"].values())
     shell.run(slow_down)
     (map_run,) = [name for name in map_runs(batch, "monday") if "/RunJobs:" in name]
     assert batch.sfn.describe_map_run(mapRunArn=map_run)["maxConcurrency"] == 5
@@ -174,7 +178,7 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     shell.run(stop)
     wait_until(lambda: json.loads(shell.run(item))["status"] == "ABORTED")
     assert json.loads(shell.run(in_progress)) == []
-    wait_until(lambda: batch.keys("runs/monday/report.json"))
+    wait_until(lambda: batch.keys("e2e/reports/monday/"))
     assert json.loads(shell.run(report))["salvaged"] is True
     assert f"job/{job}\t{NOVA}\tStopped\t120" in shell.run(jobs)
     wait_until(lambda: shell.run(stops).split()[1] == "SUCCEEDED")

@@ -25,6 +25,16 @@ def test_create_faults_by_job_name_and_number_of_times(bench: Bench) -> None:
     bench.create(uri, name="other")
 
 
+def test_a_rule_may_want_several_texts_in_the_name_of_a_job(bench: Bench) -> None:
+    refused = {"error": "ValidationException", "message": "not for you"}
+    bench.engine.configure(faults=[{"job_name_contains": ["-monday-", "-r0-"], "refuse_create": refused}])
+    uri = bench.put(prompts())
+    with pytest.raises(ClientError, match="not for you"):
+        bench.create(uri, name="e2e-monday-r0-0")
+    bench.create(uri, name="e2e-monday-r1-0")
+    bench.create(uri, name="e2e-sunday-r0-0")
+
+
 def test_a_job_that_may_not_be_looked_at(bench: Bench) -> None:
     bench.engine.configure(faults=[{"refuse_get": {"error": "AccessDeniedException"}}])
     arn = bench.create(bench.put(prompts()))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, Key, fault, foretell
-from tests.soak.play import Played, Sent
+from tests.soak.played import Played, Sent
 from tests.soak.schedules import EMBEDDING_MODEL, FORBIDDEN, MAX_TOKENS, MORE_TOKENS, MOST_REFUSALS
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
@@ -22,11 +22,16 @@ def complaints(played: Played) -> list[str]:
     """Return what is wrong with a run's end: an empty list is the proof."""
     schedule, ended = played.schedule, played.ended
     found: list[str] = []
+    if not played.batch.keys(f"{played.batch.root}/claims/{played.run_id}.json"):
+        return [f"no claim: {ended.status} {ended.error} {ended.cause[:500]}"]
     for job in played.jobs:
         if job["bedrock_status"] not in TERMINAL:
             found.append(f"left running: {job['job_name']} is {job['bedrock_status']}")
-    if not played.batch.keys(f"e2e/reports/{played.run_id}/report.json"):
+    if not played.batch.keys(f"{played.batch.root}/reports/{played.run_id}/report.json"):
         return [*found, f"no report: {ended.status} {ended.error} {ended.cause[:500]}"]
+    found += [f"another execution of the name: {attempt}" for attempt in played.attempts if not attempt.was_refused]
+    if len(played.versions) > 1:
+        found.append(f"the run called functions of the versions {sorted(played.versions)}")
     for output in played.outputs:
         table = schedule.table()
         if [{name: row[name] for name in table[0]} for row in output] != table:
@@ -37,7 +42,7 @@ def complaints(played: Played) -> list[str]:
     found += _of_payment(played, told)
     found += _of_inventory(played)
     found += _of_report(played)
-    for key in played.batch.keys(f"e2e/work/{played.run_id}/results/"):
+    for key in played.batch.keys(f"{played.batch.root}/work/{played.run_id}/results/"):
         if TOKEN_BEGINS.encode() in played.batch.read(key):
             found.append(f"a task token in {key}")
     return found
@@ -53,7 +58,7 @@ def _foretold(played: Played) -> Foretold:
         ]
         for shard in played.shards
     ]
-    return foretell(schedule, schedule.bedrock_rules(played.arn), played.digest, by_shard)
+    return foretell(schedule, by_shard)
 
 
 def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
@@ -112,7 +117,7 @@ def _of_answers(played: Played) -> Iterator[str]:
         if EMBEDDING_MODEL in played.schedule.models:
             good = np.array_equal(np.float32(shown["embedding"]), np.float32(line["bedrock_embedding"]))
         else:
-            prompt = f"Judge {line[played.schedule.column]} of {line['id']}"
+            prompt = f"{played.schedule.prompt}{line[played.schedule.column]} of {line['id']}"
             text = shown["output"]["message"]["content"][0]["text"]
             good = line["bedrock_response"] == text and hashlib.sha256(prompt.encode()).hexdigest()[:8] in text
         if not good:
@@ -165,7 +170,7 @@ def _may_be_paid_twice(played: Played) -> Counter[Call]:
 
 def _is_lost(played: Played, sent: Sent) -> bool:
     """Tell whether Bedrock does not write down what a job answers to a record."""
-    rules = played.schedule.bedrock_rules(played.arn)
+    rules = played.schedule.bedrock_rules()
     return not sent.on_demand and sent.place <= (fault(rules, sent.source, "drop_records") or 0)
 
 

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field, replace
 
+from tests.e2e.neighbour import NEIGHBOUR
 from tests.soak.schedules import (
     EMBEDDING_MODEL,
     FORBIDDEN,
@@ -38,20 +39,19 @@ _WITHOUT_EFFECT = (
     "ProvisionedThroughputExceededException",
     "TooManyRequestsException",
 )
-_READ_BY_FUNCTIONS = ("run.json", "input/", "frame/", "raw/", "leftovers/", "results/", "skipped/")
-_WRITTEN_BY_FUNCTIONS = (
-    "run.json",
-    "plan.jsonl",
-    "input/",
-    "frame/",
-    "output/",
-    "leftovers/",
-    "raw/on-demand",
-    "report.json",
+_WORK = "<root>/work/<run>"
+_READ_BY_FUNCTIONS = tuple(
+    f"{_WORK}/{key}" for key in ("run.json", "input/", "frame/", "raw/", "leftovers/", "results/", "skipped/")
 )
-_READ_BY_MAPS = ("plan.jsonl", "jobs-0.jsonl", "joins-")
-_FUNCTIONS = ("plan-run", "prepare-shard", "review-run", "gather-leftovers", "pool-leftovers", "join-shard",
-              "answer-on-demand", "finish-run")  # fmt: skip
+_WRITTEN_BY_FUNCTIONS = (
+    "<root>/claims/<run>.json",
+    *(f"{_WORK}/{key}" for key in ("run.json", "plan.jsonl", "input/", "frame/", "leftovers/", "raw/on-demand")),
+    "<root>/output/<run>/",
+    "<root>/reports/<run>/",
+)
+_READ_BY_MAPS = tuple(f"{_WORK}/{key}" for key in ("plan.jsonl", "jobs-0.jsonl", "joins-"))
+_FUNCTIONS = ("claim-run", "plan-run", "prepare-shard", "review-run", "gather-leftovers", "pool-leftovers",
+              "join-shard", "answer-on-demand", "finish-run")  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -78,8 +78,13 @@ class _Draw:
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
             calls.append(self._break_of_a_map())
+        gives_up = any(rule["times"] == GIVEN_UP for rule in calls)
+        dies = not stopped and not small and dice.random() < 0.04
+        if dies:
+            calls.append(self._death_of_the_plan())
         # One fault for each target: together they would outlast the retries.
         calls = list({(rule["service"], rule["contains"][0]): rule for rule in calls}.values())
+        twin = not dies and EMBEDDING_MODEL not in models and dice.random() < 0.12
         schedule = Schedule(
             seed=self.seed,
             models=models,
@@ -96,10 +101,14 @@ class _Draw:
             call_faults=tuple(calls),
             refusals=dice.choice((1, 7, 25)) if refused else 0,
             stops=tuple(self._stops(retries=bool(cut_every))) if stopped else (),
-            may_break=breaks or blind or refused or any(rule["times"] == GIVEN_UP for rule in calls),
+            may_break=breaks or blind or refused or gives_up,
             exact=not stopped and not blind,
-            source_loss=self._source_loss(),
+            source_loss=None if twin else self._source_loss(),
             form=dice.choice(("jsonl", "folders", "csv", "parquet")),
+            installation=dice.choice(("e2e", NEIGHBOUR)),
+            twin=twin,
+            again=round(dice.uniform(0, 6), 2) if dice.random() < 0.15 else None,
+            plan_dies=dies,
         )
         # A run of which nothing could be sent is refused.
         records = sum(schedule.text(row) is not None for row in range(rows))
@@ -186,19 +195,21 @@ class _Draw:
     def _read(self) -> Rule:
         key = self.random.choice(_READ_BY_FUNCTIONS)
         error = self.random.choice(("SlowDown", "InternalError", "ServiceUnavailable"))
-        return self._rule("s3", "GetObject", f"e2e/work/<run>/{key}", error=error, times=self.random.randint(1, 3))
+        return self._rule("s3", "GetObject", key, error=error, times=self.random.randint(1, 3))
 
     def _write(self) -> Rule:
         key = self.random.choice(_WRITTEN_BY_FUNCTIONS)
         error = self.random.choice(("SlowDown", "InternalError", "ServiceUnavailable"))
-        return self._rule("s3", "PutObject", f"e2e/work/<run>/{key}", error=error, times=self.random.randint(1, 3))
+        return self._rule("s3", "PutObject", key, error=error, times=self.random.randint(1, 3))
 
     def _item(self) -> Rule:
-        item = self.random.choice(("run/<run>", "<digest>", "<digest>-r0-00000"))
+        item = self.random.choice((("run/<run>",), ("<jobs>",), ("<jobs>", "-r0-00000")))
         error = self.random.choice(
             ("ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError")
         )
-        return self._rule("dynamodb", "UpdateItem", item, error=error, times=self.random.randint(1, 5))
+        return self._rule(
+            "dynamodb", "UpdateItem", *item, "<name>-inventory", error=error, times=self.random.randint(1, 5)
+        )
 
     def _function(self) -> Rule:
         name = self.random.choice(_FUNCTIONS)
@@ -211,19 +222,22 @@ class _Draw:
                 "Sandbox.Timedout",
             )
         )
-        return self._rule("lambda", "Invoke", name, "<run>", error=error, times=self.random.randint(1, 3))
+        return self._rule("lambda", "Invoke", f"<name>-{name}", "<run>", error=error, times=self.random.randint(1, 3))
 
     def _join(self) -> Rule:
-        return self._rule("lambda", "Invoke", "join-shard", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
+        return self._rule("lambda", "Invoke", "<name>-join-shard", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
+
+    def _death_of_the_plan(self) -> Rule:
+        return self._rule("lambda", "Invoke", "<name>-plan-run", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
 
     def _park(self) -> Rule:
         # Thirteen is what makes a child give up parking: it must ask for its job without.
-        item = ("<digest>-r0-00000", ":task_token")
+        item = ("<jobs>", "-r0-00000", ":task_token")
         return self._rule("dynamodb", "UpdateItem", *item, error="ThrottlingException", times=13)
 
     def _wake(self) -> Rule:
         error = self.random.choice(("ThrottlingException", "InternalServerError"))
-        return self._rule("states", "SendTaskSuccess", "<digest>", error=error, times=self.random.randint(1, 2))
+        return self._rule("states", "SendTaskSuccess", "<jobs>", error=error, times=self.random.randint(1, 2))
 
     def _rule(self, service: str, operation: str, *contains: str, error: str, times: int) -> Rule:
         # What is refused for its pace had no effect; of other errors nobody knows.
@@ -238,6 +252,8 @@ class _Draw:
         }
 
     def _break_of_a_map(self) -> Rule:
-        operation, key = self.random.choice((*(("GetObject", key) for key in _READ_BY_MAPS), ("PutObject", "results/")))
-        rule = self._rule("s3", operation, f"e2e/work/<run>/{key}", error="InternalError", times=1)
+        operation, key = self.random.choice(
+            (*(("GetObject", key) for key in _READ_BY_MAPS), ("PutObject", f"{_WORK}/results/"))
+        )
+        rule = self._rule("s3", operation, key, error="InternalError", times=1)
         return rule | {"after": False}

@@ -21,7 +21,7 @@ def lose_source(batch: Batch, schedule: Schedule, run_id: str, over: Event) -> N
 
     If the run is over by then, nothing happens.
     """
-    loss, prefix = schedule.source_loss, f"e2e/work/{run_id}/"
+    loss, prefix = schedule.source_loss, f"{batch.root}/work/{run_id}/"
     if loss is None:
         return
     while not (batch.keys(f"{prefix}jobs-0") or batch.keys(f"{prefix}answers-0")):

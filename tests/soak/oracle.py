@@ -133,7 +133,7 @@ def is_left(outcome: Outcome) -> bool:
     return outcome == MISSING or (outcome[0] == "failed" and outcome[1] in LEFTOVER_CODES)
 
 
-def foretell(schedule: Schedule, rules: list[Rule], digest: str, shards: list[list[tuple[str, Answered]]]) -> Foretold:
+def foretell(schedule: Schedule, shards: list[list[tuple[str, Answered]]]) -> Foretold:
     """Return how the run ends; `shards` are the record ids of each shard, without skipped rows."""
     told = Foretold(
         [
@@ -149,7 +149,7 @@ def foretell(schedule: Schedule, rules: list[Rule], digest: str, shards: list[li
         step = next((step for step in ("run_jobs", "answer") if any(want == step for want, _ in wants)), None)
         due = [(model, left) for model, (want, left) in zip(told.models, wants, strict=True) if want == step]
         if step == "run_jobs":
-            _round(told, schedule, rules, digest, due)
+            _round(told, schedule, due)
         elif step == "answer":
             _pass(told, due)
         else:
@@ -178,10 +178,8 @@ def _pass(told: Foretold, due: list[tuple[Model, list[Record]]]) -> None:
             told.answer(record)
 
 
-def _round(
-    told: Foretold, schedule: Schedule, rules: list[Rule], digest: str, due: list[tuple[Model, list[Record]]]
-) -> None:
-    statuses: Counter[str] = Counter()
+def _round(told: Foretold, schedule: Schedule, due: list[tuple[Model, list[Record]]]) -> None:
+    rules, statuses = schedule.bedrock_rules(), Counter[str]()
     for model, left in due:
         shards, several = len(model.shards), len(told.models)
         whole = [number for number in sorted(model.unsent()) if len(model.shards[number]) >= MIN_RECORDS]
@@ -194,7 +192,7 @@ def _round(
             jobs[start + number * several] = rest[len(rest) * number // count : len(rest) * (number + 1) // count]
         for number, records in jobs.items():
             told.send(model, records)
-            name = f"-{digest}-r{len(told.rounds)}-{number:05d}"
+            name = f"{schedule.jobs}…-r{len(told.rounds)}-{number:05d}"
             statuses[_job(told, rules, name, records)] += 1
             if lacks_permission(rules, name):
                 model.forbidden.add(len(told.rounds))
@@ -203,7 +201,8 @@ def _round(
 
 def fault(rules: Iterable[Rule], job_name: str, kind: str) -> Any:
     """Return what the first rule for a job says of a fault."""
-    return next((rule[kind] for rule in rules if kind in rule and rule["job_name_contains"] in job_name), None)
+    of_jobs = (rule for rule in rules if kind in rule and "job_name_contains" in rule)
+    return next((rule[kind] for rule in of_jobs if all(text in job_name for text in rule["job_name_contains"])), None)
 
 
 def lacks_permission(rules: list[Rule], job_name: str) -> bool:

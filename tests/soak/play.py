@@ -1,233 +1,57 @@
-"""Play a schedule against the applied module, and read what came of it."""
+"""Play a schedule against the applied module, with all that is done to its run meanwhile."""
 
-import hashlib
-import json
-import re
 import time
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from threading import Event
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from tests.e2e.batch import Batch, Ended
-from tests.soak.evidence import Evidence, read_evidence
+from tests.e2e.neighbour import Attempt, try_name
 from tests.soak.lost_source import lose_source, source_files, source_uri
-from tests.soak.oracle import Call, Key, Outcome, does_nothing
-from tests.soak.schedules import MORE_TOKENS, Schedule, run_digest
+from tests.soak.played import Played
+from tests.soak.schedules import Schedule
 
 _STOP_SECONDS = 300
-_CANARY, _ON_DEMAND = -1, 1_000
-"""Stand for the rounds of what is answered on demand: canaries come before all others, the rest after them."""
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A record that was sent: `moment` is its round or what stands for it, `place` its place in the job's file."""
+def play(batch: Batch, schedule: Schedule, copy: str) -> Played:
+    """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force.
 
-    key: Key
-    moment: int
-    body: dict[str, Any]
-    source: str
-    """The job's name, or the key of the chunk's file."""
-    place: int
-
-    @property
-    def call(self) -> Call:
-        return (*self.key, self.body.get("inferenceConfig", {}).get("maxTokens") == MORE_TOKENS)
-
-    @property
-    def on_demand(self) -> bool:
-        return self.source.startswith("runs/")
-
-
-@dataclass(frozen=True)
-class Played:
-    """A schedule's run, ended."""
-
-    schedule: Schedule
-    batch: Batch
-    run_id: str
-    arn: str
-    ended: Ended
-    seconds: float
-    salvaged: tuple[dict[str, Any], ...]
-    """The report of each time that a permission was missing."""
-
-    @property
-    def digest(self) -> str:
-        return run_digest(self.arn)
-
-    @property
-    def models(self) -> range:
-        return range(len(self.schedule.models))
-
-    @cached_property
-    def shards(self) -> list[dict[str, Any]]:
-        """The lines of the plan: models that are sent the same body share them."""
-        return list(self._lines("plan.jsonl"))
-
-    @cached_property
-    def rows(self) -> dict[str, int]:
-        """The row of the table behind each record id, skipped rows included."""
-        return {
-            f"{shard['shard']:05d}{row:06d}": shard["first_row"] + row
-            for shard in self.shards
-            for row in range(shard["rows"])
-        }
-
-    @cached_property
-    def planned_jobs(self) -> list[dict[str, Any]]:
-        """The lines of all rounds' jobs, with their `bedrock_status` where Bedrock knows them."""
-        summaries = self.batch.bedrock.get_paginator("list_model_invocation_jobs").paginate(nameContains=self.digest)
-        statuses = {job["jobName"]: job["status"] for page in summaries for job in page["invocationJobSummaries"]}
-        names = self.batch.keys(f"e2e/work/{self.run_id}/jobs-")
-        lines = [line for key in names for line in self._lines(key.rsplit("/", 1)[-1])]
-        return [{**line, "bedrock_status": statuses.get(line["job_name"])} for line in lines]
-
-    @cached_property
-    def jobs(self) -> list[dict[str, Any]]:
-        """The lines of the jobs that Bedrock knows."""
-        return [job for job in self.planned_jobs if job["bedrock_status"]]
-
-    @cached_property
-    def evidence(self) -> dict[Key, Evidence]:
-        outputs = [
-            (self._model_of(job), job["round"], key) for job in self.jobs for key in self.batch.keys(job["raw_prefix"])
-        ]
-        outputs += self.chunks
-        lines = (
-            (model, at, line)
-            for model, at, key in outputs
-            if key.endswith(".jsonl.out")
-            for line in self._objects(key)
-            if line["recordId"] in self.rows
-        )
-        found = read_evidence(lines)
-        rules = self.schedule.bedrock_rules(self.arn)
-        for job in self.planned_jobs:
-            if job["bedrock_status"] in (None, "Failed") and does_nothing(rules, job["job_name"], job["records"]):
-                for record, _ in self._records_of(job):
-                    found.setdefault(record, Evidence()).refusals.append(job["round"])
-        return found
-
-    def wrote(self, key: Key) -> Evidence:
-        return self.evidence.get(key, Evidence())
-
-    @cached_property
-    def sections(self) -> list[dict[str, Any]]:
-        """What the report says of each model."""
-        report = self.batch.report(self.run_id)
-        found: list[dict[str, Any]] = report.get("models", [report])
-        return found
-
-    @cached_property
-    def report(self) -> dict[str, Any]:
-        return self.batch.report(self.run_id)
-
-    @cached_property
-    def outputs(self) -> list[list[dict[str, Any]]]:
-        """The rows of each model's table."""
-        return [self.batch.table(self.run_id, self._folder(model)).to_pylist() for model in self.models]
-
-    def output_keys(self, model: int) -> list[str]:
-        return self.batch.keys(f"e2e/output/{self.run_id}/{self._folder(model)}")
-
-    def _folder(self, model: int) -> str:
-        return re.sub(r"[^A-Za-z0-9.-]", "-", self.schedule.models[model]) + "/" if len(self.models) > 1 else ""
-
-    def row(self, key: Key) -> dict[str, Any]:
-        return self.outputs[key[0]][self.rows[key[1]]]
-
-    @cached_property
-    def outcomes(self) -> dict[Key, Outcome]:
-        """What the output says of each record; a code counts for failed rows alone."""
-        found = {}
-        for key in ((model, record) for model in self.models for record in self.rows):
-            row = self.row(key)
-            outcome = row["bedrock_outcome"]
-            found[key] = (outcome, row["bedrock_error_code"] if outcome == "failed" else None)
-        return found
-
-    @cached_property
-    def sent(self) -> list[Sent]:
-        """Every record that was sent."""
-        found = []
-        for job in self.jobs:
-            for place, (record, body) in enumerate(self._records_of(job), 1):
-                found.append(Sent(record, job["round"], body, job["job_name"], place))
-        for model, moment, key in self.chunks:
-            for place, line in enumerate(self._objects(key), 1):
-                found.append(Sent((model, line["recordId"]), moment, line["modelInput"], key, place))
-        return found
-
-    def _records_of(self, job: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
-        """Yield what is in the file that a job was sent, with the bodies."""
-        model, number = self._model_of(job), job["number"] % len(self.shards)
-        key = job["pool"]["input_key"] if "pool" in job else f"e2e/work/{self.run_id}/input/{number:05d}.jsonl"
-        for line in self._objects(key):
-            yield (model, line["recordId"]), line["modelInput"]
-
-    def paid_twice(self) -> Counter[Call]:
-        """Return how often Bedrock answered a request more than once, as the stand-in has counted it."""
-        calls = {self._digest_of(one): one.call for one in self.sent}
-        counts = self.batch.engine.bedrock(job_name_contains=self.digest)["paid_twice"]
-        return Counter({calls[digest]: count - 1 for digest, count in counts.items() if digest in calls})
-
-    def _digest_of(self, sent: Sent) -> str:
-        """Return what the stand-in calls a request; for a profile it has the model behind it."""
-        model = self.schedule.models[sent.key[0]].removeprefix("us.")
-        return hashlib.sha256(f"{model}\n{json.dumps(sent.body, sort_keys=True)}".encode()).hexdigest()[:16]
-
-    def _model_of(self, job: dict[str, Any]) -> int:
-        return self.schedule.models.index(job["request"]["ModelId"])
-
-    @cached_property
-    def chunks(self) -> list[tuple[int, int, str]]:
-        """The files of chunks that were answered on demand, each with the number of its model and its moment."""
-        found = []
-        for key in self.batch.keys(f"e2e/work/{self.run_id}/raw/on-demand-"):
-            pass_, _, model = key.split("/")[3].removeprefix("on-demand-").partition("-")
-            of_canary = self.has_canary and pass_ == "0"
-            found.append((int(model or 0), _CANARY if of_canary else _ON_DEMAND + int(pass_), key))
-        return found
-
-    @cached_property
-    def has_canary(self) -> bool:
-        """Whether a row of the canary was sent: if all of them are skipped there is none."""
-        first = self.shards[0]
-        rows = range(first["first_row"], first["first_row"] + first["rows"])
-        return bool(self.schedule.canary and any(self.schedule.text(row) is not None for row in rows))
-
-    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
-        return self._objects(f"e2e/work/{self.run_id}/{name}")
-
-    def _objects(self, key: str) -> Iterator[dict[str, Any]]:
-        return map(json.loads, self.batch.read(key).splitlines())
-
-
-def play(batch: Batch, schedule: Schedule, run_id: str) -> Played:
-    """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force."""
-    started = time.monotonic()
+    `copy` is the machine whose executions want the name of the run when another one has it.
+    """
+    started, run_id = time.monotonic(), schedule.run_id
     for key, body in source_files(schedule, run_id, schedule.table()).items():
         batch.upload(key.removeprefix("datasets/"), body)
-    arn = batch.start(run_id, schedule.run_input(source_uri(schedule, batch.bucket, run_id)))
-    over = Event()
-    with ThreadPoolExecutor(1) as pool:
-        loss = pool.submit(lose_source, batch, schedule, run_id, over)
+    run_input = schedule.run_input(source_uri(schedule, batch.bucket, run_id))
+    arn = batch.start(run_id, run_input)
+    over, attempts = Event(), list[Attempt]()
+
+    def try_again() -> None:
+        if schedule.again is not None:
+            while not batch.keys(f"{batch.root}/claims/{run_id}.json"):
+                time.sleep(0.2)
+            over.wait(schedule.again)
+            attempts.append(try_name(batch, run_id, run_input, machine=copy))
+
+    with ThreadPoolExecutor(2) as pool:
+        others = [pool.submit(lose_source, batch, schedule, run_id, over), pool.submit(try_again)]
         try:
+            if schedule.plan_dies:
+                ended = batch.wait(arn)
+                assert ended.error == "Runtime.ExitError", ended
+                attempts.append(try_name(batch, run_id, run_input, machine=copy))
+                batch.sfn.redrive_execution(executionArn=arn)
             ended, salvaged = _to_the_end(batch, schedule, run_id, arn)
         finally:
             over.set()
-        loss.result()
+        for other in others:
+            other.result()
     seconds = time.monotonic() - started
     _wait_for_stop_machine(batch, arn)
-    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged))
+    return Played(schedule, batch, run_id, arn, ended, seconds, tuple(salvaged), tuple(attempts))
 
 
 def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tuple[Ended, list[dict[str, Any]]]:
@@ -262,7 +86,11 @@ def _status(batch: Batch, arn: str) -> str:
 
 def _wait_for_round(batch: Batch, run_id: str, arn: str, round_: int) -> None:
     """Wait until a round begins, or the run ends without it."""
-    while round_ and not batch.keys(f"e2e/work/{run_id}/jobs-{round_}.jsonl") and _status(batch, arn) == "RUNNING":
+    while (
+        round_
+        and not batch.keys(f"{batch.root}/work/{run_id}/jobs-{round_}.jsonl")
+        and _status(batch, arn) == "RUNNING"
+    ):
         time.sleep(0.2)
 
 
@@ -279,7 +107,7 @@ def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
 
 def _salvages(batch: Batch, run_id: str) -> list[str]:
     """Return the manifests of the joins of the stop machine: one for each time that it took care of the run."""
-    return [key for key in batch.keys(f"e2e/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
+    return [key for key in batch.keys(f"{batch.root}/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
 
 
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:

@@ -1,17 +1,21 @@
 """Runs and their mishaps: what is done to one, and the rules that make it happen.
 
 A schedule is a table, the limits of its run, what goes wrong with its jobs, its records, its events and the calls of
-its functions, and when somebody stops it. All of it hits this run alone: jobs are named by the run's digest, calls by
+its functions, and when somebody stops it. All of it hits this run alone: rules name jobs by the run's label, calls by
 its id, calls of the model by the text of its rows. So many schedules go on at once, and share the account's quotas.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tests.e2e.neighbour import NEIGHBOUR
+
 TEXT_MODEL, EMBEDDING_MODEL = "amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"
 SECOND_MODEL = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
+VERBS = {"e2e": "Judge", NEIGHBOUR: "Weigh"}
+"""How the prompts of each installation begin."""
+
 MIN_RECORDS = 100
 """Of a batch job: what is fewer is pooled or answered on demand."""
 
@@ -25,7 +29,7 @@ ANSWERS = [
 """How the stand-in answers rows that ask for more words than the first limit, or than both."""
 
 GIVEN_UP = 7
-"""So often must a function fail that a child gives up its join, and leaves it to Gather leftovers."""
+"""So often must a function fail that a child gives up its join, and leaves it to Gather leftovers; or a plan ends."""
 
 FORBIDDEN = "the role may not read it"
 """What a job that lacks a permission says, and a Create that is denied."""
@@ -86,12 +90,34 @@ class Schedule:
     """So many calls on demand are denied before the account may call the model."""
     stops: tuple[Stop, ...] = ()
     form: Form = "jsonl"
+    installation: str = "e2e"
+    twin: bool = False
+    """The other installation, which has the same bucket, gets the same run at the same time."""
+    again: float | None = None
+    """So many seconds after the run has its name, another execution wants it."""
+    plan_dies: bool = False
+    """The plan fails half-way or behind its work. Another execution wants the name, then the run is redriven."""
     source_loss: SourceLoss | None = None
     """It changes nothing of what is foretold: the frames hold the rows."""
     may_break: bool = False
     """One of the faults can fail a Map, which nothing retries: then the run is redriven."""
     exact: bool = True
     """Its end can be foretold: no job is stopped at a moment that nobody knows."""
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run. No name is a part of another one."""
+        return f"soak-{self.seed:05d}"
+
+    @property
+    def jobs(self) -> str:
+        """How the names of its jobs begin, before the digest, which nobody knows before the run starts."""
+        return f"{self.installation}-s{self.seed:05d}-"
+
+    @property
+    def prompt(self) -> str:
+        """How a prompt begins: with the installation's own word. What is embedded has none."""
+        return "" if EMBEDDING_MODEL in self.models else f"{VERBS[self.installation]} "
 
     @property
     def column(self) -> str:
@@ -122,7 +148,7 @@ class Schedule:
 
     def run_input(self, uri: str) -> dict[str, Any]:
         """Return the input of the run; its table lies at `uri`."""
-        asked: dict[str, Any] = {"prompt": {"text": "Judge {review} of {id}"}}
+        asked: dict[str, Any] = {"prompt_id": "judge"}
         if EMBEDDING_MODEL in self.models:
             asked = {"embedding": {"dimensions": 256}}
         elif self.cut_every:
@@ -132,7 +158,7 @@ class Schedule:
             "s3_uri": uri,
             **({"input": {"csv": {"null_values": [""]}}} if self.form == "csv" else {}),
             "model_id": list(self.models) if len(self.models) > 1 else self.models[0],
-            "job_name_prefix": f"seed{self.seed}",
+            "job_name_prefix": f"s{self.seed:05d}",
             "max_records_per_job": self.records_per_job,
             "limits": {
                 "check_seconds": 5,
@@ -145,21 +171,20 @@ class Schedule:
             **asked,
         }
 
-    def bedrock_rules(self, execution_arn: str) -> list[Rule]:
+    def bedrock_rules(self) -> list[Rule]:
         """Return the fault rules for the Bedrock stand-in."""
-        digest = run_digest(execution_arn)
         rules: list[Rule] = [
-            {"job_name_contains": f"{digest}-r{round_}-" + ("" if number is None else f"{number:05d}"), **faults}
+            {"job_name_contains": [self.jobs, f"-r{round_}-" + ("" if number is None else f"{number:05d}")], **faults}
             for round_, number, faults in self.job_faults
         ]
         if self.refusals:
             denied = {"error": "AccessDeniedException", "message": "no subscription yet", "times": self.refusals}
-            rules.append({"prompt_contains": f"seed {self.seed}: ", "fail_invoke": denied})
+            rules.append({"prompt_contains": f"{self.prompt}seed {self.seed}: ", "fail_invoke": denied})
         return rules
 
-    def service_rules(self, execution_arn: str) -> list[Rule]:
-        """Return the fault rules for the other services."""
-        names = {"<run>": execution_arn.rsplit(":", 1)[-1], "<digest>": run_digest(execution_arn)}
+    def service_rules(self, root: str) -> list[Rule]:
+        """Return the fault rules for the other services; `root` is the installation's place in the bucket."""
+        names = {"<run>": self.run_id, "<jobs>": self.jobs, "<root>": root, "<name>": self.installation}
 
         def named(text: str) -> str:
             for place, name in names.items():
@@ -171,8 +196,3 @@ class Schedule:
     def __str__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__slots__}
         return json.dumps(shown, indent=1, default=str)
-
-
-def run_digest(execution_arn: str) -> str:
-    """Return what names of the run's jobs hold; said here once more, so that a change of it shows."""
-    return hashlib.sha256(execution_arn.encode()).hexdigest()[:10]

@@ -1,6 +1,9 @@
 """Many runs at once, each with mishaps of its own, and nothing lost, nothing paid twice in any of them.
 
-make test                                    two hundred schedules
+They belong to two installations in one bucket. One of the two gets another version while runs go on, and when they have
+ended, its machine is made anew and their names are used again.
+
+make test                                    a hundred and fifty schedules
 make soak                                    a thousand schedules
 SOAK_SEED=1234 pytest tests/soak             one of them again: its draw is the same, the moment of a thread is not
 SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty that nobody has seen
@@ -8,19 +11,27 @@ SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty that nobody has seen
 
 import json
 import os
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from bedrock_batch.contracts.version import CONTRACT
 from local.bedrock.config import FAULTS
+from local.provision import Deployment
 from tests.e2e import batch as batch_module
+from tests.e2e import neighbour as neighbour_module
 from tests.e2e.batch import Batch
+from tests.e2e.neighbour import NEIGHBOUR, Neighbour, copy_of_machine, everything_of, try_name
+from tests.e2e.test_deploy_twice import released
 from tests.soak.complaints import TOKEN_BEGINS, complaints
 from tests.soak.draws import draw
-from tests.soak.lost_source import source_files
+from tests.soak.lost_source import source_files, source_uri
 from tests.soak.play import play
 from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
@@ -28,66 +39,132 @@ AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
 CHUNK = 200
 """So many schedules share one list of fault rules: a change of rules starts their counts anew."""
 
+NAMES_USED_AGAIN = 10
+"""So many ended runs of a chunk: their names are used once more when the machine has been made anew."""
+
 if "SOAK_SEED" in os.environ:
     SEEDS = [int(os.environ["SOAK_SEED"])]
 else:
     FIRST = int(os.environ.get("SOAK_FIRST", "0"))
-    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "200"))))
+    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "150"))))
 
-Verdicts = dict[int, list[str]]
+
+@dataclass(slots=True)
+class Soaked:
+    """What is wrong with the end of each seed's runs: nothing, it is to be hoped. Moments of runs and deploys."""
+
+    verdicts: dict[int, list[str]] = field(default_factory=lambda: {seed: [] for seed in SEEDS})
+    spans: list[tuple[Schedule, float, float]] = field(default_factory=list)
+    deploys: list[tuple[float, float]] = field(default_factory=list)
+
+    def outlasted_a_deploy(self) -> list[Schedule]:
+        return [
+            schedule
+            for schedule, began, ended in self.spans
+            if schedule.installation == NEIGHBOUR
+            and any(began < started and done < ended for started, done in self.deploys)
+        ]
 
 
 @pytest.fixture(scope="module")
-def verdicts(batch: Batch) -> Iterator[Verdicts]:
-    """What is wrong with the end of each seed's run: nothing, it is to be hoped."""
-    found: Verdicts = {}
+def soaked(batch: Batch, neighbour: Neighbour, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soaked]:
+    found = Soaked()
     engine = batch.engine
-    with pytest.MonkeyPatch.context() as patch:
+    versions = [released(tmp_path_factory.mktemp(f"contract-{one}"), one) for one in (CONTRACT + 1, CONTRACT)]
+    batches = {"e2e": batch, NEIGHBOUR: neighbour.batch}
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # a dozen runs share the machine
+        patch.setattr(neighbour_module, "PATIENCE_SECONDS", 600)
         engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE, answers=ANSWERS)
         engine.wait_scale(0.04)
-        for at in range(0, len(SEEDS), CHUNK):
-            found |= play_all(batch, [draw(seed) for seed in SEEDS[at : at + CHUNK]])
+        places = {name: (one, stack.enter_context(copy_of_machine(one))) for name, one in batches.items()}
+        for number, at in enumerate(range(0, len(SEEDS), CHUNK)):
+            schedules = [draw(seed) for seed in SEEDS[at : at + CHUNK]]
+            play_all(found, neighbour, versions[number % 2], places, schedules)
+            use_names_again(found, neighbour, schedules)
         yield found
     engine.configure(seconds_per_status=0.2, concurrent_jobs=100, faults=[], answers=[])
     engine.fail([])
     engine.wait_scale(0.05)
 
 
-def play_all(batch: Batch, schedules: list[Schedule]) -> Verdicts:
-    arns = {schedule.seed: execution_arn(batch, schedule.seed) for schedule in schedules}
+def play_all(
+    found: Soaked,
+    neighbour: Neighbour,
+    version: Deployment,
+    places: dict[str, tuple[Batch, str]],
+    schedules: list[Schedule],
+) -> None:
+    """Play schedules, each where it belongs; meanwhile another version of the neighbour is deployed."""
+    other = {"e2e": NEIGHBOUR, NEIGHBOUR: "e2e"}
+    plays = [
+        each
+        for one in schedules
+        for each in (one, *([replace(one, installation=other[one.installation])] if one.twin else []))
+    ]
+    engine = neighbour.batch.engine
     throttled = {"fail_invoke": {"error": "ThrottlingException", "times": 3}}
-    rules = [rule for schedule in schedules for rule in schedule.bedrock_rules(arns[schedule.seed])]
-    batch.engine.configure(faults=[*rules, throttled])
-    batch.engine.fail([rule for schedule in schedules for rule in schedule.service_rules(arns[schedule.seed])])
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(arns, pool.map(lambda schedule: judged(batch, schedule), schedules), strict=True))
+    engine.configure(faults=[*(rule for one in plays for rule in one.bedrock_rules()), throttled])
+    engine.fail([rule for one in plays for rule in one.service_rules(places[one.installation][0].root)])
+    before = len(found.spans)
+
+    def deploy() -> None:
+        while len(found.spans) < before + len(plays) / 4:
+            time.sleep(0.5)
+        began = time.time()
+        neighbour.deploy(version)
+        found.deploys.append((began, time.time()))
+
+    def judge(schedule: Schedule) -> None:
+        began = time.time()
+        try:
+            wrong = complaints(play(*places[schedule.installation], schedule))
+        except Exception:  # it must not take the verdicts of the others along
+            wrong = [traceback.format_exc()]
+        found.verdicts[schedule.seed] += [f"{schedule.installation}: {text}" for text in wrong]
+        found.spans.append((schedule, began, time.time()))
+
+    with ThreadPoolExecutor(AT_ONCE + 1) as pool:
+        deployed = pool.submit(deploy)
+        list(pool.map(judge, plays))
+        deployed.result()
 
 
-def judged(batch: Batch, schedule: Schedule) -> list[str]:
-    try:
-        return complaints(play(batch, schedule, run_id(schedule.seed)))
-    except Exception:  # it must not take the verdicts of the others along
-        return [traceback.format_exc()]
+def use_names_again(found: Soaked, neighbour: Neighbour, schedules: list[Schedule]) -> None:
+    """Make the machine anew when all its runs have ended: its executions' ARNs come once more, with other starts."""
+    batch = neighbour.batch
+    chosen = [one for one in schedules if one.installation == NEIGHBOUR][:NAMES_USED_AGAIN]
+    before = {one.run_id: everything_of(batch, one.run_id) for one in chosen}
+    neighbour.make_machine_anew()
 
+    def use_again(schedule: Schedule) -> None:
+        run_id = schedule.run_id
+        attempt = try_name(batch, run_id, schedule.run_input(source_uri(schedule, batch.bucket, run_id)))
+        wrong = [] if attempt.was_refused else [f"the name was used again: {attempt}"]
+        if everything_of(batch, run_id) != before[run_id]:
+            wrong.append("something of the run has changed since its name was used again")
+        found.verdicts[schedule.seed] += wrong
 
-def run_id(seed: int) -> str:
-    return f"soak-{seed}"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use_again, chosen))
 
 
 def execution_arn(batch: Batch, seed: int) -> str:
     machine: str = batch.outputs["run_state_machine_arn"]
-    return f"{machine.replace(':stateMachine:', ':execution:')}:{run_id(seed)}"
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{draw(seed).run_id}"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_is_lost_and_nothing_is_paid_twice(verdicts: Verdicts, seed: int) -> None:
-    found = verdicts[seed]
+def test_nothing_is_lost_and_nothing_is_paid_twice(soaked: Soaked, seed: int) -> None:
+    found = soaked.verdicts[seed]
     assert not found, "\n".join([f"SOAK_SEED={seed} pytest tests/soak", str(draw(seed)), *found])
 
 
-def test_no_task_token_was_logged(verdicts: Verdicts, batch: Batch) -> None:
-    assert TOKEN_BEGINS in history_of_a_job(batch, execution_arn(batch, SEEDS[0])), "tokens begin otherwise"
+def test_no_task_token_was_logged(soaked: Soaked, batch: Batch) -> None:
+    arns = [execution_arn(batch, seed) for seed in SEEDS if draw(seed).installation == "e2e"]
+    assert any(TOKEN_BEGINS in histories_of_jobs(batch, arn) for arn in arns) or len(SEEDS) < 20, (
+        "tokens begin otherwise"
+    )
     groups = [group["logGroupName"] for group in batch.logs.describe_log_groups()["logGroups"]]
     leaks = [
         event["message"]
@@ -99,25 +176,32 @@ def test_no_task_token_was_logged(verdicts: Verdicts, batch: Batch) -> None:
     assert not leaks, leaks[:3]
 
 
-def test_no_event_was_left_undelivered(verdicts: Verdicts, batch: Batch) -> None:
-    url = batch.outputs["undelivered_events_queue_url"].replace("localhost", "127.0.0.1")
-    attributes = batch.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-    assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
+def test_no_event_was_left_undelivered(soaked: Soaked, batch: Batch, neighbour: Neighbour) -> None:
+    for one in (batch, neighbour.batch):
+        url = one.outputs["undelivered_events_queue_url"].replace("localhost", "127.0.0.1")
+        attributes = one.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
 
 
-def test_faults_happen(verdicts: Verdicts, batch: Batch) -> None:
+def test_runs_outlast_deploys(soaked: Soaked) -> None:
+    """Else their foretold ends prove nothing about deploys; some are stopped and redriven besides."""
+    found = soaked.outlasted_a_deploy()
+    assert len(SEEDS) < 100 or (found and any(one.stops for one in found))
+
+
+def test_faults_happen(soaked: Soaked, batch: Batch) -> None:
     """Most of the drawn faults of calls meet a call; a rule whose words match nothing proves nothing."""
     fired = [rule["fired"] > 0 for rule in batch.engine.faults()]
     assert not fired or len(SEEDS) < 20 or sum(fired) > len(fired) / 2
 
 
-def test_sources_are_lost_in_time(verdicts: Verdicts, batch: Batch) -> None:
+def test_sources_are_lost_in_time(soaked: Soaked, batch: Batch) -> None:
     """Most of them while their run goes on: later nobody could need them."""
     found = {item: batch.s3.head_object(Bucket=batch.bucket, Key=item) for item in batch.keys("datasets/soak/")}
     lost = []
     for seed in (seed for seed in SEEDS if draw(seed).source_loss):
         schedule = draw(seed)
-        key, body = next(iter(source_files(schedule, run_id(seed), schedule.table()).items()))
+        key, body = next(iter(source_files(schedule, schedule.run_id, schedule.table()).items()))
         table = found.get(key)
         lost.append(table is None or table.get("StorageClass") == "GLACIER" or table["ContentLength"] != len(body))
     assert len(lost) < 10 or sum(lost) > len(lost) / 2
@@ -135,6 +219,11 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
         "states",
     }
     assert {len(schedule.stops) for schedule in schedules} == {0, 1, 2, 3}
+    assert {schedule.installation for schedule in schedules} == {"e2e", NEIGHBOUR}
+    for some in (schedules, [one for one in schedules if one.stops]):
+        assert any(schedule.twin for schedule in some)
+        assert any(schedule.again is not None for schedule in some)
+    assert any(schedule.plan_dies for schedule in schedules)
     assert {len(schedule.models) for schedule in schedules} == {1, 2}
     retries = [schedule for schedule in schedules if schedule.cut_every]
     assert any(stop.round for schedule in retries for stop in schedule.stops), "stopped in the middle of a retry"
@@ -151,7 +240,7 @@ def test_seeds_draw_the_same_again_and_all_there_is_between_them() -> None:
     assert min(schedule.rows for schedule in schedules) < 100 < max(schedule.rows for schedule in schedules)
 
 
-def history_of_a_job(batch: Batch, arn: str) -> str:
+def histories_of_jobs(batch: Batch, arn: str) -> str:
     """Return the histories of a run's children, as text."""
     texts: list[str] = []
     for run in batch.sfn.list_map_runs(executionArn=arn)["mapRuns"]:

@@ -1,0 +1,113 @@
+"""A second installation in one bucket with the first: it may be made anew and deployed again while others work."""
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from local.process import Engine
+from local.provision import Deployment
+from tests.e2e.batch import PATIENCE_SECONDS, Batch
+
+NEIGHBOUR = "e2e-next"
+"""The name of the first installation is the beginning of its name: so its rules and roles must not be found by it."""
+
+
+class Neighbour:
+    """An installation that is applied when it is made; `batch` shows what it is now."""
+
+    def __init__(self, engine: Engine, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.batch = Batch(engine, deployment.apply())
+
+    def deploy(self, other: Deployment) -> None:
+        """Apply another version of the module in place of the one before."""
+        mine = self.deployment
+        self.deployment = dataclasses.replace(
+            other, work=mine.work, url=mine.url, variables={**mine.variables, **other.variables}
+        )
+        self.deployment.apply()
+
+    def make_machine_anew(self) -> None:
+        """Replace the machine of runs: its executions end and are forgotten, and their names may be used again."""
+        place = 'module.batch.aws_sfn_state_machine.this["run"]'
+        self.deployment.call("apply", "-input=false", "-auto-approve", f"-replace={place}")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An execution that was started under a name that has been taken; `stop` is where the machine behind it ended."""
+
+    status: str
+    error: str
+    message: str
+    stop: str
+
+    @property
+    def was_refused(self) -> bool:
+        return (self.status, self.error, self.stop) == ("FAILED", "RunNameTaken", "Not the run of this name")
+
+
+def try_name(batch: Batch, run_id: str, run_input: Any, *, machine: str = "") -> Attempt:
+    """Start a run under a name that has been taken. `machine` is a copy of the machine of runs.
+
+    No event rule knows the copy, so its stop is started here, with what the event would say.
+    """
+    machine_arn = machine or batch.outputs["run_state_machine_arn"]
+    arn = batch.sfn.start_execution(stateMachineArn=machine_arn, name=run_id, input=json.dumps(run_input))
+    ended = batch.wait(arn["executionArn"])
+    started = round(arn["startDate"].timestamp() * 1000)
+    detail = {"executionArn": arn["executionArn"], "name": run_id, "startDate": started}
+    if machine:
+        stop_machine = batch.outputs["stop_run_state_machine_arn"]
+        batch.sfn.start_execution(stateMachineArn=stop_machine, input=json.dumps({"detail": detail}))
+    message = json.loads(ended.cause)["errorMessage"] if ended.cause.startswith("{") else ended.cause
+    return Attempt(ended.status, ended.error, message, _end_of_stop(batch, detail, arn["startDate"]))
+
+
+def _end_of_stop(batch: Batch, detail: dict[str, Any], since: datetime) -> str:
+    """Return the state that a machine which stops runs ended in, once it has ended."""
+    machine = batch.outputs["stop_run_state_machine_arn"]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for one in batch.sfn.list_executions(stateMachineArn=machine)["executions"]:
+            arn = one["executionArn"]
+            if one["startDate"] < since or one["status"] == "RUNNING":
+                continue
+            if json.loads(batch.sfn.describe_execution(executionArn=arn)["input"])["detail"] == detail:
+                assert one["status"] == "SUCCEEDED", one
+                events = batch.sfn.get_execution_history(executionArn=arn)["events"]
+                entered = [event for event in events if "stateEnteredEventDetails" in event]
+                return str(entered[-1]["stateEnteredEventDetails"]["name"])
+        time.sleep(0.2)
+    raise AssertionError(f"nobody stops {detail}")
+
+
+@contextlib.contextmanager
+def copy_of_machine(batch: Batch) -> Iterator[str]:
+    """Make a machine that does what the machine of runs does, and yield its ARN: its executions have other ones."""
+    machine = batch.sfn.describe_state_machine(stateMachineArn=batch.outputs["run_state_machine_arn"])
+    arn: str = batch.sfn.create_state_machine(
+        name=f"{machine['name']}-copy", definition=machine["definition"], roleArn=machine["roleArn"]
+    )["stateMachineArn"]
+    yield arn
+    batch.sfn.delete_state_machine(stateMachineArn=arn)
+
+
+def everything_of(batch: Batch, run_id: str) -> dict[str, Any]:
+    """Return all that there is of a run, to be compared: its objects, its inventory items, its jobs at Bedrock."""
+    found: dict[str, Any] = dict(batch.inventory(run_id))
+    for kind in ("claims", "work", "output", "reports"):
+        for page in batch.s3.get_paginator("list_object_versions").paginate(
+            Bucket=batch.bucket, Prefix=f"{batch.root}/{kind}/{run_id}"
+        ):
+            found |= {(item["Key"], item["VersionId"]): item["ETag"] for item in page.get("Versions", ())}
+    jobs = [key.removeprefix("job/") for key in found if str(key).startswith("job/")]
+    for name in jobs:
+        listed = batch.bedrock.list_model_invocation_jobs(nameContains=name)["invocationJobSummaries"]
+        found[f"at Bedrock: {name}"] = [job["status"] for job in listed]
+    return found
