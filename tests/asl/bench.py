@@ -87,7 +87,6 @@ def joined(run: str, shard: int) -> Json:
 def planned(run: str, shards: int) -> Json:
     return claimed(run, BUCKET).to_json() | {
         "prefix": keys_of(run).work,
-        "run_key": keys_of(run).run(),
         "plan_key": keys_of(run).plan,
         "job_names": keys.job_names(name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED)),
         "rows": shards * ROWS,
