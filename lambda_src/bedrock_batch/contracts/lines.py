@@ -145,7 +145,9 @@ class JobLine(Sparse):
     @property
     def shards(self) -> list[int]:
         """The shards whose records the job has."""
-        return [one.shard for one in self.pool.leftover_lines] if self.pool else [self.join.shard] if self.join else []
+        if self.pool:
+            return sorted({one.shard for one in self.pool.leftover_lines})
+        return [self.join.shard] if self.join else []
 
 
 @dataclass(frozen=True, slots=True)

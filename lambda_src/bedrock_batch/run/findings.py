@@ -60,10 +60,12 @@ def read(s3: S3, runs: Sequence[Run], state: RunState) -> Findings:
     joined = progress.latest_joins(s3, results)
     totals = reconcile(joined.values(), shards=state.shards, rows=state.rows * len(runs))
     rounds = [progress.job_results(s3, map_) for map_ in results.jobs]
-    all_good = all(result.status == "Completed" for round_ in rounds for result in round_)
-    lines = {} if all_good and len(runs) == 1 else progress.lines_by_job(s3, run, range(len(rounds)))
     if len(runs) > 1:
-        rounds = [[replace(one, model_id=lines[one.job_name].model_id) for one in round_] for round_ in rounds]
+        models = progress.models_of_jobs(s3, run, range(len(rounds)))
+        rounds = [[replace(one, model_id=models[one.job_name]) for one in round_] for round_ in rounds]
+    ended = [one for round_ in rounds for one in round_]
+    all_good = all(one.status == "Completed" for one in ended)
+    shards = {} if all_good else progress.shards_of_jobs(s3, run, range(len(rounds)))
     manifests = by_bedrock.read_manifests(s3, run)
     return Findings(
         state=state,
@@ -72,7 +74,7 @@ def read(s3: S3, runs: Sequence[Run], state: RunState) -> Findings:
         models=[_of_model(one, joined, manifests, rows=state.rows) for one in runs],
         rounds=rounds,
         passes=[report_jobs.pass_counts(read_results(s3, map_)) for map_ in results.answers],
-        failed_jobs=report_jobs.failed_jobs([one for round_ in rounds for one in round_], lines, joined),
+        failed_jobs=report_jobs.failed_jobs(ended, shards, joined),
     )
 
 

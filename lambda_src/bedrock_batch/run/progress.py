@@ -157,6 +157,11 @@ def pass_ends(s3: S3, run: Run, number: int, results: Iterable[Mapping[str, Any]
     return ends
 
 
-def lines_by_job(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, JobLine]:
-    """Return the lines of these rounds by the names of their jobs."""
-    return {line.job_name: line for round_ in rounds for line in job_lines(s3, run, round_)}
+def shards_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, list[int]]:
+    """Return the shards that each job of these rounds has records of, by the job's name."""
+    return {line.job_name: line.shards for round_ in rounds for line in job_lines(s3, run, round_)}
+
+
+def models_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, str]:
+    """Return the model of each job of these rounds, by the job's name."""
+    return {line.job_name: line.model_id for round_ in rounds for line in job_lines(s3, run, round_)}

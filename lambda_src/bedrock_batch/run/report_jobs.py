@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from bedrock_batch.contracts.lines import JobLine
 from bedrock_batch.contracts.results import ChunkAnswered, JobResult, Joined
 
 
@@ -22,12 +21,12 @@ def statuses_by_model(ended: Collection[JobResult], models: Iterable[str]) -> di
 
 
 def failed_jobs(
-    ended: Iterable[JobResult], lines: Mapping[str, JobLine], joined: Mapping[int, Joined]
+    ended: Iterable[JobResult], shards: Mapping[str, Collection[int]], joined: Mapping[int, Joined]
 ) -> list[dict[str, Any]]:
-    """Return the jobs that did not complete, and what became of their records; `lines` are by their names."""
+    """Return the jobs that did not complete, and what became of their records; `shards` are those of each job."""
     return [
         {key: value for key in ("job_name", "model_id", "status", "message", "records") if (value := getattr(job, key))}
-        | {"now": _now(job.records, [joined[shard] for shard in lines[job.job_name].shards])}
+        | {"now": _now(job.records, [joined[shard] for shard in shards[job.job_name]])}
         for job in ended
         if job.status != "Completed"
     ]
