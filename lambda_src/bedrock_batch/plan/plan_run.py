@@ -223,7 +223,7 @@ def _of_model(model: Model) -> dict[str, Any]:
         "response": model.composed.response,
         "dimensions": model.composed.dimensions,
         "prompt": model.prompt,
-        "retry": model.retry,
+        "retry_place": model.retry_place,
         "quotas": model.quotas,
         "quota_origins": model.origins,
     }

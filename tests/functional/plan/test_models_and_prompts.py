@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import (
     BedrockBatchError,
     InputNotFound,
@@ -185,13 +186,13 @@ def test_the_place_of_a_larger_limit_is_noted(
     Profiles("AccessDeniedException", monkeypatch)
     given = {"prompt": {"text": "Judge {review}"}, **given}
     run = plan(s3, model_id, retry=RETRY, **{key: value for key, value in given.items() if value is not None})
-    assert run["retry"] == RETRY | {"place": place}
+    assert Run.from_json(run).retry == RETRY | {"place": place}
 
 
 def test_invalid_answers_are_asked_for_once_more_whatever_the_body(s3: S3) -> None:
     given: dict[str, Any] = {"retry": {"outcomes": ["invalid"]}, "output": {"schema": SCHEMA}}
     own = {"invocation_type": "InvokeModel", "request": {"inputs": "Judge {review}"}, "response": {"text": "said"}}
-    assert plan(s3, "acme.chat", **own, **given)["retry"] == {
+    assert Run.from_json(plan(s3, "acme.chat", **own, **given)).retry == {
         "outcomes": ["invalid"],
         "max_tokens": None,
         "place": None,
@@ -199,7 +200,7 @@ def test_invalid_answers_are_asked_for_once_more_whatever_the_body(s3: S3) -> No
 
 
 def test_without_retry_nothing_is_noted(s3: S3) -> None:
-    assert plan(s3, HAIKU, prompt={"text": "Judge {review}"})["retry"] is None
+    assert Run.from_json(plan(s3, HAIKU, prompt={"text": "Judge {review}"})).retry is None
 
 
 @pytest.mark.parametrize(

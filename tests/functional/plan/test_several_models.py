@@ -98,7 +98,7 @@ def test_what_a_job_may_have_counts_where_records_refer_to_objects(source: str, 
             quotas={"max_file_bytes": 10**9, "max_job_bytes": size},
             origins={},
             warnings=[],
-            retry=None,
+            retry_place=None,
         )
         for name, size in (("large", 10**11), ("small", 5 * 10**9))
     ]
