@@ -111,9 +111,9 @@ def check_job(request: dict[str, Any], *, job_arn: str, base_model: str) -> None
 
 def _check_permissions(request: dict[str, Any], *, source: str, target: str, job_arn: str, base_model: str) -> None:
     role_arn, model = request["roleArn"], model_arn(request["modelId"])
-    source_bucket = f"arn:aws:s3:::{storage.split(source)[0]}"
+    source_bucket, source_key = storage.split(source)
     needed = [
-        ("s3:ListBucket", source_bucket),
+        ("s3:ListBucket", f"arn:aws:s3:::{source_bucket}"),
         ("s3:GetObject", f"arn:aws:s3:::{'/'.join(storage.split(source))}"),
         (
             "s3:PutObject",
@@ -126,6 +126,8 @@ def _check_permissions(request: dict[str, Any], *, source: str, target: str, job
     policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())
     for action, resource in needed:
         context = _context(role_arn, action, resource, job_arn)
+        if action == "s3:ListBucket":
+            context.service_context["s3:prefix"] = source_key
         if _is_profile(model):
             context.service_context["bedrock:inferenceprofilearn"] = model
         result = iam_evaluator.evaluate(context, policies)

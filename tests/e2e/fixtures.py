@@ -32,7 +32,6 @@ MODELS = [
 
 
 RESERVED = {
-    "claim_run": 2,
     "plan_run": 2,
     "prepare_shard": 2,
     "review_run": 2,

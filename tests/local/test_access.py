@@ -29,6 +29,10 @@ WRITE = [allow("arn:aws:s3:::runs/out/*", "s3:PutObject")]
 RUN = [allow(FOUNDATION, "bedrock:InvokeModel"), allow(PROFILE, "bedrock:InvokeModel")]
 
 
+def list_below(prefix: str) -> dict[str, Any]:
+    return allow("arn:aws:s3:::runs", "s3:ListBucket", StringLike={"s3:prefix": prefix})
+
+
 def through(profile: str) -> list[dict[str, Any]]:
     """Return what lets a role call the model through one profile only."""
     condition = {"StringEquals": {"bedrock:InferenceProfileArn": profile}}
@@ -78,6 +82,8 @@ def create(client: Any, model_id: str = f"us.{NOVA}") -> str:
     [
         ([*READ, *WRITE, *RUN], "Completed", ""),
         ([*READ, *WRITE, *through(PROFILE)], "Completed", ""),
+        ([list_below("in/*"), READ[1], *WRITE, *RUN], "Completed", ""),
+        ([list_below("elsewhere/*"), READ[1], *WRITE, *RUN], "Failed", "lacks s3:ListBucket"),
         ([*READ, *WRITE, *through(f"{PROFILE}x")], "Failed", "permissions to invokeModel"),
         ([*READ, *RUN], "Failed", "lacks s3:PutObject"),
         ([*WRITE, *RUN], "Failed", "lacks s3:ListBucket"),
