@@ -283,7 +283,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         given = {"prompt": {"text": "Judge {review}"}, **given}
         plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
     assert words in str(caught.value)
-    assert list(s3.list(BUCKET, "runs/")) == []
+    assert list(s3.list(BUCKET, "reviews/")) == []
 
 
 EMBEDDINGS = "amazon.titan-embed-text-v2:0"
