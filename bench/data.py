@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import JobEnd, PlannedShard
+from bedrock_batch.contracts.settings import Settings
+from bedrock_batch.contracts.state import RunState
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.plan.plan_run import plan_run
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bench.local_s3 import LocalClient, NoQuotas
@@ -31,14 +34,15 @@ CHECK_ROWS = 500
 DIMENSIONS = 1024
 BEFORE, AFTER = 'Judge this review of "', '".\nAnswer with {"sentiment": "positive" | "negative"} and a reason.'
 MAX_TOKENS = 300
-SETTINGS = {
-    "name": "bench",
-    "models": ["amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"],
-    "prompts": {"judge": BEFORE + "{product}" + '": {text}' + AFTER.replace("{", "{{").replace("}", "}}")},
-    "service_role_arn": "arn:aws:iam::123456789012:role/bench",
-    "work_days": 90,
-    "kms_key_arn": None,
-}
+SETTINGS = Settings(
+    contract=CONTRACT,
+    name="bench",
+    root="reviews",
+    models=["amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"],
+    prompts={"judge": BEFORE + "{product}" + '": {text}' + AFTER.replace("{", "{{").replace("}", "}}")},
+    service_role_arn="arn:aws:iam::123456789012:role/bench",
+    work_days=90,
+)
 TEXT_RUN, VECTOR_RUN, SINGLE_RUN, STRUCTURED_RUN = RUNS = "text", "vectors", "vectors-once", "structured"
 """The second has every vector twice, as Titan V2 answers; the third once. The answers of the fourth follow `SCHEMA`."""
 TABLE_RUNS = (TEXT_RUN, STRUCTURED_RUN)
@@ -149,18 +153,15 @@ def plan(work: Workload, run_id: str) -> None:
     if run_id == STRUCTURED_RUN:
         asked = asked | {"output": {"schema": SCHEMA}}
     key = work.table(run_id).relative_to(work.path("")).as_posix()
-    plan_run(
-        work.s3,
-        NoQuotas(),
-        settings=SETTINGS,
-        contract=1,
+    state = RunState(
+        contract=CONTRACT,
         bucket=BUCKET,
         root="reviews",
         run_id=run_id,
         execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:bench-run:{run_id}",
         started_at="2100-01-01T00:00:00.000Z",  # no run of a bench is ever too old
-        input={"s3_uri": f"s3://{BUCKET}/{key}", **asked},
     )
+    plan_run(work.s3, NoQuotas(), state, settings=SETTINGS, input={"s3_uri": f"s3://{BUCKET}/{key}", **asked})
 
 
 def _write_table(work: Workload) -> None:

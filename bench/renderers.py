@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.run import Run, Table
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.table import read
@@ -30,7 +30,7 @@ def ours(work: Workload) -> Written:
     out_client = LocalClient(work.out("s3"))
     written = []
     for shard in work.shards(TEXT_RUN):
-        table = Table.from_json(run.table)
+        table = run.table
         renderer = renderer_of(table, run.request, unpacked(table.schema), shard=shard.shard)
         key = f"{shard.shard}.jsonl"
         written.append(out_client.path("rendered", key))

@@ -19,7 +19,7 @@ BedrockBatchError
 ├── TransientError             it may be gone at the next call; functions raise this one name for it
 │   ├── HubUnavailable         the Hugging Face hub does not answer
 │   └── ChunkTaken             two calls answer the same records on demand; one of them stops
-├── ContractMismatch           the event is of a version of the module that this function does not read
+├── ContractMismatch           an event or a file is of a version of the module that this function does not read
 ├── PlanUnfinished             not all text files were read in the function's time; called again, it goes on
 ├── OnDemandRefused            a call on demand was refused, and no record is to blame; a redrive asks again
 └── RunError                   the work was done, the result is not what it should be
@@ -118,7 +118,7 @@ class HubUnavailable(TransientError):
 
 
 class ContractMismatch(BedrockBatchError):
-    """The event is of a version of the module that this function does not read; nothing was done."""
+    """An event or a file is of a version of the module that this function does not read; nothing was done."""
 
 
 class PlanUnfinished(BedrockBatchError):

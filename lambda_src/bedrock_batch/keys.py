@@ -166,9 +166,14 @@ def is_on_demand(job_name: str) -> bool:
     return _ON_DEMAND.fullmatch(job_name) is not None
 
 
-def model_folder(column: str, model_id: str) -> str:
-    """Return the folder of one of several models, from which readers make a column: `bedrock_model=amazon.nova-…`."""
-    return f"{column}={safe(model_id)}"
+def model_column(prefix: str) -> str:
+    """Return the column that readers make of the folders of several models; `prefix` is the run input's."""
+    return f"{prefix}model"
+
+
+def model_folder(prefix: str, model_id: str) -> str:
+    """Return the folder of one of several models: `bedrock_model=amazon.nova-…`."""
+    return f"{model_column(prefix)}={safe(model_id)}"
 
 
 def safe(model_id: str) -> str:

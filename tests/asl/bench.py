@@ -14,7 +14,8 @@ import boto3
 from botocore.config import Config
 
 from bedrock_batch import keys
-from bedrock_batch.contracts.lines import JobEnd, Joined, PreparedShard
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.contracts.results import Joined, PreparedShard
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import Standing
 from tests.unit.factories import STARTED, claimed, keys_of, make_prepared, make_run, make_shard
@@ -84,9 +85,8 @@ def joined(run: str, shard: int) -> Json:
 
 
 def planned(run: str, shards: int) -> Json:
-    return claimed(run, BUCKET) | {
+    return claimed(run, BUCKET).to_json() | {
         "prefix": keys_of(run).work,
-        "run_key": keys_of(run).run(),
         "plan_key": keys_of(run).plan,
         "job_names": keys.job_names(name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED)),
         "rows": shards * ROWS,
@@ -154,7 +154,7 @@ def good_script(run: str, shards: int) -> Script:
         each[f"Join shard/{n}"] = each[f"Join remaining shard/{n}"] = [payload(joined(run, n))]
         each[f"Answer on demand/{n}"] = each[f"Answer remaining on demand/{n}"] = [payload(answered(n))]
     return each | {
-        "Claim run": [payload(claimed(run, BUCKET))],
+        "Claim run": [payload(claimed(run, BUCKET).to_json())],
         "Record run": [ok()],
         "Plan run": [payload(planned(run, shards))],
         "Record plan": [ok()],

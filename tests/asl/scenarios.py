@@ -346,7 +346,7 @@ RUNS = [
     failing("Record run end", "DynamoDB.AmazonDynamoDBException", [*RAN, "Finish run", "Record run end"], times=13),
     Run("everything-is-retried",
         {state: trouble_then(answer, state) for state, answer in {
-            "Claim run": payload(claimed("everything-is-retried", BUCKET)), "Record run": ok(),
+            "Claim run": payload(claimed("everything-is-retried", BUCKET).to_json()), "Record run": ok(),
             "Plan run": payload(gathered("everything-is-retried", 1)),
             "Record plan": ok(), "Prepare shard": payload(prepared(0)),
             "Review run": payload(gathered("everything-is-retried", 1, "answer")),

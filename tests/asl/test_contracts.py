@@ -5,12 +5,16 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from bedrock_batch.contracts.results import JobResult
+from bedrock_batch.contracts.settings import Settings
+from bedrock_batch.contracts.state import RunState, Stopped
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run import decide
 from local.provision import terraform_environment
@@ -165,10 +169,6 @@ def test_status_of_a_job_that_was_never_made_is_our_own() -> None:
 
 def test_run_state_has_what_the_states_read_of_it() -> None:
     """The document that goes from state to state is what the functions return and what the Maps add."""
-    modules = (ROOT / "lambda_src/bedrock_batch").rglob("*.py")
-    source = "".join(
-        path.read_text() for path in modules if path.stem in ("plan_run", "review_run", "next_step", "finish_run")
-    )
     parent = chains("run")[0]
     read = {
         path[1]
@@ -192,7 +192,51 @@ def test_run_state_has_what_the_states_read_of_it() -> None:
         "warnings",
         "report_uri",
     }
-    assert not [key for key in read if f'"{key}":' not in source]
+    of_result = {"warnings", "report_uri"}
+    finish_run = (ROOT / "lambda_src/bedrock_batch/run/finish_run.py").read_text()
+    assert all(f'"{key}":' in finish_run for key in of_result)
+    assert read - of_result <= {field.name for field in fields(RunState)}
+
+
+def test_a_salvages_state_has_what_the_states_read_of_it() -> None:
+    read = {
+        path[1]
+        for state in chains("stop-run")[0].states.values()
+        if state.name in ("Record message", "Anything to join?", "Join shards", "Finish run")
+        for _, code in expressions(state.body)
+        for path in reads(code).states
+        if path[0] == "input" and len(path) > 1
+    }
+    # `function` is of the lines of its Map.
+    assert read - {"function"} <= {field.name for field in fields(RunState)}
+    event = chains("stop-run")[0].states["Gather leftovers"].body["Arguments"]["Payload"]
+    assert event.keys() == {field.name for field in fields(Stopped)}
+
+
+def test_results_of_children_are_what_their_states_return() -> None:
+    outputs = [state.get("Output", {}) for state in run_jobs_states().values() if state["Type"] == "Succeed"]
+    outputs += [rule["Output"] for rule in run_jobs_states()["Join shard"]["Catch"]]
+    outputs.append(run_jobs_states()["Join shard"]["Output"])
+    of_jobs = {frozenset(output) for output in outputs if output}
+    known = {field.name for field in fields(JobResult)} - {"model_id"}
+    assert of_jobs == {frozenset(known), frozenset(known - {"joined"})}
+    failures = [
+        rule["Output"]
+        for chain in chains("run")
+        for state in chain.states.values()
+        for rule in state.body.get("Catch", ())
+        if isinstance(rule.get("Output"), dict) and "cause" in rule["Output"] and chain.name != "run"
+    ]
+    assert {frozenset(output) for output in failures} == {
+        frozenset({"shard", "error", "cause"}),
+        frozenset({"chunk", "error", "cause"}),
+    }
+
+
+def test_terraform_writes_the_settings_that_plans_read() -> None:
+    written = block(terraform("storage.tf"), "content = jsonencode")
+    assert set(re.findall(r"^ *(\w+) *= ", written, re.MULTILINE)) == {field.name for field in fields(Settings)}
+    assert re.search(r"contract *= (\d+) ", written)[1] == str(CONTRACT)  # type: ignore[index]  # it is there
 
 
 def test_the_contract_of_the_machines_is_that_of_the_functions() -> None:

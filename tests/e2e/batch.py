@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from botocore.config import Config
 
 from local.process import Engine
+from tests.report_schema import check
 
 PATIENCE_SECONDS = 180
 
@@ -86,6 +87,7 @@ class Batch:
 
     def report(self, run_id: str) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(self.read(f"{self.root}/reports/{run_id}/report.json"))
+        check(report)
         return report
 
     def read(self, key: str) -> bytes:

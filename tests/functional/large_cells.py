@@ -58,11 +58,11 @@ def main(folder: str, form: str) -> None:
     plan_run(
         s3,
         NoQuotas(),
+        claimed(RUN, BUCKET),
         settings=SETTINGS,
-        **claimed(RUN, BUCKET),
         input={
             "s3_uri": f"s3://{BUCKET}/in/table.parquet",
-            "model_id": SETTINGS["models"][0],
+            "model_id": SETTINGS.models[0],
             "prompt": {"text": "Judge {review}"},
             "output": {"format": form},
         },

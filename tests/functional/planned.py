@@ -50,10 +50,10 @@ def plan(s3: S3, model_id: str, *, run_id: str = "monday", seconds: float = math
     state = plan_run(
         s3,
         ServiceQuotas(),
+        claimed(run_id, BUCKET),
         settings=settings(*MODELS),
-        **claimed(run_id, BUCKET),
         input={"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": model_id, **given},
         seconds=seconds,
     )
-    run: dict[str, Any] = s3.get_json(BUCKET, state["run_key"])
+    run: dict[str, Any] = s3.get_json(BUCKET, state.keys.run())
     return run

@@ -8,12 +8,15 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Joined, Prepared, PreparedShard
+from bedrock_batch.contracts.results import Joined, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.record_ids import record_id
+from bedrock_batch.run.finish_run import finish_run
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
+from tests.report_schema import check
 from tests.unit.factories import claimed, keys_of, make_prepared, make_run, make_shard
 
 RUN = "monday"
@@ -21,6 +24,24 @@ State = dict[str, Any]
 
 FOLDERS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
 """Where below `results/` the Map leaves its results that a `next` leads to."""
+
+
+def reviewed(s3: S3, bedrock: Any, state: State) -> State:
+    """Call Review run as its state does, with JSON."""
+    return review_run(s3, bedrock, RunState.from_json(state)).to_json()
+
+
+def gathered(s3: S3, bedrock: Any, state: State) -> State:
+    """Call Gather leftovers as its state does, with JSON."""
+    return gather_leftovers(s3, bedrock, RunState.from_json(state)).to_json()
+
+
+def finished(s3: S3, state: State) -> State:
+    """Call Finish run as its state does, with JSON; the report that it writes is as its schema says."""
+    try:
+        return finish_run(s3, RunState.from_json(state))
+    finally:
+        check_report(s3)
 
 
 class Jobs:
@@ -47,6 +68,13 @@ def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1
     return {"jobName": name, "status": status, "modelId": arn}
 
 
+def check_report(s3: S3) -> None:
+    """Compare the report of the run, if there is one, with its schema."""
+    key = keys_of(RUN).report
+    if any(s3.list(BUCKET, key)):
+        check(s3.get_json(BUCKET, key))
+
+
 class Bench:
     """A planned and prepared run of some shards, whose Maps a test plays."""
 
@@ -71,9 +99,8 @@ class Bench:
         return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def planned(self) -> State:
-        return claimed(RUN, BUCKET) | {
+        return claimed(RUN, BUCKET).to_json() | {
             "prefix": keys_of(RUN).work,
-            "run_key": keys_of(RUN).run(),
             "plan_key": keys_of(RUN).plan,
             "rows": sum(shard.rows for shard in self.shards),
             "shards": len(self.shards),
@@ -81,11 +108,11 @@ class Bench:
         }
 
     def review(self) -> State:
-        return review_run(self.s3, self.bedrock, self.planned())
+        return reviewed(self.s3, self.bedrock, self.planned())
 
     def gather(self, state: State, results: Sequence[Any]) -> State:
         result = self.map(results, FOLDERS[state["next"]])
-        return gather_leftovers(self.s3, self.bedrock, state | {"result": result})
+        return gathered(self.s3, self.bedrock, state | {"result": result})
 
     def lines(self, key: str) -> list[Any]:
         return list(self.s3.lines(BUCKET, key))

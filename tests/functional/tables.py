@@ -77,7 +77,7 @@ def shards_of(
     s3: S3, found: read.Description, *, columns: list[str] | None = None, **bounds: Any
 ) -> Iterator[list[Row]]:
     """Yield the rows of every shard of a plan."""
-    run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
+    run = make_run(table=found.table, sources=found.sources)
     for shard in cut(found, **bounds):
         wanted = found.schema.names if columns is None else columns
         batches = list(read.read_shard(s3, run, shard, columns=wanted))

@@ -41,18 +41,18 @@ def run_through(s3: S3, asked: dict[str, Any]) -> list[dict[str, Any]]:
     state = plan_run(
         s3,
         ServiceQuotas(),
+        claimed("monday", BUCKET),
         settings=settings(asked["model_id"]),
-        **claimed("monday", BUCKET),
         input=asked,
     )
-    run = s3.get_json(BUCKET, state["run_key"])
-    assert run["warnings"] == []
-    (shard,) = (PlannedShard.from_json(line) for line in s3.lines(BUCKET, state["plan_key"]))
+    run = Run.from_json(s3.get_json(BUCKET, state.keys.run()))
+    assert run.warnings == []
+    (shard,) = (PlannedShard.from_json(line) for line in s3.lines(BUCKET, state.plan_key))
     assert [one.records for one in prepare_shard(s3, shard).prepared] == [ROWS]
-    answer = models.converse if run["invocation_type"] == "Converse" else models.invoke
+    answer = models.converse if run.invocation_type == "Converse" else models.invoke
     lines = []
-    for record in s3.lines(BUCKET, Run.from_json(run).input_key(0)):
-        output = json.loads(answer(base_model_id(run["model_id"]), record["modelInput"], said).body)
+    for record in s3.lines(BUCKET, run.input_key(0)):
+        output = json.loads(answer(base_model_id(run.model_id), record["modelInput"], said).body)
         lines.append(json.dumps(record | {"modelOutput": output}).encode())
     s3.put(BUCKET, f"{keys.RunKeys('reviews', 'monday').raw('job')}abc123def456/00000.jsonl.out", b"\n".join(lines))
     job = JobEnd(job_name="job", status="Completed", raw_prefix=keys_of().raw("job"))

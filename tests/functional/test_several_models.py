@@ -12,11 +12,8 @@ from bedrock_batch.contracts.lines import ShardJoin
 from bedrock_batch.errors import CanaryFailed, InvalidRunInput, NoValidRows, TooManyFailures
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.run import salvage
-from bedrock_batch.run.finish_run import finish_run
-from bedrock_batch.run.gather_leftovers import gather_leftovers
-from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Jobs, job
+from tests.functional.played import RUN, Jobs, finished, gathered, job, reviewed
 from tests.functional.whole import (
     LITE,
     MICRO,
@@ -172,10 +169,10 @@ def test_a_tail_is_answered_for_the_models_that_have_one(s3: S3) -> None:
 def test_a_lost_chunk_is_told_to_the_rows_of_its_model(s3: S3) -> None:
     reviews(s3, 4)
     played = WholeRun(s3)
-    state = review_run(s3, Jobs(), played.plan(asked(LITE, MICRO)))
+    state = reviewed(s3, Jobs(), played.plan(asked(LITE, MICRO)))
     first, second = played.step(state)
     lost = {"chunk": second["chunk"], "error": "Sandbox.Timedout", "cause": "late"}
-    state = gather_leftovers(s3, Jobs(), state | {"result": played.map([first, lost])})
+    state = gathered(s3, Jobs(), state | {"result": played.map([first, lost])})
     ends = [event["jobs"] for event in s3.lines(BUCKET, state["joins_key"])]
     assert [(end["job_name"], end["status"], end["message"]) for (end,) in ends] == [
         ("on-demand-0", "Completed", ""),
@@ -226,21 +223,21 @@ def test_jobs_of_all_models_run_side_by_side(s3: S3) -> None:
     state = played.plan(asked(LITE, MICRO, limits={"max_concurrent_jobs": 1000}))
     quota = s3.get_json(BUCKET, keys_of(RUN).run())["quotas"]["concurrent_jobs"]
     busy = Jobs(*(job(f"other-{number}", model=MICRO) for number in range(quota + 5)))
-    assert review_run(s3, busy, state)["max_concurrent_jobs"] == quota + 1
-    assert review_run(s3, Jobs(), state)["max_concurrent_jobs"] == 2 * quota
+    assert reviewed(s3, busy, state)["max_concurrent_jobs"] == quota + 1
+    assert reviewed(s3, Jobs(), state)["max_concurrent_jobs"] == 2 * quota
 
 
 def test_a_model_and_its_profile_share_one_quota(s3: S3) -> None:
     reviews(s3, 24)
     state = WholeRun(s3).plan(asked(LITE, f"us.{LITE}", limits={"max_concurrent_jobs": 1000}))
     quota = s3.get_json(BUCKET, keys_of(RUN).run())["quotas"]["concurrent_jobs"]
-    assert review_run(s3, Jobs(), state)["max_concurrent_jobs"] == quota
+    assert reviewed(s3, Jobs(), state)["max_concurrent_jobs"] == quota
 
 
 def test_a_stopped_run_keeps_what_each_model_answered(s3: S3) -> None:
     rows = reviews(s3, 24, nulls={3})
     played = WholeRun(s3)
-    state = review_run(s3, Jobs(), played.plan(asked(LITE, MICRO)))
+    state = reviewed(s3, Jobs(), played.plan(asked(LITE, MICRO)))
     results = list(played.step(state))
     done = [
         job(line["job_name"], "Completed" if line["request"]["ModelId"] == LITE else "Stopped") for line in played.jobs
@@ -249,13 +246,13 @@ def test_a_stopped_run_keeps_what_each_model_answered(s3: S3) -> None:
         if line["request"]["ModelId"] == MICRO:
             raw = next(iter(s3.list(BUCKET, line["raw_prefix"])))
             s3.put(BUCKET, raw.key, b"")
-    found = salvage.gather(s3, Jobs(*done), stopped(RUN, BUCKET))
+    found = salvage.gather(s3, Jobs(*done), stopped(RUN, BUCKET)).to_json()
     events = list(s3.lines(BUCKET, found["joins_key"]))
     assert [one["shard"] for one in events] == list(range(6))
     assert [bool(one["skipped_key"]) for one in events] == [True, False, False] * 2
     assert all(one["replaces"] for one in events), "each knows its part"
     joins = [{"joined": join_shard(s3, ShardJoin.from_json(one)).to_json()} for one in events]
-    finish_run(s3, found | {"result": played.map(joins)})
+    finished(s3, found | {"result": played.map(joins)})
     assert len(results) == 6
     assert assert_own_answers(played, rows, LITE) == {"succeeded": 23, "skipped": 1}
     assert assert_own_answers(played, rows, MICRO) == {"missing": 23, "skipped": 1}

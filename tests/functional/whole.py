@@ -23,16 +23,13 @@ from bedrock_batch.records.pool_leftovers import pool_leftovers
 from bedrock_batch.records.prepare_shard import prepare_shard
 from bedrock_batch.run import salvage
 from bedrock_batch.run.answer_on_demand import answer_on_demand
-from bedrock_batch.run.finish_run import finish_run
-from bedrock_batch.run.gather_leftovers import gather_leftovers
-from bedrock_batch.run.review_run import review_run
 from bedrock_batch.run_input import validate
 from local.bedrock import models, tiers
 from local.bedrock.bodies import Refused
 from local.bedrock.replies import Author, Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
-from tests.functional.played import FOLDERS, RUN, Jobs, State, write_results
+from tests.functional.played import FOLDERS, RUN, Jobs, State, finished, gathered, reviewed, write_results
 from tests.unit.factories import claimed, keys_of, settings, stopped
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
@@ -192,20 +189,20 @@ class WholeRun:
         state = plan_run(
             self.s3,
             ServiceQuotas(applied=[*((name.format(label), MIN_RECORDS) for label in LABELS), *quotas]),
+            claimed(RUN, BUCKET),
             settings=settings(*(models or validate.model_ids(asked))),
-            **claimed(RUN, BUCKET),
             input=asked,
-        )
+        ).to_json()
         shards = [PlannedShard.from_json(checked(line)) for line in self.s3.lines(BUCKET, state["plan_key"])]
         return state | {"prepared": self.map([prepare_shard(self.s3, shard).to_json() for shard in shards])}
 
     def run(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Run to the end and return the execution's output."""
-        state = review_run(self.later, Jobs(), checked(self.plan(asked)))
+        state = reviewed(self.later, Jobs(), checked(self.plan(asked)))
         for _ in range(MANY_STEPS):
             self.steps.append(state["next"])
             if state["next"] == "finish":
-                return finish_run(self.later, checked(state))
+                return finished(self.later, checked(state))
             result = self.map(list(self.step(state)), FOLDERS[state["next"]])
             state = self._gather(state | {"result": result})
         raise AssertionError(f"the run does not end: {self.steps}")
@@ -214,7 +211,7 @@ class WholeRun:
         """Call Gather leftovers, for a redrive with the same state again, when the run has been salvaged."""
         while True:
             try:
-                return gather_leftovers(self.later, Jobs(), checked(state | {"redrives": self.redriven}))
+                return gathered(self.later, Jobs(), checked(state | {"redrives": self.redriven}))
             except PermissionMissing:
                 if self.redriven == self.redrives:
                     raise
@@ -223,8 +220,8 @@ class WholeRun:
 
     def salvage(self, **how: str) -> None:
         """Do what the machine does that stops runs."""
-        found = salvage.gather(self.later, Jobs(), stopped(RUN, BUCKET, **how))
-        finish_run(self.later, checked(found) | {"result": self.map(list(self.step(found)), "salvage")})
+        found = salvage.gather(self.later, Jobs(), stopped(RUN, BUCKET, **how)).to_json()
+        finished(self.later, checked(found) | {"result": self.map(list(self.step(found)), "salvage")})
 
     def step(self, state: State) -> Iterator[Any]:
         """Do what the Map that comes next does, and yield what its children return."""
@@ -233,7 +230,7 @@ class WholeRun:
                 yield self._job(line)
         elif state["next"] == "answer":
             for line in list(self.s3.lines(BUCKET, state["answers_key"])):
-                yield answer_on_demand(self.later, self, Chunk.from_json(checked(line)))
+                yield answer_on_demand(self.later, self, Chunk.from_json(checked(line))).to_json()
         else:
             for line in list(self.s3.lines(BUCKET, state["joins_key"])):
                 yield {"joined": join_shard(self.later, ShardJoin.from_json(checked(line))).to_json()}
@@ -316,7 +313,7 @@ class WholeRun:
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""
-        prefix = keys_of(RUN).output_folder(model_folder("bedrock_model", model_id) if model_id else "")
+        prefix = keys_of(RUN).output_folder(model_folder("bedrock_", model_id) if model_id else "")
         keys = [item.key for item in self.s3.list(BUCKET, prefix)]
         return pa.concat_tables([pq.read_table(io.BytesIO(self.s3.read(BUCKET, key))) for key in keys])
 

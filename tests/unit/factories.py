@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from bedrock_batch.contracts.lines import PlannedShard, Prepared
-from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.lines import Piece, PlannedShard
+from bedrock_batch.contracts.results import Prepared
+from bedrock_batch.contracts.run import Run, Source, Table
+from bedrock_batch.contracts.settings import Settings
+from bedrock_batch.contracts.state import RunState, Stopped
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.keys import RunKeys
 from bedrock_batch.models import catalogue, prompts, request_body
 from bedrock_batch.run_input import validate
@@ -18,16 +22,10 @@ JOIN_SHARD = "arn:aws:lambda:us-east-1:123456789012:function:reviews-join-shard:
 """The version that a stopped run began with."""
 
 
-def settings(*models: str, **others: Any) -> dict[str, Any]:
+def settings(*models: str, **others: Any) -> Settings:
     """Return the module's settings."""
-    return {
-        "name": "reviews",
-        "models": list(models),
-        "prompts": {},
-        "service_role_arn": "arn:aws:iam::123456789012:role/r",
-        "work_days": 90,
-        **others,
-    }
+    values = {"prompts": {}, "service_role_arn": "arn:aws:iam::123456789012:role/r", "work_days": 90, **others}
+    return Settings(**{"contract": CONTRACT, "name": "reviews", "root": "reviews", "models": list(models), **values})
 
 
 def keys_of(run_id: str = "monday") -> RunKeys:
@@ -35,16 +33,16 @@ def keys_of(run_id: str = "monday") -> RunKeys:
     return RunKeys("reviews", run_id)
 
 
-def claimed(run_id: str, bucket: str) -> dict[str, Any]:
+def claimed(run_id: str, bucket: str) -> RunState:
     """Return the state of a run that has its claim."""
-    return {
-        "contract": 1,
-        "bucket": bucket,
-        "root": "reviews",
-        "run_id": run_id,
-        "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{run_id}",
-        "started_at": STARTED,
-    }
+    return RunState(
+        contract=CONTRACT,
+        bucket=bucket,
+        root="reviews",
+        run_id=run_id,
+        execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{run_id}",
+        started_at=STARTED,
+    )
 
 
 def compose(model_id: str, **given: Any) -> request_body.Composed:
@@ -58,17 +56,22 @@ def compose(model_id: str, **given: Any) -> request_body.Composed:
 
 
 def make_run(**changes: Any) -> Run:
-    """Return a planned text run of one shard, with changes."""
+    """Return a planned text run of one shard, with changes; those of the run input's keys are made there."""
+    asked = changes.pop("input", None) or validate.validate(
+        {"s3_uri": "s3://bucket/t.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}
+    )
+    asked = asked | {key: changes.pop(key) for key in ("model_id", "limits", "output", "media") if key in changes}
+    if "nulls" in changes:
+        asked["input"] = asked["input"] | {"nulls": changes.pop("nulls")}
     values: dict[str, Any] = {
-        "contract": 1,
+        "contract": CONTRACT,
         "bucket": "runs-bucket",
         "root": "reviews",
         "run_id": "monday",
         "execution_arn": "arn:aws:states:us-east-1:123456789012:execution:reviews-run:monday",
         "started_at": STARTED,
-        "input": validate.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment"}),
+        "input": asked,
         "name": "reviews",
-        "model_id": "amazon.nova-lite-v1:0",
         "family": "converse",
         "kind": "text",
         "invocation_type": "Converse",
@@ -77,24 +80,18 @@ def make_run(**changes: Any) -> Run:
         "request": {"messages": [{"role": "user", "content": [{"text": "Say {review}"}]}]},
         "response": {"text": "output.message.content[].text"},
         "dimensions": None,
-        "nulls": "skip",
         "prompt": {"id": "sentiment", "text": "Say {review}", "system": None, "sha256": "0" * 64},
-        "table": {},
-        "sources": [],
+        "table": Table("csv", 1, "", []),
+        "sources": [Source("bucket", "t.csv", "e", 1, 1)],
         "shards": 1,
         "quotas": {"min_records": 100, "max_records": 100_000, "max_file_bytes": 10**9, "concurrent_jobs": 100},
-        "dry_run": False,
-        "output": {"format": "parquet", "prefix": "bedrock_"},
     }
-    values |= changes
-    values.setdefault("limits", values["input"]["limits"])
-    return Run(**values)
+    return Run(**values | changes)
 
 
-def stopped(run_id: str, bucket: str, **how: Any) -> dict[str, Any]:
+def stopped(run_id: str, bucket: str, **how: Any) -> Stopped:
     """Return the event of Gather leftovers for a run that was stopped."""
-    own = {key: value for key, value in claimed(run_id, bucket).items() if key not in ("execution_arn", "started_at")}
-    return own | {"salvage": True, "join_shard": JOIN_SHARD, "status": "ABORTED", **how}
+    return Stopped(CONTRACT, bucket, "reviews", run_id, **{"status": "ABORTED", "join_shard": JOIN_SHARD, **how})
 
 
 def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedShard:
@@ -105,7 +102,7 @@ def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedSh
         shard=number,
         first_row=first_row,
         rows=rows,
-        pieces=[{"source": 0, "start": first_row * 10, "end": (first_row + rows) * 10, "rows": rows}],
+        pieces=[Piece(0, first_row * 10, (first_row + rows) * 10, rows)],
     )
 
 

@@ -81,7 +81,7 @@ def test_keys_are_legal_in_a_bedrock_s3_uri(run_id: str, shard: int) -> None:
     ],
 )
 def test_the_folder_of_a_model_is_one_step_of_a_uri(model_id: str, folder: str) -> None:
-    assert keys.model_folder("bedrock_model", model_id) == f"bedrock_model={folder}"
+    assert keys.model_folder("bedrock_", model_id) == f"bedrock_model={folder}"
     assert keys_of("r").part(3, "csv", folder) == f"reviews/output/r/{folder}/part-00003.csv"
 
 

@@ -9,7 +9,8 @@ from bedrock_batch.answers.lines import lines_of, whole_lines
 from bedrock_batch.answers.parse import parser
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts import routes
-from bedrock_batch.contracts.lines import JobCounts, JobEnd
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.contracts.results import JobCounts
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.keys import is_on_demand
 

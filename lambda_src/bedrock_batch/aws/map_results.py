@@ -7,12 +7,13 @@ from typing import Any
 
 from bedrock_batch.aws import causes
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.state import FailedChildren, MapResult
 
 _MOST_READ = 1_000
 _MOST_ERRORS = 10
 
 
-def read_results(s3: S3, details: Mapping[str, str] | None) -> list[Any]:
+def read_results(s3: S3, details: MapResult | None) -> list[Any]:
     """Return the children's outputs, in no particular order; none when the Map did not run.
 
     `details` is the Map state's `ResultWriterDetails`: the manifest that lists the result files.
@@ -25,7 +26,7 @@ def read_results(s3: S3, details: Mapping[str, str] | None) -> list[Any]:
     ]
 
 
-def write_results(s3: S3, bucket: str, folder: str, outputs: Iterable[Any]) -> dict[str, str]:
+def write_results(s3: S3, bucket: str, folder: str, outputs: Iterable[Any]) -> MapResult:
     """Write outputs as if children of a Map had returned them; return its `ResultWriterDetails`."""
     file, manifest = f"{folder}/SUCCEEDED_0.jsonl", f"{folder}/manifest.json"
     s3.put_lines(bucket, file, outputs)
@@ -39,7 +40,7 @@ def all_results(s3: S3, bucket: str, folder: str) -> list[Any]:
     return [output for key in manifests for output in read_results(s3, {"Bucket": bucket, "Key": key})]
 
 
-def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[str, Any]]:
+def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[FailedChildren]:
     """Return the first distinct errors of the children of one Map: of those below `prefix` the one that failed last.
 
     Maps below the prefix `but` do not count.
@@ -53,13 +54,11 @@ def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[dict[
     if not failed:
         return []
     last = max(failed, key=lambda children: max(map(_stopped, children)))
-    errors: dict[tuple[str, str], dict[str, Any]] = {}
+    by_error: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for child in sorted(last, key=_stopped):
-        message = causes.said_by(child.get("Cause") or "")
-        found = errors.setdefault((child["Error"], message), {"error": child["Error"], "message": message})
-        found["children"] = found.get("children", 0) + 1
-        found.setdefault("first", _name(child))
-    return list(errors.values())[:_MOST_ERRORS]
+        by_error.setdefault((child["Error"], causes.said_by(child.get("Cause") or "")), []).append(child)
+    found = islice(by_error.items(), _MOST_ERRORS)
+    return [FailedChildren(error, message, len(of_it), _name(of_it[0])) for (error, message), of_it in found]
 
 
 def _failed(s3: S3, bucket: str, manifest_key: str) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""The lines of the files that Distributed Maps read, and what their children return."""
+"""The lines of the files that Distributed Maps read. What their children return is in `results.py`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from bedrock_batch.contracts.shape import Shape
+from bedrock_batch.contracts.shape import Shape, Sparse
 from bedrock_batch.contracts.version import CONTRACT
 
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
@@ -15,7 +16,7 @@ NOT_CREATED = "NotCreated"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece(Shape):
+class Piece(Sparse):
     """A contiguous range of one source: bytes [start, end) of a text file, rows [start, end) of a Parquet file.
 
     Planning knows the offset of every n-th record of a text file only, so the bytes may hold `skip` rows before
@@ -52,34 +53,7 @@ class Shard(Event):
 class PlannedShard(Shard):
     """A line of `plan.jsonl`: a shard of the table, for all models, as pieces of its sources."""
 
-    pieces: list[dict[str, int]]
-
-    def read_pieces(self) -> list[Piece]:
-        return [Piece.from_json(piece) for piece in self.pieces]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared(Shape):
-    """The records of one model's shard: `records` lines of `bytes` bytes await Bedrock, `skipped` rows do not."""
-
-    shard: int
-    rows: int
-    records: int
-    skipped: int
-    bytes: int
-    input_tokens_estimate: int
-    skipped_key: str | None = None
-    blank: int = 0
-    """How many of the records have a place with a blank text; see `Rendered` in records/render.py."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedShard(Shape):
-    """What `prepare_shard` returns: the size of the frame in bytes, and the records of every distinct body."""
-
-    shard: int
-    frame_bytes: int
-    prepared: list[Prepared]
+    pieces: list[Piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +74,6 @@ class JobEnd(Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Joined(Shape):
-    """What `join_shard` returns: the shard's part of the output table and its counts."""
-
-    shard: int
-    rows: int
-    output_key: str
-    bytes: int
-    outcomes: dict[str, int]
-    leftovers: int
-    input_tokens: int
-    output_tokens: int
-    errors: dict[str, int] = field(default_factory=dict)
-    """The most frequent error codes of its rows: why rows have no answer."""
-    jobs: int = 0
-    """How many ended jobs it took into account; when more have ended since, the shard is to be joined again."""
-    leftovers_step: int | None = None
-    """The step of its leftovers file; None if nothing is left, or if all records are, and the input file holds them."""
-    leftover_bytes: int = 0
-    """The size of that file in bytes."""
-    retries: int = 0
-    """How many records have an answer and are to be asked again for a better one: the first lines of that file. A
-    record counts here once; if it was sent again and got no second answer, it counts among `leftovers`."""
-    retried: dict[str, int] = field(default_factory=dict)
-    """The outcomes of the rows that a model answered for the second time."""
-    messages: dict[str, str] = field(default_factory=dict)
-    """What the first failed or missing row of each of `errors` says."""
-    met_max_tokens: int = 0
-    """How many of its truncated answers met their limit."""
-    came: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    """What the raw output of each of its jobs holds, as `JobCounts` by route, records of other shards included."""
-
-
-@dataclass(frozen=True, slots=True)
 class ShardJoin(Shard):
     """The event of Join shard: a shard, and `jobs`, its ended jobs in the order of time.
 
@@ -146,16 +87,8 @@ class ShardJoin(Shard):
     """Of the leftovers file to write, `leftovers/<step>/`; None: no leftovers are written."""
     replaces: str | None = None
     """The ETag of the part that this join may replace; a part that was written since then stays. None: any part."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobCounts(Shape):
-    """Records of a job that came back, as answers or errors, how many are answers, and the tokens that these name."""
-
-    records: int = 0
-    answered: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    function: str | None = None
+    """The version of `join_shard` to call for a run that was stopped: the Map's children know only their line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +117,37 @@ class Pool(Event):
     run_key: str
     input_key: str
     leftover_lines: list[LeftoverLines]
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine(Sparse):
+    """A line of `jobs-<round>.jsonl`: the request that creates a job, and what its child needs beside it.
+
+    A job of a whole shard has the event that joins it (`join`), a pooled job the one that writes its file (`pool`).
+    """
+
+    run_id: str
+    job_name: str
+    round: int
+    number: int
+    records: int
+    check_seconds: int
+    expires_at: str
+    raw_prefix: str
+    request: dict[str, Any]
+    join: ShardJoin | None = None
+    pool: Pool | None = None
+
+    @property
+    def model_id(self) -> str:
+        return str(self.request["ModelId"])
+
+    @property
+    def shards(self) -> list[int]:
+        """The shards whose records the job has."""
+        if self.pool:
+            return sorted({one.shard for one in self.pool.leftover_lines})
+        return [self.join.shard] if self.join else []
 
 
 @dataclass(frozen=True, slots=True)

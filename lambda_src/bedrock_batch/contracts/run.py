@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bedrock_batch.contracts.shape import Shape
-from bedrock_batch.keys import RunKeys, run_digest
+from bedrock_batch.keys import RunKeys, model_folder, run_digest
 
 InvocationType = Literal["InvokeModel", "Converse"]
+
+Nulls = Literal["error", "skip", "empty"]
 
 REDRIVE_DAYS = 14
 """Step Functions takes a redrive for so long after the end of an execution."""
@@ -59,7 +61,7 @@ class Table(Shape):
     format: Literal["csv", "jsonl", "bedrock_jsonl", "parquet"]
     rows: int
     schema: str
-    columns: list[dict[str, str]]
+    columns: list[Column]
     csv: dict[str, Any] = field(default_factory=dict)
     """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_dialect.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +72,10 @@ class Table(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Run(Shape):
-    """`run.json`: everything decided at plan time. `request` is a template with `{column}` places."""
+    """`run.json`: everything decided at plan time. `request` is a template with `{column}` places.
+
+    What the run input says is read from `input`, and stands nowhere else.
+    """
 
     contract: int
     bucket: str
@@ -79,8 +84,8 @@ class Run(Shape):
     execution_arn: str
     started_at: str
     input: dict[str, Any]
+    """The run input as it was validated; of several models each has one of its own."""
     name: str
-    model_id: str
     family: str
     kind: Literal["text", "embedding"]
     invocation_type: InvocationType
@@ -89,23 +94,15 @@ class Run(Shape):
     request: dict[str, Any]
     response: dict[str, str]
     dimensions: int | None
-    nulls: Literal["error", "skip", "empty"]
     prompt: dict[str, Any] | None
-    table: dict[str, Any]
-    sources: list[dict[str, Any]]
+    table: Table
+    sources: list[Source]
     shards: int
     """How many shards the table is cut into; in a run of several models each model has this number of shards."""
     quotas: dict[str, int]
-    limits: dict[str, Any]
-    output: dict[str, Any]
-    dry_run: bool
-    canary: bool = False
-    """Whether shard 0 is a trial that is answered on demand before any job is made."""
     quota_origins: dict[str, str] = field(default_factory=dict)
     """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`. For media that
     records refer to, `max_records` is lowered to what a job has room for."""
-    media: dict[str, Any] | None = None
-    """The run input's `media`: what stands in the records beside text."""
     warnings: list[str] = field(default_factory=list)
     """The warnings of the plan; the report repeats them."""
     retry: dict[str, Any] | None = None
@@ -116,8 +113,6 @@ class Run(Shape):
     """Which of `models` this is. Shard s of the table is, for this model, the shard number * shards + s."""
     rendered_as: int = 0
     """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
-    folder: str = ""
-    """The folder below the run's output that holds its parts, where there are several models."""
     tags: dict[str, str] = field(default_factory=dict)
     """The module's tags for its jobs, which show in the bill."""
     left_out: dict[str, Any] = field(default_factory=dict)
@@ -125,6 +120,44 @@ class Run(Shape):
 
     work_days: int = 90
     """How many days after its start the run's work may be deleted: it cannot be redriven then."""
+
+    @property
+    def model_id(self) -> str:
+        return str(self.input["model_id"])
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        limits: dict[str, Any] = self.input["limits"]
+        return limits
+
+    @property
+    def output(self) -> dict[str, Any]:
+        output: dict[str, Any] = self.input["output"]
+        return output
+
+    @property
+    def nulls(self) -> Nulls:
+        nulls: Nulls = self.input["input"]["nulls"]
+        return nulls
+
+    @property
+    def media(self) -> dict[str, Any] | None:
+        """What stands in the records beside text."""
+        return self.input.get("media")
+
+    @property
+    def dry_run(self) -> bool:
+        return bool(self.input["dry_run"])
+
+    @property
+    def canary(self) -> bool:
+        """Whether shard 0 is a trial that is answered on demand before any job is made."""
+        return bool(self.limits["canary_records"])
+
+    @property
+    def folder(self) -> str:
+        """The folder below the run's output that holds its parts, where there are several models."""
+        return model_folder(self.output["prefix"], self.label) if self.label else ""
 
     @property
     def keys(self) -> RunKeys:

@@ -18,7 +18,7 @@ _FIRST = 1
 
 def check_contract(event: object) -> None:
     """Raise ContractMismatch unless this code reads the event: it reads its own contract and the one before it."""
-    found = event.get("contract") if isinstance(event, Mapping) else None
+    found = _of(event)
     if not _is_number(found):
         said = "has no contract" if found is None else f"has the contract {found!r}, which is no number"
         raise ContractMismatch(
@@ -35,6 +35,18 @@ def check_contract(event: object) -> None:
             f"The event has contract {found}, and {_what_is_read()}: an older version of the module started this run. "
             "Start a new run."
         )
+
+
+def check_document(document: object, name: str, what_to_do: str) -> None:
+    """Raise the same for a file that outlives a deployment, unless this code reads it."""
+    found = _of(document)
+    if not _is_number(found) or not CONTRACT - 1 <= found <= CONTRACT:
+        said = "no contract" if found is None else f"contract {found!r}"
+        raise ContractMismatch(f"{name} has {said}, and {_what_is_read()}. {what_to_do}")
+
+
+def _of(document: object) -> Any:
+    return document.get("contract") if isinstance(document, Mapping) else None
 
 
 def _is_number(value: Any) -> TypeGuard[int]:

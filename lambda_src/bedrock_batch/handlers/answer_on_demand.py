@@ -11,13 +11,14 @@ from bedrock_batch.run.answer_on_demand import answer_on_demand
 
 
 @at_edge
-def handler(event: dict[str, Any], context: object) -> dict[str, int]:
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the chunk's counts; the event is a line of `answers-*.jsonl`."""
+    chunk = Chunk.from_json(event)
     with after_spend(
-        f"The chunk's answers so far are kept in s3://{event['bucket']}/{event['raw_key']}. Its other records stay "
+        f"The chunk's answers so far are kept in s3://{chunk.bucket}/{chunk.raw_key}. Its other records stay "
         "without an answer: a new run over their rows pays for no others."
     ):
         time_left = getattr(context, "get_remaining_time_in_millis", None)
         seconds = time_left() / 1000 if time_left else 0
         runtime = clients.client("bedrock-runtime")
-        return answer_on_demand(S3(clients.s3()), runtime, Chunk.from_json(event), seconds=seconds)
+        return answer_on_demand(S3(clients.s3()), runtime, chunk, seconds=seconds).to_json()

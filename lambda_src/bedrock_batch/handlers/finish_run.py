@@ -4,9 +4,9 @@ from typing import Any
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.errors import after_spend
 from bedrock_batch.handlers.edge import at_edge
-from bedrock_batch.keys import RunKeys
 from bedrock_batch.run.finish_run import finish_run
 
 
@@ -16,9 +16,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
     With `salvage` the run was stopped: its report says how it `ended` and is not judged.
     """
-    keys, where = RunKeys(event["root"], event["run_id"]), f"s3://{event['bucket']}"
+    state = RunState.from_json(event)
+    keys, where = state.keys, f"s3://{state.bucket}"
     kept = "Nothing was spent"
-    if not event.get("dry_run"):
+    if not state.dry_run:
         kept = f"The table is kept in {where}/{keys.output_folder()}, all answers in {where}/{keys.raw_folder}"
     with after_spend(f"{kept}; a redrive counts again, asks the model nothing and costs nothing."):
-        return finish_run(S3(clients.s3()), event)
+        return finish_run(S3(clients.s3()), state)

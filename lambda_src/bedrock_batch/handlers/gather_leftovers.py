@@ -4,9 +4,9 @@ from typing import Any
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.state import RunState, Stopped
 from bedrock_batch.errors import after_spend
 from bedrock_batch.handlers.edge import at_edge
-from bedrock_batch.keys import RunKeys
 from bedrock_batch.run import salvage
 from bedrock_batch.run.gather_leftovers import gather_leftovers
 
@@ -15,13 +15,15 @@ from bedrock_batch.run.gather_leftovers import gather_leftovers
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Return the run's state with `next`: run_jobs, answer, join or finish, and the key of the Map's items.
 
-    With `salvage` the event has `contract`, `bucket`, `root` and `run_id` of a run that was stopped, its `status`,
-    its `error` and `cause` if it has some, and the version of `join_shard` to call; `next` is join or end.
+    With `salvage` the event is `Stopped`, and `next` is join or end.
     """
     s3, bedrock = S3(clients.s3()), clients.client("bedrock")
-    raw = f"s3://{event['bucket']}/{RunKeys(event['root'], event['run_id']).raw_folder}"
+    given = Stopped.from_json(event) if event.get("salvage") else RunState.from_json(event)
+    raw = f"s3://{given.bucket}/{given.keys.raw_folder}"
     with after_spend(
         f"All answers so far are kept in {raw}; a redrive goes on from here, and pays only for records without an "
         "answer."
     ):
-        return salvage.gather(s3, bedrock, event) if event.get("salvage") else gather_leftovers(s3, bedrock, event)
+        if isinstance(given, Stopped):
+            return salvage.gather(s3, bedrock, given).to_json()
+        return gather_leftovers(s3, bedrock, given).to_json()

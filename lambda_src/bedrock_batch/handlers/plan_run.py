@@ -6,6 +6,8 @@ from typing import Any
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3, split_uri
+from bedrock_batch.contracts.settings import Settings
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.handlers.edge import at_edge
 from bedrock_batch.plan.plan_run import plan_run
 
@@ -17,7 +19,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     The event is what `claim_run` returned with the run's `input`.
     """
     s3 = S3(clients.s3())
-    settings = s3.get_json(*split_uri(os.environ["SETTINGS_URI"]))
+    settings = Settings.read(s3.get_json(*split_uri(os.environ["SETTINGS_URI"])))
     time_left = getattr(context, "get_remaining_time_in_millis", None)
     seconds = time_left() / 1000 if time_left else math.inf
-    return plan_run(s3, clients.client("service-quotas"), settings=settings, seconds=seconds, **event)
+    state = RunState.from_json(event)
+    quotas = clients.client("service-quotas")
+    return plan_run(s3, quotas, state, settings=settings, input=event["input"], seconds=seconds).to_json()

@@ -16,7 +16,7 @@ import numpy as np
 from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.answer_schema import Reader, Unfit
 from bedrock_batch.answers.outcome import MET_MAX_TOKENS, Outcome, is_leftover, judge
-from bedrock_batch.contracts.lines import Joined
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.models import json_pointer
 from bedrock_batch.record_ids import row_of, shard_prefix

@@ -13,7 +13,8 @@ from bedrock_batch.answers.raw_outputs import RawOutputs
 from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
-from bedrock_batch.contracts.lines import JobEnd, Joined, Shard, ShardJoin
+from bedrock_batch.contracts.lines import JobEnd, Shard, ShardJoin
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend
 from bedrock_batch.join import ask_again, sent_records
@@ -59,10 +60,7 @@ def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
         joiner.joined(output_key=run.output_key(shard.shard), size=size),
         shard=shard.shard,
         jobs=len(shard.jobs),
-        came={
-            name: {route: counts.to_json() for route, counts in of_routes.items()}
-            for name, of_routes in raw.came.items()
-        },
+        came=raw.came,
     )
     due = ask_again.Due([], [])
     if run.retry:

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from bedrock_batch.answers.answer import Answer, Answers, Failure, Parsed
 from bedrock_batch.answers.answer_schema import Reader
-from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.join.held_answers import MOST_HELD_BYTES, Texts, Vectors
 from bedrock_batch.join.output_columns import Kind, Known, our_columns
 from bedrock_batch.join.row_outcomes import RowOutcomes

@@ -23,7 +23,8 @@ from bedrock_batch.answers.outcome import (
     most_frequent,
 )
 from bedrock_batch.aws.causes import without_data
-from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd, Joined
+from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.join.token_counts import Counts
 from bedrock_batch.record_ids import Rows
 

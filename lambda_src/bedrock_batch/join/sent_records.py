@@ -8,7 +8,8 @@ from itertools import islice
 from bedrock_batch.answers.raw_outputs import RawOutputs
 from bedrock_batch.answers.refused_jobs import MOST_JOBS, is_refusal
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Joined, ShardJoin
+from bedrock_batch.contracts.lines import JobEnd, ShardJoin
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.join import ask_again
 from bedrock_batch.record_ids import id_in, record_id, row_of, shard_prefix

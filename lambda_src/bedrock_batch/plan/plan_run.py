@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,8 @@ from bedrock_batch import keys
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import PlannedShard
 from bedrock_batch.contracts.run import REDRIVE_DAYS, Run
+from bedrock_batch.contracts.settings import Settings
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, TooLarge, columns_are, naming
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import prompts
@@ -31,30 +34,24 @@ _RESERVED_SECONDS = 60
 def plan_run(
     s3: S3,
     service_quotas: Any,
+    state: RunState,
     *,
-    settings: Mapping[str, Any],
-    contract: int,
-    bucket: str,
-    root: str,
-    run_id: str,
-    execution_arn: str,
-    started_at: str,
+    settings: Settings,
     input: Any,
     seconds: float = math.inf,
-) -> dict[str, Any]:
+) -> RunState:
     """Plan the run: write `run.json` and `plan.jsonl`, return the run's state. Doing it twice writes the same bytes.
 
-    `settings` is the module's: name, models, prompts, service_role_arn, kms_key_arn, tags, work_days. `seconds` is
-    how long the function may still run. Raises PlanUnfinished before they are over; called again, planning goes on
-    where it was.
+    `state` is that of a run that has its claim. `seconds` is how long the function may still run. Raises PlanUnfinished
+    before they are over; called again, planning goes on where it was.
     """
     deadline = Deadline.within(seconds - _RESERVED_SECONDS)
     asked = validate.validate(input)
-    _check_age(asked, settings["work_days"])
-    own = keys.RunKeys(root, run_id)
-    models = resolve(s3, service_quotas, asked, settings, region=execution_arn.split(":")[3])
+    _check_age(asked, settings.work_days)
+    own = state.keys
+    models = resolve(s3, service_quotas, asked, settings, region=state.execution_arn.split(":")[3])
     quotas = strictest([model.quotas for model in models])
-    staged = (bucket, own.staged_folder)
+    staged = (state.bucket, own.staged_folder)
     files = read.find(s3, asked)
     table = read.describe(
         files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
@@ -63,29 +60,25 @@ def plan_run(
     for model in models:
         with naming(model.label):
             _check_output(model, table.schema)
-    shards = _cut(asked, models, table, quotas, bucket=bucket, run_key=own.run())
-    named = {
-        "contract": contract,
-        "bucket": bucket,
-        "root": root,
-        "run_id": run_id,
-        "execution_arn": execution_arn,
-        "started_at": started_at,
+    shards = _cut(asked, models, table, quotas, bucket=state.bucket, run_key=own.run())
+    warnings = [*validate.warnings(asked), *files.found.warnings]
+    common = _of_run(state, settings) | {
+        "table": table.table,
+        "sources": table.sources,
+        "left_out": _left_out(files.found),
+        "shards": len(shards),
     }
-    common = named | _of_module(settings) | _of_table(table, asked) | _of_files(files.found) | {"shards": len(shards)}
-    runs = _runs(asked, models, common, warnings=files.found.warnings)
+    runs = _runs(models, common, warnings)
     _write(s3, runs, shards)
-    return named | {
-        "prefix": own.work,
-        "run_key": own.run(),
-        "plan_key": own.plan,
-        "job_names": keys.job_names(
-            name=settings["name"], label=asked.get("job_name_prefix") or "", digest=runs[0].digest
-        ),
-        "rows": sum(shard.rows for shard in shards),
-        "shards": len(shards) * len(models),
-        "dry_run": asked["dry_run"],
-    }
+    return replace(
+        state,
+        prefix=own.work,
+        plan_key=own.plan,
+        job_names=keys.job_names(name=settings.name, label=asked.get("job_name_prefix") or "", digest=runs[0].digest),
+        rows=sum(shard.rows for shard in shards),
+        shards=len(shards) * len(models),
+        dry_run=asked["dry_run"],
+    )
 
 
 def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | None:
@@ -111,11 +104,6 @@ def _check_age(asked: Mapping[str, Any], work_days: int) -> None:
         )
 
 
-def _model_column(asked: Mapping[str, Any]) -> str:
-    """Return the column that readers make of the folders of several models."""
-    return f"{asked['output']['prefix']}model"
-
-
 def _check_output(model: Model, table: pa.Schema) -> None:
     """Refuse an output that could not be written, by its columns or its format, or not be read as one table."""
     wanted, composed = model.asked["output"], model.composed
@@ -130,7 +118,7 @@ def _check_output(model: Model, table: pa.Schema) -> None:
         reasoning=wanted.get("reasoning", False),
         row_number=wanted.get("row_number", False),
     )
-    column = _model_column(model.asked)
+    column = keys.model_column(wanted["prefix"])
     if model.label and column.casefold() in {name.casefold() for name in written.names}:
         raise InvalidRunInput(
             f"The output has a column {column}, and of several models each has a folder {column}=…, from which readers "
@@ -201,17 +189,15 @@ def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> 
     return media.extended(schema, asked["media"]), size
 
 
-def _runs(
-    asked: Mapping[str, Any], models: Sequence[Model], common: Mapping[str, Any], *, warnings: Sequence[str]
-) -> list[Run]:
-    """Return the documents of the models; `common` is the same in all of them."""
+def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence[str]) -> list[Run]:
+    """Return the documents of the models; `common` and `warnings` are the same in all of them."""
     labels = [model.label for model in models] if len(models) > 1 else []
     return [
         Run(
             number=number,
             models=labels,
             rendered_as=rendered_as(models, number),
-            warnings=[*validate.warnings(asked), *warnings, *model.warnings],
+            warnings=[*warnings, *model.warnings],
             **common,
             **_of_model(model),
         )
@@ -219,24 +205,17 @@ def _runs(
     ]
 
 
-def _of_module(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the module's part of `run.json`."""
-    return {
-        "name": settings["name"],
-        "service_role_arn": settings["service_role_arn"],
-        "kms_key_arn": settings.get("kms_key_arn"),
-        "tags": settings.get("tags", {}),
-        "work_days": settings["work_days"],
-    }
+def _of_run(state: RunState, settings: Settings) -> dict[str, Any]:
+    """Return what `run.json` has of the run's claim and of the module."""
+    claimed = ("contract", "bucket", "root", "run_id", "execution_arn", "started_at")
+    of_module = ("name", "service_role_arn", "kms_key_arn", "tags", "work_days")
+    return {name: getattr(state, name) for name in claimed} | {name: getattr(settings, name) for name in of_module}
 
 
 def _of_model(model: Model) -> dict[str, Any]:
     """Return a model's part of `run.json`."""
     return {
         "input": model.asked,
-        "limits": model.asked["limits"],
-        "model_id": model.asked["model_id"],
-        "folder": keys.model_folder(_model_column(model.asked), model.label) if model.label else "",
         "family": model.family.family,
         "invocation_type": model.family.invocation_type,
         "kind": model.composed.kind,
@@ -250,22 +229,9 @@ def _of_model(model: Model) -> dict[str, Any]:
     }
 
 
-def _of_files(found: InputFiles) -> dict[str, Any]:
-    """Return the part of `run.json` about what lies beside the table's files."""
-    return {"left_out": {"objects": found.left_out, "first": found.left_out_first} if found.left_out else {}}
-
-
-def _of_table(table: read.Description, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of `run.json` about the table and the output, which is the same for all models."""
-    return {
-        "table": table.table.to_json(),
-        "sources": [source.to_json() for source in table.sources],
-        "nulls": asked["input"]["nulls"],
-        "media": asked.get("media"),
-        "canary": asked["limits"]["canary_records"] > 0,
-        "output": asked["output"],
-        "dry_run": asked["dry_run"],
-    }
+def _left_out(found: InputFiles) -> dict[str, Any]:
+    """Return how many objects beside the table's files there are, and the first of them."""
+    return {"objects": found.left_out, "first": found.left_out_first} if found.left_out else {}
 
 
 def _write(s3: S3, runs: Sequence[Run], shards: Sequence[PlannedShard]) -> None:

@@ -9,6 +9,7 @@ from bedrock_batch.answers.parse import without_contradictions
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.quotas import applied as applied_quotas
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.settings import Settings
 from bedrock_batch.errors import InvalidRunInput, UnknownModel, UnsupportedRequest, naming
 from bedrock_batch.models import catalogue, json_pointer, profiles, prompt_store, prompts, refusals, request_body
 from bedrock_batch.records import media
@@ -36,9 +37,7 @@ class Model:
         return BodyCheck(self.family, self.composed.response, self.composed.dimensions)
 
 
-def resolve(
-    s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Mapping[str, Any], *, region: str
-) -> list[Model]:
+def resolve(s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Settings, *, region: str) -> list[Model]:
     """Return the run's models. Of several models, an error names the one that refuses something."""
     fetched = None
     if asked["input"].get("format") != "bedrock_jsonl":
@@ -50,21 +49,21 @@ def resolve(
         label = model_id if len(model_ids) > 1 else ""
         own = validate.of_model(asked, model_id)
         with naming(label):
-            behind, warnings = _behind(own, settings["models"])
+            behind, warnings = _behind(own, settings.models)
             family = catalogue.resolve(behind, own.get("invocation_type"))
             warnings += refusals.check_model(family, model_id, region=region)
             if family.custom:
                 warnings += _for_jobs_alone(own)
             else:
                 warnings += _settle_tier(own, behind)
-            prompt, composed = _compose(own, settings["prompts"], family, fetched)
+            prompt, composed = _compose(own, settings.prompts, family, fetched)
             retry = _retry(family, own, composed)
         quotas, origins = applied_quotas(
             service_quotas, family.quota_label, family.quotas, custom=family.custom, listed=listed
         )
         if "media" in asked:
             quotas = media.lowered(quotas, asked["media"])
-        warnings += prompts.warnings(own, settings["prompts"], family) + composed.warnings
+        warnings += prompts.warnings(own, settings.prompts, family) + composed.warnings
         models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
     return models
 

@@ -1,7 +1,7 @@
 """Cut the table into shards: contiguous, balanced, and within the model's quotas."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def cut(layouts: Sequence[Layout], bounds: Bounds, size: RowSize, *, bucket: str
             shard=number,
             first_row=low,
             rows=high - low,
-            pieces=[_compact(piece) for piece in table.pieces(low, high)],
+            pieces=table.pieces(low, high),
         )
         for number, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     ]
@@ -225,8 +225,3 @@ def _why(heaviest: float, most: float, kept: float, pieces: int, rows: int, coun
 def _edges(first: int, rows: int, count: int) -> Integers:
     """Return count + 1 row numbers that cut `rows` rows from `first` on into parts differing by one row at most."""
     return first + np.arange(count + 1, dtype=np.int64) * rows // count
-
-
-def _compact(piece: Piece) -> dict[str, int]:
-    fields: dict[str, int] = asdict(piece)
-    return {name: value for name, value in fields.items() if value or name not in ("skip", "tail")}

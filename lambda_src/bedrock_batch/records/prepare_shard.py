@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import PlannedShard, Prepared, PreparedShard
-from bedrock_batch.contracts.run import Run, Table
+from bedrock_batch.contracts.lines import PlannedShard
+from bedrock_batch.contracts.results import Prepared, PreparedShard
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import TooLarge, naming
 from bedrock_batch.records import media
 from bedrock_batch.records.body_check import BodyCheck
@@ -93,10 +94,9 @@ class _Body:
         self.attacher = attacher
         self._s3, self._run, self._shard = s3, run, shard
         self._number = _number(run, shard)
-        table = Table.from_json(run.table)
-        schema = unpacked(table.schema)
+        schema = unpacked(run.table.schema)
         self._renderer = renderer_of(
-            table,
+            run.table,
             run.request,
             media.extended(schema, run.media) if run.media else schema,
             shard=self._number,

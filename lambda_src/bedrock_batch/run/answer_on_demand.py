@@ -11,6 +11,7 @@ from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import Chunk
+from bedrock_batch.contracts.results import ChunkAnswered
 from bedrock_batch.contracts.routes import FLEX
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import ChunkTaken, OnDemandRefused
@@ -26,7 +27,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5, 60
 """Between two calls at the tier flex, in seconds. The client has waited for capacity within each of them too."""
 
 
-def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk, *, seconds: float = 0) -> dict[str, int]:
+def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk, *, seconds: float = 0) -> ChunkAnswered:
     """Answer the records that the chunk's file does not hold yet, and return the chunk's counts.
 
     The file is written after every answer: a call that dies leaves one record at most to be paid again. So does a
@@ -51,8 +52,9 @@ def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk, *, seconds: float = 0) 
     if refusals:
         raise refusals[0]
     failed = sum("error" in json.loads(line) for line in answers.lines)
-    counts = {"chunk": chunk.chunk, "records": len(answers.lines), "failed": failed}
-    _LOG.info(json.dumps({"message": "answered", "run_id": run.run_id, "raw_key": chunk.raw_key, **counts}))
+    counts = ChunkAnswered(chunk.chunk, records=len(answers.lines), failed=failed)
+    about = {"message": "answered", "run_id": run.run_id, "raw_key": chunk.raw_key}
+    _LOG.info(json.dumps(about | counts.to_json()))
     return counts
 
 

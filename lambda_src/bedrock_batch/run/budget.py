@@ -5,11 +5,11 @@ Both are counted anew from what lies on S3, so a redrive comes to the same end.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from bedrock_batch.contracts.lines import JobCounts
+from bedrock_batch.contracts.results import JobCounts
 from bedrock_batch.contracts.routes import BATCH, ON_DEMAND
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import Next, OverBudget, RunState
 from bedrock_batch.run import usage
 from bedrock_batch.run.decide import Standing
 from bedrock_batch.run.prices import KNOWN, in_usd, on_demand_route, rate
@@ -21,8 +21,8 @@ _STEPS = {"run_jobs": "in batch jobs", "answer": "on demand"}
 
 
 def excess(
-    step: str, models: Models, due: Models, manifests: Mapping[str, JobCounts], *, budget_usd: float
-) -> dict[str, Any] | None:
+    step: Next, models: Models, due: Models, manifests: Mapping[str, JobCounts], *, budget_usd: float
+) -> OverBudget | None:
     """Return the numbers where a step could cost more than what is left of the budget; None where it cannot.
 
     `models` has all shards of all models, `due` those that the step would send; `manifests` are Bedrock's, by job.
@@ -32,21 +32,21 @@ def excess(
     next_ = sum(_at_most(run, one, routes[run.number]) for run, shards in due for one in shards)
     if round(spent + next_, 6) <= budget_usd:
         return None
-    return {
-        "budget_usd": budget_usd,
-        "spent_usd": round(spent, 6),
-        "next_usd": round(next_, 6),
-        "next_step": step,
-        "records": sum(one.leftovers for _, shards in due for one in shards),
-    }
+    return OverBudget(
+        budget_usd=budget_usd,
+        spent_usd=round(spent, 6),
+        next_usd=round(next_, 6),
+        next_step=step,
+        records=sum(one.leftovers for _, shards in due for one in shards),
+    )
 
 
-def warnings(state: Mapping[str, Any]) -> Iterator[str]:
+def warnings(state: RunState) -> Iterator[str]:
     """Yield the warning of a run that stopped sending for the sake of its budget."""
-    if over := state.get("over_budget"):
+    if over := state.over_budget:
         yield (
-            f"limits.budget_usd is {over['budget_usd']}: {over['spent_usd']} USD are spent, and {over['records']} more "
-            f"records {_STEPS[over['next_step']]} could cost up to {over['next_usd']} USD. They were not sent: their "
+            f"limits.budget_usd is {over.budget_usd}: {over.spent_usd} USD are spent, and {over.records} more "
+            f"records {_STEPS[over.next_step]} could cost up to {over.next_usd} USD. They were not sent: their "
             "rows have no answer, or no better one"
         )
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3, Object
-from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.results import JobCounts, Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import usage
 

@@ -7,13 +7,13 @@ demand or finishes; rounds and on-demand passes are bounded and a join makes its
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Any, Literal
+from typing import Any
 
 from bedrock_batch.answers.outcome import ANSWERED, named
-from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines
+from bedrock_batch.contracts.lines import JobEnd, LeftoverLines
+from bedrock_batch.contracts.results import Joined
+from bedrock_batch.contracts.state import Next
 from bedrock_batch.errors import CanaryFailed, PermissionMissing
-
-Next = Literal["run_jobs", "answer", "join", "finish"]
 
 MAX_POOLED_SHARDS = 2_000
 """The most shards that feed one pooled job: its line must fit the 256 KB that a state machine carries."""

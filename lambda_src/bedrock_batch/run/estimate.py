@@ -1,15 +1,15 @@
 """Add up the prepared shards before any money is spent: errors, estimate, budget."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bedrock_batch import keys
 from bedrock_batch.aws.causes import lambda_message
-from bedrock_batch.contracts.lines import Prepared, PreparedShard
+from bedrock_batch.contracts.estimate import Estimate
+from bedrock_batch.contracts.results import Failure, Prepared, PreparedShard
 from bedrock_batch.contracts.routes import BATCH
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.contracts.shape import Shape
 from bedrock_batch.errors import BY_NAME, BudgetExceeded, InputError, InvalidRunInput, NoValidRows, PrepareFailed
 from bedrock_batch.models.catalogue import is_custom
 from bedrock_batch.run.decide import Standing, whole_shards
@@ -17,53 +17,20 @@ from bedrock_batch.run.next_lines import pooled
 from bedrock_batch.run.prices import in_usd, on_demand_route, on_demand_words, rate
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate(Shape):
-    """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back.
-
-    `jobs` are those of the first round; `on_demand_records` are in none of them: the canary, and what is too few for
-    a job. They cost the price on demand, all others that of batch. All of it is for one answer a record;
-    `cost_with_retries_usd` is the cost if `retry` had every record sent twice, and None without `retry`.
-    `cost_unknown` says why there is no cost.
-    """
-
-    rows: int
-    records: int
-    skipped: int
-    jobs: int
-    on_demand_records: int
-    input_bytes: int
-    input_tokens: int
-    output_tokens: int | None
-    cost_usd: float | None
-    cost_with_retries_usd: float | None = None
-    cost_unknown: str = ""
-    warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Leave out the cost with retries where there is no `retry`, and empty texts and lists."""
-        values = asdict(self) | {"warnings": list(self.warnings)}
-        if self.cost_with_retries_usd is None:
-            del values["cost_with_retries_usd"]
-        return {key: value for key, value in values.items() if value or key not in ("cost_unknown", "warnings")}
-
-
-def prepared_shards(results: Iterable[Mapping[str, Any]]) -> list[Prepared]:
+def prepared_shards(results: Sequence[Mapping[str, Any]]) -> list[Prepared]:
     """Return the records that the children of Prepare shards wrote, in order of the shards.
 
     Raises:
         InputError: the first error of the input, as the child raised it: its class and its sentence.
         PrepareFailed: a child failed for another reason.
     """
-    failed = sorted((result for result in results if "error" in result), key=lambda result: int(result["shard"]))
+    failed = [Failure.from_json(result) for result in results if "error" in result]
     # Errors of the input go first: they say what the user can do.
-    for result in sorted(failed, key=lambda result: not _is_input_error(result["error"])):
-        sentence = lambda_message(result["cause"]) or result["cause"]
-        if _is_input_error(result["error"]):
-            raise BY_NAME[result["error"]](sentence)
-        raise PrepareFailed(
-            f"Shard {keys.shard_name(result['shard'])} could not be prepared: {result['error']}: {sentence}"
-        )
+    for one in sorted(failed, key=lambda one: (not _is_input_error(one.error), one.shard)):
+        sentence = lambda_message(one.cause) or one.cause
+        if _is_input_error(one.error):
+            raise BY_NAME[one.error](sentence)
+        raise PrepareFailed(f"Shard {keys.shard_name(one.shard or 0)} could not be prepared: {one.error}: {sentence}")
     prepared = (one for result in results for one in PreparedShard.from_json(result).prepared)
     return sorted(prepared, key=lambda shard: shard.shard)
 
@@ -122,7 +89,7 @@ def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
     if not blank:
         return ()
     hint = "Remove these rows, or make the cells null"
-    if run.table["format"] == "csv":
+    if run.table.format == "csv":
         hint = 'input.csv.null_values [""] makes such cells null'
     return (
         f"In {blank} of {sum(shard.records for shard in prepared)} records a place of the request is blank: they are "
@@ -185,7 +152,8 @@ def total(expected: Mapping[str, Estimate]) -> Estimate:
         return None if None in values else sum(values)
 
     every = list(expected.values())
-    numbers = [f.name for f in fields(Estimate) if f.name not in ("rows", "cost_unknown", "warnings")]
+    others = ("rows", "cost_unknown", "warnings", "model_id", "models")
+    numbers = [f.name for f in fields(Estimate) if f.name not in others]
     sums = {name: known([getattr(one, name) for one in every]) for name in numbers}
     costs = {name: sums[name] and round(sums[name], 6) for name in ("cost_usd", "cost_with_retries_usd")}
     unknown = [f"{name}: {one.cost_unknown}" for name, one in expected.items() if one.cost_unknown]
@@ -194,7 +162,13 @@ def total(expected: Mapping[str, Estimate]) -> Estimate:
         for name, one in expected.items()
         for warning in one.warnings
     )
-    return Estimate(**sums | costs, rows=every[0].rows, cost_unknown="; ".join(unknown), warnings=tuple(warnings))
+    return Estimate(
+        **sums | costs,
+        rows=every[0].rows,
+        cost_unknown="; ".join(unknown),
+        warnings=tuple(warnings),
+        models=tuple(replace(one, model_id=name) for name, one in expected.items()),
+    )
 
 
 def check_rows(run: Run, expected: Estimate) -> None:

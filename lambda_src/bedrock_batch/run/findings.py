@@ -1,13 +1,14 @@
 """Read what a run left on S3, and add it up for its report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.results import JobCounts, JobResult, Joined
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.run import by_bedrock, progress, report_jobs, usage
 from bedrock_batch.run.reconcile import Totals, reconcile
 from bedrock_batch.run.usage import Usage
@@ -27,11 +28,11 @@ class ModelFindings:
 class Findings:
     """What a run left: its state, the counts of all its models and of each, and how its jobs ended."""
 
-    state: Mapping[str, Any]
+    state: RunState
     joined: Mapping[int, Joined]
     totals: Totals
     models: Sequence[ModelFindings]
-    rounds: Sequence[Sequence[Mapping[str, Any]]]
+    rounds: Sequence[Sequence[JobResult]]
     passes: Sequence[Mapping[str, int]]
     failed_jobs: Sequence[Mapping[str, Any]]
 
@@ -41,7 +42,7 @@ class Findings:
         return self.models[0].run
 
     @property
-    def ended(self) -> list[Mapping[str, Any]]:
+    def ended(self) -> list[JobResult]:
         return [result for round_ in self.rounds for result in round_]
 
     @property
@@ -49,31 +50,30 @@ class Findings:
         return len(self.models) > 1
 
 
-def read(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> Findings:
+def read(s3: S3, runs: Sequence[Run], state: RunState) -> Findings:
     """Return what the run left on S3, with its counts.
 
     Raises:
         JoinIncomplete: a shard has no output part, or rows do not add up.
     """
-    run = runs[0]
-    results = progress.collect(state)["results"]
+    run, results = runs[0], progress.collect(state).results
     joined = progress.latest_joins(s3, results)
-    totals = reconcile(joined.values(), shards=state["shards"], rows=state["rows"] * len(runs))
-    rounds = [read_results(s3, map_) for map_ in results["jobs"]]
+    totals = reconcile(joined.values(), shards=state.shards, rows=state.rows * len(runs))
+    rounds = [progress.job_results(s3, map_) for map_ in results.jobs]
     if len(runs) > 1:
         models = progress.models_of_jobs(s3, run, range(len(rounds)))
-        rounds = [[result | {"model_id": models[result["job_name"]]} for result in round_] for round_ in rounds]
-    ended = [result for round_ in rounds for result in round_]
-    all_good = all(result["status"] == "Completed" for result in ended)
+        rounds = [[replace(one, model_id=models[one.job_name]) for one in round_] for round_ in rounds]
+    ended = [one for round_ in rounds for one in round_]
+    all_good = all(one.status == "Completed" for one in ended)
     shards = {} if all_good else progress.shards_of_jobs(s3, run, range(len(rounds)))
     manifests = by_bedrock.read_manifests(s3, run)
     return Findings(
         state=state,
         joined=joined,
         totals=totals,
-        models=[_of_model(one, joined, manifests, rows=state["rows"]) for one in runs],
+        models=[_of_model(one, joined, manifests, rows=state.rows) for one in runs],
         rounds=rounds,
-        passes=[report_jobs.pass_counts(read_results(s3, map_)) for map_ in results["answers"]],
+        passes=[report_jobs.pass_counts(read_results(s3, map_)) for map_ in results.answers],
         failed_jobs=report_jobs.failed_jobs(ended, shards, joined),
     )
 

@@ -10,6 +10,7 @@ from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
 from bedrock_batch.run import budget, findings, first_record, gate, report, report_warnings
 from bedrock_batch.run.findings import Findings
@@ -20,28 +21,28 @@ _MOST_WARNINGS = 20
 _MOST_MESSAGE = 500
 
 
-def finish_run(s3: S3, state: dict[str, Any]) -> dict[str, Any]:
+def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
     """Write the report of a run and return the run's result; the report of a dry run is its estimate.
 
     Raises:
         JoinIncomplete: a shard has no output part, or rows do not add up.
         TooManyFailures: after everything is written.
     """
-    runs = read_runs(s3, state["bucket"], state["run_key"])
+    runs = read_runs(s3, state.bucket, state.keys.run())
     if runs[0].dry_run:
         return _finish_dry_run(s3, runs, state)
     found = findings.read(s3, runs, state)
     warnings = report_warnings.of_run(found)
-    ended, failure = state.get("ended"), None
+    ended, failure = state.ended, None
     if ended is None:
         try:
             warnings += _judge(found)
-            ended = {"status": "SUCCEEDED"}
+            ended = End("SUCCEEDED")
         except TooManyFailures as err:
-            ended, failure = {"status": "FAILED", "error": "TooManyFailures", "message": str(err)}, err
+            ended, failure = End("FAILED", error="TooManyFailures", message=str(err)), err
     document = report.document(found, ended=ended, warnings=warnings)
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
-        s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.get("replaces"), indent=2)
+        s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.replaces, indent=2)
     if failure is not None:
         raise failure
     return _result(found, document)
@@ -81,28 +82,29 @@ def _result(found: Findings, document: Mapping[str, Any]) -> dict[str, Any]:
         for one in document.get("models", ())
     ]
     return {
-        "run_id": found.state["run_id"],
+        "run_id": found.state.run_id,
         "output_uri": document["output"],
         "report_uri": _report_uri(found.run),
-        "rows": found.state["rows"],
+        "rows": found.state.rows,
         "outcomes": found.totals.outcomes,
-        "jobs": found.state["jobs"],
+        "jobs": found.state.jobs,
         **({"models": models} if models else {}),
         **_counted(document["warnings"]),
     }
 
 
-def _finish_dry_run(s3: S3, runs: Sequence[Run], state: Mapping[str, Any]) -> dict[str, Any]:
+def _finish_dry_run(s3: S3, runs: Sequence[Run], state: RunState) -> dict[str, Any]:
     """Write what a dry run found out: estimate, warnings, and the first record of each model as it would be sent."""
-    run, estimate = runs[0], state["estimate"]
-    records = first_record.of_each(s3, runs, read_results(s3, state["prepared"]))
+    run, estimate = runs[0], state.estimate
+    assert estimate is not None, "Review run made it"
+    records = first_record.of_each(s3, runs, read_results(s3, state.prepared))
     document = report.of_dry_run(runs, estimate, records)
     s3.put_json(run.bucket, run.keys.report, document, indent=2)
     return {
         "run_id": run.run_id,
         "report_uri": _report_uri(run),
-        "rows": estimate["rows"],
-        "estimate": estimate,
+        "rows": estimate.rows,
+        "estimate": estimate.to_json(),
         "dry_run": True,
         **_counted(document["warnings"]),
     }

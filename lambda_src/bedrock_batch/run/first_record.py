@@ -4,7 +4,7 @@ It never goes into a log.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3
@@ -15,7 +15,7 @@ _MOST_TEXT = 20_000
 """A prompt is shown whole; media and very long cells are cut."""
 
 
-def of_each(s3: S3, runs: Sequence[Run], prepared: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def of_each(s3: S3, runs: Sequence[Run], prepared: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a record for each model, from what the children of Prepare shards returned."""
     shards = estimate.prepared_shards(prepared)
     records = []

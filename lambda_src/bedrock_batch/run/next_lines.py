@@ -5,9 +5,8 @@ from itertools import count, zip_longest
 from typing import Any
 
 from bedrock_batch import keys
-from bedrock_batch.contracts.lines import Chunk, LeftoverLines, Pool, Shard
+from bedrock_batch.contracts.lines import Chunk, JobEnd, JobLine, LeftoverLines, Pool, Shard, ShardJoin
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run.create_job import create_job
 from bedrock_batch.run.decide import Standing, chunks, pool, whole_shards
 
@@ -15,12 +14,18 @@ CHUNK_RECORDS = 10
 """The most records that one call of the function answers on demand, one after the other."""
 
 
-def join_event(
-    shard: Shard, *, skipped_key: str | None, jobs: Iterable[Mapping[str, Any]], step: int | None
-) -> dict[str, Any]:
+def join_event(shard: Shard, *, skipped_key: str | None, jobs: Iterable[JobEnd], step: int | None) -> ShardJoin:
     """Return the event that joins a shard; with a `step` its leftovers are written too."""
-    event = shard.to_json() | {"skipped_key": skipped_key, "jobs": list(jobs), "step": step}
-    return event | {"contract": CONTRACT}  # the shard may come from a plan of the contract before
+    return ShardJoin(
+        shard.bucket,
+        shard.run_key,
+        shard.shard,
+        shard.first_row,
+        shard.rows,
+        jobs=list(jobs),
+        skipped_key=skipped_key,
+        step=step,
+    )
 
 
 def job_lines(
@@ -40,10 +45,10 @@ def job_lines(
     for shard in shards:
         if shard.shard not in whole:
             continue
-        join = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=(), step=0)
+        event = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=(), step=0)
         input_key = run.input_key(shard.shard)
         records = by_shard[shard.shard].records
-        yield _job(run, round_, shard.shard, records=records, input_key=input_key) | {"join": join}
+        yield _job(run, round_, shard.shard, records, input_key, join=event)
     rest = [standing for standing in standings if standing.shard not in whole]
     # Behind the numbers of shards, and apart from those of other models, so that no name of the round is taken twice.
     several = len(run.models)
@@ -52,7 +57,7 @@ def job_lines(
         records = sum(one.records for one in sent)
         input_key = run.keys.pooled(round_, number, own_folder=run.own_folders)
         pool_ = Pool(run.bucket, run.keys.run(run.number), input_key, sent)
-        yield _job(run, round_, number, records=records, input_key=input_key) | {"pool": pool_.to_json()}
+        yield _job(run, round_, number, records, input_key, pool_=pool_)
 
 
 def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
@@ -72,7 +77,16 @@ def pooled(run: Run, standings: Sequence[Standing]) -> list[list[LeftoverLines]]
     )
 
 
-def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) -> dict[str, Any]:
+def _job(
+    run: Run,
+    round_: int,
+    number: int,
+    records: int,
+    input_key: str,
+    *,
+    join: ShardJoin | None = None,
+    pool_: Pool | None = None,
+) -> dict[str, Any]:
     job_name = keys.job_name(
         name=run.name,
         label=run.input.get("job_name_prefix") or "",
@@ -80,17 +94,20 @@ def _job(run: Run, round_: int, number: int, *, records: int, input_key: str) ->
         round_=round_,
         number=number,
     )
-    return {
-        "run_id": run.run_id,
-        "job_name": job_name,
-        "round": round_,
-        "number": number,
-        "records": records,
-        "check_seconds": run.limits["check_seconds"],
-        "expires_at": run.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "raw_prefix": run.keys.raw(job_name),
-        "request": create_job(run, job_name=job_name, input_key=input_key),
-    }
+    line = JobLine(
+        run_id=run.run_id,
+        job_name=job_name,
+        round=round_,
+        number=number,
+        records=records,
+        check_seconds=run.limits["check_seconds"],
+        expires_at=run.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        raw_prefix=run.keys.raw(job_name),
+        request=create_job(run, job_name=job_name, input_key=input_key),
+        join=join,
+        pool=pool_,
+    )
+    return line.to_json()
 
 
 def answer_lines(
@@ -119,9 +136,5 @@ def join_lines(
     for shard in shards:
         standing = by_shard[shard.shard]
         if standing.stale if some_stale else standing.joined is None:
-            yield join_event(
-                shard,
-                skipped_key=skipped_keys[shard.shard],
-                jobs=(end.to_json() for end in standing.ends),
-                step=step,
-            )
+            event = join_event(shard, skipped_key=skipped_keys[shard.shard], jobs=standing.ends, step=step)
+            yield event.to_json()

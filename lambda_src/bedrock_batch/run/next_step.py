@@ -1,6 +1,7 @@
 """Decide what a run does next, and write the lines of the Map that does it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 from bedrock_batch.aws.batch_jobs import active_jobs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import Next, OverBudget, RunState
 from bedrock_batch.errors import naming
 from bedrock_batch.models.catalogue import jobs_quota
 from bedrock_batch.run import budget, by_bedrock, decide, next_lines, progress
 from bedrock_batch.run.budget import Models
 
 
-def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) -> dict[str, Any]:
+def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: RunState) -> RunState:
     """Return the state with `next`, and with the key of the lines that its Map reads.
 
     `state` is as `progress.collect` returns it; `runs` are its models' documents.
@@ -22,13 +24,13 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
     found = progress.load(s3, state, runs)
     models = [(run, found.of(run)) for run in runs]
     canaries = [(run, standings[:1]) for run, standings in models if run.canary and standings[0].records]
-    if canaries and not state["passes"]:
+    if canaries and not state.passes:
         return _answer(s3, state, canaries)
-    decision, due = _decide(state, found, models, tail_done=state["passes"] > (1 if canaries else 0))
-    if decision == "run_jobs" and not state["rounds"]:
+    decision, due = _decide(state, found, models, tail_done=state.passes > (1 if canaries else 0))
+    if decision == "run_jobs" and not state.rounds:
         _check_canaries(canaries)
     if over := _over_budget(s3, state, decision, models, due):
-        state = state | {"over_budget": over}
+        state = replace(state, over_budget=over)
         decision = "join" if any(one.joined is None for one in found.standings) else "finish"
     if decision == "run_jobs":
         return _run_jobs(s3, bedrock, state, found, due)
@@ -36,12 +38,10 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: dict[str, Any]) 
         return _answer(s3, state, due)
     if decision == "join":
         return _join(s3, state, found, runs)
-    return state | {"next": "finish"}
+    return replace(state, next="finish")
 
 
-def _decide(
-    state: dict[str, Any], found: progress.Progress, models: Models, *, tail_done: bool
-) -> tuple[decide.Next, Models]:
+def _decide(state: RunState, found: progress.Progress, models: Models, *, tail_done: bool) -> tuple[Next, Models]:
     """Return what all models do next, and those that want it, with the shards it is for."""
     denied = [found.without_permission(run) for run, _ in models]
     stale = any(one.stale for one in found.standings)
@@ -61,23 +61,21 @@ def _decide(
     return decision, [(run, left) for (run, _), (want, left) in zip(models, wants, strict=True) if want == decision]
 
 
-def _over_budget(
-    s3: S3, state: dict[str, Any], decision: decide.Next, models: Models, due: Models
-) -> dict[str, Any] | None:
+def _over_budget(s3: S3, state: RunState, decision: Next, models: Models, due: Models) -> OverBudget | None:
     """Return why the budget forbids what was decided, if it does; Review run has checked the first step."""
     limit = models[0][0].limits.get("budget_usd")
-    if limit is None or decision not in ("run_jobs", "answer") or not (state["rounds"] or state["passes"]):
+    if limit is None or decision not in ("run_jobs", "answer") or not (state.rounds or state.passes):
         return None
     manifests = by_bedrock.read_manifests(s3, models[0][0])
     return budget.excess(decision, models, due, manifests, budget_usd=limit)
 
 
-def _check_permissions(state: dict[str, Any], models: Models, denied: Sequence[Sequence[Mapping[int, str]]]) -> None:
+def _check_permissions(state: RunState, models: Models, denied: Sequence[Sequence[Mapping[int, str]]]) -> None:
     """Refuse to go on after a round that lacked a permission, until the run is redriven.
 
     A redrive comes back with the same state and a higher count. So each redrive gives one more such round, no more.
     """
-    if state["rounds"] and state.get("redrives", 0) == state.get("round_redrives", 0):
+    if state.rounds and state.redrives == state.round_redrives:
         last = {run.label: (own, shards[-1]) for (run, own), shards in zip(models, denied, strict=True)}
         decide.check_permissions(last)
 
@@ -89,22 +87,23 @@ def _check_canaries(canaries: Models) -> None:
             decide.check_canary(canary, canary_failure_percentage=tolerated)
 
 
-def _run_jobs(s3: S3, bedrock: Any, state: dict[str, Any], found: progress.Progress, models: Models) -> dict[str, Any]:
-    round_ = state["rounds"]
+def _run_jobs(s3: S3, bedrock: Any, state: RunState, found: progress.Progress, models: Models) -> RunState:
+    round_ = state.rounds
     jobs_key = models[0][0].keys.jobs(round_)
     lines = next_lines.in_turn(
         next_lines.job_lines(run, progress.plan_of(s3, run), standings, found.skipped_keys, round_=round_)
         for run, standings in models
     )
-    jobs = s3.put_lines(state["bucket"], jobs_key, lines)
-    return state | {
-        "next": "run_jobs",
-        "rounds": round_ + 1,
-        "round_redrives": state.get("redrives", 0),
-        "jobs": state["jobs"] + jobs,
-        "jobs_key": jobs_key,
-        "max_concurrent_jobs": min(models[0][0].limits["max_concurrent_jobs"], _free_jobs(bedrock, models)),
-    }
+    jobs = s3.put_lines(state.bucket, jobs_key, lines)
+    return replace(
+        state,
+        next="run_jobs",
+        rounds=round_ + 1,
+        round_redrives=state.redrives,
+        jobs=state.jobs + jobs,
+        jobs_key=jobs_key,
+        max_concurrent_jobs=min(models[0][0].limits["max_concurrent_jobs"], _free_jobs(bedrock, models)),
+    )
 
 
 def _free_jobs(bedrock: Any, models: Models) -> int:
@@ -122,18 +121,18 @@ def _shares(quota: tuple[str, bool], model_id: str) -> bool:
     return jobs_quota(model_id) == quota
 
 
-def _answer(s3: S3, state: dict[str, Any], models: Models) -> dict[str, Any]:
-    pass_ = state["passes"]
+def _answer(s3: S3, state: RunState, models: Models) -> RunState:
+    pass_ = state.passes
     answers_key = models[0][0].keys.answers(pass_)
     chunks = count()
     lines = (next_lines.answer_lines(run, standings, pass_=pass_, numbers=chunks) for run, standings in models)
-    s3.put_lines(state["bucket"], answers_key, chain.from_iterable(lines))
-    return state | {"next": "answer", "passes": pass_ + 1, "answers_key": answers_key}
+    s3.put_lines(state.bucket, answers_key, chain.from_iterable(lines))
+    return replace(state, next="answer", passes=pass_ + 1, answers_key=answers_key)
 
 
-def _join(s3: S3, state: dict[str, Any], found: progress.Progress, runs: Sequence[Run]) -> dict[str, Any]:
-    joins_key = runs[0].keys.joins(state["step"])
+def _join(s3: S3, state: RunState, found: progress.Progress, runs: Sequence[Run]) -> RunState:
+    joins_key = runs[0].keys.joins(state.step)
     shards = chain.from_iterable(progress.plan_of(s3, run) for run in runs)
-    lines = next_lines.join_lines(shards, found.standings, found.skipped_keys, step=state["step"])
-    s3.put_lines(state["bucket"], joins_key, lines)
-    return state | {"next": "join", "joins_key": joins_key}
+    lines = next_lines.join_lines(shards, found.standings, found.skipped_keys, step=state.step)
+    s3.put_lines(state.bucket, joins_key, lines)
+    return replace(state, next="join", joins_key=joins_key)

@@ -8,13 +8,15 @@ from typing import Any
 from bedrock_batch.answers.refused_jobs import lacks_permission
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines, Shard
+from bedrock_batch.contracts.lines import Chunk, JobEnd, JobLine, Shard
+from bedrock_batch.contracts.results import Failure, JobResult, Joined, ShardJoined
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import MapResult, MapResults, RunState
 from bedrock_batch.run import estimate
 from bedrock_batch.run.decide import Standing
 
 _MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
-"""Where `state["results"]` keeps the results of the Map that `state["next"]` led to."""
+"""Where `state.results` keeps the results of the Map that `state.next` led to."""
 
 Ends = Sequence[tuple[int, JobEnd]]
 """Shards, each with the end of a job that had records of it."""
@@ -48,25 +50,24 @@ def plan_of(s3: S3, run: Run) -> Iterator[Shard]:
         yield replace(shard, shard=number, run_key=run.keys.run(run.number))
 
 
-def collect(state: Mapping[str, Any]) -> dict[str, Any]:
+def collect(state: RunState) -> RunState:
     """Return the state with the `result` of the Map that has just run filed under `results`."""
-    if "result" not in state:
-        return dict(state)
-    kind = _MAPS[state["next"]]
-    results = state["results"] | {kind: [*state["results"][kind], state["result"]]}
-    return {key: value for key, value in state.items() if key != "result"} | {"results": results}
+    if state.result is None:
+        return state
+    kind = _MAPS[state.next]
+    results = replace(state.results, **{kind: [*getattr(state.results, kind), state.result]})
+    return replace(state, result=None, results=results)
 
 
-def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
+def load(s3: S3, state: RunState, runs: Sequence[Run]) -> Progress:
     """Return how far the run of a collected state is; `runs` are its models' documents."""
-    results = state["results"]
-    run = runs[0]
-    rendered = estimate.prepared_shards(read_results(s3, state["prepared"]))
+    run, results = runs[0], state.results
+    rendered = estimate.prepared_shards(read_results(s3, state.prepared))
     prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
-    ended = {result["job_name"]: result for map_ in results["jobs"] for result in read_results(s3, map_)}
+    ended = {result.job_name: result for map_ in results.jobs for result in job_results(s3, map_)}
     joined = latest_joins(s3, results)
-    passes = [pass_ends(s3, run, number, read_results(s3, map_)) for number, map_ in enumerate(results["answers"])]
-    rounds = [round_ends(s3, run, round_, ended) for round_ in range(len(results["jobs"]))]
+    passes = [pass_ends(s3, run, number, read_results(s3, map_)) for number, map_ in enumerate(results.answers)]
+    rounds = [round_ends(s3, run, round_, ended) for round_ in range(len(results.jobs))]
     ends = by_shard(rounds, passes, canaries=canary_passes(runs, passes))
     standings = [
         Standing(
@@ -80,6 +81,16 @@ def load(s3: S3, state: Mapping[str, Any], runs: Sequence[Run]) -> Progress:
         for shard in prepared
     ]
     return Progress(standings, {shard.shard: shard.skipped_key for shard in prepared}, rounds)
+
+
+def job_results(s3: S3, map_: MapResult) -> list[JobResult]:
+    """Return how the jobs of a round ended."""
+    return [JobResult.from_json(result) for result in read_results(s3, map_)]
+
+
+def job_lines(s3: S3, run: Run, round_: int) -> Iterator[JobLine]:
+    """Yield the jobs of a round."""
+    return map(JobLine.from_json, s3.lines(run.bucket, run.keys.jobs(round_)))
 
 
 def canary_passes(runs: Sequence[Run], passes: Sequence[Ends]) -> int:
@@ -99,49 +110,44 @@ def by_shard(rounds: Sequence[Ends], passes: Sequence[Ends], *, canaries: int) -
     return ends
 
 
-def latest_joins(s3: S3, results: Mapping[str, Any]) -> dict[int, Joined]:
+def latest_joins(s3: S3, results: MapResults) -> dict[int, Joined]:
     """Return each shard's latest join, the one that took the most jobs into account."""
     latest: dict[int, Joined] = {}
-    for map_ in (*results["jobs"], *results["joins"]):
+    for map_ in (*results.jobs, *results.joins):
         for result in read_results(s3, map_):
             if "joined" in result:
-                joined = Joined.from_json(result["joined"])
+                joined = ShardJoined.from_json(result).joined
                 if joined.shard not in latest or joined.jobs >= latest[joined.shard].jobs:
                     latest[joined.shard] = joined
     return latest
 
 
-def round_ends(s3: S3, run: Run, round_: int, ended: Mapping[str, Mapping[str, Any]]) -> Ends:
+def round_ends(s3: S3, run: Run, round_: int, ended: Mapping[str, JobResult]) -> Ends:
     """Return each shard that a job of the round had records of, with how the job ended."""
     ends = []
-    for line in s3.lines(run.bucket, run.keys.jobs(round_)):
-        result = ended[line["job_name"]]  # every job has one: the Map fails with the first child that fails
-        end = JobEnd(
-            line["job_name"],
-            result["status"],
-            line["raw_prefix"],
-            result["message"],
-            processed=result.get("processed"),
-        )
-        if "pool" in line:
-            for sent in map(LeftoverLines.from_json, line["pool"]["leftover_lines"]):
+    for line in job_lines(s3, run, round_):
+        result = ended[line.job_name]  # every job has one: the Map fails with the first child that fails
+        end = JobEnd(line.job_name, result.status, line.raw_prefix, result.message, processed=result.processed)
+        if line.pool is None:
+            ends += [(shard, end) for shard in line.shards]
+        else:
+            for sent in line.pool.leftover_lines:
                 own = replace(end, leftovers_step=sent.step, start=sent.start, stop=sent.stop)
                 ends.append((sent.shard, own))
-        else:
-            ends.append((line["join"]["shard"], end))
     return ends
 
 
 def pass_ends(s3: S3, run: Run, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
     """Return each shard that an on-demand pass had records of; if a chunk failed, its model's pass is a failed job."""
-    errors = {result["chunk"]: f"{result['error']}: {result['cause']}" for result in results if "error" in result}
+    failures = [Failure.from_json(result) for result in results if "error" in result]
+    errors = {one.chunk: f"{one.error}: {one.cause}" for one in failures}
     steps: dict[str, dict[int, int | None]] = {}
     failed: dict[str, list[str]] = {}
-    for line in s3.lines(run.bucket, run.keys.answers(number)):
-        folder = line["raw_key"].rpartition("/")[0]
-        steps.setdefault(folder, {}).update((sent["shard"], sent["step"]) for sent in line["leftover_lines"])
-        if line["chunk"] in errors:
-            failed.setdefault(folder, []).append(errors[line["chunk"]])
+    for chunk in map(Chunk.from_json, s3.lines(run.bucket, run.keys.answers(number))):
+        folder = chunk.raw_key.rpartition("/")[0]
+        steps.setdefault(folder, {}).update((sent.shard, sent.step) for sent in chunk.leftover_lines)
+        if chunk.chunk in errors:
+            failed.setdefault(folder, []).append(errors[chunk.chunk])
     ends = []
     for folder, of_shards in steps.items():
         messages = sorted(failed.get(folder, ()))
@@ -151,17 +157,11 @@ def pass_ends(s3: S3, run: Run, number: int, results: Iterable[Mapping[str, Any]
     return ends
 
 
-def shards_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, set[int]]:
+def shards_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, list[int]]:
     """Return the shards that each job of these rounds has records of, by the job's name."""
-    shards: dict[str, set[int]] = {}
-    for round_ in rounds:
-        for line in s3.lines(run.bucket, run.keys.jobs(round_)):
-            sent = line["pool"]["leftover_lines"] if "pool" in line else [line["join"]]
-            shards[line["job_name"]] = {one["shard"] for one in sent}
-    return shards
+    return {line.job_name: line.shards for round_ in rounds for line in job_lines(s3, run, round_)}
 
 
 def models_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, str]:
     """Return the model of each job of these rounds, by the job's name."""
-    lines = (line for round_ in rounds for line in s3.lines(run.bucket, run.keys.jobs(round_)))
-    return {line["job_name"]: line["request"]["ModelId"] for line in lines}
+    return {line.job_name: line.model_id for round_ in rounds for line in job_lines(s3, run, round_)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_batch.answers.outcome import OUTCOMES, most_frequent
-from bedrock_batch.contracts.lines import Joined
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.shape import Shape
 from bedrock_batch.errors import JoinIncomplete
 from bedrock_batch.keys import shard_name

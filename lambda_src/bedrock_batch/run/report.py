@@ -3,44 +3,48 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedrock_batch.contracts.run import Run, Source
+from bedrock_batch.contracts.estimate import Estimate
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.contracts.state import End
+from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.run import report_jobs, report_warnings, usage
 from bedrock_batch.run.findings import Findings, ModelFindings
 from bedrock_batch.run.reconcile import retried_counts
 
 
-def document(found: Findings, *, ended: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+def document(found: Findings, *, ended: End, warnings: Sequence[str]) -> dict[str, Any]:
     """Return the report of a run that sent records; `ended` says how it ended."""
     run, state, counts = found.run, found.state, found.totals.to_json()
     last = {"parts": counts.pop("parts")}
     if found.several:
-        jobs = state.get("model_job_statuses") or report_jobs.statuses_by_model(found.ended, run.models)
+        jobs = state.model_job_statuses or report_jobs.statuses_by_model(found.ended, run.models)
         last = {"models": [_section(one, jobs[one.run.model_id]) for one in found.models]}
         # Each row is there once for each model.
-        counts = {"rows": state["rows"], "rows_times_models": counts.pop("rows"), **counts}
+        counts = {"rows": state.rows, "rows_times_models": counts.pop("rows"), **counts}
     first = ("rows", "rows_times_models", "outcomes")
     rows: dict[str, Any] = {key: counts.pop(key) for key in first if key in counts}
     used = usage.total([(one.run, one.usage) for one in found.models])
     counts |= {key: used.pop(key) for key in ("input_tokens", "output_tokens")}
     return {
+        "contract": CONTRACT,
         "run_id": run.run_id,
-        **ended,
-        **({"salvaged": True} if state.get("salvage") else {}),
+        **ended.to_json(),
+        **({"salvaged": True} if state.salvage else {}),
         **rows,
         **used,
         "output": f"s3://{run.bucket}/{run.keys.output_folder()}",
         "warnings": warnings,
         "usage": usage.together([one.usage for one in found.models]),
-        **({"over_budget": state["over_budget"]} if "over_budget" in state else {}),
+        **({"over_budget": state.over_budget.to_json()} if state.over_budget else {}),
         "model_id": run.models if found.several else run.model_id,
-        "jobs": state.get("job_statuses") or report_jobs.statuses(found.ended),
+        "jobs": state.job_statuses or report_jobs.statuses(found.ended),
         "failed_jobs": found.failed_jobs,
         "rounds": [report_jobs.round_counts(round_) for round_ in found.rounds],
         "on_demand": found.passes,
         **({"retried": retried_counts(found.joined.values())} if run.retry else {}),
         **counts,
         **({} if found.several else {"by_bedrock": found.models[0].by_bedrock}),
-        "estimate": state["estimate"],
+        "estimate": state.estimate.to_json() if state.estimate else None,
         "input": _input(run),
         **({"left_out": run.left_out} if run.left_out else {}),
         **last,
@@ -67,18 +71,17 @@ def _section(one: ModelFindings, jobs: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def of_dry_run(
-    runs: Sequence[Run], estimate: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def of_dry_run(runs: Sequence[Run], estimate: Estimate, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the report of a dry run; `records` are the first of each model."""
     run = runs[0]
     return {
+        "contract": CONTRACT,
         "run_id": run.run_id,
         "status": "SUCCEEDED",
         "dry_run": True,
-        "rows": estimate["rows"],
-        "estimate": estimate,
-        "warnings": list(dict.fromkeys([*report_warnings.of_plan(runs), *estimate.get("warnings", ())])),
+        "rows": estimate.rows,
+        "estimate": estimate.to_json(),
+        "warnings": list(dict.fromkeys([*report_warnings.of_plan(runs), *estimate.warnings])),
         "model_id": run.models or run.model_id,
         "first_record": dict(zip(run.models, records, strict=True)) if run.models else records[0],
         "input": _input(run),
@@ -86,11 +89,13 @@ def of_dry_run(
     }
 
 
-def of_nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
+def of_nothing_sent(runs: Sequence[Run], ended: End) -> dict[str, Any]:
     """Return the report of a stopped run that made no job: what it was planned to be."""
     run = runs[0]
     return {
+        "contract": CONTRACT,
         "run_id": run.run_id,
+        **ended.to_json(),
         "salvaged": True,
         "warnings": report_warnings.of_plan(runs),
         "model_id": run.models or run.model_id,
@@ -102,4 +107,4 @@ def of_nothing_sent(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _input(run: Run) -> list[str]:
     """Return the names of the user's own files."""
-    return [Source.from_json(source).uri for source in run.sources]
+    return [source.uri for source in run.sources]

@@ -7,28 +7,28 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from bedrock_batch.contracts.lines import Joined
+from bedrock_batch.contracts.results import ChunkAnswered, JobResult, Joined
 
 
-def statuses(ended: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def statuses(ended: Iterable[JobResult]) -> dict[str, int]:
     """Return the number of jobs by status."""
-    return dict(sorted(Counter(result["status"] for result in ended).items()))
+    return dict(sorted(Counter(result.status for result in ended).items()))
 
 
-def statuses_by_model(ended: Collection[Mapping[str, Any]], models: Iterable[str]) -> dict[str, dict[str, int]]:
+def statuses_by_model(ended: Collection[JobResult], models: Iterable[str]) -> dict[str, dict[str, int]]:
     """Return the same for each of several models; here each job has its `model_id`."""
-    return {name: statuses(result for result in ended if result["model_id"] == name) for name in models}
+    return {name: statuses(result for result in ended if result.model_id == name) for name in models}
 
 
 def failed_jobs(
-    ended: Iterable[Mapping[str, Any]], shards: Mapping[str, Collection[int]], joined: Mapping[int, Joined]
+    ended: Iterable[JobResult], shards: Mapping[str, Collection[int]], joined: Mapping[int, Joined]
 ) -> list[dict[str, Any]]:
     """Return the jobs that did not complete, and what became of their records; `shards` are those of each job."""
     return [
-        {key: job[key] for key in ("job_name", "model_id", "status", "message", "records") if job.get(key)}
-        | {"now": _now(job["records"], [joined[shard] for shard in shards.get(job["job_name"], ())])}
+        {key: value for key in ("job_name", "model_id", "status", "message", "records") if (value := getattr(job, key))}
+        | {"now": _now(job.records, [joined[shard] for shard in shards[job.job_name]])}
         for job in ended
-        if job["status"] != "Completed"
+        if job.status != "Completed"
     ]
 
 
@@ -40,16 +40,16 @@ def _now(records: int, shards: Collection[Joined]) -> str:
     return f"{'' if len(shards) == 1 else 'up to '}{without} of {records} records have no answer"
 
 
-def round_counts(ended: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def round_counts(ended: Sequence[JobResult]) -> dict[str, Any]:
     """Return a round's jobs by status and the records they had."""
-    return {"jobs": statuses(ended), "records": sum(result["records"] for result in ended)}
+    return {"jobs": statuses(ended), "records": sum(result.records for result in ended)}
 
 
 def pass_counts(answered: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Return an on-demand pass's counts; `lost_chunks` ended with an error and are not among the records."""
-    done = [result for result in answered if "error" not in result]
+    done = [ChunkAnswered.from_json(result) for result in answered if "error" not in result]
     return {
-        "records": sum(result["records"] for result in done),
-        "failed": sum(result["failed"] for result in done),
+        "records": sum(one.records for one in done),
+        "failed": sum(one.failed for one in done),
         "lost_chunks": len(answered) - len(done),
     }

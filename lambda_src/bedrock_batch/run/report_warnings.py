@@ -17,8 +17,8 @@ _LEAST_SHARE = 0.01
 
 def of_run(found: Findings) -> list[str]:
     """Return the warnings of a run that sent records, each once."""
-    estimate = found.state["estimate"]
-    warnings = [*of_plan([one.run for one in found.models]), *(estimate or {}).get("warnings", ())]
+    estimate = found.state.estimate
+    warnings = [*of_plan([one.run for one in found.models]), *(estimate.warnings if estimate else ())]
     warnings += _of_on_demand(found)
     warnings += budget.warnings(found.state)
     for one in found.models:
@@ -54,7 +54,7 @@ def _of_answers(run: Run, totals: Totals) -> Iterator[str]:
 
 def _of_on_demand(found: Findings) -> Iterator[str]:
     """Yield a warning where more records were answered on demand than the estimate had."""
-    foreseen = (found.state["estimate"] or {}).get("on_demand_records", 0)
+    foreseen = found.state.estimate.on_demand_records if found.state.estimate else 0
     more = sum(pass_["records"] for pass_ in found.passes) - foreseen
     if more > 0:
         taken = {route for one in found.models for route in one.usage} - {BATCH}

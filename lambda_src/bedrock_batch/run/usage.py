@@ -6,7 +6,7 @@ Records that were answered twice count twice, as they were paid twice.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bedrock_batch.contracts.lines import JobCounts, Joined
+from bedrock_batch.contracts.results import JobCounts, Joined
 from bedrock_batch.contracts.routes import BATCH
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.keys import is_on_demand
@@ -29,8 +29,7 @@ def by_job(joined: Iterable[Joined]) -> dict[str, JobRoutes]:
     """
     found: dict[str, JobRoutes] = {}
     for one in joined:
-        for name, of_routes in one.came.items():
-            counts = {route: JobCounts.from_json(came) for route, came in of_routes.items()}
+        for name, counts in one.came.items():
             if name not in found or _records(counts) > _records(found[name]):
                 found[name] = counts
     return found

@@ -15,7 +15,7 @@ from bedrock_batch.contracts.lines import Piece, Shard
 from bedrock_batch.contracts.run import Run, Source
 from bedrock_batch.errors import ROWS_COUNT, InputChanged, InvalidRunInput, MalformedInput
 from bedrock_batch.table import batch_bytes, plain_types, schemas, write, write_parquet
-from bedrock_batch.table.parquet_format import Fetch, ParquetReader
+from bedrock_batch.table.parquet_format import ParquetReader, fetch_from
 from bedrock_batch.table.schemas import Selection
 from bedrock_batch.table.write_text import Sink
 
@@ -35,7 +35,7 @@ _NOWHERE = _Nowhere()
 
 def schema_of(run: Run) -> pa.Schema:
     """Return the columns of the table that the run's output keeps."""
-    return schemas.kept(schemas.unpacked(run.table["schema"]), run.output.get("columns"))
+    return schemas.kept(schemas.unpacked(run.table.schema), run.output.get("columns"))
 
 
 def check(schema: pa.Schema, form: str) -> None:
@@ -127,7 +127,7 @@ def read_frame(s3: S3, run: Run, shard: Shard) -> Iterator[pa.RecordBatch]:
     """
     item = s3.head(run.bucket, run.frame_key(shard.shard))
     source = Source(item.bucket, item.key, item.etag, item.size, shard.rows)
-    reader = ParquetReader(partial(_fetch, s3))
+    reader = ParquetReader(partial(fetch_from, s3))
     schema = schema_of(run)
     found = 0
     for batch in reader.read(source, Piece(0, 0, shard.rows, shard.rows), Selection(schema, schema), row=1):
@@ -135,7 +135,3 @@ def read_frame(s3: S3, run: Run, shard: Shard) -> Iterator[pa.RecordBatch]:
         yield batch
     if found != shard.rows:
         raise InputChanged(f"{source.uri} has {found} rows and not {shard.rows}: it is not the one that was prepared.")
-
-
-def _fetch(s3: S3, source: Source) -> Fetch:
-    return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)

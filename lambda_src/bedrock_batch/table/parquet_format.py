@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Piece
 from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import MalformedInput
@@ -42,6 +43,11 @@ _FIXED_BYTES = 8
 
 _REFUSALS = (pa.ArrowException, OSError)
 """What Arrow raises for a file that it cannot read. A damaged one may ask for any amount of memory."""
+
+
+def fetch_from(s3: S3, source: Source) -> Fetch:
+    """Return what fetches bytes of a file on S3, in the version of its ETag."""
+    return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)
 
 
 class ParquetReader:

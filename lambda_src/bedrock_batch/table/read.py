@@ -168,7 +168,7 @@ def describe(
         format=form,
         rows=sum(one.layout.rows for one in filled),
         schema=schemas.packed(schema),
-        columns=[Column(field.name, str(field.type)).to_json() for field in schema],
+        columns=[Column(field.name, str(field.type)) for field in schema],
         path_columns=schema.names[len(in_files) :],
         **of_format,
     )
@@ -188,15 +188,14 @@ def read_shard(s3: S3, run: Run, shard: PlannedShard, *, columns: Sequence[str])
     The number of rows is checked against the plan: raises InputChanged when the object is no longer the planned one,
     MalformedInput (naming file, row and what was expected) for what cannot be read.
     """
-    sources = [Source.from_json(source) for source in run.sources]
-    hub = _hub(run.input) if any(source.dataset for source in sources) else None
-    rows = Rows(s3, hub, Table.from_json(run.table), sources)
+    hub = _hub(run.input) if any(source.dataset for source in run.sources) else None
+    rows = Rows(s3, hub, run.table, run.sources)
     wanted = set(columns)
     names = [name for name in rows.schema.names if name in wanted]
     # Rows of the table before each source.
-    before = [0, *accumulate(source.rows for source in sources)]
+    before = [0, *accumulate(source.rows for source in run.sources)]
     at = shard.first_row
-    for piece in shard.read_pieces():
+    for piece in shard.pieces:
         yield from rows.read(piece, names, row=at - before[piece.source] + 1)
         at += piece.rows
 
@@ -241,7 +240,7 @@ def _fetch(s3: S3, hub: "Hub | None", source: Source) -> parquet_format.Fetch:
     """Return what fetches bytes of a Parquet file's planned version."""
     if hub is not None:
         return partial(hub.read, source)
-    return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)
+    return parquet_format.fetch_from(s3, source)
 
 
 def _format(files: Sequence[Source], options: Mapping[str, Any]) -> Format:

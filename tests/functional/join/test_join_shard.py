@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import JobEnd, Joined, ShardJoin
+from bedrock_batch.contracts.lines import JobEnd, ShardJoin
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
@@ -54,8 +55,8 @@ class Bench:
         self.run: Run = make_run(
             bucket=BUCKET,
             response=CONVERSE,
-            table=found.table.to_json(),
-            sources=[source.to_json() for source in found.sources],
+            table=found.table,
+            sources=found.sources,
             shards=len(self.shards),
             **changes,
         )

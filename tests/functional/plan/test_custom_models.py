@@ -7,8 +7,7 @@ import pytest
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import InvalidRunInput, UnsupportedRequest
-from bedrock_batch.run.review_run import review_run
-from tests.functional.played import Jobs
+from tests.functional.played import Jobs, reviewed
 from tests.functional.whole import LITE, WholeRun, asked, reviews
 
 CUSTOM = "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-lite-v1:0:300k/abc123def456"
@@ -35,7 +34,7 @@ def test_a_table_too_small_for_a_job_is_refused(s3: S3) -> None:
     reviews(s3, 4)
     state = WholeRun(s3).plan(of_custom(), models=[CUSTOM])
     with pytest.raises(InvalidRunInput, match="4 records are fewer than the 5 .* cannot be called on demand") as error:
-        review_run(s3, Jobs(), state)
+        reviewed(s3, Jobs(), state)
     assert "Set it to true" not in str(error.value)
 
 

@@ -113,7 +113,7 @@ def test_the_model_behind_a_profile_decides(s3: S3, monkeypatch: pytest.MonkeyPa
     profiles = Profiles("arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0", monkeypatch)
     run = plan(s3, PROFILE, prompt={"text": "{review}"}, embedding={"dimensions": 256})
     assert profiles.asked == [PROFILE]
-    assert (run["model_id"], run["family"], run["kind"]) == (PROFILE, "titan-text-embeddings-v2", "embedding")
+    assert (run["input"]["model_id"], run["family"], run["kind"]) == (PROFILE, "titan-text-embeddings-v2", "embedding")
     assert (run["request"], run["warnings"]) == ({"inputText": "{review}", "dimensions": 256}, [])
 
 
@@ -330,7 +330,7 @@ def test_a_schema_is_told_to_the_model_and_makes_columns(s3: S3) -> None:
     schema = {"type": "object", "properties": {"verdict": {"enum": ["good", "bad"]}}, "required": ["verdict"]}
     run = plan(s3, HAIKU, prompt={"text": "Judge {review}"}, output={"schema": schema})
     assert json.dumps(schema).replace("{", "{{")[:20] in run["request"]["messages"][0]["content"][0]["text"]
-    assert run["output"] == {"format": "parquet", "prefix": "bedrock_", "schema": schema}
+    assert run["input"]["output"] == {"format": "parquet", "prefix": "bedrock_", "schema": schema}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_schema_is_told_to_the_model_and_makes_columns(s3: S3) -> None:
 def test_the_tier_on_demand_is_settled(s3: S3, model: str, asked: str | None, tier: str, warned: bool) -> None:
     limits = {} if asked is None else {"on_demand_tier": asked}
     run = plan(s3, model, prompt={"text": "Judge {review}"}, limits=limits)
-    assert run["limits"]["on_demand_tier"] == tier
+    assert run["input"]["limits"]["on_demand_tier"] == tier
     told = [warning for warning in run["warnings"] if "does not know that" in warning]
     assert bool(told) == warned
     if warned:

@@ -47,8 +47,8 @@ def test_a_plan_is_the_same_bytes_each_time(aws: None, key: str) -> None:
         plan_run(
             s3,
             ServiceQuotas(),
+            claimed("monday", BUCKET),
             settings=settings(MODEL),
-            **claimed("monday", BUCKET),
             input=asked,
         )
         return {item.key: s3.read(BUCKET, item.key) for item in s3.list(BUCKET, "reviews/work/monday/")}

@@ -23,7 +23,7 @@ def sizes(found: read.Description) -> list[int]:
     return [
         sum(
             len(made.render(batch, 0).data)
-            for piece in shard.read_pieces()
+            for piece in shard.pieces
             for batch in found.rows.read(piece, made.columns, row=1)
         )
         for shard in cut(found, QUOTAS, size=RowSize(factor, made.structure_bytes, factor))

@@ -10,9 +10,8 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import BudgetExceeded, NoValidRows, TooLarge, UnknownModel, UnsupportedRequest
 from bedrock_batch.models import catalogue, request_body
 from bedrock_batch.plan.resolve_models import Model, rendered_as
-from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Jobs
+from tests.functional.played import RUN, Jobs, reviewed
 from tests.functional.whole import LITE, MICRO, TITAN, Document, WholeRun, asked, keys_below, reviews
 from tests.unit.factories import keys_of
 
@@ -45,18 +44,18 @@ def test_a_model_without_a_row_to_send_is_refused(s3: S3) -> None:
     reviews(s3, 6, nulls=set(range(6)))
     played = WholeRun(s3)
     with pytest.raises(NoValidRows, match=f"^{LITE}: All 6 rows were skipped"):
-        review_run(s3, Jobs(), played.plan(asked(LITE, MICRO)))
+        reviewed(s3, Jobs(), played.plan(asked(LITE, MICRO)))
 
 
 def test_the_budget_is_for_all_models_together(s3: S3) -> None:
     reviews(s3, 24)
     one = {"input": 0.0, "output": 1.0}
     document = asked(LITE, MICRO, price=one, inference={"max_tokens": 1000}, limits={"budget_usd": 0.048})
-    assert review_run(s3, Jobs(), WholeRun(s3).plan(document))["estimate"]["cost_usd"] == 0.048
+    assert reviewed(s3, Jobs(), WholeRun(s3).plan(document))["estimate"]["cost_usd"] == 0.048
     clients.s3().delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     document["limits"] = {"budget_usd": 0.047}
     with pytest.raises(BudgetExceeded, match=r"The estimate is 0.048 USD"):
-        review_run(s3, Jobs(), WholeRun(s3).plan(document))
+        reviewed(s3, Jobs(), WholeRun(s3).plan(document))
 
 
 def test_shards_of_all_models_must_have_numbers(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from botocore.validate import ParamValidator
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import PlannedShard, Prepared
+from bedrock_batch.contracts.lines import PlannedShard
+from bedrock_batch.contracts.results import Prepared
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, MissingColumn, UnsupportedRequest
 from bedrock_batch.record_ids import record_id
 from bedrock_batch.records import media_attach

@@ -14,7 +14,8 @@ from botocore.validate import ParamValidator
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.contracts.lines import Chunk, LeftoverLines, PlannedShard, Pool, Prepared
+from bedrock_batch.contracts.lines import Chunk, LeftoverLines, PlannedShard, Pool
+from bedrock_batch.contracts.results import Prepared
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BedrockBatchError, InvalidRunInput, MalformedInput, TooLarge, UnsupportedRequest
 from bedrock_batch.records import media_attach

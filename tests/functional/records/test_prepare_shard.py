@@ -33,8 +33,8 @@ def plan_run(
     values: dict[str, Any] = {"request": REQUEST, "nulls": "error", "quotas": QUOTAS}
     run = make_run(
         bucket=BUCKET,
-        table=found.table.to_json(),
-        sources=[source.to_json() for source in found.sources],
+        table=found.table,
+        sources=found.sources,
         **(values | changes),
     )
     s3.put_json(BUCKET, run_key, run.to_json())

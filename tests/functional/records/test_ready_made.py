@@ -34,8 +34,8 @@ def plan(s3: S3, body: bytes, *, key: str = "in/r.jsonl", nulls: str = "skip", *
     state = plan_run(
         s3,
         ServiceQuotas(),
+        claimed("monday", BUCKET),
         settings=settings(MODEL, prompts={"p": "{x}"}),
-        **claimed("monday", BUCKET),
         input={
             "s3_uri": put(key, body),
             "model_id": MODEL,
@@ -43,7 +43,7 @@ def plan(s3: S3, body: bytes, *, key: str = "in/r.jsonl", nulls: str = "skip", *
             **given,
         },
     )
-    return list(s3.lines(BUCKET, state["plan_key"]))
+    return list(s3.lines(BUCKET, state.plan_key))
 
 
 @pytest.mark.parametrize("packed", [False, True])

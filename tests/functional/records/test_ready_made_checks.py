@@ -45,8 +45,8 @@ def plan(s3: S3, model_id: str, bodies: list[Any], **given: Any) -> dict[str, An
     state = plan_run(
         s3,
         ServiceQuotas(),
+        claimed("monday", BUCKET),
         settings=settings(*MODELS),
-        **claimed("monday", BUCKET),
         input={
             "s3_uri": put("in/r.jsonl", lines.encode()),
             "model_id": model_id,
@@ -54,7 +54,7 @@ def plan(s3: S3, model_id: str, bodies: list[Any], **given: Any) -> dict[str, An
             **given,
         },
     )
-    run: dict[str, Any] = s3.get_json(BUCKET, state["run_key"])
+    run: dict[str, Any] = s3.get_json(BUCKET, state.keys.run())
     return run
 
 

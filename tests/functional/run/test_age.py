@@ -8,28 +8,27 @@ import pytest
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Chunk, LeftoverLines, Pool, ShardJoin
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.errors import InvalidRunInput, RunExpired
 from bedrock_batch.join.join_shard import join_shard
 from bedrock_batch.plan.plan_run import plan_run
 from bedrock_batch.records.pool_leftovers import pool_leftovers
 from bedrock_batch.run import salvage
 from bedrock_batch.run.answer_on_demand import answer_on_demand
-from bedrock_batch.run.finish_run import finish_run
-from bedrock_batch.run.gather_leftovers import gather_leftovers
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
-from tests.functional.played import RUN, Bench
+from tests.functional.played import RUN, Bench, finished, gathered
 from tests.unit.factories import claimed, keys_of, settings, stopped
 
 NOVA = "amazon.nova-lite-v1:0"
 
 
-def plan(work_days: int, **given: Any) -> dict[str, Any]:
+def plan(work_days: int, **given: Any) -> RunState:
     s3 = S3(clients.s3())
     s3.put(BUCKET, "in/t.csv", b"text\na\n")
     asked = {"s3_uri": f"s3://{BUCKET}/in/t.csv", "model_id": NOVA, "prompt": {"text": "{text}"}, **given}
     return plan_run(
-        s3, ServiceQuotas(), settings=settings(NOVA, work_days=work_days), **claimed("monday", BUCKET), input=asked
+        s3, ServiceQuotas(), claimed("monday", BUCKET), settings=settings(NOVA, work_days=work_days), input=asked
     )
 
 
@@ -46,7 +45,7 @@ def plan(work_days: int, **given: Any) -> dict[str, Any]:
 def test_limits_with_which_a_run_could_outlive_its_work_are_refused(aws: None, given: Any, days: int) -> None:
     with pytest.raises(InvalidRunInput, match=rf"are {days} days; .* for {days - 1} \(retention.work_days\)"):
         plan(days - 1, **given)
-    assert plan(days, **given)["rows"] == 1
+    assert plan(days, **given).rows == 1
 
 
 def test_nothing_is_done_with_a_run_that_is_too_old(aws: None) -> None:
@@ -58,8 +57,8 @@ def test_nothing_is_done_with_a_run_that_is_too_old(aws: None) -> None:
     lines = [LeftoverLines(0, 0, 150)]
     run_key, raw_key = keys_of(RUN).run(), keys_of(RUN).on_demand(0, 0)
     calls: list[Callable[[], object]] = [
-        lambda: gather_leftovers(bench.s3, bench.bedrock, state),
-        lambda: finish_run(bench.s3, state),
+        lambda: gathered(bench.s3, bench.bedrock, state),
+        lambda: finished(bench.s3, state),
         lambda: join_shard(bench.s3, ShardJoin(BUCKET, run_key, 0, 0, 150, jobs=[])),
         lambda: pool_leftovers(bench.s3, Pool(BUCKET, run_key, keys_of(RUN).pooled(1, 0), lines)),
         lambda: answer_on_demand(bench.s3, None, Chunk(BUCKET, run_key, 0, lines, raw_key)),
@@ -68,5 +67,5 @@ def test_nothing_is_done_with_a_run_that_is_too_old(aws: None) -> None:
         with pytest.raises(RunExpired, match=r"'monday' started at 2026-08-01.*more than 90 days ago .*new run"):
             call()
     found = salvage.gather(bench.s3, bench.bedrock, stopped(RUN, BUCKET))
-    assert (found["next"], "more than 90 days ago" in found["message"]) == ("end", True)
+    assert (found.next, "more than 90 days ago" in (found.message or "")) == ("end", True)
     assert {item.key: item.etag for item in bench.s3.list(BUCKET, "")} == before

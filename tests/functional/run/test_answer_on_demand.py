@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutEr
 from botocore.response import StreamingBody
 
 from bedrock_batch.contracts.lines import Chunk, LeftoverLines
+from bedrock_batch.contracts.results import ChunkAnswered
 from bedrock_batch.errors import ChunkTaken
 from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
@@ -62,7 +63,7 @@ def chunk(stop: int = 5) -> Chunk:
 
 def test_answers_are_in_the_format_of_a_batch(bench: Bench) -> None:
     model = Model()
-    assert answer_on_demand(bench.s3, model, chunk()) == {"chunk": 7, "records": 5, "failed": 0}
+    assert answer_on_demand(bench.s3, model, chunk()) == ChunkAnswered(7, 5, 0)
     assert model.calls[0] == {"modelId": "amazon.nova-lite-v1:0", "messages": ["é 0"]}
     first = bench.lines(chunk().raw_key)[0]
     assert first["recordId"] == "00002000000"
@@ -86,7 +87,7 @@ def test_what_was_answered_is_not_asked_again(bench: Bench) -> None:
         answer_on_demand(bench.s3, died, chunk())
     assert len(bench.lines(chunk().raw_key)) == 3
     again = Model()
-    assert answer_on_demand(bench.s3, again, chunk())["records"] == 5
+    assert answer_on_demand(bench.s3, again, chunk()).records == 5
     assert [call["messages"] for call in again.calls] == [["é 3"], ["é 4"]]
     nothing = Model()
     answer_on_demand(bench.s3, nothing, chunk())
@@ -101,7 +102,7 @@ def test_a_refused_record_does_not_hold_up_the_others(bench: Bench) -> None:
         é3=ReadTimeoutError(endpoint_url="https://bedrock"),
         é4=ParamValidationError(report="no such member"),
     )
-    assert answer_on_demand(bench.s3, model, chunk())["failed"] == 4
+    assert answer_on_demand(bench.s3, model, chunk()).failed == 4
     codes = [one.get("error", {}).get("errorCode") for one in bench.lines(chunk().raw_key)]
     assert codes == [None, 429, 400, 408, 400]
 
@@ -115,7 +116,7 @@ def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> 
         keys_of(RUN).input(2),
         b'{"recordId":"00002000000","modelInput":{"messages":["cut \\ud83d"]}}\n',
     )
-    assert answer_on_demand(bench.s3, Model(), chunk(1)) == {"chunk": 7, "records": 1, "failed": 0}
+    assert answer_on_demand(bench.s3, Model(), chunk(1)) == ChunkAnswered(7, 1, 0)
     assert bench.lines(chunk().raw_key)[0]["modelInput"] == {"messages": ["cut \ud83d"]}
 
 
@@ -129,7 +130,7 @@ def test_an_answer_that_cannot_be_read_costs_its_record_alone(aws: None, answer:
             return {"body": StreamingBody(io.BytesIO(answer), len(answer))}
 
     bench = Bench([0, 0, 5], invocation_type="InvokeModel")
-    assert answer_on_demand(bench.s3, Hostile(), chunk()) == {"chunk": 7, "records": 5, "failed": 5}
+    assert answer_on_demand(bench.s3, Hostile(), chunk()) == ChunkAnswered(7, 5, 5)
     assert {one["error"]["errorCode"] for one in bench.lines(chunk().raw_key)} == {"Unparseable"}
 
 
@@ -148,5 +149,5 @@ def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> N
     assert len(late.calls) == 1, "it stops at once"
     assert [one["recordId"][-1] for one in bench.lines(chunk().raw_key)] == ["0"], "what is there stays"
     again = Model()
-    assert answer_on_demand(bench.s3, again, chunk())["records"] == 5
+    assert answer_on_demand(bench.s3, again, chunk()).records == 5
     assert len(again.calls) == 4

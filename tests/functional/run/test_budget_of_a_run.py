@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.errors import BudgetExceeded, TooManyFailures
-from bedrock_batch.run.gather_leftovers import gather_leftovers
 from bedrock_batch.run.next_step import next_step
 from tests.conftest import BUCKET
-from tests.functional.played import Jobs, State
+from tests.functional.played import Jobs, State, gathered
 from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
 
 PRICE = {"input": 0.0, "output": 1000.0}
@@ -23,7 +23,7 @@ class Budgeted(WholeRun):
 
     def _gather(self, state: State) -> State:
         first = super()._gather(state)
-        assert gather_leftovers(self.later, Jobs(), state | {"redrives": self.redriven}) == first
+        assert gathered(self.later, Jobs(), state | {"redrives": self.redriven}) == first
         return first
 
 
@@ -169,9 +169,10 @@ def test_the_state_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
     _, end = play(100, 10, kind=Lossy, limits={"budget_usd": 0.1})
     states: list[State] = []
 
-    def noted(*given: Any) -> State:
-        states.append(next_step(*given))
-        return states[-1]
+    def noted(*given: Any) -> RunState:
+        state = next_step(*given)
+        states.append(state.to_json())
+        return state
 
     monkeypatch.setattr("bedrock_batch.run.gather_leftovers.next_step", noted)
     end()

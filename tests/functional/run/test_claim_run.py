@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.claim import Claim
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TransientError
 from bedrock_batch.handlers.claim_run import handler
 from bedrock_batch.run.claim_run import claim_run
@@ -19,7 +21,11 @@ FUNCTIONS = {"gather_leftovers": "arn:g:3", "join_shard": JOIN_SHARD, "finish_ru
 
 
 def event(run_id: str = "monday", **changes: Any) -> dict[str, Any]:
-    return claimed(run_id, BUCKET) | {"functions": FUNCTIONS} | changes
+    return claimed(run_id, BUCKET).to_json() | {"functions": FUNCTIONS} | changes
+
+
+def claim(s3: S3, given: dict[str, Any]) -> RunState:
+    return claim_run(s3, RunState.from_json(given), Claim.from_json(given))
 
 
 def objects() -> dict[str, bytes]:
@@ -28,7 +34,7 @@ def objects() -> dict[str, bytes]:
 
 
 def test_the_claim_says_whose_the_name_is(aws: None) -> None:
-    assert handler(event(), None) == claimed("monday", BUCKET)
+    assert handler(event(), None) == claimed("monday", BUCKET).to_json()
     said = json.loads(objects()[keys_of().claim])
     begun = {key: event()[key] for key in ("contract", "execution_arn", "started_at")}
     assert said == begun | {"functions": FUNCTIONS}
@@ -86,13 +92,13 @@ class Racing:
 
 def test_a_write_that_is_under_way_is_waited_for(aws: None) -> None:
     with pytest.raises(TransientError, match=r"reviews/claims/monday.json is being written by another call"):
-        claim_run(S3(Racing(clients.s3(), lambda: None)), **event())
+        claim(S3(Racing(clients.s3(), lambda: None)), event())
 
 
 def test_a_write_that_was_under_way_counts(aws: None) -> None:
     theirs = event(started_at="2100-01-03T00:00:00.000Z")
     with pytest.raises(RunNameTaken):
-        claim_run(S3(Racing(clients.s3(), lambda: claim_run(S3(clients.s3()), **theirs))), **event())
+        claim(S3(Racing(clients.s3(), lambda: claim(S3(clients.s3()), theirs))), event())
     ours = event("tuesday")
-    racing = Racing(clients.s3(), lambda: claim_run(S3(clients.s3()), **ours))
-    assert claim_run(S3(racing), **ours) == claimed("tuesday", BUCKET)
+    racing = Racing(clients.s3(), lambda: claim(S3(clients.s3()), ours))
+    assert claim(S3(racing), ours) == claimed("tuesday", BUCKET)

@@ -13,10 +13,8 @@ from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
 from bedrock_batch.handlers.finish_run import handler as finish_handler
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.handlers.pool_leftovers import handler as pool_handler
-from bedrock_batch.run.finish_run import finish_run
-from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Bench, Jobs
+from tests.functional.played import RUN, Bench, Jobs, finished, reviewed
 from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
 from tests.unit.factories import keys_of
 
@@ -60,9 +58,9 @@ def test_a_report_is_for_reading(s3: S3) -> None:
     played = WholeRun(s3)
     played.run(asked(LITE, price={"input": 1.0, "output": 1.0}))
     text = s3.read(BUCKET, keys_of(RUN).report).decode()
-    assert text.startswith('{\n  "run_id": "monday",\n  "status": "SUCCEEDED",\n  "rows": 60,\n')
+    assert text.startswith('{\n  "contract": 1,\n  "run_id": "monday",\n  "status": "SUCCEEDED",\n  "rows": 60,\n')
     names = list(json.loads(text))
-    assert names[:7] == ["run_id", "status", "rows", "outcomes", "cost_usd", "output", "warnings"]
+    assert names[:8] == ["contract", "run_id", "status", "rows", "outcomes", "cost_usd", "output", "warnings"]
     assert names[-1] == "parts"
 
 
@@ -168,9 +166,9 @@ def test_more_that_went_on_demand_than_was_foretold_is_a_warning(s3: S3) -> None
 
 def dry_run(s3: S3, *models: str, **given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the result and the report of a dry run."""
-    state = review_run(s3, Jobs(), WholeRun(s3).plan(asked(*models, dry_run=True, **given)))
+    state = reviewed(s3, Jobs(), WholeRun(s3).plan(asked(*models, dry_run=True, **given)))
     assert state["next"] == "finish"
-    result = finish_run(s3, state)
+    result = finished(s3, state)
     return result, s3.get_json(BUCKET, keys_of(RUN).report)
 
 
@@ -211,14 +209,14 @@ def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
     state = bench.gather(state, [bench.job_result(pooled)])
     (event,) = bench.lines(state["joins_key"])
     done = bench.gather(state, [bench.joined(event, ())])
-    finish_run(bench.s3, done)
+    finished(bench.s3, done)
     assert bench.s3.get_json(BUCKET, keys_of(RUN).report)["failed_jobs"] == [
         {"job_name": one["job_name"], "status": status, "records": 150, "now": "all 150 records have an answer"}
         for one, status in ((first, "Stopped"), (second, "Failed"))
     ]
     event_again = event | {"step": 99}
     done = bench.gather(state, [bench.joined(event_again, range(30))])
-    finish_run(bench.s3, done | {"next": "finish"})
+    finished(bench.s3, done | {"next": "finish"})
     stopped, failed = bench.s3.get_json(BUCKET, keys_of(RUN).report)["failed_jobs"]
     assert (stopped["now"], failed["now"]) == ("30 of 150 records have no answer", "all 150 records have an answer")
 

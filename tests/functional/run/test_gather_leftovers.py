@@ -7,10 +7,8 @@ from bedrock_batch import keys
 from bedrock_batch.contracts.lines import Pool
 from bedrock_batch.errors import CanaryFailed, TooManyFailures
 from bedrock_batch.records.pool_leftovers import pool_leftovers
-from bedrock_batch.run.finish_run import finish_run
-from bedrock_batch.run.review_run import review_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Bench, Jobs, job
+from tests.functional.played import RUN, Bench, Jobs, finished, job, reviewed
 from tests.unit.factories import keys_of, make_run
 
 NOVA = "amazon.nova-lite-v1:0"
@@ -31,7 +29,7 @@ def test_first_round_has_the_large_shards(bench: Bench) -> None:
     assert (first["join"]["step"], first["join"]["jobs"]) == (0, [])
     assert "pool" not in first
     assert state["max_concurrent_jobs"] == 20
-    again = review_run(bench.s3, bench.bedrock, {key: state[key] for key in bench.planned()})
+    again = reviewed(bench.s3, bench.bedrock, {key: state[key] for key in bench.planned()})
     assert again == state, "the same input gives the same answer"
 
 
@@ -106,7 +104,7 @@ def test_leftovers_of_all_shards_are_pooled_then_joined_then_done(bench: Bench) 
     state = bench.gather(state, [bench.joined(event, ()) for event in events])
     assert state["next"] == "finish"
 
-    ended = finish_run(bench.s3, state)
+    ended = finished(bench.s3, state)
     assert ended["jobs"] == 3
     report = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     assert report["rounds"] == [
@@ -160,7 +158,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     last["joined"]["retried"] = {"succeeded": 57, "truncated": 5}
     state = bench.gather(state, [last])
     assert state["next"] == "finish"
-    finish_run(bench.s3, state)
+    finished(bench.s3, state)
     report = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     assert report["retried"] == {"records": 112, "succeeded": 107, "truncated": 5}
     assert [round_["records"] for round_ in report["rounds"]] == [300, 110]
@@ -172,7 +170,7 @@ def test_without_retry_the_report_does_not_speak_of_it(aws: None) -> None:
     state = bench.review()
     (only,) = bench.lines(state["jobs_key"])
     state = bench.gather(state, [bench.job_result(only, ())])
-    finish_run(bench.s3, state)
+    finished(bench.s3, state)
     assert "retried" not in bench.s3.get_json(BUCKET, keys_of(RUN).report)
 
 
@@ -186,7 +184,7 @@ def test_a_lost_chunk_is_told_to_its_rows(aws: None) -> None:
     state = bench.gather(state, [bench.joined(event, range(30))])
     assert state["next"] == "finish", "on demand once"
     with pytest.raises(TooManyFailures):
-        finish_run(bench.s3, state)
+        finished(bench.s3, state)
     assert bench.s3.get_json(BUCKET, keys_of(RUN).report)["on_demand"][0]["lost_chunks"] == 1
 
 
@@ -210,9 +208,9 @@ def test_a_join_that_failed_in_its_child_is_done_again(bench: Bench) -> None:
 
 def test_a_canary_goes_first_and_stops_a_run_that_would_fail(aws: None) -> None:
     limits = make_run().limits | {"canary_records": 20, "canary_failure_percentage": 10}
-    bench = Bench([20, 150], canary=True, limits=limits)
+    bench = Bench([20, 150], limits=limits)
     state = bench.review()
-    assert (state["next"], state["passes"], state["rounds"]) == ("answer", 1, 0)
+    assert (state["next"], state["passes"], state.get("rounds", 0)) == ("answer", 1, 0)
     chunks = bench.lines(state["answers_key"])
     assert {sent["shard"] for chunk in chunks for sent in chunk["leftover_lines"]} == {0}
     state = bench.gather(state, [{"chunk": 0, "records": 20, "failed": 0}])
@@ -235,4 +233,4 @@ def test_a_run_whose_jobs_bedrock_refused_says_why(aws: None) -> None:
     state = bench.gather(state, [refused])
     assert state["next"] == "finish"
     with pytest.raises(TooManyFailures, match=f"Of the jobs that failed the first says: {why}"):
-        finish_run(bench.s3, state)
+        finished(bench.s3, state)

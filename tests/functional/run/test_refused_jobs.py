@@ -12,9 +12,8 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import NOT_CREATED
 from bedrock_batch.errors import PermissionMissing, TooManyFailures
 from bedrock_batch.record_ids import record_id
-from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Bench
+from tests.functional.played import RUN, Bench, finished
 from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, WholeRun, asked, keys_below, reviews
 from tests.unit.factories import keys_of, make_run
 
@@ -287,4 +286,4 @@ def test_results_of_a_child_without_the_count_end_no_record(aws: None) -> None:
     assert [job["processed"] for job in event["jobs"]] == [None, None]
     state = bench.gather(state, [bench.joined(event, range(100))])
     with pytest.raises(TooManyFailures):
-        finish_run(bench.s3, state)
+        finished(bench.s3, state)

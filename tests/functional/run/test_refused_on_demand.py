@@ -17,6 +17,7 @@ from botocore.exceptions import (
 )
 
 from bedrock_batch.answers.outcome import is_leftover
+from bedrock_batch.contracts.results import ChunkAnswered
 from bedrock_batch.errors import OnDemandRefused
 from bedrock_batch.run import invoke
 from bedrock_batch.run.answer_on_demand import answer_on_demand
@@ -113,7 +114,7 @@ def test_the_others_of_a_chunk_are_asked_and_kept(aws: None) -> None:
         answer_on_demand(bench.s3, Model(é1=denied, é3=denied), chunk())
     assert [one["recordId"][-1] for one in bench.lines(chunk().raw_key)] == list("024")
     allowed = Model()
-    assert answer_on_demand(bench.s3, allowed, chunk()) == {"chunk": 7, "records": 5, "failed": 0}
+    assert answer_on_demand(bench.s3, allowed, chunk()) == ChunkAnswered(7, 5, 0)
     assert [call["messages"] for call in allowed.calls] == [["é 1"], ["é 3"]]
 
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.contracts.state import RunState
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Bench, Jobs, State, job
-from tests.unit.factories import JOIN_SHARD, keys_of
+from tests.functional.played import RUN, Bench, Jobs, State, finished, job
+from tests.report_schema import check
+from tests.unit.factories import JOIN_SHARD, keys_of, make_run
 from tests.unit.factories import stopped as stopped_event
 
 
@@ -24,7 +26,7 @@ MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 
 
 def stopped(bench: Bench, **how: str) -> State:
-    return salvage.gather(bench.s3, bench.bedrock, stopped_event(RUN, BUCKET, **how))
+    return salvage.gather(bench.s3, bench.bedrock, stopped_event(RUN, BUCKET, **how)).to_json()
 
 
 def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> None:
@@ -42,7 +44,7 @@ def test_salvage_joins_every_shard_with_all_that_was_answered(bench: Bench) -> N
     assert [bool(event["skipped_key"]) for event in events] == [False, True, False]
 
     results = [bench.joined(event | {"step": 99}, range(10 * event["shard"])) for event in events]
-    finish_run(bench.s3, found | {"result": bench.map(results)})
+    finished(bench.s3, found | {"result": bench.map(results)})
     report = bench.s3.get_json(BUCKET, keys_of(RUN).report)
     assert (report["salvaged"], report["status"]) == (True, "ABORTED")
     assert report["jobs"] == {"NotCreated": 1, "Stopped": 1}
@@ -87,7 +89,7 @@ def test_salvage_knows_what_the_run_knew_of_its_jobs(bench: Bench) -> None:
     failed, never = tuple(told.values()), tuple(refused.values())
     assert ends == [[failed, never], [("Completed", "", None)], [never]]
     results = [bench.joined(event | {"step": 99}, range(10)) for event in events]
-    finish_run(bench.s3, found | {"result": bench.map(results)})
+    finished(bench.s3, found | {"result": bench.map(results)})
     report = report_of(bench)
     assert report["jobs"] == {"Completed": 1, "Failed": 1, "NotCreated": 1}
     assert [job["message"] for job in report["failed_jobs"]] == [told["message"], refused["message"]]
@@ -104,7 +106,7 @@ def test_of_jobs_that_the_run_did_not_wait_for_salvage_knows_what_bedrock_lists(
     bench.bedrock = Jobs(job(first["job_name"], "Stopped"), job(second["job_name"], "Expired"))
     found = stopped(bench)
     results = [bench.joined(event | {"step": 99}, range(10)) for event in bench.lines(found["joins_key"])]
-    finish_run(bench.s3, found | {"result": bench.map(results)})
+    finished(bench.s3, found | {"result": bench.map(results)})
     told = [(job["status"], job["message"]) for job in report_of(bench)["failed_jobs"]]
     assert told == [("Stopped", "the run was stopped"), ("Expired", "late")]
 
@@ -135,6 +137,7 @@ def test_a_run_that_failed_before_its_jobs_has_a_report(bench: Bench) -> None:
     found = stopped(bench, status="FAILED", error="BudgetExceeded", cause=cause)
     assert (found["next"], found["message"]) == ("end", "The estimate is 3 USD")
     report = report_of(bench)
+    check(report)
     assert report["error"] == "BudgetExceeded"
     assert (report["status"], report["message"], report["jobs"]) == ("FAILED", "The estimate is 3 USD", {})
     assert stopped(bench)["message"] == "the execution was stopped"
@@ -188,7 +191,7 @@ def test_a_map_that_failed_is_told_by_its_children(bench: Bench) -> None:
         {"error": "Bedrock.AccessDeniedException", "message": denied, "children": 2, "first": "job j-7"},
     ]
     results = [bench.joined(event | {"step": 99}, ()) for event in bench.lines(found["joins_key"])]
-    finish_run(bench.s3, found | {"result": bench.map(results)})
+    finished(bench.s3, found | {"result": bench.map(results)})
     report = report_of(bench)
     assert (report["status"], report["error"], report["message"]) == ("FAILED", MAP_FAILED, found["message"])
     assert report["failed_children"] == found["ended"]["failed_children"]
@@ -213,25 +216,25 @@ def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     own = {"rows": 340}
     bench.s3.put_json(BUCKET, keys_of(RUN).report, own)
     results = [bench.joined(event | {"step": 99}, ()) for event in events]
-    finish_run(bench.s3, found | {"result": bench.map(results)})
+    finish_run(bench.s3, RunState.from_json(found | {"result": bench.map(results)}))
     assert bench.s3.get_json(BUCKET, keys_of(RUN).report) == own
 
 
 def test_a_canary_alone_is_not_salvaged(aws: None) -> None:
-    bench = Bench([20, 150], canary=True)
+    bench = Bench([20, 150], limits=make_run().limits | {"canary_records": 20})
     assert bench.review()["next"] == "answer"
     assert stopped(bench)["next"] == "end"
 
 
 def test_a_tail_is_not_taken_for_a_canary_that_was_skipped(aws: None) -> None:
-    bench = Bench([0, 50], canary=True)
+    bench = Bench([0, 50], limits=make_run().limits | {"canary_records": 20})
     assert bench.review()["next"] == "answer"
     assert stopped(bench)["next"] == "join"
 
 
 def test_handler_tells_a_stopped_run_by_its_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedrock_batch.aws.clients.client", lambda name: bench.bedrock)
-    event = stopped_event(RUN, BUCKET, status="FAILED")
+    event = stopped_event(RUN, BUCKET, status="FAILED").to_json()
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
     state = gather_handler(event, None)
-    assert (state["status"], state["contract"]) == ("FAILED", CONTRACT)
+    assert (state["ended"]["status"], state["contract"]) == ("FAILED", CONTRACT)

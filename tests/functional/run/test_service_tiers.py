@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.stub import Stubber
 
+from bedrock_batch.contracts.results import ChunkAnswered
 from bedrock_batch.handlers.answer_on_demand import handler
 from bedrock_batch.run import answer_on_demand as module
 from bedrock_batch.run import invoke
@@ -62,7 +63,7 @@ def tiers_of(bench: Bench) -> list[str | None]:
 @pytest.mark.parametrize("invocation_type", ["Converse", "InvokeModel"])
 def test_the_tier_is_asked_for_and_stands_beside_the_answer(aws: None, invocation_type: str) -> None:
     bench, model = bench_of("flex", invocation_type=invocation_type), Tiered()
-    assert answer_on_demand(bench.s3, model, chunk(3)) == {"chunk": 7, "records": 3, "failed": 0}
+    assert answer_on_demand(bench.s3, model, chunk(3)) == ChunkAnswered(7, 3, 0)
     assert model.tiers == tiers_of(bench) == ["flex"] * 3
     first = bench.lines(chunk().raw_key)[0]
     assert list(first) == ["recordId", "modelInput", "modelOutput", "serviceTier"]
@@ -89,7 +90,7 @@ def test_without_a_tier_the_request_is_as_before(aws: None, invocation_type: str
 )
 def test_a_refused_tier_is_left_for_the_rest_of_the_chunk(aws: None, error: Exception) -> None:
     bench, model = bench_of("flex"), Tiered(refused=error, start=2)
-    assert answer_on_demand(bench.s3, model, chunk()) == {"chunk": 7, "records": 5, "failed": 0}
+    assert answer_on_demand(bench.s3, model, chunk()) == ChunkAnswered(7, 5, 0)
     assert model.tiers == ["flex", "flex", "flex", None, None, None], "the third call is repeated, the others follow"
     assert tiers_of(bench) == ["flex", "flex", None, None, None]
     assert len(model.calls) == 5, "none is answered twice"
@@ -97,7 +98,7 @@ def test_a_refused_tier_is_left_for_the_rest_of_the_chunk(aws: None, error: Exce
 
 def test_another_refusal_does_not_leave_the_tier(aws: None) -> None:
     bench, model = bench_of("flex"), Tiered(refused=refusal(400, "messages: field required"))
-    assert answer_on_demand(bench.s3, model, chunk(3))["failed"] == 3
+    assert answer_on_demand(bench.s3, model, chunk(3)).failed == 3
     assert model.tiers == ["flex"] * 3
 
 
@@ -133,7 +134,7 @@ def test_a_throttled_flex_call_waits_and_keeps_its_tier(
             return told
 
     clock, bench, model = Clock(monkeypatch), bench_of("flex"), Busy()
-    assert answer_on_demand(bench.s3, model, chunk(2), seconds=900)["failed"] == 0
+    assert answer_on_demand(bench.s3, model, chunk(2), seconds=900).failed == 0
     assert (model.tiers, clock.pauses) == (["flex"] * 5, [5, 10, 20])
     assert tiers_of(bench) == ["flex", "flex"]
 
@@ -141,7 +142,7 @@ def test_a_throttled_flex_call_waits_and_keeps_its_tier(
 def test_a_call_that_waited_in_vain_leaves_its_record(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, bench = Clock(monkeypatch), bench_of("flex")
     model = Tiered(refused=refusal(429, "no capacity", "ThrottlingException"))
-    assert answer_on_demand(bench.s3, model, chunk(3), seconds=900)["failed"] == 3
+    assert answer_on_demand(bench.s3, model, chunk(3), seconds=900).failed == 3
     assert set(model.tiers) == {"flex"}, "never the dearer tier"
     assert 540 <= clock.now <= 600, "the rest of the function's time is for the other records"
     assert [line["error"]["errorCode"] for line in bench.lines(chunk().raw_key)] == [429] * 3
@@ -153,7 +154,7 @@ def test_a_call_that_waited_in_vain_leaves_its_record(aws: None, monkeypatch: py
 def test_the_default_tier_does_not_wait(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, bench = Clock(monkeypatch), bench_of("default")
     model = Model(é=refusal(429, "slow down", "ThrottlingException"))
-    assert answer_on_demand(bench.s3, model, chunk(2), seconds=900)["failed"] == 2
+    assert answer_on_demand(bench.s3, model, chunk(2), seconds=900).failed == 2
     assert clock.pauses == []
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from time import process_time
@@ -52,7 +53,7 @@ def stored(s3: S3, batch: pa.RecordBatch, form: str, **output: Any) -> pa.Table:
     """Write a frame of the batch and read it back."""
     run = make_run(
         bucket=BUCKET,
-        table={**make_run().table, "schema": schemas.packed(batch.schema)},
+        table=replace(make_run().table, schema=schemas.packed(batch.schema)),
         output={"format": form, "prefix": "", **output},
     )
     kept = frame.schema_of(run)

@@ -52,8 +52,8 @@ def texts(asked: dict[str, Any], found: read.Description | None = None) -> list[
     found = found or describe(asked)
     run = make_run(
         input=make_run().input | asked,
-        table=found.table.to_json(),
-        sources=[source.to_json() for source in found.sources],
+        table=found.table,
+        sources=found.sources,
     )
     shards = cut(found, QUOTAS)
     return [

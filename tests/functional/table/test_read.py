@@ -159,7 +159,7 @@ def test_parquet_reads_only_what_the_shard_needs(s3: S3) -> None:
         return plain(*args, **range_)
 
     s3.read = counting  # type: ignore[method-assign]  # to see how much is fetched
-    run = make_run(table=found.table.to_json(), sources=[source.to_json() for source in found.sources])
+    run = make_run(table=found.table, sources=found.sources)
     (shard, *_) = cut(found, {**QUOTAS, "max_records": 500})
     assert sum(batch.num_rows for batch in read_shard(s3, run, shard, columns=["a"])) == 500
     assert sum(read) < len(body) / 4

@@ -33,4 +33,4 @@ def test_every_shape_of_an_event_is_tried() -> None:
 def test_a_join_is_of_the_contract_of_the_function_that_writes_it() -> None:
     """The plan that the shard was read from may be of the contract before."""
     shard = Shard.from_json(make_shard(0).to_json() | {"contract": CONTRACT - 1})
-    assert join_event(shard, skipped_key=None, jobs=(), step=0)["contract"] == CONTRACT
+    assert join_event(shard, skipped_key=None, jobs=(), step=0).contract == CONTRACT

@@ -50,11 +50,11 @@ LAYOUTS = st.lists(
 @given(LAYOUTS, st.none() | st.integers(1, 120))
 def test_shards_concatenate_to_the_input(layouts: list[Layout], max_records: int | None) -> None:
     shards = make(layouts, max_records=max_records)
-    read = [row for shard in shards for piece in shard.read_pieces() for row in rows_read(layouts, piece)]
+    read = [row for shard in shards for piece in shard.pieces for row in rows_read(layouts, piece)]
     assert read == [(source, row) for source, layout in enumerate(layouts) for row in range(layout.rows)]
     assert [shard.shard for shard in shards] == list(range(len(shards)))
     assert [shard.first_row for shard in shards] == [sum(s.rows for s in shards[:i]) for i in range(len(shards))]
-    assert all(shard.rows == sum(piece.rows for piece in shard.read_pieces()) for shard in shards)
+    assert all(shard.rows == sum(piece.rows for piece in shard.pieces) for shard in shards)
     assert make(layouts, max_records=max_records) == shards
 
 
@@ -103,7 +103,7 @@ def test_files_stay_below_the_quota(sources: list[tuple[int, int]]) -> None:
     layouts = [parquet(rows, row_bytes=row_bytes) for rows, row_bytes in sources]
     quotas = {**QUOTAS, "max_file_bytes": 75_000}
     for shard in make(layouts, quotas):
-        sizes = [sources[piece.source][1] * piece.rows for piece in shard.read_pieces()]
+        sizes = [sources[piece.source][1] * piece.rows for piece in shard.pieces]
         assert sum(sizes) * 1.2 + shard.rows * 200 <= quotas["max_file_bytes"]
 
 
@@ -130,9 +130,9 @@ def test_too_many_small_files_start_new_shards_or_are_refused(monkeypatch: pytes
 
 def test_a_line_of_the_plan_leaves_zeros_out() -> None:
     (shard,) = make([parquet(20)])
-    assert shard.pieces == [{"source": 0, "start": 0, "end": 20, "rows": 20}]
+    assert shard.to_json()["pieces"] == [{"source": 0, "start": 0, "end": 20, "rows": 20}]
     shards = make([text(20, stride=16)], max_records=10)
-    assert shards[1].pieces == [{"source": 0, "start": 5, "end": 2005, "rows": 10, "skip": 10}]
+    assert shards[1].to_json()["pieces"] == [{"source": 0, "start": 5, "end": 2005, "rows": 10, "skip": 10}]
 
 
 # --- Canary ---
@@ -143,7 +143,7 @@ def test_a_canary_is_the_first_shard_and_changes_nothing_else(
     layouts: list[Layout], canary: int, max_jobs: int | None
 ) -> None:
     shards = make(layouts, canary=canary, max_jobs=max_jobs)
-    read = [row for shard in shards for piece in shard.read_pieces() for row in rows_read(layouts, piece)]
+    read = [row for shard in shards for piece in shard.pieces for row in rows_read(layouts, piece)]
     total = sum(layout.rows for layout in layouts)
     most = total if max_jobs is None else min(total, max_jobs * QUOTAS["max_records"])
     assert read == [(source, row) for source, layout in enumerate(layouts) for row in range(layout.rows)][:most]

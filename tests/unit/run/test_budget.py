@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch.contracts.lines import JobCounts, JobEnd, Joined
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.contracts.results import JobCounts, Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import budget
 from bedrock_batch.run.decide import Standing
@@ -28,10 +29,9 @@ def standing(
     came: dict[str, dict[str, JobCounts]], *, left: int = 5, retries: int = 0, step: int | None = 1
 ) -> Standing:
     """Return a shard of 100 records of 40 bytes and 7 tokens, of which `left` have no answer."""
-    counted = {name: {route: counts.to_json() for route, counts in of.items()} for name, of in came.items()}
     joined = Joined(
         shard=0, rows=100, output_key="p", bytes=1, outcomes={}, leftovers=left, input_tokens=0, output_tokens=0,
-        jobs=1, leftovers_step=step, leftover_bytes=(left + retries) * 40, retries=retries, came=counted,
+        jobs=1, leftovers_step=step, leftover_bytes=(left + retries) * 40, retries=retries, came=came,
     )  # fmt: skip
     return Standing(shard=0, records=100, bytes=4000, ends=(END,), joined=joined, input_tokens=700)
 
@@ -42,7 +42,7 @@ def excess(
     """Return what was spent and what is next, of a run that has no budget left."""
     found = budget.excess(step, [(run, [shard])], [(run, [shard])], manifests or {}, budget_usd=0.5)
     assert found is not None
-    return found["spent_usd"], found["next_usd"]
+    return found.spent_usd, found.next_usd
 
 
 ANSWERED = JobCounts(records=95, answered=95, input_tokens=600, output_tokens=50)
@@ -111,4 +111,4 @@ def test_shards_of_one_job_count_it_once() -> None:
     less = standing({"job": {"batch": replace(ANSWERED, records=90, input_tokens=500)}})
     for shards in ([shard, less], [less, shard]):
         found = budget.excess("run_jobs", [(run, shards)], [(run, shards)], {}, budget_usd=1)
-        assert found is not None and found["spent_usd"] == 650, "and the later look at it"
+        assert found is not None and found.spent_usd == 650, "and the later look at it"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_batch.contracts.lines import JobEnd, Joined, LeftoverLines
+from bedrock_batch.contracts.lines import JobEnd, LeftoverLines
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.errors import CanaryFailed
 from bedrock_batch.run.decide import (
     MAX_POOLED_SHARDS,

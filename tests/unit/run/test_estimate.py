@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch.contracts.lines import PreparedShard
+from bedrock_batch.contracts.results import PreparedShard
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import BudgetExceeded, InvalidRunInput, MalformedInput, NoValidRows, PrepareFailed
 from bedrock_batch.run import estimate
@@ -63,7 +63,7 @@ def test_blank_records_are_a_warning_with_their_number() -> None:
     assert estimate.estimate(run, [make_prepared(0)]).warnings == ()
     assert "warnings" not in estimate.estimate(run, [make_prepared(0)]).to_json()
     for form, hint in (("csv", 'input.csv.null_values [""] makes'), ("parquet", "Remove these rows")):
-        expected = estimate.estimate(replace(run, table={**run.table, "format": form}), shards)
+        expected = estimate.estimate(replace(run, table=replace(run.table, format=form)), shards)
         (warning,) = expected.to_json()["warnings"]
         assert warning.startswith("In 4 of 200 records a place of the request is blank: they are sent, and paid.")
         assert hint in warning
@@ -173,7 +173,7 @@ def test_sums_of_money_are_rounded() -> None:
 def test_what_goes_on_demand_is_foretold(
     sizes: list[int], limits: dict[str, Any], jobs: int, on_demand: int, warning: str
 ) -> None:
-    run = replace(run_with(limits=limits), canary="canary_records" in limits)
+    run = run_with(limits=limits)
     expected = estimate.estimate(run, [make_prepared(number, records=count) for number, count in enumerate(sizes)])
     assert (expected.jobs, expected.on_demand_records) == (jobs, on_demand)
     assert [told[: len(warning)] for told in expected.warnings] == ([warning] if warning else [])
@@ -197,7 +197,7 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 )
 def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: int, words: str) -> None:
     keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
-    run = replace(run_with(**keys, limits={"on_demand_tier": tier, "canary_records": 5}), model_id=model, canary=True)
+    run = run_with(**keys, model_id=model, limits={"on_demand_tier": tier, "canary_records": 5})
     shards = [make_prepared(0, records=5), make_prepared(1, records=150), make_prepared(2, records=20)]
     expected = estimate.estimate(run, shards)
     of_record = (50 * 2.0 + 10 * 4.0) / 1e6

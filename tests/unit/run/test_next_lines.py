@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bedrock_batch.contracts.lines import JobEnd, Joined
+from bedrock_batch.contracts.lines import JobEnd
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.run import next_lines
 from bedrock_batch.run.decide import MAX_POOLED_SHARDS, Standing
 from tests.unit.factories import keys_of, make_run, make_shard
@@ -36,7 +37,7 @@ def test_large_shards_have_jobs_of_their_own_and_small_ones_share_one() -> None:
         "reviews/work/monday/input/00000.jsonl"
     )
     assert first["request"]["OutputDataConfig"]["S3OutputDataConfig"]["S3Uri"].endswith(first["raw_prefix"])
-    assert first["join"] == shards[0].to_json() | {"skipped_key": None, "jobs": [], "step": 0}
+    assert first["join"] == next_lines.join_event(shards[0], skipped_key=None, jobs=[], step=0).to_json()
     assert "pool" not in first
     assert "join" not in pooled
     assert pooled["number"] == 3, "behind the numbers of shards"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_batch.contracts.lines import Joined
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.errors import JoinIncomplete
 from bedrock_batch.run.reconcile import reconcile, retried_counts
 

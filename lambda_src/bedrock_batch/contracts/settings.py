@@ -1,0 +1,28 @@
+"""What the Terraform module tells its functions: `config/settings.json`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bedrock_batch.contracts.shape import Shape
+from bedrock_batch.contracts.version import check_document
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(Shape):
+    """The module's variables and resources, as far as plans need them; terraform/storage.tf writes them."""
+
+    contract: int
+    name: str
+    root: str
+    models: list[str]
+    prompts: dict[str, str]
+    service_role_arn: str
+    work_days: int
+    kms_key_arn: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, document: Any) -> "Settings":
+        """Return the settings. Raises ContractMismatch: the module that wrote them is of another version."""
+        check_document(document, "The module's settings.json", "Apply the module again, then start a new run.")
+        return cls.from_json(document)
