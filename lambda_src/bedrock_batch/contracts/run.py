@@ -118,6 +118,8 @@ class Run(Shape):
     left_out: dict[str, Any] = field(default_factory=dict)
     """How many objects below the input's prefixes are not the table's, and the `first` of them."""
 
+    model_behind: str = ""
+    """The ARN of the model that an application inference profile calls; empty for every other id."""
     work_days: int = 90
     """How many days after its start the run's work may be deleted: it cannot be redriven then."""
 

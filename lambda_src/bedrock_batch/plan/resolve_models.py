@@ -19,10 +19,15 @@ from bedrock_batch.run_input import validate
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One of the run's models: what it is asked, and what it takes. `label` is empty for the only model of a run."""
+    """One of the run's models: what it is asked, and what it takes.
+
+    `label` is empty for the only model of a run. `behind` is its id, or the ARN of the model that an application
+    inference profile calls.
+    """
 
     label: str
     asked: dict[str, Any]
+    behind: str
     family: catalogue.Family
     prompt: dict[str, Any] | None
     composed: request_body.Composed
@@ -64,7 +69,7 @@ def resolve(s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Set
         if "media" in asked:
             quotas = media.lowered(quotas, asked["media"])
         warnings += prompts.warnings(own, settings.prompts, family) + composed.warnings
-        models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry_place))
+        models.append(Model(label, own, behind, family, prompt, composed, quotas, origins, warnings, retry_place))
     return models
 
 

@@ -116,6 +116,7 @@ def test_the_model_behind_a_profile_decides(s3: S3, monkeypatch: pytest.MonkeyPa
     assert profiles.asked == [PROFILE]
     assert (run["input"]["model_id"], run["family"], run["kind"]) == (PROFILE, "titan-text-embeddings-v2", "embedding")
     assert (run["request"], run["warnings"]) == ({"inputText": "{review}", "dimensions": 256}, [])
+    assert run["model_behind"] == profiles.answer
 
 
 def test_what_the_model_behind_a_profile_refuses_is_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

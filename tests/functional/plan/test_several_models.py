@@ -92,6 +92,7 @@ def test_what_a_job_may_have_counts_where_records_refer_to_objects(source: str, 
         Model(
             label=name,
             asked={"media": {"source": source}},
+            behind=LITE,
             family=catalogue.resolve(LITE),
             prompt=None,
             composed=composed,

@@ -190,8 +190,8 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
         ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, about twice the batch price"),
         (GPT, "default", 2, "answered on demand, about twice the batch price"),
         (GPT, "flex", 1, "answered on demand at the tier flex, about the batch price"),
-        (PROFILE, "flex", 1, "answered on demand at the tier flex, about the batch price"),
-        # It may refuse the tier.
+        # These may refuse the tier.
+        (PROFILE, "flex", 2, "answered on demand, about twice the batch price"),
         ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, about twice the batch price"),
     ],
 )
@@ -206,6 +206,15 @@ def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: 
     assert expected.warnings == (f"20 of 175 records are fewer than 100: {words}",)
     given = replace(run, input=run.input | {"price": keys["price"] | {"on_demand": {"input": 0, "output": 0}}})
     assert estimate.estimate(given, shards).cost_usd == pytest.approx((150 + (25 if times == 1 else 0)) * of_record)
+
+
+@pytest.mark.parametrize(("behind", "times"), [(GPT, 1), ("amazon.nova-lite-v1:0", 2)])
+def test_a_profile_costs_the_price_of_the_model_behind_it(behind: str, times: int) -> None:
+    keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
+    run = run_with(**keys, model_id=PROFILE, limits={"on_demand_tier": "flex"})
+    run = replace(run, model_behind=f"arn:aws:bedrock:us-east-1::foundation-model/{behind}")
+    expected = estimate.estimate(run, [make_prepared(0, records=20)])
+    assert expected.cost_usd == pytest.approx(times * 20 * (50 * 2.0 + 10 * 4.0) / 1e6)
 
 
 def test_second_answers_that_are_too_few_for_a_job_cost_the_price_on_demand() -> None:
