@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.errors import CanaryFailed
 from bedrock_batch.run import salvage
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, finished, reviewed
@@ -64,6 +65,26 @@ def of_nothing_sent(s3: S3) -> Document:
     return played.report()
 
 
+def of_a_failed_canary(s3: S3) -> Document:
+    """Its answers are paid, though they are none that count."""
+    played = WholeRun(s3)
+    usage = {"inputTokens": 7, "outputTokens": 3}
+    said = {"output": {"message": {"content": [{"text": "no object"}]}}, "stopReason": "end_turn", "usage": usage}
+    played.converse = lambda **body: said  # type: ignore[method-assign]  # the model of this run alone
+    wanted = {"type": "object", "properties": {"mood": {"type": "string"}}, "required": ["mood"]}
+    document = asked(LITE, MICRO, price=PRICE, inference={"max_tokens": 10}, output={"schema": wanted})
+    with pytest.raises(CanaryFailed):
+        played.run(document | {"limits": {"canary_records": 2, "canary_failure_percentage": 0}})
+    salvage.gather(s3, Jobs(), stopped(RUN, BUCKET, status="FAILED", error="CanaryFailed", cause="they failed"))
+    report = played.report()
+    assert (report["jobs"], list(report["usage"])) == ({}, ["on_demand"])
+    used = report["usage"]["on_demand"]
+    assert used["records"] == 4
+    assert report["cost_usd"] == used["cost_usd"] > 0
+    assert report["input_tokens"] + report["output_tokens"] == used["input_tokens"] + used["output_tokens"] > 0
+    return report
+
+
 KINDS = [
     of_a_run,
     of_several_models,
@@ -71,6 +92,7 @@ KINDS = [
     of_a_dry_run_of_several_models,
     of_a_salvage,
     of_nothing_sent,
+    of_a_failed_canary,
 ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.contracts.estimate import Estimate
+from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End
 from bedrock_batch.contracts.version import CONTRACT
@@ -89,14 +90,22 @@ def of_dry_run(runs: Sequence[Run], estimate: Estimate, records: Sequence[Mappin
     }
 
 
-def of_nothing_sent(runs: Sequence[Run], ended: End) -> dict[str, Any]:
-    """Return the report of a stopped run that made no job: what it was planned to be."""
+def of_no_job(runs: Sequence[Run], ended: End, joined: Sequence[Joined]) -> dict[str, Any]:
+    """Return the report of a stopped run that made no job: what it was planned to be, and what its canary cost.
+
+    `joined` are the joins of the canary's shards, if it came so far.
+    """
     run = runs[0]
+    models = [
+        (one, usage.of_model(one, [join for join in joined if join.shard in one.numbers], None, ())) for one in runs
+    ]
+    used = usage.total(models) | {"usage": usage.together([one for _, one in models])} if joined else {}
     return {
         "contract": CONTRACT,
         "run_id": run.run_id,
         **ended.to_json(),
         "salvaged": True,
+        **used,
         "warnings": report_warnings.of_plan(runs),
         "model_id": run.models or run.model_id,
         "jobs": {},

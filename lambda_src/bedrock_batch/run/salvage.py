@@ -12,7 +12,7 @@ from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd, JobLine
-from bedrock_batch.contracts.results import JobResult
+from bedrock_batch.contracts.results import JobResult, ShardJoined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, FailedChildren, MapResult, MapResults, RunState, Stopped
 from bedrock_batch.errors import RunExpired
@@ -68,7 +68,9 @@ def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
     made = list(_count_up(found, keys.jobs))
     passes = [progress.pass_ends(s3, runs[0], number, ()) for number in _count_up(found, keys.answers)]
     if not made and len(passes) == progress.canary_passes(runs, passes):
-        _write_report(s3, runs[0], report.of_nothing_sent(runs, ended), replaces=report_etag)
+        results = all_results(s3, bucket, f"{keys.results_folder}joins/")
+        joined = [ShardJoined.from_json(result).joined for result in results]
+        _write_report(s3, runs[0], report.of_no_job(runs, ended, joined), replaces=report_etag)
         return state
     joins = _join_all(s3, bedrock, runs, found, made, passes, function=event.join_shard)
     return replace(state, **joins, next="join", replaces=report_etag)
