@@ -1,11 +1,12 @@
 """Quotas by name: whatever way AWS writes the names, and whatever the role may read."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from bedrock_batch.aws.quotas import applied
+from bedrock_batch.aws import quotas
 from tests.functional.planned import ServiceQuotas
 
 CATALOGUE = {
@@ -15,6 +16,8 @@ CATALOGUE = {
     "max_job_bytes": 5,
     "concurrent_jobs": 7,
 }
+applied = partial(quotas.applied, run_id="monday")
+
 JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for {}"
 
 
