@@ -41,7 +41,7 @@ def without_schema(work: Workload, run_id: str) -> Written:
     key = keys.RunKeys("reviews", run_id).run()
     text_key = key.replace("run.json", "run-text.json")
     run = work.s3.get_json(BUCKET, key)
-    del run["output"]["schema"]
+    del run["input"]["output"]["schema"]
     work.s3.put_json(BUCKET, text_key, run)
     written = []
     for shard in work.shards(run_id):

@@ -74,6 +74,13 @@ class Faults:
                     return rule
         return None
 
+    def give_back(self, rule: Mapping[str, Any]) -> None:
+        """Do not count a call that has failed by itself."""
+        with self._lock:
+            for index, known in enumerate(self.rules):
+                if known is rule:
+                    self.fired[index] -= 1
+
     def shown(self) -> dict[str, Any]:
         """Return every rule with the number of calls it has failed."""
         with self._lock:
@@ -118,7 +125,8 @@ def _failing(service: str, engines_own: Handler, faults: Faults) -> Handler:
         if rule.get("after"):
             status, its_headers, its_body = await engines_own(method, path, headers, body, query)
             if status >= 300 or "X-Amz-Function-Error" in its_headers:
-                return status, its_headers, its_body  # it has failed by itself
+                faults.give_back(rule)
+                return status, its_headers, its_body
         return _error(service, rule["error"])
 
     return handle

@@ -15,6 +15,7 @@ import urllib3.exceptions
 
 from bedrock_batch import errors
 from bedrock_batch.aws import clients
+from bedrock_batch.contracts.lines import Chunk
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.edge import at_edge
 
@@ -181,7 +182,8 @@ def test_every_function_has_this_edge(name: str, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(clients, "client", unreachable)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2048")  # as Lambda does
-    event = EVENT | {"run_id": "r", "root": "r", "bucket": "b", "raw_key": "k"}
+    chunk = Chunk("b", "k", 0, [], "k").to_json()
+    event = chunk | EVENT | {"run_id": "r", "root": "r"}
     with pytest.raises(errors.TransientError, match="EndpointConnectionError: "):
         importlib.import_module(f"bedrock_batch.handlers.{name}").handler(event, None)
 

@@ -45,7 +45,7 @@ def answered(batch: Batch, name: str, verb: str, word: str, count: int) -> bool:
 
 
 def status_of_jobs(batch: Batch, name: str) -> list[str]:
-    jobs = batch.bedrock.list_model_invocation_jobs(nameContains=f"-{name}-")["invocationJobSummaries"]
+    jobs = batch.bedrock.list_model_invocation_jobs(nameContains=name)["invocationJobSummaries"]
     return [job["status"] for job in jobs]
 
 

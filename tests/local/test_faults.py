@@ -27,6 +27,14 @@ def account(engine: Engine, aws: Aws) -> Account:
     return account
 
 
+def test_a_call_that_fails_by_itself_is_not_counted(engine: Engine, aws: Aws) -> None:
+    aws.s3.create_bucket(Bucket="faults")
+    engine.fail([{"service": "s3", "contains": "reviews/late", "error": "SlowDown", "after": True}])
+    assert code_of(lambda: aws.s3.get_object(Bucket="faults", Key="reviews/late")) == "NoSuchKey"
+    assert code_of(lambda: aws.s3.put_object(Bucket="faults", Key="reviews/late", Body=b"1")) == "SlowDown"
+    assert aws.s3.get_object(Bucket="faults", Key="reviews/late")["Body"].read() == b"1"
+
+
 def test_s3_fails_so_often_and_only_where_the_key_fits(engine: Engine, aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="faults")
     aws.s3.put_object(Bucket="faults", Key="reviews/work/x/a b", Body=b"1")

@@ -118,7 +118,8 @@ def play_all(
     def judge(schedule: Schedule) -> None:
         began = time.time()
         try:
-            wrong = complaints(play(*places[schedule.installation], schedule))
+            its_batch, copy = places[schedule.installation]
+            wrong = complaints(play(its_batch, schedule, copy))
         except Exception:  # it must not take the verdicts of the others along
             wrong = [traceback.format_exc()]
         found.verdicts[schedule.seed] += [f"{schedule.installation}: {text}" for text in wrong]

@@ -63,6 +63,9 @@ def make_run(**changes: Any) -> Run:
     asked = asked | {key: changes.pop(key) for key in ("model_id", "limits", "output", "media") if key in changes}
     if "nulls" in changes:
         asked["input"] = asked["input"] | {"nulls": changes.pop("nulls")}
+    if retry := changes.pop("retry", None):
+        asked["retry"] = {key: value for key, value in retry.items() if key != "place" and value is not None}
+        changes["retry_place"] = retry["place"]
     values: dict[str, Any] = {
         "contract": CONTRACT,
         "bucket": "runs-bucket",

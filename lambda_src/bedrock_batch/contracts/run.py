@@ -105,8 +105,8 @@ class Run(Shape):
     records refer to, `max_records` is lowered to what a job has room for."""
     warnings: list[str] = field(default_factory=list)
     """The warnings of the plan; the report repeats them."""
-    retry: dict[str, Any] | None = None
-    """The run input's `retry`: which records are asked again, and the `place` of max_tokens in their bodies."""
+    retry_place: str | None = None
+    """Where in a record's body the limit stands that `retry.max_tokens` raises."""
     models: list[str] = field(default_factory=list)
     """In a run of several models all of them; each has a document like this one (`keys.run_key`)."""
     number: int = 0
@@ -118,6 +118,8 @@ class Run(Shape):
     left_out: dict[str, Any] = field(default_factory=dict)
     """How many objects below the input's prefixes are not the table's, and the `first` of them."""
 
+    model_behind: str = ""
+    """The ARN of the model that an application inference profile calls; empty for every other id."""
     work_days: int = 90
     """How many days after its start the run's work may be deleted: it cannot be redriven then."""
 
@@ -144,6 +146,12 @@ class Run(Shape):
     def media(self) -> dict[str, Any] | None:
         """What stands in the records beside text."""
         return self.input.get("media")
+
+    @property
+    def retry(self) -> dict[str, Any] | None:
+        """Which records are asked again, with which limit, and its `place` in their bodies."""
+        asked = self.input.get("retry")
+        return asked and {"max_tokens": None, **asked, "place": self.retry_place}
 
     @property
     def dry_run(self) -> bool:

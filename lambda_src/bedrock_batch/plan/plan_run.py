@@ -216,6 +216,7 @@ def _of_model(model: Model) -> dict[str, Any]:
     """Return a model's part of `run.json`."""
     return {
         "input": model.asked,
+        "model_behind": "" if model.behind == model.asked["model_id"] else model.behind,
         "family": model.family.family,
         "invocation_type": model.family.invocation_type,
         "kind": model.composed.kind,
@@ -223,7 +224,7 @@ def _of_model(model: Model) -> dict[str, Any]:
         "response": model.composed.response,
         "dimensions": model.composed.dimensions,
         "prompt": model.prompt,
-        "retry": model.retry,
+        "retry_place": model.retry_place,
         "quotas": model.quotas,
         "quota_origins": model.origins,
     }

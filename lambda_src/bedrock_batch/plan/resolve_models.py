@@ -19,17 +19,22 @@ from bedrock_batch.run_input import validate
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One of the run's models: what it is asked, and what it takes. `label` is empty for the only model of a run."""
+    """One of the run's models: what it is asked, and what it takes.
+
+    `label` is empty for the only model of a run. `behind` is its id, or the ARN of the model that an application
+    inference profile calls.
+    """
 
     label: str
     asked: dict[str, Any]
+    behind: str
     family: catalogue.Family
     prompt: dict[str, Any] | None
     composed: request_body.Composed
     quotas: dict[str, int]
     origins: dict[str, str]
     warnings: list[str]
-    retry: dict[str, Any] | None
+    retry_place: str | None
 
     @property
     def check(self) -> BodyCheck:
@@ -59,14 +64,14 @@ def resolve(
             else:
                 warnings += _settle_tier(own, behind)
             prompt, composed = _compose(own, settings.prompts, family, fetched)
-            retry = _retry(family, own, composed)
+            retry_place = _retry_place(family, own, composed)
         quotas, origins = applied_quotas(
             service_quotas, family.quota_label, family.quotas, run_id=run_id, custom=family.custom, listed=listed
         )
         if "media" in asked:
             quotas = media.lowered(quotas, asked["media"])
         warnings += prompts.warnings(own, settings.prompts, family) + composed.warnings
-        models.append(Model(label, own, family, prompt, composed, quotas, origins, warnings, retry))
+        models.append(Model(label, own, behind, family, prompt, composed, quotas, origins, warnings, retry_place))
     return models
 
 
@@ -152,10 +157,8 @@ def _compose(
     return prompt, composed
 
 
-def _retry(
-    family: catalogue.Family, asked: Mapping[str, Any], composed: request_body.Composed
-) -> dict[str, Any] | None:
-    """Return the run input's `retry` with the place of max_tokens in the body; None without a `retry`.
+def _retry_place(family: catalogue.Family, asked: Mapping[str, Any], composed: request_body.Composed) -> str | None:
+    """Return where in the body the limit stands that `retry.max_tokens` raises; None where nothing raises it.
 
     Raises:
         InvalidRunInput: nothing shows which answers to ask for again, or there is no way to give them a larger limit.
@@ -173,7 +176,7 @@ def _retry(
         )
     most = wanted.get("max_tokens")
     if most is None:
-        return {"outcomes": wanted["outcomes"], "max_tokens": None, "place": None}
+        return None
     place = family.body.places.get("max_tokens") if family.body else None
     if place is None:
         raise InvalidRunInput(
@@ -192,4 +195,4 @@ def _retry(
     limited = copy.deepcopy(composed.request)
     json_pointer.put(limited, place, most)
     refusals.check_body(family, limited)
-    return {"outcomes": wanted["outcomes"], "max_tokens": most, "place": place}
+    return place

@@ -5,7 +5,7 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.claim import Claim
 from bedrock_batch.contracts.state import RunState
 from bedrock_batch.contracts.version import check_document
-from bedrock_batch.errors import InputNotFound, InvalidRunInput, RunNameTaken, TransientError
+from bedrock_batch.errors import ContractMismatch, InputNotFound, InvalidRunInput, RunNameTaken, TransientError
 from bedrock_batch.keys import RUN_ID
 
 
@@ -39,9 +39,12 @@ def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
 
 def _read(s3: S3, bucket: str, key: str) -> Claim:
     """Return the claim that made ours fail."""
+    name, what_to_do = f"The claim s3://{bucket}/{key}", "Start this run under another execution name."
     try:
         document = s3.get_json(bucket, key)
     except InputNotFound as err:  # S3 refuses the second of two writes before the first has ended
         raise TransientError(f"s3://{bucket}/{key} is being written by another call.") from err
-    check_document(document, f"The claim s3://{bucket}/{key}", "Start this run under another execution name.")
+    except ValueError as err:
+        raise ContractMismatch(f"{name} is no JSON, so it is not this module's. {what_to_do}") from err
+    check_document(document, name, what_to_do)
     return Claim.from_json(document)

@@ -84,4 +84,4 @@ def _of_model(
     own = [joined[shard] for shard in run.numbers if shard in joined]
     totals = reconcile(own, shards=run.shards, rows=rows, first=run.numbers.start)
     counted = by_bedrock.compare(own, manifests)
-    return ModelFindings(run, totals, counted, usage.of_model(run, own, counted))
+    return ModelFindings(run, totals, counted, usage.of_model(run, own, counted, manifests))

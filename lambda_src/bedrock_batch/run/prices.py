@@ -5,7 +5,7 @@ from typing import Any
 
 from bedrock_batch.contracts.routes import BATCH, FLEX, ON_DEMAND
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.models.catalogue import has_flex, is_application_profile
+from bedrock_batch.models.catalogue import has_flex
 
 Rate = Mapping[str, float]
 
@@ -34,10 +34,9 @@ def in_usd(price: Rate, input_tokens: float, output_tokens: float) -> float:
 def on_demand_route(run: Run) -> str:
     """Return the route that a model's calls on demand are expected to take.
 
-    A model that the catalogue does not know to have flex may refuse it: the dearer price is expected then. What is
-    behind an application inference profile was looked up by the plan.
+    A model that the catalogue does not know to have flex may refuse it: the dearer price is expected then.
     """
-    known = has_flex(run.model_id) or is_application_profile(run.model_id)
+    known = has_flex(run.model_behind or run.model_id)
     return FLEX if run.limits.get("on_demand_tier") == FLEX and known else ON_DEMAND
 
 

@@ -3,7 +3,7 @@
 Records that were answered twice count twice, as they were paid twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.contracts.results import JobCounts, Joined
@@ -50,16 +50,27 @@ def add(counts: Iterable[JobCounts]) -> JobCounts:
     )
 
 
-def of_model(run: Run, joined: Iterable[Joined], counted: Mapping[str, Any] | None) -> Usage:
-    """Return a model's usage; `counted` is what Bedrock's manifests count for its jobs, from `by_bedrock.compare`."""
+def of_model(
+    run: Run, joined: Iterable[Joined], counted: Mapping[str, Any] | None, manifests: Collection[str]
+) -> Usage:
+    """Return a model's usage; `counted` is what Bedrock's manifests count for its jobs, from `by_bedrock.compare`.
+
+    `manifests` are the names of the jobs that have one.
+    """
     jobs = by_job(joined)
-    routes = sorted({route for counts in jobs.values() for route, one in counts.items() if one.answered})
+    routes = {route for counts in jobs.values() for route, one in counts.items() if one.answered}
+    if counted and counted["answered"]:  # paid, even if none of it has come
+        routes.add(BATCH)
     usage = {
         route: _priced(run, route, add(counts[route] for counts in jobs.values() if route in counts))
-        for route in routes
+        for route in sorted(routes)
     }
     if counted and BATCH in usage:
-        usage[BATCH]["by_manifest"] = _by_manifest(run, counted, sum(not is_on_demand(name) for name in jobs))
+        # A job that left nothing was never made, or was refused as a whole: it has nothing to count.
+        without = sum(
+            bool(_records(counts)) and name not in manifests and not is_on_demand(name) for name, counts in jobs.items()
+        )
+        usage[BATCH]["by_manifest"] = _by_manifest(run, counted, without)
     return usage
 
 
@@ -68,12 +79,12 @@ def _priced(run: Run, route: str, counts: JobCounts) -> dict[str, Any]:
     return dict(zip(_NUMBERS, numbers, strict=True)) | _cost(run, route, counts, in_rows=True)
 
 
-def _by_manifest(run: Run, counted: Mapping[str, Any], jobs: int) -> dict[str, Any]:
-    """Return the figures of the manifests beside those of the rows; without all of them there is no cost."""
+def _by_manifest(run: Run, counted: Mapping[str, Any], without: int) -> dict[str, Any]:
+    """Return the figures of the manifests beside those of the rows; no cost where jobs are `without` one."""
     counts = JobCounts.from_json(counted)
     numbers = dict(zip(_NUMBERS, (counts.answered, counts.input_tokens, counts.output_tokens), strict=True))
-    without = jobs - counted["jobs"]
     if without:
+        jobs = counted["jobs"] + without
         return numbers | {"cost_usd": None, "cost_unknown": f"{without} of {jobs} jobs have no manifest"}
     return numbers | _cost(run, BATCH, counts, in_rows=False)
 

@@ -171,7 +171,7 @@ def _contradictions(run_input: Mapping[str, Any]) -> Iterator[str]:
         yield "limits.budget_usd needs price: {input, output} in USD per million tokens."
     if "price" in run_input:
         yield from _of_price(run_input["price"], models)
-    yield from _of_folders(models)
+    yield from _of_folders(models, run_input["output"]["prefix"])
 
 
 def _of_price(price: Mapping[str, Any], models: Sequence[str]) -> Iterator[str]:
@@ -187,8 +187,13 @@ def _of_price(price: Mapping[str, Any], models: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _of_folders(models: Sequence[str]) -> Iterator[str]:
-    """Tables of two models must not lie in the same folder."""
+def _of_folders(models: Sequence[str], prefix: str) -> Iterator[str]:
+    """Tables of two models must not lie in the same folder, and readers must see all folders."""
+    if len(models) > 1 and prefix.startswith("_"):
+        yield (
+            f"output.prefix is {prefix!r}: of several models each has a folder {keys.model_column(prefix)}=…, and "
+            "readers such as Spark and Arrow pass over names that begin with _. Begin it with a letter."
+        )
     folders: dict[str, str] = {}
     for model_id in models:
         other = folders.setdefault(keys.safe(model_id), model_id)

@@ -14,7 +14,7 @@ import pytest
 
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import JobEnd, ShardJoin
-from bedrock_batch.contracts.results import Joined
+from bedrock_batch.contracts.results import JobCounts, Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import InputError
 from bedrock_batch.handlers.join_shard import handler
@@ -142,8 +142,8 @@ def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
         output_tokens=3 * rows,
         jobs=2,
         came={
-            "j0": {"batch": {"records": 83, "answered": 60, "input_tokens": 420, "output_tokens": 180}},
-            "j1": {"batch": {"records": 123, "answered": 123, "input_tokens": 861, "output_tokens": 369}},
+            "j0": {"batch": JobCounts(83, 60, 420, 180)},
+            "j1": {"batch": JobCounts(123, 123, 861, 369)},
         },
     )
 

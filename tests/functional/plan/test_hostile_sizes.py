@@ -130,4 +130,4 @@ def _refused(s3: S3, given: dict[str, Any], error: type[BedrockBatchError], word
         plan(s3, **{key: value for key, value in given.items() if value is not None})
     assert time.process_time() - start < 10
     assert len(str(caught.value)) < 2_000
-    assert list(s3.list(BUCKET, "runs/")) == []
+    assert list(s3.list(BUCKET, "reviews/")) == []

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import (
     BedrockBatchError,
     InputNotFound,
@@ -115,6 +116,7 @@ def test_the_model_behind_a_profile_decides(s3: S3, monkeypatch: pytest.MonkeyPa
     assert profiles.asked == [PROFILE]
     assert (run["input"]["model_id"], run["family"], run["kind"]) == (PROFILE, "titan-text-embeddings-v2", "embedding")
     assert (run["request"], run["warnings"]) == ({"inputText": "{review}", "dimensions": 256}, [])
+    assert run["model_behind"] == profiles.answer
 
 
 def test_what_the_model_behind_a_profile_refuses_is_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,13 +187,13 @@ def test_the_place_of_a_larger_limit_is_noted(
     Profiles("AccessDeniedException", monkeypatch)
     given = {"prompt": {"text": "Judge {review}"}, **given}
     run = plan(s3, model_id, retry=RETRY, **{key: value for key, value in given.items() if value is not None})
-    assert run["retry"] == RETRY | {"place": place}
+    assert Run.from_json(run).retry == RETRY | {"place": place}
 
 
 def test_invalid_answers_are_asked_for_once_more_whatever_the_body(s3: S3) -> None:
     given: dict[str, Any] = {"retry": {"outcomes": ["invalid"]}, "output": {"schema": SCHEMA}}
     own = {"invocation_type": "InvokeModel", "request": {"inputs": "Judge {review}"}, "response": {"text": "said"}}
-    assert plan(s3, "acme.chat", **own, **given)["retry"] == {
+    assert Run.from_json(plan(s3, "acme.chat", **own, **given)).retry == {
         "outcomes": ["invalid"],
         "max_tokens": None,
         "place": None,
@@ -199,7 +201,7 @@ def test_invalid_answers_are_asked_for_once_more_whatever_the_body(s3: S3) -> No
 
 
 def test_without_retry_nothing_is_noted(s3: S3) -> None:
-    assert plan(s3, HAIKU, prompt={"text": "Judge {review}"})["retry"] is None
+    assert Run.from_json(plan(s3, HAIKU, prompt={"text": "Judge {review}"})).retry is None
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         given = {"prompt": {"text": "Judge {review}"}, **given}
         plan(s3, model_id, **{key: value for key, value in given.items() if value is not None})
     assert words in str(caught.value)
-    assert list(s3.list(BUCKET, "runs/")) == []
+    assert list(s3.list(BUCKET, "reviews/")) == []
 
 
 EMBEDDINGS = "amazon.titan-embed-text-v2:0"

@@ -92,13 +92,14 @@ def test_what_a_job_may_have_counts_where_records_refer_to_objects(source: str, 
         Model(
             label=name,
             asked={"media": {"source": source}},
+            behind=LITE,
             family=catalogue.resolve(LITE),
             prompt=None,
             composed=composed,
             quotas={"max_file_bytes": 10**9, "max_job_bytes": size},
             origins={},
             warnings=[],
-            retry=None,
+            retry_place=None,
         )
         for name, size in (("large", 10**11), ("small", 5 * 10**9))
     ]

@@ -101,7 +101,7 @@ def test_bodies_of_another_kind_are_refused_when_the_run_is_planned(
 ) -> None:
     with pytest.raises(UnsupportedRequest, match=rf"^The record in row 1 of the table \(.*{words}"):
         plan(s3, model_id, [body] * 3, **given)
-    assert list(s3.list(BUCKET, "runs/")) == []
+    assert list(s3.list(BUCKET, "reviews/")) == []
 
 
 @pytest.mark.parametrize(

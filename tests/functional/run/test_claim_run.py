@@ -11,7 +11,7 @@ from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.claim import Claim
 from bedrock_batch.contracts.state import RunState
-from bedrock_batch.errors import InvalidRunInput, RunNameTaken, TransientError
+from bedrock_batch.errors import ContractMismatch, InvalidRunInput, RunNameTaken, TransientError
 from bedrock_batch.handlers.claim_run import handler
 from bedrock_batch.run.claim_run import claim_run
 from tests.conftest import BUCKET
@@ -102,3 +102,12 @@ def test_a_write_that_was_under_way_counts(aws: None) -> None:
     ours = event("tuesday")
     racing = Racing(clients.s3(), lambda: claim(S3(clients.s3()), ours))
     assert claim(S3(racing), ours) == claimed("tuesday", BUCKET)
+
+
+@pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b"{}"])
+def test_what_lies_there_and_is_no_claim_is_named_and_stays(aws: None, body: bytes) -> None:
+    s3 = S3(clients.s3())
+    s3.put(BUCKET, keys_of().claim, body)
+    with pytest.raises(ContractMismatch, match="The claim s3://.*/claims/monday.json .* another execution name"):
+        claim(s3, event())
+    assert s3.read(BUCKET, keys_of().claim) == body

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.errors import TooManyFailures
 from tests.conftest import BUCKET
 from tests.functional.whole import LITE, MICRO, MemoryS3, WholeRun, asked, reviews
 
@@ -177,3 +178,30 @@ def test_a_job_without_a_manifest_leaves_their_cost_unknown() -> None:
         "cost_unknown": "1 of 2 jobs have no manifest",
     }
     assert told["cost_usd"] > 0
+
+
+def test_jobs_that_left_nothing_do_not_hide_the_cost_by_manifest() -> None:
+    """A job that Bedrock refused to make has no manifest, and nothing of it was paid."""
+    s3 = S3(MemoryS3())
+    reviews(s3, 20)
+
+    class Refused(CountedRun):
+        def _job(self, line: dict[str, Any]) -> dict[str, Any]:
+            return WholeRun._job(self, line) if self.fate(line) else super()._job(line)
+
+    run = Refused(s3, fate=lambda line: ("NotCreated", "odd") if (line["round"], line["number"]) == (0, 0) else None)
+    run.run(asked(LITE, price=ONE))
+    told = run.report()
+    assert told["jobs"] == {"Completed": 2, "NotCreated": 1}
+    assert told["usage"]["batch"]["by_manifest"]["cost_usd"] == 0.02
+
+
+def test_what_was_paid_and_never_came_has_its_cost_by_manifest() -> None:
+    s3 = S3(MemoryS3())
+    reviews(s3, 10)
+    run = CountedRun(s3, lambda model_id, record_id: None)
+    with pytest.raises(TooManyFailures):
+        run.run(asked(LITE, price=ONE, limits={"max_rounds": 0}))
+    batch = run.report()["usage"]["batch"]
+    assert (batch["records"], batch["cost_usd"]) == (0, 0)
+    assert (batch["by_manifest"]["records"], batch["by_manifest"]["cost_usd"]) == (10, 0.01)

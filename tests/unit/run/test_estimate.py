@@ -13,9 +13,9 @@ from bedrock_batch.run_input import validate
 from tests.unit.factories import make_prepared, make_run
 
 
-def run_with(**keys: Any) -> Run:
+def run_with(*, retry: dict[str, Any] | None = None, **keys: Any) -> Run:
     document = {"s3_uri": "s3://bucket/t.csv", "model_id": "m", "prompt_id": "sentiment", **keys}
-    return make_run(input=validate.validate(document))
+    return make_run(input=validate.validate(document), retry=retry)
 
 
 def prepared(shard: int) -> dict[str, Any]:
@@ -75,15 +75,15 @@ def test_blank_records_are_a_warning_with_their_number() -> None:
 def test_the_cost_of_retries_is_bounded_apart() -> None:
     keys: dict[str, Any] = {"inference": {"max_tokens": 10}, "price": {"input": 2.0, "output": 4.0}}
     retry = {"outcomes": ["truncated"], "max_tokens": 50, "place": "/inferenceConfig/maxTokens"}
-    run = replace(run_with(**keys, limits={"budget_usd": 0.043}), retry=retry)
+    run = run_with(**keys, limits={"budget_usd": 0.043}, retry=retry)
     expected = estimate.estimate(run, [make_prepared(0, records=100)])
     assert (expected.output_tokens, expected.cost_usd) == (1_000, 0.014)
     assert expected.cost_with_retries_usd == pytest.approx(0.014 + (5_000 * 2 + 5_000 * 4) / 1e6)
     with pytest.raises(BudgetExceeded, match=r"0.014 USD, and 0.044 USD if retry .*budget_usd is 0.043"):
         estimate.check(run, expected)
-    same = replace(run, retry=retry | {"max_tokens": None, "place": None})
+    same = run_with(**keys, limits={"budget_usd": 0.043}, retry=retry | {"max_tokens": None, "place": None})
     assert estimate.estimate(same, [make_prepared(0, records=100)]).cost_with_retries_usd == 0.028
-    without = estimate.estimate(make_run(input=same.input), [make_prepared(0, records=100)])
+    without = estimate.estimate(run_with(**keys), [make_prepared(0, records=100)])
     assert "cost_with_retries_usd" not in without.to_json()
     estimate.check(same, estimate.estimate(same, [make_prepared(0, records=100)]))
 
@@ -153,7 +153,7 @@ def test_sums_of_money_are_rounded() -> None:
     keys: dict[str, Any] = {"inference": {"max_tokens": 1}}
     estimates = {}
     for name, output in (("a", 500.0), ("b", 1000.0)):
-        run = replace(run_with(**keys, price={"input": 0.0, "output": output}), retry=retry)
+        run = run_with(**keys, price={"input": 0.0, "output": output}, retry=retry)
         estimates[name] = estimate.estimate(run, [make_prepared(0)])
     assert [one.cost_with_retries_usd for one in estimates.values()] == [0.1, 0.2]
     assert estimate.total(estimates).cost_with_retries_usd == 0.3, "not 0.30000000000000004"
@@ -190,8 +190,8 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
         ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, about twice the batch price"),
         (GPT, "default", 2, "answered on demand, about twice the batch price"),
         (GPT, "flex", 1, "answered on demand at the tier flex, about the batch price"),
-        (PROFILE, "flex", 1, "answered on demand at the tier flex, about the batch price"),
-        # It may refuse the tier.
+        # These may refuse the tier.
+        (PROFILE, "flex", 2, "answered on demand, about twice the batch price"),
         ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, about twice the batch price"),
     ],
 )
@@ -208,9 +208,18 @@ def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: 
     assert estimate.estimate(given, shards).cost_usd == pytest.approx((150 + (25 if times == 1 else 0)) * of_record)
 
 
+@pytest.mark.parametrize(("behind", "times"), [(GPT, 1), ("amazon.nova-lite-v1:0", 2)])
+def test_a_profile_costs_the_price_of_the_model_behind_it(behind: str, times: int) -> None:
+    keys: dict[str, Any] = {"price": {"input": 2.0, "output": 4.0}, "inference": {"max_tokens": 10}}
+    run = run_with(**keys, model_id=PROFILE, limits={"on_demand_tier": "flex"})
+    run = replace(run, model_behind=f"arn:aws:bedrock:us-east-1::foundation-model/{behind}")
+    expected = estimate.estimate(run, [make_prepared(0, records=20)])
+    assert expected.cost_usd == pytest.approx(times * 20 * (50 * 2.0 + 10 * 4.0) / 1e6)
+
+
 def test_second_answers_that_are_too_few_for_a_job_cost_the_price_on_demand() -> None:
     keys: dict[str, Any] = {"price": {"input": 0.0, "output": 1.0}, "inference": {"max_tokens": 10}}
     retry = {"outcomes": ["invalid"], "max_tokens": None, "place": None}
-    run = replace(run_with(**keys), retry=retry)
+    run = run_with(**keys, retry=retry)
     assert estimate.estimate(run, [make_prepared(0, records=20)]).cost_with_retries_usd == 0.0008
     assert estimate.estimate(run, [make_prepared(0, records=200)]).cost_with_retries_usd == 0.004

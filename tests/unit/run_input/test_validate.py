@@ -203,6 +203,7 @@ def test_the_given_document_is_left_alone() -> None:
         ({"model_id": ["m", "m"]}, "model_id must not have the same item twice"),
         ({"model_id": ["m", ""]}, "model_id.1 must not be empty"),
         ({"model_id": ["m:1", "m-1"]}, "'m:1' and 'm-1', whose outputs would lie in the same folder 'm-1'"),
+        ({"model_id": ["m", "n"], "output": {"prefix": "_x_"}}, "output.prefix is '_x_': .*a folder _x_model=…"),
         (
             {"model_id": ["m", "n"], "prompt_id": None, "input": {"format": "bedrock_jsonl"}},
             "model_id is a list: .* the shape of one model",
