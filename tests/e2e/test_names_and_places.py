@@ -55,7 +55,7 @@ def again(neighbour: Neighbour) -> dict[str, tuple[Attempt, dict[str, Any], dict
     batch = neighbour.batch
     crash = {"service": "lambda", "contains": ["e2e-next-plan-run", "unplanned"], "error": "Runtime.ExitError"}
     batch.engine.fail([{**crash, "times": 7, "after": True}])  # planned and written, and dead before it answers
-    batch.engine.configure(faults=[], records_per_second=5)
+    batch.engine.configure(faults=[], records_per_second=1)  # a job outlasts the apply
     try:
         arns = {name: batch.start(name, run_input(batch, name, "FIRST", count)) for name, count in RUNS.items()}
         assert batch.wait(arns["monday"]).status == "SUCCEEDED"

@@ -133,6 +133,7 @@ class JobLine(Sparse):
     records: int
     check_seconds: int
     expires_at: str
+    """From then on the job is not made any more (`Run.last_job_at`)."""
     raw_prefix: str
     request: dict[str, Any]
     join: ShardJoin | None = None

@@ -11,6 +11,8 @@ InvocationType = Literal["InvokeModel", "Converse"]
 
 Nulls = Literal["error", "skip", "empty"]
 
+_TIME_TO_JOIN = timedelta(days=1)
+
 REDRIVE_DAYS = 14
 """Step Functions takes a redrive for so long after the end of an execution."""
 
@@ -176,6 +178,11 @@ class Run(Shape):
     def expires_at(self) -> datetime:
         """When the first of the run's files may be deleted; from then on nothing more is done with it."""
         return datetime.fromisoformat(self.started_at) + timedelta(days=self.work_days)
+
+    @property
+    def last_job_at(self) -> datetime:
+        """From then on no job is made: its answers would be paid, and could come too late for their join."""
+        return self.expires_at - timedelta(hours=self.limits["job_timeout_hours"]) - _TIME_TO_JOIN
 
     @property
     def digest(self) -> str:

@@ -52,7 +52,7 @@ def plan_run(
     models = resolve(s3, service_quotas, asked, settings, region=state.execution_arn.split(":")[3], run_id=state.run_id)
     quotas = strictest([model.quotas for model in models])
     staged = (state.bucket, own.staged_folder)
-    files = read.find(s3, asked)
+    files = read.find(s3, asked, own=f"s3://{state.bucket}/{state.root}/output/")
     table = read.describe(
         files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
     )

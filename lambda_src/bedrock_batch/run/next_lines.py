@@ -101,7 +101,7 @@ def _job(
         number=number,
         records=records,
         check_seconds=run.limits["check_seconds"],
-        expires_at=run.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        expires_at=run.last_job_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         raw_prefix=run.keys.raw(job_name),
         request=create_job(run, job_name=job_name, input_key=input_key),
         join=join,

@@ -42,8 +42,11 @@ class InputFiles:
     warnings: list[str] = field(default_factory=list)
 
 
-def find(s3: S3, uris: str | Sequence[str]) -> InputFiles:
+def find(s3: S3, uris: str | Sequence[str], *, own: str | None = None) -> InputFiles:
     """Return the files of an `s3://` object, of a prefix ending in `/`, or of a list of both.
+
+    `own` is the URI of the folder that runs write their tables to: no table with a log lies above a prefix in it, and
+    what is above may not be listed.
 
     Within a prefix in key order, without empty markers and names that start with `_` or `.` (but `_dt=2024-01-01/`
     is a folder of data). Objects that are named one by one are taken as they are.
@@ -58,6 +61,8 @@ def find(s3: S3, uris: str | Sequence[str]) -> InputFiles:
         if key and not key.endswith("/"):
             found.sources.append(_source(s3.head(bucket, key), {}))
         else:
+            if own is None or not uri.startswith(own):
+                _refuse_log_above(s3, bucket, key, found)
             _add_prefix(s3, bucket, key, found)
     seen = set()
     for source in found.sources:
@@ -68,7 +73,6 @@ def find(s3: S3, uris: str | Sequence[str]) -> InputFiles:
 
 
 def _add_prefix(s3: S3, bucket: str, prefix: str, found: InputFiles) -> None:
-    _refuse_log_above(s3, bucket, prefix, found)
     items = []
     for item in s3.list(bucket, prefix):
         path = item.key[len(prefix) :]

@@ -118,10 +118,10 @@ class Description:
     rows: Rows
 
 
-def find(s3: S3, asked: Mapping[str, Any]) -> Files:
-    """Return the files that a run input names."""
+def find(s3: S3, asked: Mapping[str, Any], *, own: str | None = None) -> Files:
+    """Return the files that a run input names; `own` as in `input_files.find`."""
     if not asked.get("dataset_id"):
-        return Files(s3, input_files.find(s3, asked["s3_uri"]))
+        return Files(s3, input_files.find(s3, asked["s3_uri"], own=own))
     hub = _hub(asked)
     items = hub.find(
         asked["dataset_id"],

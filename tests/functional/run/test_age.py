@@ -1,6 +1,7 @@
 """A run that is older than its work may be: it cannot outlive it by its limits, and nothing is done with it later."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -69,3 +70,12 @@ def test_nothing_is_done_with_a_run_that_is_too_old(aws: None) -> None:
     found = salvage.gather(bench.s3, bench.bedrock, stopped(RUN, BUCKET))
     assert (found.next, "more than 90 days ago" in (found.message or "")) == ("end", True)
     assert {item.key: item.etag for item in bench.s3.list(BUCKET, "")} == before
+
+
+def test_no_job_is_made_whose_answers_could_come_too_late_for_their_join(aws: None) -> None:
+    """A redrive may come on the last day, and find its run's work deleted when its jobs end."""
+    bench = Bench([150])
+    line = bench.lines(bench.review()["jobs_key"])[0]
+    hours = line["request"]["TimeoutDurationInHours"]
+    last_end = datetime.fromisoformat(line["expires_at"]) + timedelta(hours=hours)
+    assert timedelta(days=1) <= bench.run.expires_at - last_end < timedelta(days=1, seconds=2)

@@ -16,6 +16,7 @@ from bedrock_batch import errors
 from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.table import input_files
 from tests.conftest import BUCKET
+from tests.functional.planned import plan
 from tests.functional.tables import describe, put, read_all, shards_of
 
 
@@ -132,6 +133,15 @@ def test_where_s3_refuses_to_list_a_log_above_the_run_goes_on_with_a_warning(s3:
     files = input_files.find(S3(Guarded(boto3.client("s3"), "eu/reviews/*")), f"s3://{BUCKET}/eu/reviews/")
     assert [source.key for source in files.sources] == ["eu/reviews/part-0.parquet"]
     assert len(files.warnings) == 1 and "Delta" in files.warnings[0]
+
+
+def test_a_table_that_a_run_wrote_is_read_without_a_warning(s3: S3) -> None:
+    """In a bucket that is given, functions list below the root of their installation alone."""
+    put("reviews/output/sunday/part-00000.parquet", parquet(review=["good"]))
+    guarded = S3(Guarded(boto3.client("s3"), "reviews/*"))
+    uri = f"s3://{BUCKET}/reviews/output/sunday/"
+    run = plan(guarded, "amazon.nova-lite-v1:0", s3_uri=uri, prompt={"text": "{review}"})
+    assert (run["table"]["rows"], run["warnings"]) == (1, [])
 
 
 def test_folders_give_columns(s3: S3) -> None:
