@@ -22,6 +22,8 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.services import eventbridge, lambda_svc, sns, sqs, stepfunctions
 
+from . import lambda_logs
+
 logger = logging.getLogger("lambda-ext")
 
 Record = dict[str, Any]  # MiniStack's record of a function, with its "config"
@@ -39,6 +41,7 @@ _delivery: ContextVar[tuple[dict[str, Any], str, str] | None] = ContextVar("deli
 def install(app: Any) -> None:
     """Put the repairs into the engine."""
     _repair_worker()
+    lambda_runtime.Worker.__init__ = lambda_logs.with_settings(lambda_runtime.Worker.__init__)
     lambda_runtime.Worker.invoke = _noting_errors(lambda_runtime.Worker.invoke)
     lambda_svc._execute_function_warm = _with_error_payload(lambda_svc._execute_function_warm)
     lambda_svc.invoke_async_with_retry = invoke_async
@@ -90,13 +93,10 @@ _CALL_NAMED = """
         _real_stdout.write(_ms_answer + "\\n")
 """
 
-_START = """    sys.stdout = sys.stderr
+_START = """    os.environ.update(env)
 """
 # Lambda's runtime puts a handler on the root logger; without one a function's log lines go nowhere.
-_START_LOGGING = """    sys.stdout = sys.stderr
-    import logging
-    logging.basicConfig(stream=sys.stderr, format="[%(levelname)s]\\t%(asctime)s\\t%(message)s")
-"""
+_START_LOGGING = _START + lambda_logs.START
 
 
 def _repair_worker() -> None:

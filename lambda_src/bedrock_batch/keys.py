@@ -153,6 +153,11 @@ def folder_of(key: str) -> str:
     return key.rpartition("/")[0] + "/"
 
 
+def name_of_folder(key: str) -> str:
+    """Return the name of the folder that a key lies in: the run's for its document, the job's for its raw output."""
+    return folder_of(key).rstrip("/").rpartition("/")[2]
+
+
 def on_demand_name(pass_: int, model: int = 0) -> str:
     """Return what stands for a job's name where records are answered on demand.
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 import zipfile
 from typing import Any
@@ -85,20 +86,57 @@ def test_errors_of_the_runtime(aws: Aws, event: dict[str, Any], error_type: str,
     assert message in error["errorMessage"]
 
 
-def test_what_a_function_logs_is_in_its_log_group(aws: Aws) -> None:
-    make_function(
-        aws,
-        code="""
+LOGS = """
 import logging
 log = logging.getLogger("mine")
-log.setLevel(logging.INFO)
 def handler(event, context):
-    log.info("heard %s", event["word"])
-""",
-    )
-    invoke(aws, {"word": "hello"})
+    log.debug("not written")
+    fields = {"run_id": "monday", "shard": 0, "counts": [1], "level": "mine", "no": None}
+    log.info("heard %s", event["word"], extra=fields)
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("failed")
+    return context.aws_request_id
+"""
+
+
+def logged(aws: Aws) -> list[str]:
+    """Return what the function wrote itself."""
     events = aws.logs.filter_log_events(logGroupName="/aws/lambda/f")["events"]
-    assert [event["message"] for event in events if "heard hello" in event["message"]]
+    platform = ("START ", "END ", "REPORT ")
+    return [event["message"] for event in events if not event["message"].startswith(platform)]
+
+
+def test_in_the_format_json_a_record_has_its_fields_at_the_top_level(aws: Aws) -> None:
+    make_function(aws, code=LOGS, LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "INFO"})
+    _, request_id = invoke(aws, {"word": "é"})
+    heard, failed = (json.loads(line) for line in logged(aws))
+    assert re.fullmatch(r"[0-9-]{10}T[0-9:]{8}Z", heard.pop("timestamp"))
+    of_lambda = {"level": "INFO", "message": "heard é", "logger": "mine", "requestId": request_id}
+    assert heard == of_lambda | {"run_id": "monday", "shard": 0, "counts": [1]}
+    assert (failed["level"], failed["errorType"], failed["errorMessage"]) == (
+        "ERROR",
+        "ZeroDivisionError",
+        "division by zero",
+    )
+    assert "in handler" in failed["stackTrace"][0]
+
+
+def test_in_the_format_text_a_record_is_a_line_without_its_fields(aws: Aws) -> None:
+    make_function(aws, code=LOGS.replace("def handler", "log.setLevel(logging.INFO)\ndef handler"))
+    invoke(aws, {"word": "hello"})
+    (line,) = (line for line in logged(aws) if "heard hello" in line)
+    assert line.startswith("[INFO]\t") and "monday" not in line
+
+
+@pytest.mark.parametrize(
+    "fields", ["{'message': 1}", "{'name': 1}", "{'taken': {1}}", "{'text': chr(0xD800)}"], ids=["1", "2", "3", "4"]
+)
+def test_a_record_that_cannot_be_written_fails_the_call(aws: Aws, fields: str) -> None:
+    code = f"import logging\ndef handler(event, context):\n    logging.error('said', extra={fields})"
+    make_function(aws, code=code, LoggingConfig={"LogFormat": "JSON"})
+    assert invoke(aws, {})[0] == "Unhandled"
 
 
 def test_a_module_that_cannot_be_imported(aws: Aws) -> None:

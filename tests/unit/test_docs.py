@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_batch import errors
 from bedrock_batch.answers.outcome import OUTCOMES
 from bedrock_batch.run_input import validate
 
@@ -129,10 +128,3 @@ def test_words_of_the_glossary_are_in_the_glossary_once() -> None:
 
 def test_the_readme_names_every_outcome() -> None:
     assert [outcome for outcome in OUTCOMES if f"`{outcome}`" not in README] == []
-
-
-def test_the_operators_page_names_every_error_that_a_person_must_act_on() -> None:
-    """Errors of the input say themselves what to do; the others need a page."""
-    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    names = {error.__name__ for error in errors.RunError.__subclasses__()}
-    assert sorted(name for name in names if not re.search(rf"\b{name}\b", text)) == []

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
+from bedrock_batch.row_errors import RowError
+
 
 class Outcome(StrEnum):
     """What became of a row. JSON and the output table hold the words, a join one byte a row: the `code`."""
@@ -78,17 +80,8 @@ _NAMES_THE_FAILURE = {reason for reason, ended in STOP_REASONS.items() if ended 
 MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
 """Stop reasons of answers that a larger limit would have let go on."""
 
-EMPTY_ANSWER = "EmptyAnswer"
-UNPARSEABLE = "Unparseable"
-WRONG_DIMENSIONS = "WrongDimensions"
-INVALID_ANSWER = "InvalidAnswer"
-MODEL_ERROR = "ModelError"
-EXPIRED = "expired"
-REFUSED_TWICE = "RefusedTwice"
-"""Error codes of our own, beside those Bedrock sends."""
-
 _MAY_STILL_BE_ANSWERED = {
-    EXPIRED,  # the job's deadline came before the record's turn
+    RowError.EXPIRED,  # the job's deadline came before the record's turn
     "408",  # the model took too long
     "429",  # throttled, or the model was not ready
     # The same by name, with the HTTP codes of the bedrock-runtime service model.
@@ -115,7 +108,7 @@ def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | 
     if stop_reason in _NAMES_THE_FAILURE:
         return Outcome.FAILED, stop_reason, f"the model stopped with {stop_reason} and gave no text"
     detail = f" (stop reason {stop_reason})" if stop_reason else ""
-    return Outcome.FAILED, EMPTY_ANSWER, f"the model's answer is empty{detail}"
+    return Outcome.FAILED, RowError.EMPTY_ANSWER, f"the model's answer is empty{detail}"
 
 
 def is_leftover(outcome: str, error_code: str) -> bool:

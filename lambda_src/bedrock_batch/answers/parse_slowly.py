@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bedrock_batch.answers.answer import Answer, Failure
-from bedrock_batch.answers.outcome import EMPTY_ANSWER, EXPIRED, UNPARSEABLE
 from bedrock_batch.answers.response_path import Path, WrongKind, find
+from bedrock_batch.row_errors import RowError
 
 MAX_INT64 = 2**63 - 1
 """A count above it is none: no column could hold it."""
@@ -48,7 +48,7 @@ def exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) ->
     try:
         return _outcome(record_id, value, read)
     except RecursionError:
-        return Failure(record_id, UNPARSEABLE, "the output line is nested too deeply")
+        return Failure(record_id, RowError.UNPARSEABLE, "the output line is nested too deeply")
 
 
 def _outcome(
@@ -67,7 +67,7 @@ def _outcome(
     try:
         return read(record_id, output)
     except WrongKind as problem:
-        return Failure(record_id, UNPARSEABLE, f"modelOutput is not as expected: {problem}")
+        return Failure(record_id, RowError.UNPARSEABLE, f"modelOutput is not as expected: {problem}")
 
 
 def _loaded(text: str) -> Any:
@@ -112,8 +112,8 @@ def failure(record_id: str | None, code: Any, message: Any, expired: bool | None
     """Return the failure of a line with an `error`."""
     text = as_text(message) if message is not None else "Bedrock gave no error message"
     if expired:
-        return Failure(record_id, EXPIRED, text)
-    return Failure(record_id, as_text(code) if code is not None else "UnknownError", text)
+        return Failure(record_id, RowError.EXPIRED, text)
+    return Failure(record_id, as_text(code) if code is not None else RowError.UNKNOWN_ERROR, text)
 
 
 def failure_of(line: Any) -> Failure:
@@ -127,8 +127,8 @@ def failure_of(line: Any) -> Failure:
 def no_output(record_id: str | None, expired: bool | None) -> Failure:
     """Return the failure of a line with neither output nor error."""
     if expired:
-        return Failure(record_id, EXPIRED, "the job's time was over before the record's turn")
-    return Failure(record_id, EMPTY_ANSWER, "the output line holds neither modelOutput nor error")
+        return Failure(record_id, RowError.EXPIRED, "the job's time was over before the record's turn")
+    return Failure(record_id, RowError.EMPTY_ANSWER, "the output line holds neither modelOutput nor error")
 
 
 def as_text(value: Any) -> str:

@@ -9,10 +9,10 @@ from bedrock_batch.answers import parse_types
 from bedrock_batch.answers.answer import Answer, Answers, Failure, Parsed, Vector
 from bedrock_batch.answers.lines import lines_of
 from bedrock_batch.answers.number_arrays import ArrayParser, Arrays, Place, take_out
-from bedrock_batch.answers.outcome import MODEL_ERROR, WRONG_DIMENSIONS
 from bedrock_batch.answers.parse_slowly import any_count, as_text, exactly, failure_of
 from bedrock_batch.answers.response_path import EVERY, Path, WrongKind, compile_path, find
 from bedrock_batch.errors import InvalidRunInput
+from bedrock_batch.row_errors import RowError
 
 _MESSAGE: Path = ("message",)
 """Titan Multimodal reports an error here, in an answer like any other."""
@@ -79,7 +79,7 @@ class VectorParser:
             return failure_of(line)
         said = self._message(output)
         if said is not None:
-            return Failure(line.recordId, MODEL_ERROR, said)
+            return Failure(line.recordId, RowError.MODEL_ERROR, said)
         (vector,) = self._numbers.parse([arrays[self._place(output)]], self._dimensions)
         return Answer(line.recordId, vector, None, self._tokens(output))
 
@@ -93,7 +93,7 @@ class VectorParser:
 
     def _slowly(self, record_id: str | None, output: Any) -> Answer | Failure:
         if isinstance(output, dict) and output.get("message") is not None:
-            return Failure(record_id, MODEL_ERROR, as_text(output["message"]))
+            return Failure(record_id, RowError.MODEL_ERROR, as_text(output["message"]))
         found = next(find(self._path, output), None)
         tokens = any_count([self._tokens_path] if self._tokens_path else [], output)
         if found is None or found == []:
@@ -102,7 +102,7 @@ class VectorParser:
             raise WrongKind(f"a list of numbers was expected at {self._name}")
         if len(found) != self._dimensions:
             detail = f"the vector has {len(found)} dimensions instead of {self._dimensions}"
-            return Failure(record_id, WRONG_DIMENSIONS, detail)
+            return Failure(record_id, RowError.WRONG_DIMENSIONS, detail)
         return Answer(record_id, _vector(found), None, tokens)
 
 

@@ -1,6 +1,5 @@
 """List Bedrock's batch jobs; the state machines create and stop them."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ _LONGEST_JOB = timedelta(days=8)
 """A job's deadline is 168 hours at most, so older ones have ended."""
 
 
-def active_jobs(client: Any, counts: Callable[[str], bool], *, run_digest: str) -> int:
+def active_jobs(client: Any, counts: Callable[[str], bool], *, run_id: str, run_digest: str) -> int:
     """Return how many unfinished jobs the account has, without those of this run.
 
     Only jobs of models for which `counts` is true are counted. Without the permission to list, none are: a Create
@@ -33,7 +32,7 @@ def active_jobs(client: Any, counts: Callable[[str], bool], *, run_digest: str) 
     except ClientError as err:
         if err.response["Error"]["Code"] != "AccessDeniedException":
             raise
-        _LOG.warning(json.dumps({"message": "active jobs are not counted", "reason": str(err)}))
+        _LOG.warning("active jobs are not counted", extra={"run_id": run_id, "why": str(err)})
         return 0
 
 

@@ -1,6 +1,5 @@
 """The account's quotas for batch inference, from Service Quotas, found by their names: their codes change."""
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ def applied(
     label: str | None,
     catalogue: Mapping[str, int],
     *,
+    run_id: str,
     custom: bool = False,
     listed: dict[str, Any] | None = None,
 ) -> tuple[dict[str, int], dict[str, str]]:
@@ -36,7 +36,7 @@ def applied(
     The account's applied value is used before AWS's default, and the default before the catalogue's figure. Without
     the label or the permission all are the catalogue's; so is a quota that is missing in Service Quotas. Custom models
     share one quota of jobs apart from that of the model they were made from. `listed` keeps what Service Quotas said
-    for the next model of the same run.
+    for the next model of the same run, `run_id`.
     """
     values, origins = dict(catalogue), dict.fromkeys(catalogue, "catalogue")
     if label is None:
@@ -49,7 +49,7 @@ def applied(
                 listed[operation] = list(_quotas(client, operation))
         except (ClientError, BotoCoreError) as err:
             # A run must not fail because a look-up failed: the catalogue has AWS's documented figures.
-            _LOG.warning(json.dumps({"message": "quotas are not looked up", "operation": operation, "why": str(err)}))
+            _LOG.warning("quotas are not looked up", extra={"run_id": run_id, "operation": operation, "why": str(err)})
             continue
         for quota, value in _found(listed[operation], label, names).items():
             values[quota], origins[quota] = value, origin

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bedrock_batch.contracts.shape import Shape
-from bedrock_batch.keys import RunKeys, model_folder, run_digest
+from bedrock_batch.keys import RunKeys, job_names, model_folder, run_digest
 
 InvocationType = Literal["InvokeModel", "Converse"]
 
@@ -188,6 +188,15 @@ class Run(Shape):
     def digest(self) -> str:
         """The part of its jobs' names that is this run's alone."""
         return run_digest(self.execution_arn, self.started_at)
+
+    @property
+    def job_names(self) -> str:
+        """How the names of its jobs begin."""
+        return job_names(name=self.name, label=self.input.get("job_name_prefix") or "", digest=self.digest)
+
+    def pooled_job(self, input_key: str) -> str:
+        """Return the name of a pooled job: its input file is named after the job's round and number too."""
+        return f"{self.job_names}-{input_key.rpartition('/')[2].removesuffix('.jsonl')}"
 
     @property
     def numbers(self) -> range:

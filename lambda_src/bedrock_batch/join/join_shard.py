@@ -1,6 +1,5 @@
 """Join a shard: lay the raw outputs of its jobs beside its frame, write its part of the table and its leftovers."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,7 +23,6 @@ from bedrock_batch.join.output_columns import answer_column, output_schema
 from bedrock_batch.table import frame, write
 
 _LOG = logging.getLogger(__name__)
-_LOG.setLevel(logging.INFO)
 
 
 def join_shard(s3: S3, shard: ShardJoin, *, held_bytes: int = MOST_HELD_BYTES) -> Joined:
@@ -135,15 +133,19 @@ def _write_part(
 
 
 def _log(run: Run, jobs: Sequence[JobEnd], joined: Joined, joiner: Joiner, *, raw_bytes: int, overtaken: bool) -> None:
-    entry = {
-        **{key: value for key, value in joined.to_json().items() if key not in ("messages", "came")},
-        "message": "joined",
-        "overtaken": overtaken,
-        "run_id": run.run_id,
-        "jobs": [job.job_name for job in jobs],
-        "raw_bytes": raw_bytes,
-        "foreign_lines": joiner.foreign,
-        "duplicate_lines": joiner.duplicates,
-        "broken_lines": joiner.broken,
-    }
-    _LOG.info(json.dumps(entry))
+    counts = {key: value for key, value in joined.to_json().items() if key not in ("messages", "came")}
+    names = [job.job_name for job in jobs]
+    _LOG.info(
+        "joined",
+        extra={
+            **counts,
+            "run_id": run.run_id,
+            "job_name": names[-1] if names else None,
+            "job_names": names,
+            "overtaken": overtaken,
+            "raw_bytes": raw_bytes,
+            "foreign_lines": joiner.foreign,
+            "duplicate_lines": joiner.duplicates,
+            "broken_lines": joiner.broken,
+        },
+    )

@@ -11,12 +11,9 @@ import pyarrow as pa
 from bedrock_batch.answers.answer import Answer, Answers
 from bedrock_batch.answers.outcome import (
     ANSWERED,
-    EMPTY_ANSWER,
-    INVALID_ANSWER,
     MET_MAX_TOKENS,
     OPEN,
     OUTCOMES,
-    REFUSED_TWICE,
     Outcome,
     is_leftover,
     judge,
@@ -27,6 +24,7 @@ from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
 from bedrock_batch.contracts.results import Joined
 from bedrock_batch.join.token_counts import Counts
 from bedrock_batch.record_ids import Rows
+from bedrock_batch.row_errors import RowError
 
 _TRUNCATED, _INVALID, _FAILED, _SKIPPED, _MISSING = (
     outcome.code for outcome in (Outcome.TRUNCATED, Outcome.INVALID, Outcome.FAILED, Outcome.SKIPPED, Outcome.MISSING)
@@ -86,7 +84,7 @@ class RowOutcomes:
         reason = answer.stop_reason
         if answer.value is None:
             _, code, message = judge(reason, has_answer=False)
-            self.fail(row, code or EMPTY_ANSWER, message or "")
+            self.fail(row, code or RowError.EMPTY_ANSWER, message or "")
         else:
             self._failures.pop(row, None)
             self._codes[row] = self._ends[self._number(reason)]
@@ -123,13 +121,13 @@ class RowOutcomes:
     def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
         """Fail the rows among these that have no answer: this job was the last that refused their records."""
         for row in set(rows).intersection(self.leftover_rows()):
-            self.fail(row, REFUSED_TWICE, _told(job))
+            self.fail(row, RowError.REFUSED_TWICE, _told(job))
 
     def invalidate(self, row: int, problem: str) -> None:
         """Note that an answer does not match the schema. If it was cut, that is why: then it stays truncated."""
         if self._codes[row] != _TRUNCATED:
             self._codes[row] = _INVALID
-            self._failures[row] = (INVALID_ANSWER, problem)
+            self._failures[row] = (RowError.INVALID_ANSWER, problem)
 
     def leftover_rows(self) -> list[int]:
         """Return the rows that may still get an answer, in order."""

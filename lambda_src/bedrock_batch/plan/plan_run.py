@@ -49,7 +49,7 @@ def plan_run(
     asked = validate.validate(input)
     _check_age(asked, settings.work_days)
     own = state.keys
-    models = resolve(s3, service_quotas, asked, settings, region=state.execution_arn.split(":")[3])
+    models = resolve(s3, service_quotas, asked, settings, region=state.execution_arn.split(":")[3], run_id=state.run_id)
     quotas = strictest([model.quotas for model in models])
     staged = (state.bucket, own.staged_folder)
     files = read.find(s3, asked, own=f"s3://{state.bucket}/{state.root}/output/")
@@ -74,7 +74,7 @@ def plan_run(
         state,
         prefix=own.work,
         plan_key=own.plan,
-        job_names=keys.job_names(name=settings.name, label=asked.get("job_name_prefix") or "", digest=runs[0].digest),
+        job_names=runs[0].job_names,
         rows=sum(shard.rows for shard in shards),
         shards=len(shards) * len(models),
         dry_run=asked["dry_run"],

@@ -42,8 +42,10 @@ class Model:
         return BodyCheck(self.family, self.composed.response, self.composed.dimensions)
 
 
-def resolve(s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Settings, *, region: str) -> list[Model]:
-    """Return the run's models. Of several models, an error names the one that refuses something."""
+def resolve(
+    s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Settings, *, region: str, run_id: str
+) -> list[Model]:
+    """Return the models of the run `run_id`. Of several models, an error names the one that refuses something."""
     fetched = None
     if asked["input"].get("format") != "bedrock_jsonl":
         fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
@@ -64,7 +66,7 @@ def resolve(s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Set
             prompt, composed = _compose(own, settings.prompts, family, fetched)
             retry_place = _retry_place(family, own, composed)
         quotas, origins = applied_quotas(
-            service_quotas, family.quota_label, family.quotas, custom=family.custom, listed=listed
+            service_quotas, family.quota_label, family.quotas, run_id=run_id, custom=family.custom, listed=listed
         )
         if "media" in asked:
             quotas = media.lowered(quotas, asked["media"])
@@ -178,8 +180,8 @@ def _retry_place(family: catalogue.Family, asked: Mapping[str, Any], composed: r
     place = family.body.places.get("max_tokens") if family.body else None
     if place is None:
         raise InvalidRunInput(
-            f"retry.max_tokens: the catalogue does not know where in a body {family.model} is told its limit through "
-            f"{family.invocation_type}. Leave it out."
+            f"retry.max_tokens: the catalogue does not know which field of a request limits the answers of "
+            f"{family.model} through {family.invocation_type}. Leave it out."
         )
     if composed.max_tokens is None:
         raise InvalidRunInput(

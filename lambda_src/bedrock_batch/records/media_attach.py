@@ -16,6 +16,7 @@ from bedrock_batch.errors import ROWS_COUNT, InputError, InvalidRunInput, Malfor
 from bedrock_batch.records import media, media_format
 from bedrock_batch.records.media_folder import COPIES, MediaFolder, name_of
 from bedrock_batch.records.render import Skipped
+from bedrock_batch.row_errors import RowError
 
 _FETCHES = 8
 _FULL_BYTES = 32 << 20
@@ -83,7 +84,7 @@ class Attacher:
     def explained(self, skipped: Iterable[Skipped]) -> list[Skipped]:
         """Return the skipped rows with what was wrong with their media, where that is why."""
         return [
-            replace(skip, code="MediaNotUsable", reason=str(self._problems[skip.row]))
+            replace(skip, code=RowError.MEDIA_NOT_USABLE, reason=str(self._problems[skip.row]))
             if skip.row in self._problems
             else skip
             for skip in skipped

@@ -1,6 +1,5 @@
 """Write the input file of a pooled job: the leftovers of many shards."""
 
-import json
 import logging
 from contextlib import nullcontext
 
@@ -12,7 +11,6 @@ from bedrock_batch.errors import TooLarge
 from bedrock_batch.records.media_folder import Mover
 
 _LOG = logging.getLogger(__name__)
-_LOG.setLevel(logging.INFO)
 
 
 def pool_leftovers(s3: S3, pool: Pool) -> dict[str, int]:
@@ -35,5 +33,5 @@ def pool_leftovers(s3: S3, pool: Pool) -> dict[str, int]:
             if out.size > most:
                 raise TooLarge(f"{pool.input_key} would have more than the {most / 1e6:.0f} MB of a file.")
     pooled = {"records": records, "bytes": out.size}
-    _LOG.info(json.dumps({"message": "pooled", "run_id": run.run_id, "input_key": pool.input_key, **pooled}))
+    _LOG.info("pooled", extra={"run_id": run.run_id, "job_name": run.pooled_job(pool.input_key), **pooled})
     return pooled

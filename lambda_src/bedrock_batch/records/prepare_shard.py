@@ -3,7 +3,6 @@
 The source is read once. On their way into the frame the rows become the records of every distinct body.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -25,7 +24,6 @@ from bedrock_batch.table import frame, read
 from bedrock_batch.table.schemas import unpacked
 
 _LOG = logging.getLogger(__name__)
-_LOG.setLevel(logging.INFO)
 
 _BYTES_PER_TOKEN = 4
 
@@ -61,7 +59,7 @@ def prepare_shard(s3: S3, shard: PlannedShard) -> PreparedShard:
         for body in bodies:
             body.check_objects()
     prepared = PreparedShard(shard.shard, out.size, [body.prepared() for body in bodies])
-    _LOG.info(json.dumps({"message": "prepared", "run_id": first.run_id, **prepared.to_json()}))
+    _LOG.info("prepared", extra={"run_id": first.run_id, **prepared.to_json()})
     return prepared
 
 

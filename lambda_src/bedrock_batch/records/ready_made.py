@@ -14,6 +14,7 @@ from bedrock_batch.errors import ROWS_COUNT, MalformedInput, UnsupportedRequest
 from bedrock_batch.record_ids import BEFORE_BODY, LINE_END, LINE_START, record_id
 from bedrock_batch.records.body_check import BodyCheck
 from bedrock_batch.records.render import MOST_RECORD_BYTES, Nulls, Rendered, Renderer, Skipped, too_long
+from bedrock_batch.row_errors import RowError
 from bedrock_batch.table.layout import BODY
 
 
@@ -71,7 +72,7 @@ class ReadyMade:
                 if self._nulls == "error":
                     sentence = f'Row {self._first_row + row + 1} of the table has no object as "{BODY}" {ROWS_COUNT}.'
                     raise MalformedInput(f'{sentence} Correct it, or set input.nulls to "skip".')
-                skipped.append(Skipped(row, "NoModelInput", f'"{BODY}" is no object.'))
+                skipped.append(Skipped(row, RowError.NO_MODEL_INPUT, f'"{BODY}" is no object.'))
             elif len(body) + self.structure_bytes > self._most_bytes:
                 skipped.append(too_long(row, len(body) + self.structure_bytes, self._most_bytes))
             else:

@@ -24,6 +24,7 @@ from bedrock_batch.models.template import check_columns, literal_columns
 from bedrock_batch.record_ids import BEFORE_BODY, LINE_END, LINE_START, ROW_DIGITS, shard_prefix
 from bedrock_batch.records.cell_text import CellReader
 from bedrock_batch.records.flat_request import FlatRequest
+from bedrock_batch.row_errors import RowError
 
 _CHUNK_ROWS = 512
 _CHUNK_BYTES = 1 << 20
@@ -53,10 +54,10 @@ _ROW_SPACE = 10**ROW_DIGITS
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A row refused before submission: `row` within its shard, `code` NullColumn, EmptyText or TooLong."""
+    """A row refused before submission: `row` is its number within the shard."""
 
     row: int
-    code: str
+    code: RowError
     reason: str
 
     def to_json(self, first_row: int) -> dict[str, Any]:
@@ -156,7 +157,9 @@ class Renderer:
                 f'Row {row} of the table has a null in column "{bad[index]}", which the request uses {ROWS_COUNT}. '
                 'Fill it in, or set input.nulls to "skip" or "empty".'
             )
-        skipped += (Skipped(int(rows[index]), "NullColumn", f'Column "{name}" is null.') for index, name in bad.items())
+        skipped += (
+            Skipped(int(rows[index]), RowError.NULL_COLUMN, f'Column "{name}" is null.') for index, name in bad.items()
+        )
         return _without(cells, rows, list(bad))
 
     def _drop_blanks(
@@ -173,7 +176,7 @@ class Renderer:
         if not bad:
             return cells, rows
         skipped += (
-            Skipped(int(rows[index]), "EmptyText", f"The text is blank; it comes from {names} alone.")
+            Skipped(int(rows[index]), RowError.EMPTY_TEXT, f"The text is blank; it comes from {names} alone.")
             for index, names in bad.items()
         )
         return _without(cells, rows, list(bad))
@@ -246,7 +249,9 @@ def _repeats(places: list[str]) -> int:
 
 def too_long(row: int, size: int, most: int) -> Skipped:
     """Return why a record is skipped that no file has room for."""
-    return Skipped(row, "TooLong", f"The record would have {size:,} bytes, and {most:,} is the most of a whole file.")
+    return Skipped(
+        row, RowError.TOO_LONG, f"The record would have {size:,} bytes, and {most:,} is the most of a whole file."
+    )
 
 
 def _without(

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from bedrock_batch import keys
+from bedrock_batch.aws.causes import without_data
 from bedrock_batch.aws.leftover_lines import read_leftover_lines
 from bedrock_batch.aws.run_documents import read_run
 from bedrock_batch.aws.s3 import S3
@@ -18,7 +20,6 @@ from bedrock_batch.errors import ChunkTaken, OnDemandRefused
 from bedrock_batch.run import invoke
 
 _LOG = logging.getLogger(__name__)
-_LOG.setLevel(logging.INFO)
 
 _RESERVED_SECONDS = 300
 """Kept of the function's time for the calls of the chunk's other records, which then wait no longer."""
@@ -53,8 +54,8 @@ def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk, *, seconds: float = 0) 
         raise refusals[0]
     failed = sum("error" in json.loads(line) for line in answers.lines)
     counts = ChunkAnswered(chunk.chunk, records=len(answers.lines), failed=failed)
-    about = {"message": "answered", "run_id": run.run_id, "raw_key": chunk.raw_key}
-    _LOG.info(json.dumps(about | counts.to_json()))
+    job_name = keys.name_of_folder(chunk.raw_key)
+    _LOG.info("answered", extra={"run_id": run.run_id, "job_name": job_name, **counts.to_json()})
     return counts
 
 
@@ -82,7 +83,7 @@ class _Calls:
             try:
                 line = self._call(record)
             except invoke.TierRefused as err:
-                _LOG.warning(json.dumps({"message": "tier refused", "run_id": self._run.run_id, "error": str(err)}))
+                _LOG.warning("tier refused", extra={"run_id": self._run.run_id, "why": without_data(str(err))})
                 self._tier = None
                 continue
             if self._tier is None or not invoke.is_throttled(line) or time.monotonic() + pause > self._until:

@@ -14,10 +14,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, ReadTimeoutError
 
-from bedrock_batch.answers.outcome import UNPARSEABLE, is_leftover
+from bedrock_batch.answers.outcome import is_leftover
 from bedrock_batch.aws.transient import NETWORK
 from bedrock_batch.contracts.run import InvocationType
 from bedrock_batch.errors import OnDemandRefused
+from bedrock_batch.row_errors import RowError
 
 _MOST_MESSAGE = 2_000
 """The SDK repeats a value of the wrong type, which may be a whole image."""
@@ -90,7 +91,7 @@ def answer(
     except ReadTimeoutError as err:
         return _failed(record, _TIMED_OUT, err)
     except _Unreadable as err:
-        return _failed(record, UNPARSEABLE, err)
+        return _failed(record, RowError.UNPARSEABLE, err)
     except NETWORK:  # these pass: the state machine calls the function again
         raise
     except BotoCoreError as err:  # no credentials, no Region, no endpoint

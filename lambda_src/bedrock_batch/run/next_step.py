@@ -111,7 +111,7 @@ def _free_jobs(bedrock: Any, models: Models) -> int:
     by_quota = {jobs_quota(run.model_id): run for run, _ in models}
     free = 0
     for quota, run in by_quota.items():
-        others = active_jobs(bedrock, partial(_shares, quota), run_digest=run.digest)
+        others = active_jobs(bedrock, partial(_shares, quota), run_id=run.run_id, run_digest=run.digest)
         free += max(1, run.quotas["concurrent_jobs"] - others)
     return free
 

@@ -1,11 +1,12 @@
 """Quotas by name: whatever way AWS writes the names, and whatever the role may read."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from bedrock_batch.aws.quotas import applied
+from bedrock_batch.aws import quotas
 from tests.functional.planned import ServiceQuotas
 
 CATALOGUE = {
@@ -15,6 +16,8 @@ CATALOGUE = {
     "max_job_bytes": 5,
     "concurrent_jobs": 7,
 }
+applied = partial(quotas.applied, run_id="monday")
+
 JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for {}"
 
 
@@ -66,9 +69,12 @@ def test_the_lower_of_two_limits_on_records_counts() -> None:
         EndpointConnectionError(endpoint_url="https://servicequotas"),
     ],
 )
-def test_without_permission_the_catalogue_counts(trouble: Exception) -> None:
+def test_without_permission_the_catalogue_counts(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
     values, origins = applied(ServiceQuotas(applied=trouble, default=trouble), "X", CATALOGUE)
     assert (values, set(origins.values())) == (CATALOGUE, {"catalogue"})
+    entries = [record.__dict__ for record in caplog.records if record.message == "quotas are not looked up"]
+    assert [entry["run_id"] for entry in entries] == ["monday", "monday"]
+    assert {entry["why"] for entry in entries} == {str(trouble)}
 
 
 def test_a_model_without_a_label_is_not_looked_up() -> None:

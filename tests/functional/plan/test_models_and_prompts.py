@@ -267,7 +267,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
                 "response": {"text": "said", "stop_reason": "why"},
             },
             InvalidRunInput,
-            "does not know where in a body acme.chat is told its limit through InvokeModel",
+            "does not know which field of a request limits the answers of acme.chat through InvokeModel",
         ),
         (
             "amazon.titan-embed-text-v2:0",

@@ -1,5 +1,7 @@
 """Pool leftovers on S3: lines of leftovers and input files, copied to a job's input."""
 
+import logging
+
 import pytest
 
 from bedrock_batch.contracts.lines import LeftoverLines, Pool
@@ -19,9 +21,13 @@ def pooled(*leftover_lines: LeftoverLines) -> Pool:
     return Pool(BUCKET, keys_of(RUN).run(), keys_of(RUN).pooled(1, 0), [*leftover_lines])
 
 
-def test_pooling_twice_writes_the_same_bytes(bench: Bench) -> None:
+def test_pooling_twice_writes_the_same_bytes(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     pool = pooled(LeftoverLines(2, 10, 20), LeftoverLines(0, 0, 5))
-    assert pool_leftovers(bench.s3, pool)["records"] == 15
+    with caplog.at_level(logging.INFO):
+        assert pool_leftovers(bench.s3, pool)["records"] == 15
+    (entry,) = [record.__dict__ for record in caplog.records if record.message == "pooled"]
+    assert (entry["run_id"], entry["job_name"], entry["records"]) == (RUN, bench.run.pooled_job(pool.input_key), 15)
+    assert entry["job_name"].endswith("-r1-00000")
     once = bench.s3.read(BUCKET, pool.input_key)
     assert once == b"".join([*(line(2, row) for row in range(10, 20)), *(line(0, row) for row in range(5))])
     pool_leftovers(bench.s3, pool)

@@ -145,8 +145,10 @@ def test_records_with_a_blank_place_are_counted(aws: None) -> None:
 def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCaptureFixture) -> None:
     _, (shard,) = plan_run(b"text\nsecret\nsecret\n")
     prepared(shard)
-    (entry,) = [json.loads(record.message) for record in caplog.records if "prepare" in record.name]
-    assert entry["run_id"] == "monday" and entry["prepared"][0]["records"] == 2
+    (entry,) = [record.__dict__ for record in caplog.records if record.message == "prepared"]
+    assert (entry["run_id"], entry["shard"], entry["prepared"][0]["records"]) == ("monday", 0, 2)
+    (ended,) = [record.__dict__ for record in caplog.records if record.message == "done"]
+    assert (ended["function"], ended["run_id"], ended["shard"]) == ("prepare_shard", "monday", 0)
     assert "secret" not in caplog.text
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -61,9 +62,12 @@ def chunk(stop: int = 5) -> Chunk:
     )
 
 
-def test_answers_are_in_the_format_of_a_batch(bench: Bench) -> None:
+def test_answers_are_in_the_format_of_a_batch(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     model = Model()
-    assert answer_on_demand(bench.s3, model, chunk()) == ChunkAnswered(7, 5, 0)
+    with caplog.at_level(logging.INFO):
+        assert answer_on_demand(bench.s3, model, chunk()) == ChunkAnswered(7, 5, 0)
+    (entry,) = [record.__dict__ for record in caplog.records if record.message == "answered"]
+    assert (entry["run_id"], entry["job_name"], entry["chunk"], entry["failed"]) == (RUN, "on-demand-0", 7, 0)
     assert model.calls[0] == {"modelId": "amazon.nova-lite-v1:0", "messages": ["é 0"]}
     first = bench.lines(chunk().raw_key)[0]
     assert first["recordId"] == "00002000000"

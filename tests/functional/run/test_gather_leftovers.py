@@ -58,9 +58,11 @@ def test_jobs_of_the_run_itself_take_no_room(bench: Bench) -> None:
     assert bench.review()["max_concurrent_jobs"] == 20
 
 
-def test_who_may_not_list_jobs_counts_none(bench: Bench) -> None:
+def test_who_may_not_list_jobs_counts_none(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.bedrock = Jobs(error="AccessDeniedException")
     assert bench.review()["max_concurrent_jobs"] == 20
+    (entry,) = [record.__dict__ for record in caplog.records if record.message == "active jobs are not counted"]
+    assert entry["run_id"] == RUN and "AccessDeniedException" in entry["why"]
     bench.bedrock = Jobs(error="ThrottlingException")
     with pytest.raises(ClientError):
         bench.review()

@@ -85,15 +85,23 @@ def test_without_a_tier_the_request_is_as_before(aws: None, invocation_type: str
         refusal(400, "The flex tier is not available for this model in this Region."),
         refusal(403, "not authorized because of the condition bedrock:ServiceTier", "AccessDeniedException"),
         ParamValidationError(report='Unknown parameter in input: "serviceTier", must be one of: modelId, messages'),
+        ParamValidationError(
+            report='Unknown parameter in input: "serviceTier", must be one of: modelId\nInvalid type for parameter '
+            "messages[0], value: the secret text of a row, type: <class 'str'>, valid types: <class 'dict'>"
+        ),
     ],
-    ids=str,
+    ids=["invalid", "model", "policy", "sdk", "sdk-with-text"],
 )
-def test_a_refused_tier_is_left_for_the_rest_of_the_chunk(aws: None, error: Exception) -> None:
+def test_a_refused_tier_is_left_for_the_rest_of_the_chunk(
+    aws: None, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     bench, model = bench_of("flex"), Tiered(refused=error, start=2)
     assert answer_on_demand(bench.s3, model, chunk()) == ChunkAnswered(7, 5, 0)
     assert model.tiers == ["flex", "flex", "flex", None, None, None], "the third call is repeated, the others follow"
     assert tiers_of(bench) == ["flex", "flex", None, None, None]
     assert len(model.calls) == 5, "none is answered twice"
+    (entry,) = [record.__dict__ for record in caplog.records if record.message == "tier refused"]
+    assert entry["run_id"] == "monday" and "tier" in entry["why"].lower() and "secret" not in entry["why"]
 
 
 def test_another_refusal_does_not_leave_the_tier(aws: None) -> None:

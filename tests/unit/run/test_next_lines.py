@@ -43,6 +43,7 @@ def test_large_shards_have_jobs_of_their_own_and_small_ones_share_one() -> None:
     assert pooled["number"] == 3, "behind the numbers of shards"
     assert pooled["records"] == 120
     assert pooled["pool"]["input_key"] == "reviews/work/monday/input/r0-00003.jsonl"
+    assert run.pooled_job(pooled["pool"]["input_key"]) == pooled["job_name"]
     assert pooled["request"]["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].endswith(pooled["pool"]["input_key"])
 
 
