@@ -164,6 +164,8 @@ def describe(
         raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in items[:3])}.")
     in_files, of_format = reader.schema(filled, options)
     schema = hive_paths.extended(in_files, [one.file for one in filled], types, form)
+    if not schema.names:
+        raise EmptyInput(f"The input has rows, but no column: {', '.join(item.uri for item in items[:3])}.")
     table = Table(
         format=form,
         rows=sum(one.layout.rows for one in filled),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.errors import EmptyInput
 from tests.functional.tables import QUOTAS, csv_bytes, describe, gz, jsonl_bytes, parquet_bytes, put, read_all, zst
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -64,6 +65,10 @@ def test_json_tables(aws: None, packing: str, table: tuple[list[str], list[list[
         for row in cells
     ]
     s3 = S3(clients.s3())
+    if not any(rows):
+        with pytest.raises(EmptyInput, match="has rows, but no column"):
+            describe(s3, put(f"t.jsonl{packing}", PACKINGS[packing](jsonl_bytes(rows))))
+        return
     found = describe(s3, put(f"t.jsonl{packing}", PACKINGS[packing](jsonl_bytes(rows, ascii_only=kept.random() < 0.5))))
     read = read_all(s3, found, quotas=QUOTAS | {"min_records": 1, "max_records": most})
     assert len(read) == len(rows)
