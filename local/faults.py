@@ -191,7 +191,7 @@ def _read_s3(method: str, path: str, headers: dict[str, str], body: bytes, query
 
 def _read_lambda(method: str, path: str, headers: dict[str, str], body: bytes, query: Query) -> _Call:
     operation = "Invoke" if path.endswith("/invocations") else method
-    return _Call(operation, f"{path} {body.decode(errors='replace')}")
+    return _Call(operation, f"{unquote(path)} {body.decode(errors='replace')}")
 
 
 def _read_json(method: str, path: str, headers: dict[str, str], body: bytes, query: Query) -> _Call:

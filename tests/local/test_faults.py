@@ -109,6 +109,14 @@ def test_a_function_dies_before_or_after_its_work(engine: Engine, aws: Aws, erro
     assert third["calls"] == second["calls"] + 2, "the handler did run"
 
 
+def test_a_rule_may_name_the_function_that_is_called_apart_from_what_it_is_given(engine: Engine, aws: Aws) -> None:
+    arn = make_function(aws)
+    engine.fail([{"service": "lambda", "contains": f"/functions/{arn}", "error": "Runtime.ExitError"}])
+    other = make_function(aws, "other")
+    assert invoke(aws, {"call": arn}, other)[0] is None
+    assert invoke(aws, {}, arn)[0] == "Unhandled"
+
+
 def test_lambda_itself_fails_or_throttles(engine: Engine, aws: Aws) -> None:
     make_function(aws)
     engine.fail(

@@ -49,6 +49,9 @@ _WRITTEN_BY_FUNCTIONS = (
     "<root>/output/<run>/",
     "<root>/reports/<run>/",
 )
+_CALLED = "/functions/arn:aws:lambda:us-east-1:000000000000:function:<name>-"
+"""How the path of a call begins: names of functions are in what others are given, too."""
+
 _READ_BY_MAPS = tuple(f"{_WORK}/{key}" for key in ("plan.jsonl", "jobs-0.jsonl", "joins-"))
 _FUNCTIONS = ("claim-run", "plan-run", "prepare-shard", "review-run", "gather-leftovers", "pool-leftovers",
               "join-shard", "answer-on-demand", "finish-run")  # fmt: skip
@@ -222,13 +225,15 @@ class _Draw:
                 "Sandbox.Timedout",
             )
         )
-        return self._rule("lambda", "Invoke", f"<name>-{name}", "<run>", error=error, times=self.random.randint(1, 3))
+        return self._rule("lambda", "Invoke", f"{_CALLED}{name}", "<run>", error=error, times=self.random.randint(1, 3))
 
     def _join(self) -> Rule:
-        return self._rule("lambda", "Invoke", "<name>-join-shard", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
+        return self._rule(
+            "lambda", "Invoke", f"{_CALLED}join-shard", "<run>", error="Runtime.ExitError", times=GIVEN_UP
+        )
 
     def _death_of_the_plan(self) -> Rule:
-        return self._rule("lambda", "Invoke", "<name>-plan-run", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
+        return self._rule("lambda", "Invoke", f"{_CALLED}plan-run", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
 
     def _park(self) -> Rule:
         # Thirteen is what makes a child give up parking: it must ask for its job without.
