@@ -28,5 +28,5 @@ def test_a_run_through_a_profile_of_ones_own(batch: Batch, profile: str) -> None
     assert set(table["bedrock_outcome"].to_pylist()) == {"succeeded"}
     assert {len(vector) for vector in table["bedrock_embedding"].to_pylist()} == {256}
     run = json.loads(batch.read("e2e/work/profiled/run.json"))
-    assert (run["model_id"], run["family"], run["warnings"]) == (profile, "titan-text-embeddings-v2", [])
+    assert (run["input"]["model_id"], run["family"], run["warnings"]) == (profile, "titan-text-embeddings-v2", [])
     assert batch.report("profiled")["on_demand"] == [{"records": 12, "failed": 0, "lost_chunks": 0}]

@@ -8,6 +8,8 @@ from bedrock_batch.contracts.version import check_document
 from bedrock_batch.errors import ContractMismatch, InputNotFound, InvalidRunInput, RunNameTaken, TransientError
 from bedrock_batch.keys import RUN_ID
 
+_WHAT_TO_DO = "Start this run under another execution name."
+
 
 def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
     """Write the run's claim, or find that this execution wrote it before; return the state that the run begins with.
@@ -18,7 +20,8 @@ def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
         InvalidRunInput: the name cannot be that of a run.
         RunNameTaken: another execution has claimed the name.
         TransientError: somebody else is about to claim it.
-        ContractMismatch: it was claimed by a version of the module that this one does not read.
+        ContractMismatch: this execution claimed it with a version of the module that this one does not read, or what
+            lies there is not a claim.
     """
     run_id, key = state.run_id, state.keys.claim
     if not RUN_ID.fullmatch(run_id):
@@ -34,17 +37,15 @@ def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
                 f"The name {run_id!r} belongs to the run that started at {first.started_at} "
                 f"({first.execution_arn}). Its files stay as they are. Start this run under another execution name."
             ) from None
+        check_document(first.to_json(), f"The claim s3://{state.bucket}/{key}", _WHAT_TO_DO)
     return state
 
 
 def _read(s3: S3, bucket: str, key: str) -> Claim:
-    """Return the claim that made ours fail."""
-    name, what_to_do = f"The claim s3://{bucket}/{key}", "Start this run under another execution name."
+    """Return the claim that made ours fail, of whatever contract: a claim outlives them all."""
     try:
-        document = s3.get_json(bucket, key)
+        return Claim.from_json(s3.get_json(bucket, key))
     except InputNotFound as err:  # S3 refuses the second of two writes before the first has ended
         raise TransientError(f"s3://{bucket}/{key} is being written by another call.") from err
-    except ValueError as err:
-        raise ContractMismatch(f"{name} is no JSON, so it is not this module's. {what_to_do}") from err
-    check_document(document, name, what_to_do)
-    return Claim.from_json(document)
+    except (ValueError, ContractMismatch) as err:
+        raise ContractMismatch(f"The claim s3://{bucket}/{key} is not of this module ({err}). {_WHAT_TO_DO}") from err

@@ -7,7 +7,7 @@ import pytest
 
 from bedrock_batch.contracts.claim import Claim
 from bedrock_batch.contracts.version import CONTRACT
-from bedrock_batch.errors import ContractMismatch
+from bedrock_batch.errors import ContractMismatch, RunNameTaken
 from bedrock_batch.run.claim_run import claim_run
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, gathered, reviewed
@@ -52,3 +52,13 @@ def test_a_claim_of_another_version_is_not_read(aws: None, contract: Any) -> Non
     rewritten(bench, keys_of(RUN).claim, contract=contract)
     with pytest.raises(ContractMismatch, match=r"^The claim s3://.* Start this run under another execution name\.$"):
         claim_run(bench.s3, state, of(state.started_at))
+
+
+@pytest.mark.parametrize("contract", OTHERS)
+def test_a_claim_of_another_version_keeps_its_name(aws: None, contract: Any) -> None:
+    """Claims never expire, so a name may be taken by a run of any version."""
+    bench, state = Bench([150]), claimed(RUN, BUCKET)
+    claim_run(bench.s3, state, of(state.started_at))
+    rewritten(bench, keys_of(RUN).claim, contract=contract)
+    with pytest.raises(RunNameTaken, match="Its files stay as they are"):
+        claim_run(bench.s3, state, of("2100-02-01T00:00:00.000Z"))
