@@ -24,11 +24,11 @@ data "aws_iam_policy_document" "service_trust" {
 }
 
 resource "aws_iam_role" "service" {
-  name                 = "${local.prefix}-service-${local.region}"
+  name                 = "${local.role_names.service}-${local.region}"
   description          = "Lets Bedrock read the input and write the output of batch jobs of ${var.name}"
-  path                 = var.role_path
+  path                 = var.roles.path
   assume_role_policy   = data.aws_iam_policy_document.service_trust.json
-  permissions_boundary = var.permissions_boundary_arn
+  permissions_boundary = var.roles.permissions_boundary_arn
   tags                 = local.tags
 
   lifecycle {
@@ -89,7 +89,7 @@ data "aws_iam_policy_document" "service" {
     }
 
     dynamic "condition" {
-      for_each = var.bucket == null ? [] : [1]
+      for_each = local.own_bucket ? [] : [1]
 
       content {
         test     = "StringLike"
@@ -126,7 +126,7 @@ data "aws_iam_policy_document" "service" {
   }
 
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = contains(local.encrypted, "data") ? [local.key_arns.data] : []
 
     content {
       sid       = "UseKey"
@@ -136,8 +136,94 @@ data "aws_iam_policy_document" "service" {
   }
 }
 
+# What AWS documents for jobs in a VPC. Bedrock tags the interfaces that it makes with the job's ARN.
+data "aws_iam_policy_document" "service_network" {
+  count = try(var.network.jobs, false) ? 1 : 0
+
+  statement {
+    sid = "SeeNetwork"
+    actions = [
+      "ec2:DescribeDhcpOptions",
+      "ec2:DescribeNetworkInterfaces",
+      "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSubnets",
+      "ec2:DescribeVpcs",
+    ]
+    # These actions know no resource.
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "MakeInterfaces"
+    actions   = ["ec2:CreateNetworkInterface"]
+    resources = concat([local.interface_arns], local.subnet_arns, local.security_group_arns)
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/BedrockManaged"
+      values   = ["true"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:RequestTag/BedrockModelInvocationJobArn"
+      values   = [local.job_arns]
+    }
+  }
+
+  statement {
+    sid = "HandleItsInterfaces"
+    actions = [
+      "ec2:CreateNetworkInterfacePermission",
+      "ec2:DeleteNetworkInterface",
+      "ec2:DeleteNetworkInterfacePermission",
+    ]
+    # AWS documents these two conditions in the place of a resource.
+    resources = ["*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ec2:Subnet"
+      values   = local.subnet_arns
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "ec2:ResourceTag/BedrockModelInvocationJobArn"
+      values   = [local.job_arns]
+    }
+  }
+
+  statement {
+    sid       = "TagItsInterfaces"
+    actions   = ["ec2:CreateTags"]
+    resources = [local.interface_arns]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:CreateAction"
+      values   = ["CreateNetworkInterface"]
+    }
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "aws:TagKeys"
+      values   = ["BedrockManaged", "BedrockModelInvocationJobArn"]
+    }
+  }
+}
+
 resource "aws_iam_role_policy" "service" {
   name   = "work"
   role   = aws_iam_role.service.id
   policy = data.aws_iam_policy_document.service.json
+}
+
+# A policy of its own, as IAM counts the characters of all inline policies of a role together and says so at the apply.
+resource "aws_iam_role_policy" "service_network" {
+  count = length(data.aws_iam_policy_document.service_network)
+
+  name   = "network"
+  role   = aws_iam_role.service.id
+  policy = data.aws_iam_policy_document.service_network[0].json
 }

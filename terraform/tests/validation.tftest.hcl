@@ -37,7 +37,7 @@ run "wrong_values_1" {
     # notification on nothing
     notifications = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs", on = [] }
     # role path without slashes
-    role_path = "bedrock"
+    roles     = { path = "bedrock" }
   }
 
   expect_failures = [
@@ -50,7 +50,7 @@ run "wrong_values_1" {
     var.functions,
     var.logging,
     var.notifications,
-    var.role_path,
+    var.roles,
   ]
 }
 
@@ -153,7 +153,7 @@ run "wrong_values_5" {
     notifications = { topic_arn = "reviews-runs" }
     alarms        = { topic_arn = "reviews-runs" }
     # policy by its name
-    permissions_boundary_arn = "developers"
+    roles                    = { permissions_boundary_arn = "developers" }
     # tag that Bedrock refuses
     tags = { team = "Überprüfung" }
   }
@@ -165,7 +165,7 @@ run "wrong_values_5" {
     var.functions,
     var.notifications,
     var.alarms,
-    var.permissions_boundary_arn,
+    var.roles,
     var.tags,
   ]
 }

@@ -12,6 +12,7 @@ CALLBACK = ".waitForTaskToken"
 # `aws-sdk:<service>`: botocore's name and the prefix of its errors, both as the Java SDK has them.
 _SDK = {
     "bedrock": ("bedrock", "Bedrock"),
+    "cloudwatch": ("cloudwatch", "CloudWatch"),
     "dynamodb": ("dynamodb", "DynamoDb"),
     "eventbridge": ("events", "EventBridge"),
     "s3": ("s3", "S3"),

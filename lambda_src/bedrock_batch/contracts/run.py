@@ -117,6 +117,8 @@ class Run(Shape):
     """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
     tags: dict[str, str] = field(default_factory=dict)
     """The module's tags for its jobs, which show in the bill."""
+    network: dict[str, list[str]] | None = None
+    """Where Bedrock's jobs reach S3: `subnet_ids` and `security_group_ids`. None: by Bedrock's own network."""
     left_out: dict[str, Any] = field(default_factory=dict)
     """How many objects below the input's prefixes are not the table's, and the `first` of them."""
 
