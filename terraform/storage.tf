@@ -22,6 +22,12 @@ locals {
     reports = var.retention.report_days
   } : kind => days if days != null }
 
+  # Where jobs reach the bucket, as Bedrock wants it.
+  job_network = try(var.network.jobs, false) ? {
+    subnet_ids         = sort(var.network.subnet_ids)
+    security_group_ids = sort(var.network.security_group_ids)
+  } : null
+
   # Jobs are made by the state machine and not by the provider, so its default tags are handed on.
   job_tags = merge(data.aws_default_tags.current.tags, var.tags)
   refused_tags = [
@@ -197,10 +203,7 @@ resource "aws_s3_object" "settings" {
     kms_key_arn      = local.key_arns.data
     tags             = local.job_tags
     work_days        = var.retention.work_days
-    network = try(var.network.jobs, false) ? {
-      subnet_ids         = sort(var.network.subnet_ids)
-      security_group_ids = sort(var.network.security_group_ids)
-    } : null
+    network          = local.job_network
   })
 
   # S3 takes ten tags on an object and fifty on everything else, so objects go without the provider's default ones.

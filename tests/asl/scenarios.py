@@ -126,8 +126,8 @@ JOBS = [
              "Get job": [got(status, SubmitTime="2025-01-01T00:00:00.000Z"), got("Completed")]},
             [*CREATED, *WAITED, "Measure wait", *WAITED, *ENDED])
         for status, measured in (("Submitted", ok()), ("Validating", ok()), ("Scheduled", ok()),
-                                 ("Scheduled", error("CloudWatch.CloudWatchException")),
-                                 ("Scheduled", error("States.Timeout")))
+                                 ("Scheduled", error("CloudWatch.CloudWatchException", times=3)),
+                                 ("Scheduled", error("CloudWatch.InvalidParameterValueException")))
     ),
     Job("runs-for-a-year",
         {"Wait for job": [wake(), wake()],

@@ -29,6 +29,7 @@ _OPTIMIZED = {
 _UNMODELLED = {
     # What Step Functions makes of errors without a name of their own, and of errors of its client.
     "Bedrock": {"BedrockException", "SdkClientException"},
+    "CloudWatch": {"CloudWatchException", "SdkClientException"},
     "DynamoDb": {"DynamoDbException", "SdkClientException"},
     "DynamoDB": {"AmazonDynamoDBException", "SdkClientException"},
     # A refused entry fails the whole task.
