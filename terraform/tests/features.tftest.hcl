@@ -83,7 +83,8 @@ run "all_switched_on" {
     }
     logging       = { level = "ALL", include_execution_data = true }
     notifications = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs" }
-    alarms        = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms" }
+    alarms        = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms", job_pending_hours = 6 }
+    dashboard     = true
     roles         = { path = "/bedrock/", permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary" }
     force_destroy = true
     tags          = { team = "reviews" }
@@ -243,9 +244,9 @@ run "all_switched_on" {
   }
 
   assert {
-    condition = {
+    condition = jsonencode({
       for key, alarm in aws_cloudwatch_metric_alarm.this : key => [alarm.namespace, alarm.metric_name, alarm.period, alarm.threshold] if alarm.period != 300 || alarm.threshold != 0
-    } == { job-pending = ["BedrockBatch", "JobPendingHours", 3600, 6] }
+    }) == jsonencode({ job-pending = ["BedrockBatch", "JobPendingHours", 3600, 6] })
     error_message = "A job that waits for more than six hours is an alarm; of everything else, one is enough."
   }
 

@@ -119,7 +119,7 @@ JOBS = [
             CREATED + WAITED + WAITED + ENDED)
         for status in IN_FLIGHT_STATUSES
     ),
-    # How long a job has waited is measured from the first hour on, until it begins; a value that is lost changes nothing.
+    # How long a job has waited is measured from the first hour on, until it begins. A lost value changes nothing.
     *(
         Job(f"waits-for-a-year-{status}-{measured.get('error', 'measured')}".replace(".", "-"),
             {"Wait for job": [wake(), wake()], "Measure wait": [measured],

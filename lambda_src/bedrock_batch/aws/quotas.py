@@ -55,7 +55,7 @@ def applied(
             _LOG.warning("quotas are not looked up", extra={"run_id": run_id, "operation": operation, "why": str(err)})
             listed[operation] = []
             if isinstance(err, ConnectTimeoutError | EndpointConnectionError):
-                listed |= dict.fromkeys(_OPERATIONS.values(), [])
+                listed |= {operation: [] for operation in _OPERATIONS.values()}
         for quota, value in _found(listed[operation], label, names).items():
             values[quota], origins[quota] = value, origin
     return values, origins

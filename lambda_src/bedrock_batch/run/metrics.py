@@ -1,7 +1,7 @@
 """What a run adds to CloudWatch's metrics: its rows, tokens and cost, in the embedded metric format.
 
-CloudWatch makes metrics of a log record that has `_aws`. The installation is their only dimension: one more for each run
-would make a metric for each run, for ever. The record names the run, so that queries find it.
+CloudWatch makes metrics of a log record that has `_aws`. The installation is their only dimension: with the run as
+another one, each run would make metrics of its own, which are billed. The record names the run, for queries.
 """
 
 import time
@@ -16,7 +16,7 @@ _USED = {"rows": "Rows", "input_tokens": "InputTokens", "output_tokens": "Output
 
 
 def of_report(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the record: the metrics that the report has values for, and what CloudWatch reads of them."""
+    """Return the fields of the record: each metric that the report has a value for, and `_aws`, which lists them."""
     values = {metric: document[key] for key, metric in _USED.items() if document.get(key) is not None}
     values |= {f"Rows{outcome.capitalize()}": rows for outcome, rows in document["outcomes"].items()}
     about = {
