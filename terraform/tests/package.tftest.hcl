@@ -103,7 +103,7 @@ run "layer_of_yours" {
   }
 
   assert {
-    condition     = toset(flatten([for function in aws_lambda_function.this : function.layers])) == toset(["arn:aws:lambda:us-east-1:123456789012:layer:libraries:7"]) && keys(aws_s3_object.package) == tolist(["code"]) && length(aws_lambda_layer_version.libraries) == 0
+    condition     = toset(flatten([for function in aws_lambda_function.this : function.layers])) == toset(["arn:aws:lambda:us-east-1:123456789012:layer:libraries:7"]) && toset(keys(aws_s3_object.package)) == toset(["code"]) && length(aws_lambda_layer_version.libraries) == 0
     error_message = "It is used as it is, and no layer is made or uploaded."
   }
 }
