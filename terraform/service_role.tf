@@ -38,11 +38,14 @@ resource "aws_iam_role" "service" {
     }
 
     # Policies are not known before the first apply, so this is an estimate. This role's names profiles twice, and holds
-    # some 1,500 characters beside; the machine's that runs names all once, and holds up to 3,500 beside.
+    # some 1,500 characters beside; the machine's that runs names all once, and holds up to 3,700 beside. What `network`,
+    # `encryption` and `logging` add is taken off.
     precondition {
       condition = alltrue([
-        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 8000,
-        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 6700,
+        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])]))
+        <= 8000 - (local.job_network == null ? 0 : 1400 + length(jsonencode(concat(local.subnet_arns, local.subnet_arns, local.security_group_arns)))),
+        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])]))
+        <= 6500 - (contains(local.encrypted, "workflows") ? 700 : 0) - (var.logging.tracing ? 200 : 0),
       ])
       error_message = "models names more than the policy of one role can hold: IAM ends it at 10,240 characters, some 25 profiles or 75 models. Leave out what runs do not use, or use an installation for each group of models."
     }
@@ -50,6 +53,8 @@ resource "aws_iam_role" "service" {
 }
 
 data "aws_iam_policy_document" "service" {
+  source_policy_documents = data.aws_iam_policy_document.service_network[*].json
+
   statement {
     sid       = "ReadInput"
     actions   = ["s3:GetObject"]
@@ -217,13 +222,4 @@ resource "aws_iam_role_policy" "service" {
   name   = "work"
   role   = aws_iam_role.service.id
   policy = data.aws_iam_policy_document.service.json
-}
-
-# A policy of its own, as IAM counts the characters of all inline policies of a role together and says so at the apply.
-resource "aws_iam_role_policy" "service_network" {
-  count = length(data.aws_iam_policy_document.service_network)
-
-  name   = "network"
-  role   = aws_iam_role.service.id
-  policy = data.aws_iam_policy_document.service_network[0].json
 }
