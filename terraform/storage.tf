@@ -87,7 +87,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "runs" {
     bucket_key_enabled = contains(local.encrypted, "data")
 
     apply_server_side_encryption_by_default {
-      sse_algorithm     = contains(local.encrypted, "data") ? "aws:kms" : "AES256"
+      sse_algorithm     = local.key_arns.data == null ? "AES256" : "aws:kms"
       kms_master_key_id = local.key_arns.data
     }
   }
