@@ -80,7 +80,7 @@ def test_json_tables(aws: None, packing: str, table: tuple[list[str], list[list[
 
 
 def same(written: Any, read: Any, *, as_json: bool) -> bool:
-    """Tell whether nothing was lost: JSON text is parsed again, and numbers are compared by value and not by type."""
+    """Return whether nothing was lost: JSON text is parsed again, and numbers are compared by value and not by type."""
     if as_json and read is not None:
         read = json.loads(read)
     numbers = (int, float)

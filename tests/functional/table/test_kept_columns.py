@@ -226,7 +226,7 @@ def test_views_are_kept(name: str, form: str) -> None:
 def test_list_views_cannot_be_kept(kind: pa.DataType) -> None:
     """Arrow casts and cuts them wrongly. Left out, they do not matter."""
     table = pa.table({"txt": TEXTS, "v": pa.nulls(ROWS, kind)})
-    with pytest.raises(InvalidRunInput, match='The column "v" of type .* cannot be kept'):
+    with pytest.raises(InvalidRunInput, match='The output cannot keep the column "v" of type'):
         whole(parquet_bytes(table))
     run = whole(parquet_bytes(table), output={"columns": ["txt"]})
     assert run.report()["outcomes"]["succeeded"] == ROWS

@@ -203,7 +203,7 @@ def test_limit_reads_no_further(s3: S3) -> None:
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.csv": b"a,b,c\n1,2,3\n"}, errors.SchemaMismatch, r'1\.csv has a column "c"'),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.parquet": b""}, errors.InvalidRunInput, "mixes formats"),
         ({"x/0.csv": b"a,b\n1,2\n", "x/1.tsv": b""}, errors.InvalidRunInput, "input.csv.delimiter"),
-        ({"x/0.xlsx": b"."}, errors.InvalidRunInput, r"x/0\.xlsx does not tell its format"),
+        ({"x/0.xlsx": b"."}, errors.InvalidRunInput, r"x/0\.xlsx does not show its format"),
         ({"x/0.parquet": b"not parquet at all"}, errors.MalformedInput, r"x/0\.parquet is not a readable Parquet"),
         ({"x/_SUCCESS": b"", "x/": b"", "x/.crc": b"1"}, errors.InputNotFound, f"s3://{BUCKET}/x/"),
     ],

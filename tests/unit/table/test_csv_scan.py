@@ -127,7 +127,7 @@ def test_marks_thin_out_and_stay_exact(rows: int, monkeypatch: pytest.MonkeyPatc
         (b'h,i\n1,2\n3, "x"\n', "row 2 .* at byte 11"),
         (b'h,i\n"he said "hi" ok",2\n', "row 1 .* at byte 16"),
         (b'h"x,i\n1,2\n', "the header .* at byte 1"),
-        (b'h,i\n1,2\n3,"open\n4,5\n', "begins at byte 10, in row 2, is never closed"),
+        (b'h,i\n1,2\n3,"open\n4,5\n', "begins at byte 10, in row 2, has no closing quote"),
     ],
 )
 @pytest.mark.parametrize("step", [1, 2, 100])
