@@ -355,7 +355,7 @@ def test_a_frame_that_is_gone_or_another_is_told_with_what_is_kept(bench: Bench)
         told = str(caught.value)
         assert told.startswith(f"s3://{BUCKET}/{key} ")
         assert "Put the object back as the run wrote it." in told
-        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/reviews/work/monday/raw/; a redrive joins" in told
+        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/reviews/work/monday/raw/. A redrive joins" in told
         assert "prefix must end" not in told
 
 

@@ -249,7 +249,7 @@ def test_a_request_of_ones_own_says_where_the_reference_goes(s3: S3) -> None:
             NOVA,
             {"media": {"kind": "document"}, "invocation_type": "InvokeModel"},
             UnsupportedRequest,
-            "put {media.uri} and {media.format} into a request",
+            "put {media.uri} and {media.format} into your request",
         ),
         (NOVA, {"prompt": None, "request": {"a": "{media.data}"}}, InvalidRunInput, "put {media.uri} into it"),
     ],

@@ -119,7 +119,7 @@ def test_a_record_that_no_file_has_room_for_is_skipped(aws: None) -> None:
     assert (found["records"], found["skipped"]) == (2, 2)
     skipped = list(s3.lines(BUCKET, found["skipped_key"]))
     assert [(skip["row"], skip["code"]) for skip in skipped] == [(3, "TooLong"), (4, "TooLong")]
-    assert "1,000 is the most" in skipped[0]["reason"]
+    assert "may have at most 1,000" in skipped[0]["reason"]
 
 
 def test_a_null_is_named_by_its_row_of_the_table(aws: None) -> None:

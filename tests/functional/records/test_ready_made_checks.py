@@ -165,13 +165,13 @@ def test_the_table_has_vectors_as_long_as_the_records_ask_for(
             [{"dimensions": 256}, {}],
             {},
             UnsupportedRequest,
-            "row 2 .* of 1024 dimensions, and those of the run have 256",
+            "row 2 .* of 1024 dimensions, but the run's vectors have 256",
         ),
         (
             [{}, {"dimensions": 512}],
             {},
             UnsupportedRequest,
-            "row 2 .* of 512 dimensions, and those of the run have 1024",
+            "row 2 .* of 512 dimensions, but the run's vectors have 1024",
         ),
         (
             [{"dimensions": 100}],
