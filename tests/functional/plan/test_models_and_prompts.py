@@ -141,7 +141,7 @@ def test_a_profile_that_cannot_be_looked_up_is_used_with_warnings(
     Profiles(error, monkeypatch)
     run = plan(s3, PROFILE, prompt={"text": "Judge {review}"})
     unknown, unlisted = run["warnings"]
-    assert unknown.startswith(f"Which model is behind {PROFILE} is not known") and error in unknown
+    assert unknown.startswith(f"The model of the inference profile {PROFILE} is not known") and error in unknown
     assert unlisted.startswith("abc123def456 is not in the catalogue")
     assert (run["family"], run["invocation_type"]) == ("converse", "Converse")
 
@@ -233,11 +233,16 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
             InvalidRunInput,
             "already has a column label",
         ),
-        (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
-        (HAIKU, {"prompt": {"text": "t", "arn": ARN}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
+        (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt must have exactly one of text, s3_uri and arn"),
+        (
+            HAIKU,
+            {"prompt": {"text": "t", "arn": ARN}},
+            InvalidRunInput,
+            "prompt must have exactly one of text, s3_uri and arn",
+        ),
         (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn must match"),
         (HAIKU, {"output": {"enforce": True}}, InvalidRunInput, "output.enforce needs output.schema"),
-        (HAIKU, {"retry": RETRY}, InvalidRunInput, "has no limit to be larger than: give inference.max_tokens"),
+        (HAIKU, {"retry": RETRY}, InvalidRunInput, "the first request has no limit. Set inference.max_tokens"),
         (HAIKU, {"retry": RETRY, "inference": {"max_tokens": 900}}, InvalidRunInput, "must be more than max_tokens"),
         (
             HAIKU,
@@ -255,7 +260,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
                 "response": {"text": "said"},
             },
             InvalidRunInput,
-            "give response.stop_reason",
+            "Set response.stop_reason",
         ),
         (
             "acme.chat",
@@ -273,7 +278,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
             "amazon.titan-embed-text-v2:0",
             {"retry": RETRY, "prompt": {"text": "{review}"}},
             InvalidRunInput,
-            "retry is for models that answer with text",
+            "retry is only for models that answer with text",
         ),
     ],
 )
@@ -349,10 +354,10 @@ def test_the_tier_on_demand_is_settled(s3: S3, model: str, asked: str | None, ti
     limits = {} if asked is None else {"on_demand_tier": asked}
     run = plan(s3, model, prompt={"text": "Judge {review}"}, limits=limits)
     assert run["input"]["limits"]["on_demand_tier"] == tier
-    told = [warning for warning in run["warnings"] if "does not know that" in warning]
+    told = [warning for warning in run["warnings"] if "does not say that" in warning]
     assert bool(told) == warned
     if warned:
-        assert f"{model} has the service tier flex. It is tried." in told[0]
+        assert f"{model} has the service tier flex. The run tries it." in told[0]
 
 
 def test_without_calls_on_demand_no_tier_is_warned_of(s3: S3) -> None:

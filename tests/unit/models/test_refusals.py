@@ -13,7 +13,7 @@ from tests.unit.factories import HAIKU, OPUS, compose
     ("model_id", "given", "error", "words"),
     [
         ("acme.embedder", {}, UnsupportedRequest, "does not know the InvokeModel body of acme.embedder: give"),
-        ("acme.chat", {"invocation_type": "InvokeModel"}, UnsupportedRequest, "the whole body as request"),
+        ("acme.chat", {"invocation_type": "InvokeModel"}, UnsupportedRequest, "request to the whole body"),
         (
             "acme.chat",
             {"invocation_type": "InvokeModel", "request": {"prompt": "{a}"}},
@@ -24,7 +24,7 @@ from tests.unit.factories import HAIKU, OPUS, compose
             "acme.embedder",
             {"request": {"t": "{a}"}, "response": {"embedding": "e"}},
             InvalidRunInput,
-            "embedding.dimensions is needed",
+            "Set embedding.dimensions",
         ),
         (HAIKU, {"request": {"messages": []}, "inference": {"max_tokens": 3}}, InvalidRunInput, "max_tokens of infere"),
         ("amazon.titan-embed-text-v2:0", {"output": {"schema": {"type": "object"}}}, InvalidRunInput, "with text"),
@@ -38,7 +38,7 @@ from tests.unit.factories import HAIKU, OPUS, compose
             "amazon.nova-lite-v1:0",
             {"invocation_type": "InvokeModel", "output": {"schema": {"type": "object"}, "enforce": True}},
             UnsupportedRequest,
-            "output.enforce: no way is known",
+            "output.enforce: the catalogue does not know how",
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_models_that_may_be_used(model_id: str, region: str, warnings: int) -> N
 def test_a_profile_of_another_geography_is_a_warning_that_says_what_to_do() -> None:
     profile = "us.amazon.nova-lite-v1:0"
     (warning,) = refusals.check_model(catalogue.resolve(profile), profile, "eu-west-1")
-    assert "for Regions of us, and the module is in eu-west-1" in warning
+    assert "for Regions of us, but the module is in eu-west-1" in warning
     assert set(catalogue.entries()["geographies"]) == {"us", "us-gov", "eu", "apac", "jp", "au", "ca"}
 
 

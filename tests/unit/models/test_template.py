@@ -54,7 +54,7 @@ def test_a_brace_that_makes_no_sense_is_named_and_explained(text: str, message: 
 
 
 def test_a_brace_in_a_request_is_named_by_its_member() -> None:
-    with pytest.raises(UnknownPrompt, match=r"request\.a\.1\.b: An opening brace is never closed at line 1"):
+    with pytest.raises(UnknownPrompt, match=r"request\.a\.1\.b: An opening brace has no closing brace at line 1"):
         columns_of({"a": ["{x}", {"b": "{x"}]})
 
 
