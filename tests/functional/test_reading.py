@@ -68,7 +68,7 @@ def test_the_input_of_a_forced_tool_is_the_answer(
 
 def test_tools_that_could_not_be_read_are_refused_before_the_spend(s3: S3) -> None:
     tools = {"tools": [{"name": "judge"}]}
-    with pytest.raises(UnsupportedRequest, match="has tools, and the catalogue does not know .* response.tool_input"):
+    with pytest.raises(UnsupportedRequest, match="has tools, but the catalogue does not know .* response.tool_input"):
         rows_of(s3, model_id=LLAMA, invocation_type="InvokeModel", request=tools)
     reviews(s3, ROWS)
     body = {"ask": "{review}", "tools": [{"name": "judge"}]}
