@@ -89,7 +89,7 @@ def test_keys_that_are_not_known_are_ignored_at_every_depth(tree: Tree) -> None:
     ],
 )
 def test_a_missing_key_is_named_with_its_shape(value: Any, shape: str, key: str) -> None:
-    with pytest.raises(ContractMismatch, match=f"^{shape} has no key '{key}', which it must have.$"):
+    with pytest.raises(ContractMismatch, match=f"^{shape} has no key '{key}', but must have it.$"):
         Tree.from_json(value)
 
 
