@@ -250,9 +250,9 @@ def test_people_hear_of_every_end(story: Story) -> None:
 @pytest.mark.parametrize(
     ("contract", "said"),
     [
-        (CONTRACT - 1, "an older version of the module started this run. Start a new run."),
-        (CONTRACT + 2, "deploy the version of the module that started this run, or a newer one."),
-        (None, "let its runs end before the upgrade, or start a new run."),
+        (CONTRACT - 1, "An older version of the module started this run. Start a new run."),
+        (CONTRACT + 2, "Deploy the version of the module that started this run, or a newer one."),
+        (None, "Let runs of version 0.1 end before you upgrade."),
     ],
 )
 @pytest.mark.parametrize("function", ["finish-run", "join-shard"])

@@ -85,7 +85,7 @@ class Shell:
         return Shell(folder, self.environ | environ, self.done)
 
     def refuses(self, command: str) -> bool:
-        """Tell whether AWS denies a command."""
+        """Return whether AWS denies a command."""
         ended = subprocess.run(
             ["sh", "-c", f". ./variables\n{command}"], cwd=self.folder, env=self.environ, capture_output=True, text=True
         )

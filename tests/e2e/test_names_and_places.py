@@ -34,7 +34,7 @@ def run_input(batch: Batch, name: str, word: str, count: int) -> dict[str, Any]:
 
 
 def answered(batch: Batch, name: str, verb: str, word: str, count: int) -> bool:
-    """Tell whether the table has these rows and the answers to them: the stand-in makes each from its prompt."""
+    """Return whether the table has these rows and the answers to them: the stand-in makes each from its prompt."""
     table = batch.table(name)
     prompts = [f"{verb} {row['review']} of {row['id']}" for row in rows(word, count)]
     digests = [hashlib.sha256(prompt.encode()).hexdigest()[:8] for prompt in prompts]

@@ -269,7 +269,7 @@ def test_a_run_of_which_half_failed_is_no_success(batch: Batch, runs: dict[str, 
     ended = runs["mostly"]
     assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
     message = json.loads(ended.cause)["errorMessage"]
-    assert message.startswith("100 of 200 rows sent have no answer (50.0%, tolerated are 20%)")
+    assert message.startswith("100 of 200 rows that were sent have no answer (50.0%, but at most 20% are tolerated)")
     assert_rows_are_all_there(batch, "mostly")
     report = batch.report("mostly")
     assert (report["status"], report["error"], report["message"]) == ("FAILED", "TooManyFailures", message)
@@ -315,9 +315,9 @@ def test_a_canary_goes_before_the_jobs(batch: Batch, runs: dict[str, Ended]) -> 
 def test_a_dead_canary_ends_the_run_before_any_job(batch: Batch, runs: dict[str, Ended]) -> None:
     ended = runs["deadcanary"]
     assert (ended.status, ended.error) == ("FAILED", "CanaryFailed")
-    assert "Of the first 15 records 0 were answered" in json.loads(ended.cause)["errorMessage"]
+    assert "Only 0 of the first 15 records were answered" in json.loads(ended.cause)["errorMessage"]
     assert batch.engine.bedrock(job_name_contains="-deadcanary-")["jobs"] == {}
-    assert ended_item(batch, "deadcanary")["message"].startswith("Of the first 15 records 0 were answered")
+    assert ended_item(batch, "deadcanary")["message"].startswith("Only 0 of the first 15 records were answered")
     report = batch.report("deadcanary")
     assert (report["status"], report["error"], report["jobs"]) == ("FAILED", "CanaryFailed", {})
     wait_until(lambda: batch.inventory("deadcanary")["run/deadcanary"]["status"] == "FAILED")

@@ -230,7 +230,7 @@ def test_a_dry_run_spends_nothing(batch: Batch, reviews: tuple[str, list[dict[st
 TWO_ROWS = b"product,review\nlamp,fine\n"
 BAD_INPUTS = {
     "unknown-key": ({"max_records_per_batch": 2}, "InvalidRunInput", "did you mean 'max_records_per_job'"),
-    "unknown-model": ({"model_id": "amazon.nova-pro-v1:0"}, "UnknownModel", "add it to the module's `models`"),
+    "unknown-model": ({"model_id": "amazon.nova-pro-v1:0"}, "UnknownModel", "add the model to the module's `models`"),
     "unknown-prompt": ({"prompt_id": "sentimnt"}, "UnknownPrompt", "did you mean 'sentiment'"),
     "missing-column": ({"prompt": {"text": "{reviw}"}, "prompt_id": None}, "MissingColumn", "Did you mean {review}"),
     "no-object": ({"s3_uri": "nothing.csv"}, "InputNotFound", "nothing.csv"),

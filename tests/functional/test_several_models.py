@@ -115,7 +115,7 @@ def test_a_model_that_fails_does_not_spoil_the_others(s3: S3) -> None:
     played = WholeRun(s3, lambda model_id, record_id: REFUSED if model_id == MICRO else {})
     ended = played.run(asked(LITE, MICRO))
     (warning,) = ended["first_warnings"]
-    assert warning.startswith(f"{MICRO}: 24 of 24 rows sent have no answer: 24 failed")
+    assert warning.startswith(f"{MICRO}: 24 of 24 rows that were sent have no answer: 24 failed")
     assert (played.report()["status"], played.report()["warnings"]) == ("SUCCEEDED", [warning])
     assert assert_own_answers(played, rows, LITE) == {"succeeded": 24}
     assert assert_own_answers(played, rows, MICRO) == {"failed": 24}
@@ -211,7 +211,7 @@ def test_a_canary_that_fails_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -
         return converse(modelId=modelId, **body) if modelId == LITE else {"output": {}}
 
     monkeypatch.setattr(played, "converse", refusing)
-    with pytest.raises(CanaryFailed, match=f"^{MICRO}: Of the first 3 records 0 were answered"):
+    with pytest.raises(CanaryFailed, match=f"^{MICRO}: Only 0 of the first 3 records were answered"):
         played.run(asked(LITE, MICRO, limits={"canary_records": 3}))
     assert played.steps == ["answer", "join"]
     assert played.jobs == []

@@ -12,9 +12,9 @@ from bedrock_batch.run.finish_run import finish_run
 
 @at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return the run's result: where output and report lie, and the counts.
+    """Return the run's result: the places of output and report, and the counts.
 
-    With `salvage` the run was stopped: its report says how it `ended` and is not judged.
+    With `salvage` the run was stopped: its report has `ended`, and the number of failed rows is not checked.
     """
     state = RunState.from_json(event)
     keys, where = state.keys, f"s3://{state.bucket}"

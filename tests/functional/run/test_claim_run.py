@@ -71,7 +71,7 @@ def test_two_installations_have_claims_of_their_own(aws: None) -> None:
 
 @pytest.mark.parametrize("run_id", ["a.b", "a b", "é", "x" * 81, "a/b"])
 def test_a_name_that_bedrock_refuses_is_refused_first(aws: None, run_id: str) -> None:
-    with pytest.raises(InvalidRunInput, match="may hold only letters, digits"):
+    with pytest.raises(InvalidRunInput, match="use at most 80 letters, digits"):
         handler(event(run_id), None)
     assert objects() == {}
 

@@ -71,7 +71,9 @@ def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
     with pytest.raises(TooManyFailures) as caught:
         played.run(asked(LITE))
     told = str(caught.value)
-    assert told.startswith("90 of 100 rows sent have no answer (90.0%, tolerated are 20%): 10 succeeded, 90 failed.")
+    assert told.startswith(
+        "90 of 100 rows that were sent have no answer (90.0%, but at most 20% are tolerated): 10 succeeded, 90 failed."
+    )
     assert '400 (90 rows): "no such parameter"' in told
     assert f"The table in s3://{BUCKET}/reviews/output/{RUN}/ and the report are complete" in told
     assert "bedrock_error" in told
@@ -176,7 +178,7 @@ def test_a_dry_run_writes_what_it_found_out(s3: S3) -> None:
     reviews(s3, 4, nulls={0})
     result, report = dry_run(s3, LITE, price={"input": 1.0, "output": 1.0})
     assert (report["dry_run"], report["status"], report["rows"]) == (True, "SUCCEEDED", 4)
-    assert report["estimate"]["cost_unknown"] == "the run input has no inference.max_tokens, which bounds the answers"
+    assert report["estimate"]["cost_unknown"] == "the run input has no inference.max_tokens, which limits the answers"
     assert report["warnings"] == ["3 records are fewer than 5: answered on demand, about twice the batch price"]
     assert report["first_record"]["modelInput"]["messages"][0]["content"][0]["text"] == "Judge review 1"
     assert (result["estimate"], result["first_warnings"]) == (report["estimate"], report["warnings"])
@@ -270,5 +272,5 @@ def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypa
         "leftover_lines": [lines],
         "input_key": f"reviews/work/{RUN}/input/r1.jsonl",
     }
-    with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
+    with pytest.raises(TooLarge, match="that a file may have. No job was created for these records"):
         pool_handler(event, None)

@@ -194,7 +194,7 @@ def test_the_error_says_what_bedrock_said_and_what_to_do(s3: S3) -> None:
         played.run(asked(LITE))
     message = str(caught.value)
     assert "Bedrock says: the role may not read the bucket (10 records have no answer)." in message
-    assert "No answer is lost. Repair the permission" in message and "redrive the execution" in message
+    assert "No answer is lost. Grant the permission" in message and "redrive the execution" in message
     outcomes = Counter(row["bedrock_outcome"] for row in played.table().to_pylist())
     assert outcomes == {"succeeded": 20, "missing": 10}, "the round is joined"
 

@@ -65,7 +65,9 @@ def test_blank_records_are_a_warning_with_their_number() -> None:
     for form, hint in (("csv", 'input.csv.null_values [""] makes'), ("parquet", "Remove these rows")):
         expected = estimate.estimate(replace(run, table=replace(run.table, format=form)), shards)
         (warning,) = expected.to_json()["warnings"]
-        assert warning.startswith("In 4 of 200 records a place of the request is blank: they are sent, and paid.")
+        assert warning.startswith(
+            "In 4 of 200 records a place of the request is blank. These records are sent and paid."
+        )
         assert hint in warning
         assert estimate.total({"a": expected, "b": expected}).warnings == (warning,), (
             "models of one body have the same records"
@@ -104,7 +106,7 @@ def test_estimates_of_models_add_up() -> None:
     assert (one.cost_usd, two.cost_usd, both.output_tokens) == (0.1, 0.2, 200)
     assert both.cost_usd == 0.3, "rounded, as binary fractions are not"
     unbounded = estimate.estimate(run_with(price=price), [make_prepared(0)])
-    assert unbounded.cost_unknown == "the run input has no inference.max_tokens, which bounds the answers"
+    assert unbounded.cost_unknown == "the run input has no inference.max_tokens, which limits the answers"
     both = estimate.total({"a": one, "b": unbounded})
     assert both.cost_unknown == f"b: {unbounded.cost_unknown}"
     assert (both.input_tokens, both.output_tokens, both.cost_usd) == (10_000, None, None)
@@ -144,7 +146,7 @@ def test_budget() -> None:
     with pytest.raises(BudgetExceeded, match=r"The estimate is 0.014 USD .*budget_usd is 0.0139"):
         estimate.check(over, estimate.estimate(over, [make_prepared(0)]))
     unbounded = run_with(price={"input": 1, "output": 1}, limits={"budget_usd": 1})
-    with pytest.raises(InvalidRunInput, match="needs inference.max_tokens"):
+    with pytest.raises(InvalidRunInput, match="Set inference.max_tokens"):
         estimate.check(unbounded, estimate.estimate(unbounded, [make_prepared(0)]))
 
 
