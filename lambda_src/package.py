@@ -4,8 +4,8 @@
     python lambda_src/package.py --out build --local   build/code.zip and build/local/layer.zip, for this host
 
 build/sdk.zip is boto3 alone, kept so that a change of our code needs no download.
-The same content gives the same bytes, or every plan would show a change. Needs the standard library and pip,
-which asks the index it is configured for.
+The same content gives the same bytes; otherwise every plan would show a change. Needs the standard library and pip,
+with pip's configured index.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SDK_REQUIREMENTS = HERE / "requirements-code.txt"
 LAYER_REQUIREMENTS = HERE / "requirements-layer.txt"
 
 SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "s3", "secretsmanager", "service-quotas")
-"""The AWS services that our code calls, as botocore names them. Its data of some 400 others stays out: 15 MB."""
+"""The AWS services that our code calls, by botocore's names. The data of about 400 others, 15 MB, is left out."""
 
 LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORMS = [f"manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
@@ -138,7 +138,7 @@ def check_size(*zips: Path, limit: int = MAX_UNPACKED_BYTES) -> int:
 
 
 def digest_of(requirements: Path, *, local: bool) -> str:
-    """Return what a zip of libraries is made from, in one word: it is not built again while this stays the same."""
+    """Return a digest of what a zip of libraries is made from. It is built again only if the digest changes."""
     host = f"{sys.version_info.major}.{sys.version_info.minor} {sys.platform}"
     target = host if local else f"{LAMBDA_PYTHON} {LAMBDA_PLATFORMS}"
     made_from = requirements.read_bytes() + Path(__file__).read_bytes() + target.encode()
@@ -152,7 +152,7 @@ def is_built(path: Path, digest: str) -> bool:
         with zipfile.ZipFile(path) as archive:
             return archive.comment == digest.encode()
     except zipfile.BadZipFile:
-        return False  # the rest of an interrupted build
+        return False  # The file is the rest of an interrupted build.
 
 
 def download_wheels(folder: Path, requirements: Path, *, local: bool) -> list[Path]:
@@ -182,7 +182,7 @@ def check_imports(path: Path, *, below: str, imports: str) -> None:
 
 
 def build_libraries(path: Path, requirements: Path, *, below: str, imports: str, local: bool, runs_here: bool) -> None:
-    """Build a zip of libraries, unless the one that is there was made from the same things."""
+    """Build a zip of libraries, unless the existing one has the same digest."""
     digest = digest_of(requirements, local=local)
     if is_built(path, digest):
         return
