@@ -97,7 +97,7 @@ def _details(event: Json) -> Json:
 
 
 def covers(names: Sequence[str], error: str) -> bool:
-    """Tell whether a rule's ErrorEquals covers an error."""
+    """Return whether a rule's ErrorEquals covers an error."""
     return error in names or "States.ALL" in names
 
 

@@ -138,7 +138,7 @@ def _scalar_problems(value: Any, shape: Any, path: str) -> Iterator[str]:
 
 
 def answers(called: Call, path: tuple[str, ...]) -> bool:
-    """Tell whether the call's answer has the member at `path`, a path below `$states.result`."""
+    """Return whether the call's answer has the member at `path`, a path below `$states.result`."""
     shape = called.operation.output_shape
     for n, name in enumerate(path):
         while shape.type_name == "list":
@@ -157,7 +157,7 @@ def answers(called: Call, path: tuple[str, ...]) -> bool:
 
 
 def knows_error(name: str, called: Call) -> bool:
-    """Tell whether the call can fail with an error that Step Functions gives this name."""
+    """Return whether the call can fail with an error that Step Functions gives this name."""
     if name in _STATES_ERRORS:
         return True
     prefix, _, error = name.rpartition(".")

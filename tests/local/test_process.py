@@ -24,7 +24,7 @@ time.sleep(60)
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a dead one that nobody waited for does not."""
+    """Return whether a process runs; a dead one that nobody waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

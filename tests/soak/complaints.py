@@ -169,7 +169,7 @@ def _may_be_paid_twice(played: Played) -> Counter[Call]:
 
 
 def _is_lost(played: Played, sent: Sent) -> bool:
-    """Tell whether Bedrock does not write down what a job answers to a record."""
+    """Return whether Bedrock does not write down what a job answers to a record."""
     rules = played.schedule.bedrock_rules()
     return not sent.on_demand and sent.place <= (fault(rules, sent.source, "drop_records") or 0)
 

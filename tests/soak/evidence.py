@@ -28,7 +28,7 @@ class Evidence:
         return next(output for at, output in self.answers if at == self.moments[-1])
 
     def allows(self, outcome: Outcome) -> bool:
-        """Tell whether that is what a row's outcome must be: an answer if there is one, else an error, else missing."""
+        """Return whether a row's outcome is right: an answer's if there is one, else an error's, else missing."""
         if self.answers:
             return outcome == (TRUNCATED if is_cut(self.shown) else SUCCEEDED)
         if len(self.refusals) >= MOST_REFUSALS:
@@ -39,7 +39,7 @@ class Evidence:
         return outcome == MISSING
 
     def settled_before(self, moment: int, *, retry: bool) -> bool:
-        """Tell whether the record was answered or refused for good before, or by two jobs: it must not be sent again.
+        """Return whether the record was answered or refused for good before, or by two jobs: it must not be sent again.
 
         With `retry` one answer that met its limit does not settle it.
         """
@@ -52,7 +52,7 @@ class Evidence:
         return bool(before) and not (retry and times == 1 and is_cut(before[0]))
 
     def is_settled(self, *, retry: bool) -> bool:
-        """Tell whether nothing more can become of it."""
+        """Return whether nothing more can become of it."""
         return self.settled_before(1 << 60, retry=retry)
 
 

@@ -211,7 +211,7 @@ def lacks_permission(rules: list[Rule], job_name: str) -> bool:
 
 
 def does_nothing(rules: list[Rule], job_name: str, records: int) -> bool:
-    """Tell whether a job refuses its records because of what they or its request are."""
+    """Return whether a job refuses its records because of what they or its request are."""
     if lacks_permission(rules, job_name):
         return False
     if fault(rules, job_name, "refuse_create"):

@@ -19,7 +19,7 @@ DIGEST = keys.run_digest(ARN, STARTED)
 
 
 def matches(shape: str, value: str) -> bool:
-    """Tell whether a value fits a string shape of Bedrock's service model."""
+    """Return whether a value fits a string shape of Bedrock's service model."""
     limits = MODEL[shape]
     fits = limits.get("min", 0) <= len(value) <= limits.get("max", len(value))
     return fits and re.fullmatch(limits["pattern"], value) is not None
