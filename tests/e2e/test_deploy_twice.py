@@ -1,7 +1,7 @@
 """A new version of the module is deployed while a run goes on: the run keeps the code that it began with.
 
-The second version is made of the first: another contract in the functions and in the machines, and other names for the
-states that the machines end in, so that a history shows which definition was followed.
+The second version is a changed copy of the first: functions and machines have another contract, and the machines' last
+states have other names, so that a history shows which definition was used.
 """
 
 import dataclasses
@@ -82,7 +82,7 @@ def mailbox(engine: Engine) -> tuple[str, str]:
 def versions(
     engine: Engine, terraform_points_here: None, mailbox: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Deployment]:
-    """The two versions of one installation, to be applied one after the other. It goes when the engine ends."""
+    """Two versions of one installation, to be applied one after the other. The installation ends with the engine."""
     work = tmp_path_factory.mktemp("work")
     common = {
         "name": NAME,
@@ -106,7 +106,7 @@ def versions(
 
 @dataclass(frozen=True)
 class Followed:
-    """What an execution did, its children included: states it entered, and functions it called, with their versions."""
+    """What an execution and its children did: the states they entered, and the functions they called, with versions."""
 
     states: list[str]
     functions: Counter[str]
@@ -137,7 +137,7 @@ def _with_children(batch: Batch, arn: str) -> Iterator[str]:
 
 
 def stop_of(batch: Batch, arn: str) -> str:
-    """Return the ARN of the execution that looked after a run which was stopped, once it has ended."""
+    """Wait for the stop-run execution of a stopped run to end, and return its ARN."""
     machine = batch.outputs["stop_run_state_machine_arn"]
 
     def ended() -> str | None:
@@ -269,7 +269,7 @@ def test_a_function_refuses_the_contracts_that_it_does_not_read(
 
 
 def test_the_new_functions_read_what_the_old_ones_wrote(story: Story) -> None:
-    """The contract before: its events pass the edge, and fail behind it for what they lack."""
+    """Events of the contract before pass the edge, but fail later because keys are missing."""
     answer = client(story.batch.engine, "lambda").invoke(
         FunctionName=f"{NAME}-finish-run:2", Payload=json.dumps({"contract": CONTRACT}).encode()
     )

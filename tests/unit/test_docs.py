@@ -1,4 +1,4 @@
-"""What the documents claim is what the code has."""
+"""The documents agree with the code."""
 
 import json
 import re
@@ -21,7 +21,7 @@ DOCUMENTS = [
 MAPS = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
 """What names files so that a reader finds them."""
 
-# A file, or a folder of the repository. What lies on S3 has other folders, or a place such as <run>.
+# A file or a folder of the repository. Keys on S3 have other folders, or a placeholder such as <run>.
 PATH = re.compile(
     r"`((?:asl|bench|docs|lambda_src|local|requirements|terraform|tests)/[\w./-]*|[\w./-]+\.(?:py|tf|toml))`"
 )
@@ -85,7 +85,7 @@ def test_paths_that_the_maps_name_exist(document: Path) -> None:
 
 
 def rooms_files(document: Path) -> set[str]:
-    """Return what a document names in a room of the package, whatever its suffix."""
+    """Return the files that a document names in a folder of the package, with any suffix."""
     rooms = "|".join(sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"))
     return set(re.findall(rf"`((?:{rooms})/[\w./-]*)`", document.read_text("utf-8")))
 

@@ -1,4 +1,4 @@
-"""Ids and keys: legal for Bedrock whatever the user calls things, and never shared by two runs."""
+"""Ids and keys are legal for Bedrock for any names of the user, and no two runs share one."""
 
 import re
 

@@ -24,7 +24,7 @@ class Shape:
             ContractMismatch: a required key is missing, or the value is not an object.
         """
         if not isinstance(value, Mapping):
-            raise ContractMismatch(f"{cls.__name__} must be an object, but a {type(value).__name__} was read.")
+            raise ContractMismatch(f"{cls.__name__} must be an object, but was of type {type(value).__name__}.")
         given = {}
         for name, read, needed in _fields(cls):
             if name in value:

@@ -80,7 +80,7 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
 
 def on_demand(run: Run, tail: int, records: int) -> tuple[str, ...]:
     """Return the warning about records that are too few for a job."""
-    return (f"{_few(tail, records, run)}: {on_demand_words([on_demand_route(run)])}",) if tail else ()
+    return (f"{_few(tail, records, run)}, so they are {on_demand_words([on_demand_route(run)])}",) if tail else ()
 
 
 def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:

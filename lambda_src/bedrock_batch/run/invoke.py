@@ -140,9 +140,9 @@ def _failed(record: dict[str, Any], code: int | str, err: Exception) -> dict[str
 def _refused(record: dict[str, Any], model_id: str, err: Exception, advice: str) -> OnDemandRefused:
     return OnDemandRefused(
         f"Bedrock refused to answer record {record['recordId']} on demand with {model_id}: {err}. The record is not "
-        f"the cause, and all answers so far are kept. {advice}. Then redrive the execution: it sends only records "
-        "without an answer. If the model cannot be called on demand, start a new run with limits.on_demand_tail false "
-        "and without limits.canary_records."
+        f"the cause, and nothing is lost: all answers so far are kept. {advice}. Then redrive the execution: it sends "
+        "only records without an answer. If the model cannot be called on demand, start a new run with "
+        "limits.on_demand_tail false and without limits.canary_records."
     )
 
 

@@ -43,7 +43,7 @@ def on_demand_route(run: Run) -> str:
 def on_demand_words(routes: Collection[str]) -> str:
     """Return words for a warning: the price at which records are answered on these routes. None of them is batch."""
     if set(routes) == {FLEX}:
-        return "answered on demand at the tier flex, about the batch price"
+        return "answered on demand at the tier flex, at about the batch price"
     if FLEX in routes:
         return "answered on demand, some at the tier flex, the others at about twice the batch price"
-    return "answered on demand, about twice the batch price"
+    return "answered on demand, at about twice the batch price"

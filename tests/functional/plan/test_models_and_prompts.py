@@ -121,9 +121,9 @@ def test_the_model_behind_a_profile_decides(s3: S3, monkeypatch: pytest.MonkeyPa
 
 def test_what_the_model_behind_a_profile_refuses_is_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     Profiles("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", monkeypatch)
-    with pytest.raises(UnsupportedRequest, match="128000 tokens at most"):
+    with pytest.raises(UnsupportedRequest, match="more than 128000 tokens"):
         plan(s3, PROFILE, prompt={"text": "{review}"}, inference={"max_tokens": 128_001})
-    # Through a profile it may be used, although by its bare id it may not.
+    # The model may be used through a profile, but not by its bare id.
     run = plan(s3, PROFILE, prompt={"text": "{review}"}, inference={"max_tokens": 128_000})
     assert (run["family"], run["warnings"]) == ("claude", [])
 
@@ -207,19 +207,19 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("model_id", "given", "error", "words"),
     [
-        ("anthropic.claude-opus-5", {}, UnsupportedRequest, "profile only"),
+        ("anthropic.claude-opus-5", {}, UnsupportedRequest, "only through a cross-Region inference profile"),
         (
             "amazon.titan-embed-text-v2:0",
             {"prompt": None},
             MissingColumn,
-            "which the table does not have. Its columns are: review, label. Name one of them: "
+            "but the table has no such column. Its columns are: review, label. Name one of them: "
             '"prompt": {"text": "{review}"}',
         ),
         (HAIKU, {"prompt": {"text": "{{review}}"}}, UnsupportedRequest, "Write {review}, not {{review}}"),
         (HAIKU, {"prompt": {"text": "a", "system": "{review"}}, UnknownPrompt, "prompt.system: An opening brace"),
         ("cohere.embed-english-v3", {}, UnsupportedRequest, "does not offer this model"),
         (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "together"),
-        (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "response path 'a..b'"),
+        (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "The path 'a..b' in response"),
         (HAIKU, {"output": {"schema": {"type": "object", "properties": {}}}}, InvalidRunInput, "no properties"),
         (
             HAIKU,

@@ -187,7 +187,7 @@ def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
         (
             {"media": {"column": "uri", "kind": "image"}, "prompt": None, "request": {"messages": ["{name}"]}},
             InvalidRunInput,
-            "put {media.data} into it",
+            "Put {media.data} into it",
         ),
         (
             {
@@ -215,7 +215,7 @@ def test_jobs_are_cut_by_the_size_of_the_media(s3: S3) -> None:
         prompt=PROMPT,
         media={"column": "uri", "kind": "image", "average_bytes": 300_000},
     )
-    # 0.4 MB a record as base64, 0.8 GB a file at most by estimate.
+    # A record has 0.4 MB as base64, and a file may have 0.8 GB by estimate.
     assert run["shards"] == 6
 
 
@@ -263,8 +263,8 @@ def test_what_is_no_image_costs_its_row(s3: S3) -> None:
     _, _, records = prepare(s3, media={"column": "image", "kind": "image"})
     assert formats(records) == ["png", "jpeg"]
     skipped = {line["row"]: line["reason"] for line in s3.lines(BUCKET, keys_of().skipped(0))}
-    assert "'pdf' is not the format of an image" in skipped[2]
-    assert skipped[4] == "The first bytes of the cell do not show its format: set media.format."
+    assert "'pdf' is not a format of an image" in skipped[2]
+    assert skipped[4] == "The first bytes of the cell do not show its format. Set media.format."
     assert "elsewhere/a.png" in skipped[5]
     assert "null" in skipped[6]
 

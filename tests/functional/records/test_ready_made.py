@@ -1,4 +1,4 @@
-"""Records in Bedrock's shape: sent digit for digit, under our ids; the user's own come back."""
+"""Records in Bedrock's shape are sent unchanged under our ids. The user's ids are in the output."""
 
 import io
 import json

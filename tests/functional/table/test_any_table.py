@@ -33,7 +33,7 @@ def tables(draw: st.DrawFn, cell: st.SearchStrategy[Any]) -> tuple[list[str], li
 
 
 def cells() -> st.SearchStrategy[Any]:
-    """Cells of JSON: each column may hold anything, and often one kind only."""
+    """Cells of JSON: a column may have values of any kinds, and often has only one kind."""
     integer = st.integers(-(2**70), 2**70) | st.integers(-9, 9)
     number = st.floats(allow_nan=False, allow_infinity=False)
     return st.none() | TEXT | integer | number | st.booleans() | st.lists(integer | TEXT, max_size=2)

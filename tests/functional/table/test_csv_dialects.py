@@ -1,4 +1,4 @@
-"""CSV as programs and people leave it: every dialect gives the same table, or is refused with the way out."""
+"""CSV of many programs and people: every dialect gives the same table, or an error that says what to do."""
 
 import gzip
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Values = list[list[str]]
 
 
 def values(s3: S3, body: bytes, key: str = "t.csv", **csv_: Any) -> Values:
-    """Return names and cells of a CSV, read in shards of every row alone and of all rows."""
+    """Return names and cells of a CSV, which is read twice: in shards of one row, and in one shard."""
     found = describe(s3, put(key, body), csv=csv_)
     assert sampling.kept_expansion(found, found.schema.names) > 0
     alone, whole = (
@@ -199,7 +199,7 @@ def test_a_first_row_that_repeats_the_columns_is_no_row(s3: S3) -> None:
     [
         (b"good,good\nbad,bad\n", r'two columns named "good".* no header row, name their columns in input.csv.columns'),
         (b",\n1,2\n", "no column has a name in the header row. If the files have no header row"),
-        (b'"' + b"x" * (5 << 20), "first line is longer than 4 MB, where a header row was expected. If"),
+        (b'"' + b"x" * (5 << 20), "first line is longer than 4 MB. A header row was expected there. If"),
         (b"\n" * (5 << 20), "begins with blank lines longer than 4 MB"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which objects are the table's files, what their folders say, and tables whose log must be asked."""
+"""The objects that are the table's files, columns from folders' names, and tables with a log."""
 
 import io
 from collections.abc import Iterator
@@ -110,7 +110,7 @@ class Guarded:
 
 
 ABOVE = ("_delta_log/", ".hoodie/", "metadata/", "eu/_delta_log/", "eu/.hoodie/", "eu/metadata/")
-"""What the module lets the plan list above its location `s3://…/eu/reviews/`."""
+"""The prefixes above its location `s3://…/eu/reviews/` that the module allows planning to list."""
 
 
 def test_below_a_location_of_the_module_nothing_is_in_doubt(s3: S3) -> None:
@@ -136,7 +136,7 @@ def test_where_s3_refuses_to_list_a_log_above_the_run_goes_on_with_a_warning(s3:
 
 
 def test_a_table_that_a_run_wrote_is_read_without_a_warning(s3: S3) -> None:
-    """In a bucket that is given, functions list below the root of their installation alone."""
+    """In a user's bucket, functions may list only below the root of their installation."""
     put("reviews/output/sunday/part-00000.parquet", parquet(review=["good"]))
     guarded = S3(Guarded(boto3.client("s3"), "reviews/*"))
     uri = f"s3://{BUCKET}/reviews/output/sunday/"
@@ -221,7 +221,7 @@ def test_columns_come_by_name(s3: S3) -> None:
     [
         ("a=x/a=y", 'two of its folders name the column "a"'),
         ("a=x/%61=y", 'two of its folders name the column "a"'),
-        ("a=%FF", "the folder a=%FF is not UTF-8"),
+        ("a=%FF", "in the folder a=%FF are not UTF-8"),
     ],
 )
 def test_folders_that_would_lose_a_value_are_refused(s3: S3, folder: str, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Files of JSON that are not an object a line: refused when the run is planned, with a command that helps."""
+"""JSON files without one object on each line are refused when the run is planned, with a command that helps."""
 
 import gzip
 import re
@@ -49,7 +49,7 @@ def test_a_mark_within_a_text_is_kept(s3: S3) -> None:
 
 
 class Nowhere:
-    """A writer that keeps nothing, as S3 keeps nothing in the function's memory."""
+    """A writer that discards what is written, so that it needs no memory."""
 
     etag, size = "", 0
 

@@ -1,4 +1,4 @@
-"""The output's formats: what comes out as CSV and JSON lines is what Parquet would hold."""
+"""The output's formats: CSV and JSON lines have the same values as Parquet."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""Answers of a schema: found in whatever surrounds them, validated, and turned into typed columns."""
+"""Answers of a schema are found in any surrounding text, validated, and turned into typed columns."""
 
 import json
 from typing import Any

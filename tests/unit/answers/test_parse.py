@@ -1,4 +1,4 @@
-"""Parsing output lines: the families' shapes, and everything that can be odd about a line."""
+"""Parsing output lines: the shapes of all families, and all faults that a line can have."""
 
 import json
 from collections.abc import Mapping

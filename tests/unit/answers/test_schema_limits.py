@@ -431,4 +431,4 @@ def test_what_raises_raises_at_plan_time(monkeypatch: pytest.MonkeyPatch) -> Non
         raise TypeError("of a kind that nobody thought of")
 
     monkeypatch.setattr("bedrock_batch.answers.schema_columns.Columns.converted", raising)
-    assert "gives TypeError: of a kind that nobody thought of" in refusal(of(a={"type": "string"}))
+    assert "raises TypeError: of a kind that nobody thought of" in refusal(of(a={"type": "string"}))

@@ -1,4 +1,4 @@
-"""Joining: every row once, in order, with the right outcome, whatever became of the output lines."""
+"""Joining: every row once, in order, with the right outcome, for any output lines."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which paths a run reads its answers by: the catalogue's, those of the run input, and what only some runs need."""
+"""The paths with which a run reads its answers: the catalogue's, the run input's, and those that few runs need."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which models take which kinds of media: the catalogue's claims, and what a run is told."""
+"""The kinds of media that models accept, according to the catalogue, and the messages about them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Prompt and request: what Bedrock is asked, checked against botocore's models."""
+"""Prompt and request: the requests to Bedrock, checked against botocore's models."""
 
 import json
 from typing import Any
@@ -87,9 +87,9 @@ def test_titan_body() -> None:
 def test_what_a_family_has_no_place_for_is_refused() -> None:
     with pytest.raises(UnsupportedRequest, match="titan.* does not support inference.temperature"):
         request_body.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
-    with pytest.raises(UnsupportedRequest, match="embedding.dimensions is not supported by .*nova"):
+    with pytest.raises(UnsupportedRequest, match="nova.* does not support embedding.dimensions"):
         request_body.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
-    with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300; .* has 256, 512, 1024"):
+    with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300, but .* offers 256, 512, 1024"):
         request_body.dimensions(TITAN, {"dimensions": 300})
 
 

@@ -1,4 +1,4 @@
-"""Review: what was prepared adds up, and nothing is paid that should not be."""
+"""Review: the prepared shards are added up, and nothing is paid that should not be."""
 
 from dataclasses import replace
 from typing import Any
@@ -122,7 +122,7 @@ def test_the_shards_of_a_model_are_those_that_were_prepared_for_it() -> None:
 
 def test_nothing_valid_is_refused() -> None:
     run = run_with()
-    with pytest.raises(NoValidRows, match="All 5 rows were skipped; reviews/work/monday/skipped/"):
+    with pytest.raises(NoValidRows, match="All 5 rows were skipped. .*/reviews/work/monday/skipped/"):
         estimate.check(run, estimate.estimate(run, [make_prepared(0, records=0, skipped=5)]))
 
 
@@ -164,8 +164,20 @@ def test_sums_of_money_are_rounded() -> None:
 @pytest.mark.parametrize(
     ("sizes", "limits", "jobs", "on_demand", "warning"),
     [
-        ([20], {}, 0, 20, "20 records are fewer than 100: answered on demand, about twice the batch price"),
-        ([150, 20], {}, 1, 20, "20 of 170 records are fewer than 100: answered on demand, about twice the batch price"),
+        (
+            [20],
+            {},
+            0,
+            20,
+            "20 records are fewer than 100, so they are answered on demand, at about twice the batch price",
+        ),
+        (
+            [150, 20],
+            {},
+            1,
+            20,
+            "20 of 170 records are fewer than 100, so they are answered on demand, at about twice the batch price",
+        ),
         ([150, 60, 60], {}, 2, 0, ""),
         ([150, 20], {"on_demand_tail": False}, 1, 0, ""),
         ([120, 150], {"canary_records": 120}, 1, 120, ""),
@@ -189,12 +201,12 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 @pytest.mark.parametrize(
     ("model", "tier", "times", "words"),
     [
-        ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, about twice the batch price"),
-        (GPT, "default", 2, "answered on demand, about twice the batch price"),
-        (GPT, "flex", 1, "answered on demand at the tier flex, about the batch price"),
+        ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, at about twice the batch price"),
+        (GPT, "default", 2, "answered on demand, at about twice the batch price"),
+        (GPT, "flex", 1, "answered on demand at the tier flex, at about the batch price"),
         # These may refuse the tier.
-        (PROFILE, "flex", 2, "answered on demand, about twice the batch price"),
-        ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, about twice the batch price"),
+        (PROFILE, "flex", 2, "answered on demand, at about twice the batch price"),
+        ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, at about twice the batch price"),
     ],
 )
 def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: int, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Record boundaries must be the CSV reader's own, however the bytes arrive."""
+"""Record boundaries must be those of the CSV reader, for any chunks of bytes."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def records(data: bytes, layout: Layout) -> list[bytes]:
 
 
 def parse(data: bytes, width: int) -> list[list[str]]:
-    """Return what the CSV reader that prepares shards makes of some records."""
+    """Return the rows that Prepare shard's CSV reader reads from some records."""
     names = [str(index) for index in range(width)]
     table = pa.csv.read_csv(
         pa.BufferReader(data),
