@@ -12,7 +12,7 @@ Athena work on prefixes:
         staged/00003.csv               the plain copy of an input file that is compressed or not in UTF-8
         staged/00003.scan.json         where the records of a file begin; only when planning ran out of time
         frame/00042.parquet            the columns of the table's shard 42 that the output keeps, for all models
-        skipped/00042.jsonl            rows refused before submission, with the reason; only where there are any
+        skipped/00042.jsonl            rows refused before submission, with the reason; only if there are any
         input/00042.jsonl              what Bedrock reads: the records of shard 42
         input/r1-00003.jsonl           what Bedrock reads: leftovers of many shards, pooled for a job of round 1
         input/00042/                   if records refer to objects: 00042.jsonl and copies of the objects

@@ -33,7 +33,7 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Rows of a joined shard whose records are to be asked again, in order."""
+    """Rows of a joined shard whose records must be asked again, in order."""
 
     first: list[int]
     """Rows whose records are asked again for the first time."""
@@ -42,7 +42,7 @@ class Due:
 
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
-    """Return the rows of a joined shard whose records are to be asked again."""
+    """Return the rows of a joined shard whose records must be asked again."""
     rows = joiner.outcomes.rows_to_ask_again(retry["outcomes"])
     if chooser is None:
         return Due(rows, [])

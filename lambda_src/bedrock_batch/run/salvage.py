@@ -26,7 +26,7 @@ _ENDS = ("status", "error", "message", "failed_children")
 
 
 def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
-    """Return the state that joins every shard of a stopped run; `next` is end where there is nothing to join.
+    """Return the state that joins every shard of a stopped run; `next` is end if there is nothing to join.
 
     That is a run that made no job and answered nothing but its canary, and one that wrote its own report. Every
     shard is joined, as nobody knows which were. No leftovers are written: the run's own leftovers files stay as they

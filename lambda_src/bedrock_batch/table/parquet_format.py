@@ -77,7 +77,7 @@ class ParquetReader:
         return schemas.common([(one.file, one.schema) for one in found]), {}
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield rows [piece.start, piece.end) of a file in batches of some 8 MB; other row groups are not read."""
+        """Yield rows [piece.start, piece.end) of a file in batches of about 8 MB; other row groups are not read."""
         metadata = self._open(source).metadata
         names = set(selection.columns.names)
         leaves = [leaf for leaf in range(metadata.num_columns) if _within(metadata.schema.column(leaf).path, names)]
