@@ -133,9 +133,10 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
 	$(RUN) docs/run_input_table.py
 
-.PHONY: scale
-scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
-	$(RUN) -m pytest -m scale tests/asl/test_scale.py tests/e2e/test_scale.py -s
+LONG := tests/long tests/asl/test_scale.py tests/e2e/test_scale.py
+.PHONY: check-long
+check-long: needs-terraform setup package-local ## What `make test` has no time for: the upgrade, 200,000 and 2.2 million rows
+	$(RUN) -m pytest -m long -s $(LONG)
 
 # --- Speed ---
 
@@ -145,5 +146,5 @@ bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and 
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
+	rm -rf $(BUILD) dist $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +

@@ -66,7 +66,7 @@ def complete(folder: Path) -> Path:
         ("setup", "python3", "3.10.2", "or name another: make PYTHON=/path/to/python3"),
         ("package", "python3", "3.9.18", "Python 3.11 or newer is needed, and 'python3' is 3.9.18."),
         ("soak", "terraform", "", "Terraform 1.9 or newer is needed"),
-        ("scale", "terraform", "", "Terraform 1.9 or newer is needed"),
+        ("check-long", "terraform", "", "Terraform 1.9 or newer is needed"),
         ("test", "terraform", "", "Terraform 1.11 or newer is needed"),
         ("test", "terraform", "Terraform v1.10.5", "Terraform 1.11 or newer is needed"),
         ("test", "python3", "", "Python 3.11 or newer is needed"),
