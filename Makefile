@@ -133,7 +133,7 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
 	$(RUN) docs/run_input_table.py
 
-LONG := tests/long tests/asl/test_scale.py tests/e2e/test_scale.py
+LONG := tests/long tests/asl/test_scale.py tests/e2e
 .PHONY: check-long
 check-long: needs-terraform setup package-local ## What `make test` has no time for: the upgrade, 200,000 and 2.2 million rows
 	$(RUN) -m pytest -m long -s $(LONG)
