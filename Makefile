@@ -29,7 +29,7 @@ needs-terraform:
 	@local/needs.sh $(NEEDS_PYTHON) terraform
 
 needs-all:
-	@local/needs.sh $(NEEDS_PYTHON) terraform-test node
+	@local/needs.sh $(NEEDS_PYTHON) terraform-test node git
 
 $(VENV)/.ready: requirements/dev.lock
 	@local/needs.sh $(PYTHON)
@@ -77,7 +77,7 @@ package-local: setup
 .PHONY: release
 release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
 	@local/needs.sh $(PYTHON)
-	$(PYTHON) -m release.build $(if $(TAG),--tag $(TAG))
+	$(PYTHON) -m release.build $(if $(TAG),--tag "$(TAG)")
 
 .PHONY: publish
 publish: ## Put the zips of dist/ into a bucket for all installations: make publish BUCKET=… PREFIX=…
@@ -101,6 +101,7 @@ export AFTER_DEPLOY
 deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 	@test -n "$(VARS)" || { echo "VARS is not set: make deploy VARS=my.tfvars. $(EXAMPLE)/README.md shows such a file."; exit 2; }
 	@test -f "$(VARS)" || { echo "VARS=$(VARS): there is no such file. $(EXAMPLE)/README.md shows one."; exit 2; }
+	@local/needs.sh $(PYTHON) terraform
 	$(MAKE) package
 	terraform -chdir=$(EXAMPLE) init -input=false
 	terraform -chdir=$(EXAMPLE) apply -var-file=$(abspath $(VARS))

@@ -1,7 +1,7 @@
 """From the state of 0.1 to this version, as docs/upgrading.md says: nothing that holds data is made anew.
 
-state_0_1.json is what Terraform wrote when 0.1 was applied to the local AWS, without null values, with short policies and
-definitions, and of the functions only two. The provider itself says what it would replace.
+state_0_1.json is what Terraform wrote when 0.1 was applied to the local AWS: without null values, with short policies
+and definitions, and with two of the functions. The provider itself says what it would replace.
 """
 
 import json
