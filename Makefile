@@ -66,9 +66,9 @@ lock: ## Write the lock files anew
 # --- What ships ---
 
 .PHONY: package
-package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
+package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip); ARCHITECTURE=x86_64 for others than arm64
 	@local/needs.sh $(PYTHON)
-	$(PYTHON) lambda_src/package.py --out $(BUILD)
+	$(PYTHON) lambda_src/package.py --out $(BUILD) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 .PHONY: package-local
 package-local: setup

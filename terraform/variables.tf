@@ -226,7 +226,7 @@ variable "package" {
   description = <<-EOT
     Where the functions' code and libraries come from, in one of these ways. A zip of another version than the module's is refused at plan.
     - `s3`: the bucket, and the prefix in it, where `make publish` has put the zips of a release: code and libraries. The bucket is in the module's Region. Who applies may read these objects and list the bucket (`s3:GetObject`, `s3:ListBucket`).
-    - `code_path` and `layer_path`: zips on the machine that applies, as `make package` builds them, each with its label (`.json`) beside it. The installation uploads them. null means build/code.zip and build/layer.zip beside this module.
+    - `code_path` and `layer_path`: zips on the machine that applies, as `make package` builds them (for x86_64 with `ARCHITECTURE=x86_64`), each with its label (`.json`) beside it. The installation uploads them. null means build/code.zip and build/layer.zip beside this module.
       The first apply needs them, and so does every apply that changes the code.
     - `layer_arn`: the ARN of a version of a layer that you publish, in place of the libraries of either way; the code comes from `s3` or `code_path`. It must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.
   EOT
