@@ -5,6 +5,7 @@ BUILD := build
 VENV := .venv
 ENGINE_VENV := .venv-engine
 BENCH_VENV := .venv-bench
+CHECKOV_VENV := .venv-checkov
 RUN := $(VENV)/bin/python
 EXAMPLE ?= terraform/examples/minimal
 
@@ -46,6 +47,11 @@ $(BENCH_VENV)/.ready: requirements/bench.lock
 	@$(QUIETLY) "Install what the benchmark compares with" $(call make_venv,$(BENCH_VENV),requirements/bench.lock)
 	@touch $@
 
+$(CHECKOV_VENV)/.ready: requirements/checkov.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install the scanner of Terraform files" $(call make_venv,$(CHECKOV_VENV),requirements/checkov.lock)
+	@touch $@
+
 node_modules/.ready: package-lock.json
 	@local/needs.sh node
 	@$(QUIETLY) "Install the validator of state machines" npm ci --no-fund --no-audit
@@ -62,6 +68,8 @@ lock: ## Write the lock files anew
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/engine.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/bench.lock
+	uv pip compile requirements/checkov.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/checkov.lock
 
 # --- What ships ---
 
@@ -116,7 +124,7 @@ demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500
 # --- Checks ---
 
 .PHONY: test
-test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
+test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(CHECKOV_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
@@ -131,8 +139,9 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
+docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, docs/module.md from the module
 	$(RUN) docs/run_input_table.py
+	$(RUN) docs/module_tables.py
 
 LONG := tests/long tests/asl/test_scale.py tests/e2e
 .PHONY: check-long
@@ -147,5 +156,5 @@ bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and 
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) dist $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
+	rm -rf $(BUILD) dist $(VENV) $(ENGINE_VENV) $(BENCH_VENV) $(CHECKOV_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +

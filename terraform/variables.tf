@@ -225,9 +225,12 @@ variable "encryption" {
 variable "package" {
   description = <<-EOT
     Where the functions' code and libraries come from, in one of these ways. A zip of another version than the module's is refused at plan.
-    - `s3`: the bucket, and the prefix in it, where `make publish` has put the zips of a release: code and libraries. The bucket is in the module's Region. Who applies may read these objects and list the bucket (`s3:GetObject`, `s3:ListBucket`).
-    - `code_path` and `layer_path`: zips on the machine that applies, as `make package` builds them (for x86_64 with `ARCHITECTURE=x86_64`), each with its label (`.json`) beside it. The installation uploads them. null means build/code.zip and build/layer.zip beside this module.
-      The first apply needs them, and so does every apply that changes the code.
+    - `s3`: where `make publish` has put the zips of a release. Code and libraries are read there, and the installation uploads nothing.
+    - `s3.bucket`: the bucket, in the module's Region. Who applies may read the zips and list the bucket (`s3:GetObject`, `s3:ListBucket`).
+    - `s3.prefix`: the prefix in it, as `PREFIX` of `make publish`
+    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it (for x86_64 with `ARCHITECTURE=x86_64`), with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
+      The first apply needs it, and so does every apply that changes the code.
+    - `layer_path`: the zip of the libraries, in the same way. null means build/layer.zip beside this module.
     - `layer_arn`: the ARN of a version of a layer that you publish, in place of the libraries of either way; the code comes from `s3` or `code_path`. It must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.
   EOT
   type = object({
