@@ -46,10 +46,10 @@ class Deployment:
         outputs = json.loads(self._terraform("output", "-json", self._state()))
         return {name: output["value"] for name, output in outputs.items()}
 
-    def pending_changes(self) -> list[str]:
+    def pending_changes(self, *arguments: str) -> list[str]:
         """Return what a plan would change now, as `action address`; empty if nothing would change."""
         plan = self.work / "tfplan"
-        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables())
+        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables(), *arguments)
         changes = json.loads(self._terraform("show", "-json", str(plan))).get("resource_changes", [])
         return [
             f"{'/'.join(change['change']['actions'])} {change['address']}"

@@ -293,3 +293,14 @@ def test_the_new_functions_read_what_the_old_ones_wrote(story: Story) -> None:
         FunctionName=f"{NAME}-finish-run:2", Payload=json.dumps({"contract": CONTRACT}).encode()
     )
     assert "has no key" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
+@pytest.mark.long
+def test_without_the_published_zips_only_what_needs_them_is_refused(story: Story, versions: list[Deployment]) -> None:
+    s3, release = client(story.batch.engine, "s3"), versions[1]
+    for item in s3.list_objects_v2(Bucket=ARTIFACTS)["Contents"]:
+        s3.delete_object(Bucket=ARTIFACTS, Key=item["Key"])
+    with pytest.raises(RuntimeError, match="make publish"):
+        release.call("plan", "-input=false")
+    release.call("plan", "-input=false", "-refresh-only")
+    assert "to destroy" in release.call("plan", "-input=false", "-destroy")

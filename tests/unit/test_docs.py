@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda_src" / "bedrock_batch"
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "local/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "local/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "terraform").rglob("README.md")),
 ]
