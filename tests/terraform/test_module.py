@@ -238,4 +238,4 @@ def test_every_root_takes_the_provider_versions_that_the_module_takes() -> None:
         for _, text in sources()
         for version in re.findall(r'source  = "hashicorp/aws"\s+version = "([^"]+)"', text)
     ]
-    assert versions == [">= 5.100, < 7"] * 4  # module, two examples, local AWS
+    assert versions == [">= 5.100, < 7"] * 6  # module, four examples, local AWS

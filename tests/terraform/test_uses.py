@@ -1,4 +1,4 @@
-"""The module as others use it, planned: every block of HCL in the documents, and other Regions and partitions."""
+"""The module as others use it: blocks of HCL in the documents, other Regions and partitions, what starts runs."""
 
 import json
 import re
@@ -6,8 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jmespath
 import pytest
+from moto.events.models import EventPattern
 
+from bedrock_batch import keys
+from bedrock_batch.run_input import validate
 from local.provision import ROOT
 from tests.terraform.workspace import MODULE, copy_module, run_tests, terraform
 
@@ -121,6 +125,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         f"block_{number}": {"command": "plan", "module": {"source": f"./blocks/{number}"}}
         for number in range(len(BLOCKS))
     }
+    runs |= {name: {"module": {"source": f"./terraform/examples/{name}"}} for name in ("on-schedule", "on-upload")}
     (root / "tests" / "blocks.tftest.json").write_text(with_mocks("another_region", runs))
     return list(run_tests(root, root / "data"))
 
@@ -167,24 +172,114 @@ def test_a_file_of_variables_sets_what_the_minimal_example_has() -> None:
         assert set(re.findall(r"^(\w+) +=", text, re.MULTILINE)) <= known
 
 
-def state(said: list[dict[str, Any]], run: str) -> str:
-    """Return all resources, data sources and outputs after a run, as text."""
+def made(said: list[dict[str, Any]], run: str) -> Any:
+    """Return what an apply has made: resources and data sources of the root and its modules, and outputs."""
+    assert ended(said, run) == "pass"
     (found,) = [one["test_state"] for one in said if one.get("@testrun") == run and "test_state" in one]
-    return json.dumps([found["root_module"], found["outputs"]])
+    return {"root_module": found["root_module"], "outputs": found["outputs"]}
 
 
 @pytest.mark.parametrize("name", PLACES)
 def test_everything_is_of_the_partition_and_region(said: list[dict[str, Any]], name: str) -> None:
-    assert ended(said, name) == "pass"
-    place, made = PLACES[name], state(said, name)
-    assert set(re.findall(r"arn:(aws[a-z-]*):", made)) == {place.partition}
-    assert set(re.findall(r"\b(?:us|eu|cn)(?:-gov)?-(?:east|west|north)-\d\b", made)) == {place.region}
+    place, text = PLACES[name], json.dumps(made(said, name))
+    assert set(re.findall(r"arn:(aws[a-z-]*):", text)) == {place.partition}
+    assert set(re.findall(r"\b(?:us|eu|cn)(?:-gov)?-(?:east|west|north)-\d\b", text)) == {place.region}
 
 
 @pytest.mark.parametrize("name", PLACES)
 def test_services_have_their_names_in_every_partition(said: list[dict[str, Any]], name: str) -> None:
     """All that the module names have one name everywhere, but for CloudWatch Logs in China."""
-    services = set(re.findall(r'"([a-z][a-z0-9.-]*\.amazonaws\.com(?:\.cn)?)"', state(said, name)))
+    services = set(re.findall(r'"([a-z][a-z0-9.-]*\.amazonaws\.com(?:\.cn)?)"', json.dumps(made(said, name))))
     assert services >= {f"{service}.amazonaws.com" for service in ("bedrock", "events", "lambda", "states")}
     chinese = {service for service in services if service.endswith(".cn")}
     assert chinese == {service for service in services if name == "china" and service.startswith("logs.")}
+
+
+# --- What starts runs
+
+
+def resource(said: list[dict[str, Any]], run: str, address: str) -> Any:
+    """Return the attributes of one of the example's own resources."""
+    (found,) = [one for one in made(said, run)["root_module"]["resources"] if one["address"] == address]
+    return found["values"]
+
+
+def may_start(said: list[dict[str, Any]], run: str) -> list[tuple[str, str]]:
+    """Return actions and resources of the role that starts runs."""
+    policy = json.loads(resource(said, run, "aws_iam_role_policy.start")["policy"])
+    return [(one["Action"], one["Resource"]) for one in policy["Statement"]]
+
+
+def machine(said: list[dict[str, Any]], run: str) -> str:
+    return str(made(said, run)["outputs"]["run_state_machine_arn"]["value"])
+
+
+def test_a_schedule_starts_a_run_with_a_name_and_an_input(said: list[dict[str, Any]]) -> None:
+    (target,) = resource(said, "on-schedule", "aws_scheduler_schedule.nightly")["target"]
+    assert target["arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
+    # As the Scheduler's documentation shows an id.
+    call = json.loads(target["input"].replace("<aws.scheduler.execution-id>", "d32c5kddcf5bb8c3"))
+    assert call.keys() == {"StateMachineArn", "Name", "Input"}
+    assert keys.RUN_ID.fullmatch(call["Name"])
+    assert "d32c5kddcf5bb8c3" in call["Name"]
+    validate.validate(json.loads(call["Input"]))
+    assert may_start(said, "on-schedule") == [("states:StartExecution", call["StateMachineArn"])]
+    assert call["StateMachineArn"] == machine(said, "on-schedule")
+
+
+# The example of the S3 User Guide ("EventBridge event message structure"), but for bucket and key.
+UPLOAD = {
+    "version": "0",
+    "id": "17793124-05d4-b198-2fde-7ededc63b103",
+    "detail-type": "Object Created",
+    "source": "aws.s3",
+    "account": "111122223333",
+    "time": "2021-11-12T00:00:00Z",
+    "region": "ca-central-1",
+    "resources": ["arn:aws:s3:::runs"],
+    "detail": {
+        "version": "0",
+        "bucket": {"name": "runs"},
+        "object": {
+            "key": "inbox/monday.csv",
+            "size": 5,
+            "etag": "b1946ac92492d2347c6235b4d2611184",
+            "version-id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
+            "sequencer": "617f08299329d189",
+        },
+        "request-id": "N4N7GDK58NMKJ12R",
+        "requester": "123456789012",
+        "source-ip-address": "1.2.3.4",
+        "reason": "PutObject",
+    },
+}
+
+
+def upload(bucket: str, key: str, **other: Any) -> dict[str, Any]:
+    event = json.loads(json.dumps(UPLOAD))
+    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = bucket, key
+    return event | other
+
+
+def test_the_rule_picks_uploads_and_nothing_that_a_run_writes(said: list[dict[str, Any]]) -> None:
+    bucket = made(said, "on-upload")["outputs"]["runs_bucket_name"]["value"]
+    pattern = EventPattern.load(resource(said, "on-upload", "aws_cloudwatch_event_rule.uploads")["event_pattern"])
+    assert pattern.matches_event(upload(bucket, "inbox/monday.csv"))
+    assert pattern.matches_event(upload(bucket, "inbox/2026/11/monday.csv"))
+    assert not pattern.matches_event(upload("another", "inbox/monday.csv"))
+    assert not pattern.matches_event(upload(bucket, "inbox/monday.parquet"))
+    assert not pattern.matches_event(upload(bucket, "inbox/"))
+    assert not pattern.matches_event(upload(bucket, "reviews/output/monday/part-00000.csv"))
+    assert not pattern.matches_event(upload(bucket, "inbox/monday.csv", **{"detail-type": "Object Deleted"}))
+    assert resource(said, "on-upload", "aws_s3_bucket_notification.runs")["bucket"] == bucket
+
+
+def test_an_upload_starts_a_run_over_the_file(said: list[dict[str, Any]]) -> None:
+    target = resource(said, "on-upload", "aws_cloudwatch_event_target.start")
+    (transformer,) = target["input_transformer"]
+    text = transformer["input_template"]
+    for name, path in transformer["input_paths"].items():
+        text = text.replace(f"<{name}>", jmespath.search(path.removeprefix("$."), UPLOAD))
+    assert validate.validate(json.loads(text))["s3_uri"] == "s3://runs/inbox/monday.csv"
+    assert may_start(said, "on-upload") == [("states:StartExecution", target["arn"])]
+    assert target["arn"] == machine(said, "on-upload")

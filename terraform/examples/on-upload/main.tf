@@ -52,29 +52,19 @@ resource "aws_cloudwatch_event_target" "start" {
 }
 
 resource "aws_iam_role" "events" {
-  name               = "reviews-uploads"
-  assume_role_policy = data.aws_iam_policy_document.trust.json
-}
+  name = "reviews-uploads"
 
-data "aws_iam_policy_document" "trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["events.amazonaws.com"]
-    }
-  }
-}
-
-data "aws_iam_policy_document" "start" {
-  statement {
-    actions   = ["states:StartExecution"]
-    resources = [module.batch.run_state_machine_arn]
-  }
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "events.amazonaws.com" } }]
+  })
 }
 
 resource "aws_iam_role_policy" "start" {
-  role   = aws_iam_role.events.id
-  policy = data.aws_iam_policy_document.start.json
+  role = aws_iam_role.events.id
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "states:StartExecution", Resource = module.batch.run_state_machine_arn }]
+  })
 }
