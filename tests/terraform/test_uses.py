@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,9 +39,9 @@ def blocks() -> list[Block]:
     found = []
     for path in DOCUMENTS:
         text = path.read_text("utf-8")
-        for match in re.finditer(r"^```hcl\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for match in re.finditer(r"^( *)```hcl\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL):
             before = text[: match.start()].strip().rpartition("\n\n")[2]
-            found.append(Block(str(path.relative_to(ROOT)), before, match[1]))
+            found.append(Block(str(path.relative_to(ROOT)), before, textwrap.dedent(match[2])))
     return found
 
 
