@@ -82,6 +82,17 @@ package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
 package-local: setup
 	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
 
+.PHONY: release
+release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
+	@local/needs.sh $(PYTHON)
+	$(PYTHON) -m release.build $(if $(TAG),--tag $(TAG))
+
+.PHONY: publish
+publish: ## Put the zips of dist/ into a bucket for all installations: make publish BUCKET=… PREFIX=…
+	@test -n "$(BUCKET)" || { echo "BUCKET is not set: make publish BUCKET=my-artifacts PREFIX=bedrock-batch/"; exit 2; }
+	@$(MAKE) --no-print-directory $(VENV)/.ready
+	@$(RUN) -m release.publish --bucket "$(BUCKET)" --prefix "$(PREFIX)"
+
 define AFTER_DEPLOY
 
 The state is $(EXAMPLE)/terraform.tfstate; keep it. From here Terraform finds it with -chdir. The next two commands,

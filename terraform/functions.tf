@@ -73,12 +73,12 @@ resource "aws_lambda_function" "this" {
   function_name                  = local.function_names[each.key]
   role                           = aws_iam_role.function[each.key].arn
   runtime                        = "python3.13"
-  architectures                  = ["arm64"]
+  architectures                  = [var.functions.architecture]
   handler                        = "bedrock_batch.handlers.${each.key}.handler"
-  s3_bucket                      = aws_s3_object.package["code"].bucket
-  s3_key                         = aws_s3_object.package["code"].key
-  source_code_hash               = try(filebase64sha256(local.zips.code), null)
-  layers                         = each.value.libraries ? [aws_lambda_layer_version.libraries.arn] : []
+  s3_bucket                      = local.objects.code.bucket
+  s3_key                         = local.objects.code.key
+  source_code_hash               = local.objects.code.sha256
+  layers                         = each.value.libraries ? [local.layer_arn] : []
   memory_size                    = lookup(var.functions.memory_mb, each.key, each.value.memory_mb)
   timeout                        = each.value.timeout_seconds
   reserved_concurrent_executions = lookup(var.functions.reserved_concurrency, each.key, -1)
@@ -100,5 +100,5 @@ resource "aws_lambda_function" "this" {
 
   tags = local.tags
 
-  depends_on = [aws_iam_role_policy.function]
+  depends_on = [aws_iam_role_policy.function, terraform_data.packaged]
 }

@@ -14,7 +14,8 @@ from moto.events.models import EventPattern
 from bedrock_batch import keys
 from bedrock_batch.run_input import validate
 from local.provision import ROOT
-from tests.terraform.workspace import MODULE, copy_module, run_tests, terraform
+from release import manifest
+from tests.terraform.workspace import MODULE, copy_module, published, released_zips, run_tests, terraform
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(MODULE.rglob("README.md"))]
 OUR_SOURCE = re.compile(r'source += "(?:\./bedrock-batch/terraform|git::[^"]*//terraform(?:\?[^"]*)?)"')
@@ -109,12 +110,15 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     root = tmp_path_factory.mktemp("uses")
     copy_module(root)
     (root / "main.tf").write_text("# Without a file, init takes a root for an empty one.\n")
+    zips = released_zips(tmp_path_factory.mktemp("dist"))
+    (root / "terraform" / "release.json").write_text(manifest.text(zips))
     mocks = (MODULE / "tests" / "mocks" / "aws.tfmock.hcl").read_text("utf-8")
     for name, place in PLACES.items():
         own = mocks.replace("arn:aws:", f"arn:{place.partition}:").replace("us-east-1", place.region)
         own = own.replace('partition = "aws"', f'partition = "{place.partition}"')
         (root / "tests" / name).mkdir(parents=True)
         (root / "tests" / name / "aws.tfmock.hcl").write_text(own)
+        (root / "tests" / name / "published.tfmock.hcl").write_text(published(zips))
         runs = {name: {"module": {"source": "./terraform"}, "variables": inputs(place)}}
         (root / "tests" / f"{name}.tftest.json").write_text(with_mocks(name, runs))
     for number, block in enumerate(BLOCKS):

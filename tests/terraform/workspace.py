@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.provision import ROOT, terraform_environment
+from release import manifest
 
 MODULE = ROOT / "terraform"
 
@@ -20,12 +21,12 @@ def terraform(*arguments: str, data: Path, root: Path = MODULE) -> subprocess.Co
 
 
 def copy_module(folder: Path) -> Path:
-    """Copy the module without its tests, with the machines and two zips as in a checkout; return its folder."""
+    """Copy the module without its tests, with the machines and labelled zips as in a checkout; return its folder."""
     shutil.copytree(MODULE, folder / "terraform", ignore=shutil.ignore_patterns(".terraform*", "tests"))
     shutil.copytree(ROOT / "asl", folder / "asl")
     (folder / "build").mkdir()
-    for name in ("code.zip", "layer.zip"):
-        shutil.copy(MODULE / "tests" / "fixtures" / "package.zip", folder / "build" / name)
+    for name in ("code.zip", "layer.zip", "code.json", "layer.json"):
+        shutil.copy(MODULE / "tests" / "fixtures" / f"package{Path(name).suffix}", folder / "build" / name)
     return folder / "terraform"
 
 
@@ -35,3 +36,19 @@ def run_tests(root: Path, data: Path) -> Iterator[dict[str, Any]]:
     assert done.returncode == 0, done.stdout + done.stderr
     for line in terraform("test", "-verbose", "-json", data=data, root=root).stdout.splitlines():
         yield json.loads(line)
+
+
+def released_zips(folder: Path) -> dict[str, manifest.Zip]:
+    """Return what a manifest says of the zips of a release. They are made up: a plan asks S3 for names alone."""
+    found = {}
+    for name in ("code", "layer-arm64", "layer-x86_64"):
+        path = folder / f"{name.replace('-', f'-{manifest.version()}-', 1)}.zip"
+        path.write_bytes(name.encode())
+        found[name] = manifest.describe(path)
+    return found
+
+
+def published(zips: dict[str, manifest.Zip]) -> str:
+    """Return a mock of the bucket in which `make publish PREFIX=bedrock-batch/` has put zips."""
+    keys = ", ".join(f'"bedrock-batch/{one.key}"' for one in zips.values())
+    return f'mock_data "aws_s3_objects" {{ defaults = {{ keys = [{keys}] }} }}\n'
