@@ -39,6 +39,19 @@ run "bucket_of_ones_own" {
   }
 }
 
+run "longest_prefix" {
+  command = plan
+
+  variables {
+    bucket = { name = "shared", prefix = "${join("", [for number in range(19) : "abcd/"])}A.-_/" }
+  }
+
+  assert {
+    condition     = length(local.root) == 100 + length("reviews")
+    error_message = "100 characters are enough."
+  }
+}
+
 run "longest_name" {
   command = plan
 

@@ -87,7 +87,7 @@ def terraform_points_here(engine: Engine, profile: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def module(request: pytest.FixtureRequest, terraform_points_here: None, tmpdir_factory: Any) -> Any:
-    """local/terraform, applied by pytest-terraform and destroyed at the end.
+    """local/terraform, applied by pytest-terraform. It goes when the engine ends: test_lifecycle.py destroys one.
 
     Its decorator must be called while a module is imported, and after the plugin is configured. This file is imported
     earlier, so the decorator is in its own module.
@@ -105,7 +105,7 @@ def batch(engine: Engine, module: Any) -> Batch:
 @pytest.fixture(scope="session")
 def neighbour(
     engine: Engine, terraform_points_here: None, batch: Batch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Neighbour]:
+) -> Neighbour:
     """A second installation in the bucket of the first. Its prompts have the same ids and other texts."""
     variables = {
         "name": NEIGHBOUR,
@@ -115,6 +115,4 @@ def neighbour(
         "bucket": {"name": batch.bucket, "prefix": "teams/"},
         "inputs": {"locations": [f"s3://{batch.bucket}/datasets/"]},
     }
-    made = Neighbour(engine, Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("neighbour"), engine.url, variables))
-    yield made
-    made.deployment.destroy()
+    return Neighbour(engine, Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("neighbour"), engine.url, variables))

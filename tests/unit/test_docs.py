@@ -9,6 +9,7 @@ import pytest
 
 from bedrock_batch.answers.outcome import OUTCOMES
 from bedrock_batch.run_input import validate
+from tests.unit.run_input.test_validate import SAMPLE_DOCUMENTS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda_src" / "bedrock_batch"
@@ -74,6 +75,13 @@ def test_the_readmes_run_inputs_are_valid() -> None:
         for name in reversed(key.split(".")):
             value = {name: value}
         validate.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "a.b", "prompt_id": "p"} | value)
+
+
+def test_the_guide_from_the_sample_shows_one_of_its_documents() -> None:
+    guide = (ROOT / "docs" / "from-the-aws-sample.md").read_text("utf-8")
+    (document,) = re.findall(r"^```json\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    buckets = re.sub(r"batch-inference-bucket-\d{12}", "batch-inference-bucket", document)
+    assert json.loads(buckets) in SAMPLE_DOCUMENTS
 
 
 def test_the_make_targets_that_documents_name_exist() -> None:
