@@ -5,6 +5,7 @@ BUILD := build
 VENV := .venv
 ENGINE_VENV := .venv-engine
 BENCH_VENV := .venv-bench
+CHECKOV_VENV := .venv-checkov
 RUN := $(VENV)/bin/python
 EXAMPLE ?= terraform/examples/minimal
 
@@ -29,7 +30,7 @@ needs-terraform:
 	@local/needs.sh $(NEEDS_PYTHON) terraform
 
 needs-all:
-	@local/needs.sh $(NEEDS_PYTHON) terraform-test node
+	@local/needs.sh $(NEEDS_PYTHON) terraform-test node git
 
 $(VENV)/.ready: requirements/dev.lock
 	@local/needs.sh $(PYTHON)
@@ -44,6 +45,11 @@ $(ENGINE_VENV)/.ready: requirements/engine.lock
 $(BENCH_VENV)/.ready: requirements/bench.lock
 	@local/needs.sh $(PYTHON)
 	@$(QUIETLY) "Install what the benchmark compares with" $(call make_venv,$(BENCH_VENV),requirements/bench.lock)
+	@touch $@
+
+$(CHECKOV_VENV)/.ready: requirements/checkov.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install the scanner of Terraform files" $(call make_venv,$(CHECKOV_VENV),requirements/checkov.lock)
 	@touch $@
 
 node_modules/.ready: package-lock.json
@@ -62,17 +68,30 @@ lock: ## Write the lock files anew
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/engine.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/bench.lock
+	uv pip compile requirements/checkov.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/checkov.lock
 
 # --- What ships ---
 
 .PHONY: package
-package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
+package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip); ARCHITECTURE=x86_64 for others than arm64
 	@local/needs.sh $(PYTHON)
-	$(PYTHON) lambda_src/package.py --out $(BUILD)
+	$(PYTHON) lambda_src/package.py --out $(BUILD) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 .PHONY: package-local
 package-local: setup
 	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
+
+.PHONY: release
+release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
+	@local/needs.sh $(PYTHON)
+	$(PYTHON) -m release.build $(if $(TAG),--tag "$(TAG)")
+
+.PHONY: publish
+publish: ## Put the zips of dist/ into a bucket for all installations: make publish BUCKET=… PREFIX=…
+	@test -n "$(BUCKET)" || { echo "BUCKET is not set: make publish BUCKET=my-artifacts PREFIX=bedrock-batch/"; exit 2; }
+	@$(MAKE) --no-print-directory $(VENV)/.ready
+	@$(RUN) -m release.publish --bucket "$(BUCKET)" --prefix "$(PREFIX)"
 
 define AFTER_DEPLOY
 
@@ -90,6 +109,7 @@ export AFTER_DEPLOY
 deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 	@test -n "$(VARS)" || { echo "VARS is not set: make deploy VARS=my.tfvars. $(EXAMPLE)/README.md shows such a file."; exit 2; }
 	@test -f "$(VARS)" || { echo "VARS=$(VARS): there is no such file. $(EXAMPLE)/README.md shows one."; exit 2; }
+	@local/needs.sh $(PYTHON) terraform
 	$(MAKE) package
 	terraform -chdir=$(EXAMPLE) init -input=false
 	terraform -chdir=$(EXAMPLE) apply -var-file=$(abspath $(VARS))
@@ -104,7 +124,7 @@ demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500
 # --- Checks ---
 
 .PHONY: test
-test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
+test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(CHECKOV_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
@@ -119,12 +139,14 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
+docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, docs/module.md from the module
 	$(RUN) docs/run_input_table.py
+	$(RUN) docs/module_tables.py
 
-.PHONY: scale
-scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
-	$(RUN) -m pytest -m scale tests/asl/test_scale.py tests/e2e/test_scale.py -s
+LONG := tests/long tests/asl/test_scale.py tests/e2e
+.PHONY: check-long
+check-long: needs-terraform setup package-local ## What `make test` has no time for: the upgrade, 200,000 and 2.2 million rows
+	$(RUN) -m pytest -m long -s $(LONG)
 
 # --- Speed ---
 
@@ -134,5 +156,5 @@ bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and 
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
+	rm -rf $(BUILD) dist $(VENV) $(ENGINE_VENV) $(BENCH_VENV) $(CHECKOV_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +

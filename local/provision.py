@@ -12,6 +12,9 @@ from local.process import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_ROOT = ROOT / "local" / "terraform"
+LAYER_LABEL = ROOT / "build" / "local" / "layer.json"
+"""It says which architecture this machine has."""
+
 ENGINE_PYTHON = ROOT / ".venv-engine" / "bin" / "python"
 
 _MIRROR_PLACES = ("opt", "usr/share", "usr/local/share", "var/lib")
@@ -43,10 +46,10 @@ class Deployment:
         outputs = json.loads(self._terraform("output", "-json", self._state()))
         return {name: output["value"] for name, output in outputs.items()}
 
-    def pending_changes(self) -> list[str]:
+    def pending_changes(self, *arguments: str) -> list[str]:
         """Return what a plan would change now, as `action address`; empty if nothing would change."""
         plan = self.work / "tfplan"
-        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables())
+        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables(), *arguments)
         changes = json.loads(self._terraform("show", "-json", str(plan))).get("resource_changes", [])
         return [
             f"{'/'.join(change['change']['actions'])} {change['address']}"
@@ -106,7 +109,7 @@ class Deployment:
 
 
 def terraform_environment() -> dict[str, str]:
-    """Return the process environment for Terraform, with the provider mirror of this machine if there is one.
+    """Return the process environment for Terraform: this machine's architecture, and its provider mirror if any.
 
     The environment's TF_CLI_ARGS_init is used first, then TF_PLUGIN_DIR, then a mirror in one of the usual places.
     Without a mirror, Terraform uses its registry.
@@ -118,6 +121,8 @@ def terraform_environment() -> dict[str, str]:
     mirror = variables.get("TF_PLUGIN_DIR") or find_mirror()
     if mirror:
         variables.setdefault("TF_CLI_ARGS_init", f"-plugin-dir={mirror}")
+    if LAYER_LABEL.is_file():
+        variables["TF_VAR_architecture"] = json.loads(LAYER_LABEL.read_text("utf-8"))["architecture"]
     return variables
 
 

@@ -17,6 +17,8 @@ locals {
   # These read what users name in the input of a run.
   input_readers = ["plan_run", "prepare_shard"]
 
+  function_log_groups = { for name, function_name in local.function_names : name => "/aws/lambda/${function_name}" }
+
   function_names = { for name, function in local.functions : name => "${local.prefix}-${replace(name, "_", "-")}" }
 
   # From the names, so that a change of code does not make a plan show every policy as unknown. The star is the version:
@@ -40,16 +42,21 @@ locals {
   function_environments = {
     for name, function in local.functions : name => merge(
       function.libraries ? local.libraries_environment : {},
+      contains(local.encrypted, "data") ? { KMS_KEY_ARN = local.key_arns.data } : {},
       name == "plan_run" ? { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" } : {},
     )
   }
 }
 
 resource "aws_cloudwatch_log_group" "function" {
+  #checkov:skip=CKV_AWS_158:`encryption` sets the key of the logs.
+  #checkov:skip=CKV_AWS_338:`retention.log_days` sets how long logs are kept; they hold no rows, and a year of them is a choice.
+
   for_each = local.functions
 
-  name              = "/aws/lambda/${local.function_names[each.key]}"
+  name              = local.function_log_groups[each.key]
   retention_in_days = var.retention.log_days
+  kms_key_id        = local.key_arns.logs
   tags              = local.tags
 }
 
@@ -58,27 +65,51 @@ resource "aws_cloudwatch_log_group" "function" {
 # began with, so old versions are never deleted here: a run may need one for as long as retention.work_days. They cost
 # nothing but a part of the 75 GB that Lambda gives an account for code; `terraform destroy` deletes them with the function.
 resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_50:`logging.tracing` sets it; it is off by default, as every trace of a run with thousands of jobs costs money.
+  #checkov:skip=CKV_AWS_116:A dead letter queue is for asynchronous calls. Step Functions calls and waits, and has the error itself.
+  #checkov:skip=CKV_AWS_117:`network` sets the subnets.
+  #checkov:skip=CKV_AWS_173:`encryption` sets the key. The variables are settings of memory and the URI of the settings, no secrets.
+  #checkov:skip=CKV_AWS_272:A signing profile belongs to an account. The hash of the package is in the plan (source_code_hash).
+
   for_each = local.functions
 
   publish                        = true
   function_name                  = local.function_names[each.key]
   role                           = aws_iam_role.function[each.key].arn
   runtime                        = "python3.13"
-  architectures                  = ["arm64"]
+  architectures                  = [var.functions.architecture]
   handler                        = "bedrock_batch.handlers.${each.key}.handler"
-  s3_bucket                      = aws_s3_object.package["code"].bucket
-  s3_key                         = aws_s3_object.package["code"].key
-  source_code_hash               = try(filebase64sha256(local.zips.code), null)
-  layers                         = each.value.libraries ? [aws_lambda_layer_version.libraries.arn] : []
+  s3_bucket                      = local.objects.code.bucket
+  s3_key                         = local.objects.code.key
+  source_code_hash               = local.objects.code.sha256
+  layers                         = each.value.libraries ? [local.layer_arn] : []
   memory_size                    = lookup(var.functions.memory_mb, each.key, each.value.memory_mb)
   timeout                        = each.value.timeout_seconds
   reserved_concurrent_executions = lookup(var.functions.reserved_concurrency, each.key, -1)
+  kms_key_arn                    = local.key_arns.functions
 
   dynamic "environment" {
     for_each = [for variables in [local.function_environments[each.key]] : variables if length(variables) > 0]
 
     content {
       variables = environment.value
+    }
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.network == null ? [] : [var.network]
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
+
+  dynamic "tracing_config" {
+    for_each = var.logging.tracing ? [1] : []
+
+    content {
+      mode = "Active"
     }
   }
 
@@ -91,5 +122,5 @@ resource "aws_lambda_function" "this" {
 
   tags = local.tags
 
-  depends_on = [aws_iam_role_policy.function]
+  depends_on = [aws_iam_role_policy.function, terraform_data.packaged]
 }

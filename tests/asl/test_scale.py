@@ -1,4 +1,4 @@
-"""A run of many thousand jobs through the real machines: SCALE_JOBS=1000 pytest -m scale -s tests/asl/test_scale.py.
+"""A run of many thousand jobs through the real machines: SCALE_JOBS=1000 pytest -m long -s tests/asl/test_scale.py.
 
 The services answer by script and at once, so this measures only Step Functions: histories, states, transitions,
 documents. Every shard is joined twice: by its job's child, and again afterwards. docs/scale.md has the numbers.
@@ -22,7 +22,7 @@ SAMPLED = 50
 """The number of children of each Map whose histories are read. The Map Runs have the counts of all children."""
 
 
-@pytest.mark.scale
+@pytest.mark.long
 def test_a_run_of_many_jobs_is_no_larger_than_a_small_one(bench: Bench) -> None:
     started = time.monotonic()
     bench.start_run("scale", {"Gather leftovers": turns("scale", "join", shards=JOBS)}, shards=JOBS)

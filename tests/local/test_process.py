@@ -13,10 +13,12 @@ from local.process import Engine, environment, start_engine
 from tests.local.conftest import ROOT, Aws
 from tests.local.test_lambda import invoke, make_function
 
+# A shell that starts the tests in the background lets them ignore SIGINT, and a child would do so, too.
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from local.process import start_engine
+signal.signal(signal.SIGINT, signal.default_int_handler)
 engine = start_engine(python=Path(sys.argv[1]), log=Path(sys.argv[2]))
 print(engine.pid, engine.url, flush=True)
 time.sleep(60)

@@ -85,7 +85,8 @@ def _denied(uri: str, bucket: str, key: str, permission: str, said: str) -> Inpu
             f"The bucket of {uri} has Requester Pays, but the functions do not pay for requests. S3 says: {said}",
             advice="Copy the object to a bucket of yours.",
         )
-    resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
+    # Not by its ARN, which begins with aws-us-gov or aws-cn elsewhere.
+    resource = f"the bucket {bucket}" if permission == "s3:ListBucket" else f"{key} in the bucket {bucket}"
     return InputNotFound(
         f"{uri} may not be read: the function's role needs {permission} on {resource}, and if the object is encrypted "
         "with a KMS key, kms:Decrypt on that key. List the bucket in the module's inputs.buckets, or a prefix of it in "
