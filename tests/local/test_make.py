@@ -1,4 +1,4 @@
-"""What `make` says and does not say: a missing program is a sentence, and set-up is one line for each thing."""
+"""The output of `make`: a missing program gives a sentence, and set-up prints one line for each step."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def program(folder: Path, name: str, says: str) -> None:
-    """Put a program on the PATH that prints something, whatever it is asked."""
+    """Put a program on the PATH that always prints the same text."""
     path = folder / "bin" / name
     path.write_text(f"#!/bin/sh\necho '{says}'\n")
     path.chmod(0o755)
@@ -91,7 +91,7 @@ def test_what_is_missing_or_too_old_is_a_sentence(
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "https://" in done.stderr, "and where to get it"
-    assert done.stdout == ""  # nothing was begun
+    assert done.stdout == ""  # Nothing was started.
     assert len([line for line in done.stderr.splitlines() if "***" not in line]) == 1
 
 
@@ -122,7 +122,7 @@ def test_newer_versions_will_do(complete: Path) -> None:
 
 
 def test_set_up_says_what_it_does_and_nothing_else(complete: Path) -> None:
-    """Here with an environment whose pip talks much."""
+    """This environment's pip prints much text."""
     program(complete, "python3", "3.11.0")
     for venv in (".venv", ".venv-engine"):
         (complete / venv / "bin").mkdir(parents=True)

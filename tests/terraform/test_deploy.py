@@ -1,4 +1,4 @@
-"""`make deploy`, with programs in the place of Terraform and the AWS command line that note what they are asked."""
+"""`make deploy`, with programs in place of Terraform and the AWS CLI that note their arguments."""
 
 import json
 import os

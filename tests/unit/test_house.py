@@ -1,4 +1,4 @@
-"""The house, where import-linter's contracts in pyproject.toml cannot say it."""
+"""Rules of the code that import-linter's contracts in pyproject.toml cannot express."""
 
 import re
 import tomllib
