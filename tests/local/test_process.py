@@ -1,4 +1,4 @@
-"""Starting and stopping the local AWS leaves nothing behind, however it ends."""
+"""The local AWS leaves nothing behind, in whatever way it ends."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ time.sleep(60)
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a dead one that nobody waited for does not."""
+    """Return whether a process runs. A zombie does not run."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The module's own tests, with a mocked provider, and what Terraform's tools say of its files."""
+"""The module's own tests, with a mocked provider, and Terraform's checks of its files."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_the_plan_may_list_the_logs_that_it_looks_for() -> None:
 
 
 def test_a_policy_that_iam_would_refuse_is_refused_before_that(tmp_path: Path) -> None:
-    """White space does not count. A test's own file can make no text of 10,240 characters."""
+    """White space does not count. (A Terraform test file cannot make a text of 10,240 characters.)"""
     shutil.copytree(MODULE, tmp_path / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
     shutil.copytree(ROOT / "asl", tmp_path / "asl")
     tests = tmp_path / "terraform" / "tests"
@@ -137,7 +137,7 @@ TABLE = "aws_dynamodb_table.inventory"
 
 
 def waited_for(resource: str, data: Path, root: Path) -> tuple[set[str], set[str]]:
-    """Return the resources that are made before one, however many steps before, and all resources of the root."""
+    """Return the resources that one resource depends on, directly or not, and all resources of the root."""
     assert terraform("init", "-backend=false", "-input=false", data=data, root=root).returncode == 0
     graph = terraform("graph", data=data, root=root).stdout
     named = {name for name in re.findall(r'"([^"]+)" \[label', graph) if ".data." not in f".{name}"}
@@ -153,7 +153,7 @@ def waited_for(resource: str, data: Path, root: Path) -> tuple[set[str], set[str
 
 
 def test_the_table_that_refuses_a_destroy_is_made_last(data: Path) -> None:
-    """So it is the first to be destroyed, and while DynamoDB refuses that, everything is as it was."""
+    """So the inventory is destroyed first. If DynamoDB refuses that, nothing else has been destroyed."""
     before, everything = waited_for(TABLE, data, MODULE)
     assert len(everything) > 30
     assert everything - before == {TABLE}
@@ -172,7 +172,7 @@ DEPRECATED_IN_6 = {
     "aws_region": {"name", "id"},
     "aws_s3_bucket": {"region"},
 }
-"""Not here, as 5.100 has nothing in their place: hash_key and range_key of an index of a table (`key_schema` in 6)."""
+"""Allowed, because provider 5.100 has no replacement: hash_key and range_key of an index (`key_schema` in 6)."""
 
 
 def sources() -> Iterator[tuple[Path, str]]:
@@ -228,7 +228,7 @@ def test_no_attribute_that_is_read_is_deprecated(schemas: Any) -> None:
 
 
 def test_no_local_is_marked_as_private() -> None:
-    """Terraform knows no such thing: every file of the module reads every local."""
+    """Terraform itself has no private locals: every file of the module can read every local."""
     assert [(path.name, name) for path, text in sources() for name in re.findall(r"^  (_\w+) +=", text, re.M)] == []
 
 

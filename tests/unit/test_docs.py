@@ -1,4 +1,4 @@
-"""What the documents claim is what the code has."""
+"""The documents agree with the code."""
 
 import json
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda_src" / "bedrock_batch"
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "local/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "local/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "terraform").rglob("README.md")),
 ]
@@ -29,7 +29,7 @@ UNDESCRIBED = {
 }
 """Attributes of inputs that the lists of the descriptions do not have."""
 
-# A file, or a folder of the repository. What lies on S3 has other folders, or a place such as <run>.
+# A file or a folder of the repository. Keys on S3 have other folders, or a placeholder such as <run>.
 PATH = re.compile(
     r"`((?:asl|bench|docs|lambda_src|local|requirements|terraform|tests)/[\w./-]*|[\w./-]+\.(?:py|tf|toml))`"
 )
@@ -122,7 +122,7 @@ def test_paths_that_the_maps_name_exist(document: Path) -> None:
 
 
 def rooms_files(document: Path) -> set[str]:
-    """Return what a document names in a room of the package, whatever its suffix."""
+    """Return the files that a document names in a folder of the package, with any suffix."""
     rooms = "|".join(sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"))
     return set(re.findall(rf"`((?:{rooms})/[\w./-]*)`", document.read_text("utf-8")))
 

@@ -1,4 +1,4 @@
-"""The AWS clients, made on first use and kept: importing this needs neither region nor credentials."""
+"""The AWS clients, made on first use and kept. Importing this module needs neither a Region nor credentials."""
 
 from functools import cache
 from typing import Any
@@ -14,8 +14,8 @@ _CONFIG = Config(
     read_timeout=60,
 )
 _ON_DEMAND = Config(
-    # Adaptive: throttled calls slow the next ones down. A model may think for minutes, and a call that was given
-    # up too early is paid all the same.
+    # "adaptive" slows down the next calls after a throttled one. A model may think for minutes, and a call that is
+    # given up early is paid too.
     retries={"mode": "adaptive", "max_attempts": 8},
     connect_timeout=5,
     read_timeout=600,
@@ -24,7 +24,7 @@ _ON_DEMAND = Config(
 
 @cache
 def client(service: str) -> Any:
-    """Return the process's one client of an AWS service; every retry setting is in this module."""
+    """Return the process's only client of an AWS service. All retry settings are in this module."""
     config = _ON_DEMAND if service == "bedrock-runtime" else _CONFIG
     made: Any = boto3.client(service, config=config)  # type: ignore[call-overload]  # the name is not a literal here
     if service == "bedrock-runtime":
@@ -33,7 +33,7 @@ def client(service: str) -> Any:
 
 
 def _give_up(caught_exception: Exception | None = None, **_: Any) -> None:
-    """Raise a read time-out, which botocore would retry: the model still works on the first call, and each is paid."""
+    """Raise a read time-out. botocore would call again while the model still works, and each call is paid."""
     if isinstance(caught_exception, ReadTimeoutError):
         raise caught_exception
 
