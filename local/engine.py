@@ -25,12 +25,13 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, tls
+    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, tls, vpc
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
     lambda_ext.install(app)
     lambda_versions.install()
+    vpc.install()
     iam_ext.install(app)
     alarms.install(app)
     tls.install(app)

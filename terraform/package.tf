@@ -96,6 +96,8 @@ resource "aws_s3_object" "package" {
   key    = "${local.root}/config/${each.key}.zip"
   source = each.value
 
+  kms_key_id = local.key_arns.data
+
   # A new digest means a new upload. It is here because the provider keeps a content type that is not set, which it
   # does not do with source_hash.
   content_type = try("application/zip; sha256=${filesha256(each.value)}", null)

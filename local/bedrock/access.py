@@ -15,6 +15,7 @@ from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
+from local import vpc
 from local.bedrock import storage
 from local.bedrock.documents import InvalidInput
 from local.bedrock.models import GEOGRAPHY
@@ -103,6 +104,8 @@ def check_job(request: dict[str, Any], *, job_arn: str, base_model: str) -> None
         storage.check_bucket(target["s3Uri"])
     except storage.StorageError as error:
         raise InvalidInput(str(error)) from error
+    if "vpcConfig" in request and (problem := vpc.problem_of_job(request["vpcConfig"], role_arn, job_arn)):
+        raise InvalidInput(problem)
     if app.AUTH:
         _check_permissions(
             request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn, base_model=base_model

@@ -111,6 +111,8 @@ def value(placeholder: str) -> str:
         "shard_concurrency": "40",
         "bucket_name": "runs-bucket",
         "root": "reviews",
+        "name": "reviews",
+        "metrics_namespace": "BedrockBatch",
     }
     return known[placeholder]
 

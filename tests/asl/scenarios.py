@@ -1,6 +1,7 @@
 """The scenario table: the answers of services, and the states that the machines then visit."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
@@ -118,6 +119,24 @@ JOBS = [
             CREATED + WAITED + WAITED + ENDED)
         for status in IN_FLIGHT_STATUSES
     ),
+    # How long a job has waited is measured from the first hour on, until it begins. A lost value changes nothing.
+    *(
+        Job(f"waits-for-a-year-{status}-{measured.get('error', 'measured')}".replace(".", "-"),
+            {"Wait for job": [wake(), wake()], "Measure wait": [measured],
+             "Get job": [got(status, SubmitTime="2025-01-01T00:00:00.000Z"), got("Completed")]},
+            [*CREATED, *WAITED, "Measure wait", *WAITED, *ENDED])
+        for status, measured in (("Submitted", ok()), ("Validating", ok()), ("Scheduled", ok()),
+                                 ("Scheduled", error("CloudWatch.CloudWatchException", times=3)),
+                                 ("Scheduled", error("CloudWatch.InvalidParameterValueException")))
+    ),
+    Job("runs-for-a-year",
+        {"Wait for job": [wake(), wake()],
+         "Get job": [got("InProgress", SubmitTime="2025-01-01T00:00:00.000Z"), got("Completed")]},
+        CREATED + WAITED + WAITED + ENDED),
+    Job("waits-for-less-than-an-hour",
+        {"Wait for job": [wake(), wake()],
+         "Get job": [got("Scheduled", SubmitTime=datetime.now(UTC).isoformat()), got("Completed")]},
+        CREATED + WAITED + WAITED + ENDED),
     Job("status-nobody-listed", {"Get job": [got("Paused")]}, CREATED + WAITED + ENDED, "Paused"),
     Job("early-event", {"Wait for job": [error(EARLY_EVENT)]},
         [*CREATED, "Wait for job", "Pause", "Get job", "Job over?", *ENDED]),

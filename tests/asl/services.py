@@ -12,6 +12,7 @@ CALLBACK = ".waitForTaskToken"
 # `aws-sdk:<service>`: botocore's name of the service, and the prefix of its errors in Step Functions.
 _SDK = {
     "bedrock": ("bedrock", "Bedrock"),
+    "cloudwatch": ("cloudwatch", "CloudWatch"),
     "dynamodb": ("dynamodb", "DynamoDb"),
     "eventbridge": ("events", "EventBridge"),
     "s3": ("s3", "S3"),
@@ -28,6 +29,7 @@ _OPTIMIZED = {
 _UNMODELLED = {
     # Step Functions' names for errors that have none, and for errors of its client.
     "Bedrock": {"BedrockException", "SdkClientException"},
+    "CloudWatch": {"CloudWatchException", "SdkClientException"},
     "DynamoDb": {"DynamoDbException", "SdkClientException"},
     "DynamoDB": {"AmazonDynamoDBException", "SdkClientException"},
     # A refused entry fails the whole task.

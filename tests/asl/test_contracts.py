@@ -153,8 +153,11 @@ def test_statuses_are_bedrocks_in_every_place() -> None:
     assert in_flight | terminal == services.job_statuses()
     assert not in_flight & terminal
 
-    waited_for = run_jobs_states()["Job over?"]["Choices"][0]["Condition"]
-    assert set(re.findall(r"'(\w+)'", waited_for)) == in_flight
+    measured, waited_for = run_jobs_states()["Job over?"]["Choices"]
+    assert (measured["Next"], waited_for["Next"]) == ("Measure wait", "Wait for job")
+    assert set(re.findall(r"'(\w+)'", waited_for["Condition"])) == in_flight
+    pending = run_jobs_states()["Get job"]["Assign"]["pending_hours"].partition("]")[0]
+    assert set(re.findall(r"'(\w+)'", pending)) == in_flight - {"InProgress", "Stopping"}
 
     pattern = block(terraform("events.tf"), "event_pattern = jsonencode")
     assert set(json.loads(re.findall(r"status\s*=\s*(\[.*\])", pattern)[0])) == terminal

@@ -45,6 +45,10 @@ RESERVED = {
 """Concurrent calls of functions. Each needs a process here, so few are allowed; others are throttled, as on AWS."""
 
 
+NETWORK = {"subnet_ids": ["subnet-00000001", "subnet-00000002"], "security_group_ids": ["sg-00000001"], "jobs": True}
+"""Of the VPC that every account has."""
+
+
 @pytest.fixture(scope="session")
 def engine(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with start_engine(python=engine_python, auth=True, log=tmp_path_factory.mktemp("engine") / "engine.log") as running:
@@ -78,6 +82,8 @@ def terraform_points_here(engine: Engine, profile: str) -> Iterator[None]:
             "TF_VAR_models": json.dumps([*MODELS, profile]),
             "TF_VAR_prompts": json.dumps(PROMPTS),
             "TF_VAR_functions": json.dumps({"reserved_concurrency": RESERVED}),
+            "TF_VAR_network": json.dumps(NETWORK),
+            "TF_VAR_encrypted": "true",
         }
     )
     yield
@@ -114,5 +120,7 @@ def neighbour(
         "functions": {"reserved_concurrency": RESERVED},
         "bucket": {"name": batch.bucket, "prefix": "teams/"},
         "inputs": {"locations": [f"s3://{batch.bucket}/datasets/"]},
+        "network": None,
+        "encrypted": False,
     }
     return Neighbour(engine, Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("neighbour"), engine.url, variables))

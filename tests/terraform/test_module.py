@@ -74,6 +74,13 @@ def test_the_documented_commands_find_their_outputs(root: str) -> None:
     assert asked <= set(re.findall(r'^output "(\w+)"', (ROOT / root).read_text("utf-8"), re.MULTILINE))
 
 
+def test_the_face_of_the_module_stays_small() -> None:
+    text = (MODULE / "variables.tf").read_text("utf-8")
+    names = re.findall(r'^variable "(\w+)"', text, re.MULTILINE)
+    assert 10 < len(names) <= 18
+    assert not re.search(r"= any\b|\(any\)|^ *any$", text, re.MULTILINE)
+
+
 # --- What stands in Terraform and in Python
 
 

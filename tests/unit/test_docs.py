@@ -23,7 +23,6 @@ MAPS = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
 """What names files so that a reader finds them."""
 
 UNDESCRIBED = {
-    "bucket.name",
     "encryption.kms_key_arn",
     "retention.runs_days",  # of version 0.1, and refused
 }

@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
 _LOG = logging.getLogger(__name__)
+
+_OPERATIONS = {"default": "list_aws_default_service_quotas", "applied": "list_service_quotas"}
+"""What is asked, by what its answers are called; later ones count more."""
 
 _GIGABYTE = 10**9
 _NAMES = {
@@ -36,21 +39,23 @@ def applied(
     The account's applied value is used first, then AWS's default, then the catalogue's value. The catalogue's value is
     also used without a label or without the permission. Custom models have a quota of jobs of their own, separate from
     that of the model they were made from. `listed` keeps the answers of Service Quotas for the next model of the run
-    `run_id`.
+    `run_id`. It also keeps that Service Quotas could not be reached, because finding that out takes seconds.
     """
     values, origins = dict(catalogue), dict.fromkeys(catalogue, "catalogue")
     if label is None:
         return values, origins
     listed = {} if listed is None else listed
     names = _CUSTOM_NAMES if custom else _NAMES
-    for origin, operation in (("default", "list_aws_default_service_quotas"), ("applied", "list_service_quotas")):
+    for origin, operation in _OPERATIONS.items():
         try:
             if operation not in listed:
                 listed[operation] = list(_quotas(client, operation))
         except (ClientError, BotoCoreError) as err:
             # A run must not fail because a look-up failed. The catalogue has the values of the AWS documentation.
             _LOG.warning("quotas are not looked up", extra={"run_id": run_id, "operation": operation, "why": str(err)})
-            continue
+            listed[operation] = []
+            if isinstance(err, ConnectTimeoutError | EndpointConnectionError):
+                listed |= {operation: [] for operation in _OPERATIONS.values()}
         for quota, value in _found(listed[operation], label, names).items():
             values[quota], origins[quota] = value, origin
     return values, origins

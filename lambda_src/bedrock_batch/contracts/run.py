@@ -117,6 +117,8 @@ class Run(Shape):
     """The number of the model whose records this model gets: its own, or an earlier model's with the same body."""
     tags: dict[str, str] = field(default_factory=dict)
     """The module's tags for jobs. They show in the bill."""
+    network: dict[str, list[str]] | None = None
+    """`subnet_ids` and `security_group_ids` of the VPC from which jobs reach S3. None: Bedrock's own network."""
     left_out: dict[str, Any] = field(default_factory=dict)
     """The number of objects below the input's prefixes that are not the table's files, and the `first` few of them."""
 

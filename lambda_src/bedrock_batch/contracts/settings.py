@@ -19,6 +19,8 @@ class Settings(Shape):
     service_role_arn: str
     work_days: int
     kms_key_arn: str | None = None
+    network: dict[str, list[str]] | None = None
+    """Where Bedrock's jobs reach S3: `subnet_ids` and `security_group_ids`. None: by Bedrock's own network."""
     tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -208,7 +208,7 @@ def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence
 def _of_run(state: RunState, settings: Settings) -> dict[str, Any]:
     """Return the fields of `run.json` from the run's claim and from the module's settings."""
     claimed = ("contract", "bucket", "root", "run_id", "execution_arn", "started_at")
-    of_module = ("name", "service_role_arn", "kms_key_arn", "tags", "work_days")
+    of_module = ("name", "service_role_arn", "kms_key_arn", "network", "tags", "work_days")
     return {name: getattr(state, name) for name in claimed} | {name: getattr(settings, name) for name in of_module}
 
 

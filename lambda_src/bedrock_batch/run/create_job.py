@@ -27,6 +27,9 @@ def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
         "TimeoutDurationInHours": run.limits["job_timeout_hours"],
         "Tags": [{"Key": key, "Value": value} for key, value in sorted((run.tags | own_tags).items())],
     }
+    if run.network:
+        subnets, groups = run.network["subnet_ids"], run.network["security_group_ids"]
+        request["VpcConfig"] = {"SubnetIds": subnets, "SecurityGroupIds": groups}
     if run.invocation_type != "InvokeModel":
         request["ModelInvocationType"] = run.invocation_type
     return request

@@ -1,5 +1,6 @@
 """Finish a run: check that all rows are in the output, decide whether too many failed, write the report."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,8 +13,10 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import budget, findings, first_record, gate, report, report_warnings
+from bedrock_batch.run import budget, findings, first_record, gate, metrics, report, report_warnings
 from bedrock_batch.run.findings import Findings
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_WARNINGS = 20
 """Most warnings in the run's result, which a state machine carries. The report has all."""
@@ -43,6 +46,15 @@ def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
     document = report.document(found, ended=ended, warnings=warnings)
     with suppress(Overtaken):  # a redriven run has written its own meanwhile
         s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.replaces, indent=2)
+        _LOG.info(
+            "metrics",
+            extra={
+                "run_id": state.run_id,
+                "status": ended.status,
+                "Installation": runs[0].name,
+                **metrics.of_report(document),
+            },
+        )
     if failure is not None:
         raise failure
     return _result(found, document)

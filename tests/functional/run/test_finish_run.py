@@ -64,6 +64,17 @@ def test_a_report_is_for_reading(s3: S3) -> None:
     assert names[-1] == "parts"
 
 
+def test_a_run_adds_to_the_metrics_when_its_report_is_written(s3: S3, caplog: pytest.LogCaptureFixture) -> None:
+    reviews(s3, 60)
+    with caplog.at_level("INFO", "bedrock_batch"):
+        WholeRun(s3).run(asked(LITE, price={"input": 1.0, "output": 1.0}))
+    (record,) = [record.__dict__ for record in caplog.records if record.message == "metrics"]
+    assert (record["run_id"], record["status"], record["Installation"]) == (RUN, "SUCCEEDED", "reviews")
+    assert (record["Rows"], record["RowsSucceeded"], record["RowsFailed"]) == (60, 60, 0)
+    report = s3.get_json(BUCKET, keys_of(RUN).report)
+    assert (record["CostUSD"], record["InputTokens"]) == (report["cost_usd"], report["input_tokens"])
+
+
 def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
     """Bedrock refused nine records of ten: such a run must not succeed."""
     reviews(s3, 100)

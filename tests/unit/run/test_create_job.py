@@ -34,7 +34,12 @@ def from_pascal_case(value: Any, shape: Shape) -> Any:
     return value
 
 
-@pytest.mark.parametrize("run", [make_run(), make_run(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/k")])
+NETWORK = {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
+
+
+@pytest.mark.parametrize(
+    "run", [make_run(), make_run(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/k"), make_run(network=NETWORK)]
+)
 def test_create_job_fits_the_service_model(run: Any) -> None:
     request = create_job.create_job(
         run, job_name="reviews-0-r0-00000", input_key="reviews/work/monday/input/00000.jsonl"
@@ -45,6 +50,7 @@ def test_create_job_fits_the_service_model(run: Any) -> None:
     assert not report.has_errors(), report.generate_report()
     assert set(parameters) <= set(operation.input_shape.members)
     assert request["OutputDataConfig"]["S3OutputDataConfig"].get("S3EncryptionKeyId") == run.kms_key_arn
+    assert ("VpcConfig" in request) == (run.network is not None)
 
 
 def test_invocation_type_is_left_out_where_it_is_the_default() -> None:
