@@ -25,13 +25,14 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, tls
+    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, table_policies, tls
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
     lambda_ext.install(app)
     lambda_versions.install()
     iam_ext.install(app)
+    table_policies.install(app)
     alarms.install(app)
     tls.install(app)
     quotas.install(app, stand_in)
