@@ -1,0 +1,16 @@
+"""The command `bedrock-batch`. It needs the extra `cli`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and end the program with its exit code."""
+    try:
+        import click
+        import rich
+    except ImportError:
+        sys.exit('The command needs click and rich: install them with `pip install "bedrock-batch-client[cli]"`.')
+    del click, rich
+    from bedrock_batch_client.cli.commands import run
+
+    sys.exit(run())
