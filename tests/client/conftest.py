@@ -34,7 +34,9 @@ def put(at: Installation) -> Any:
     """A function that puts an object into the bucket, as JSON where it is no text."""
 
     def put_object(key: str, body: Any) -> str:
-        data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        data = (
+            body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        )
         at.aws.s3.put_object(Bucket=at.bucket, Key=key, Body=data)
         return key
 

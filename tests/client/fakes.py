@@ -208,7 +208,7 @@ class Aws:
 
     def count(self) -> int:
         """Return how often the fakes were called; S3 is not counted here."""
-        return sum((one.calls.total() for one in (self.dynamodb, self.states, self.bedrock)))
+        return sum(one.calls.total() for one in (self.dynamodb, self.states, self.bedrock))
 
 
 def installation(aws: Aws, **more: Any) -> Installation:
