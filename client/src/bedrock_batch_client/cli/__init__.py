@@ -9,7 +9,8 @@ def main() -> None:
         import click
         import rich
     except ImportError:
-        sys.exit('The command needs click and rich: install them with `pip install "bedrock-batch-client[cli]"`.')
+        print('The command needs click and rich: pip install "bedrock-batch-client[cli]"', file=sys.stderr)
+        sys.exit(2)
     del click, rich
     from bedrock_batch_client.cli.commands import run
 
