@@ -99,7 +99,7 @@ deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 
 .PHONY: demo
 demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
-	@$(RUN) -m local.demo
+	@PYTHONPATH=client/src $(RUN) -m local.demo
 
 # --- Checks ---
 
@@ -119,8 +119,9 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
+docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, the reference in docs/client.md from the commands
 	$(RUN) docs/run_input_table.py
+	$(RUN) docs/client_reference.py
 
 .PHONY: scale
 scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)

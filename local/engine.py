@@ -25,7 +25,18 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, table_policies, tls
+    from local import (
+        alarms,
+        bedrock,
+        faults,
+        iam_ext,
+        lambda_ext,
+        lambda_versions,
+        quotas,
+        step_functions,
+        table_policies,
+        tls,
+    )
 
     stand_in = bedrock.install(app)
     step_functions.install(app)

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -98,3 +99,35 @@ def test_the_command_of_the_wheel_says_what_it_lacks(clean: Path) -> None:
             (site / name).symlink_to(ours / name)
     done = subprocess.run([command, "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout.split()[-1]) == (0, __version__), done.stderr
+
+
+def test_the_reference_is_written_from_the_commands() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "client_reference.py"))["page"]()
+    assert (ROOT / "docs" / "client.md").read_text("utf-8") == page, "run `make docs`"
+
+
+PANDAS = ROOT / ".venv-bench" / "bin" / "python"
+"""`make test` makes this environment for the bench; it has pandas."""
+
+WITH_PANDAS = """
+import pandas, pyarrow.parquet
+from bedrock_batch_client import api, uploads
+frame = pandas.DataFrame({"id": ["a", "b", "c"], "n": [1, 2, 3]}, index=[7, 8, 9])[1:]
+with uploads._as_file(frame) as path:
+    table = pyarrow.parquet.read_table(path)
+print(table.column_names, table.to_pylist())
+run = api.Run(None, "monday")
+run.to_arrow = lambda model: table
+print(type(run.to_pandas()).__name__, run.to_pandas()["n"].tolist())
+"""
+
+
+@pytest.mark.skipif(not PANDAS.exists(), reason="make test makes .venv-bench")
+def test_a_data_frame_of_pandas_goes_out_and_comes_back() -> None:
+    done = subprocess.run(
+        [PANDAS, "-c", WITH_PANDAS], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "client" / "src")}
+    )
+    assert done.returncode == 0, done.stderr
+    table, frame = done.stdout.splitlines()
+    assert table == "['id', 'n'] [{'id': 'b', 'n': 2}, {'id': 'c', 'n': 3}]"
+    assert frame == "DataFrame [2, 3]"
