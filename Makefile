@@ -5,6 +5,7 @@ BUILD := build
 VENV := .venv
 ENGINE_VENV := .venv-engine
 BENCH_VENV := .venv-bench
+CHECKOV_VENV := .venv-checkov
 RUN := $(VENV)/bin/python
 EXAMPLE ?= terraform/examples/minimal
 
@@ -46,6 +47,11 @@ $(BENCH_VENV)/.ready: requirements/bench.lock
 	@$(QUIETLY) "Install what the benchmark compares with" $(call make_venv,$(BENCH_VENV),requirements/bench.lock)
 	@touch $@
 
+$(CHECKOV_VENV)/.ready: requirements/checkov.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install the scanner of Terraform files" $(call make_venv,$(CHECKOV_VENV),requirements/checkov.lock)
+	@touch $@
+
 node_modules/.ready: package-lock.json
 	@local/needs.sh node
 	@$(QUIETLY) "Install the validator of state machines" npm ci --no-fund --no-audit
@@ -62,6 +68,8 @@ lock: ## Write the lock files anew
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/engine.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/bench.lock
+	uv pip compile requirements/checkov.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/checkov.lock
 
 # --- What ships ---
 
@@ -73,6 +81,17 @@ package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
 .PHONY: package-local
 package-local: setup
 	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
+
+.PHONY: release
+release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
+	@local/needs.sh $(PYTHON)
+	$(PYTHON) -m release.build $(if $(TAG),--tag $(TAG))
+
+.PHONY: publish
+publish: ## Put the zips of dist/ into a bucket for all installations: make publish BUCKET=… PREFIX=…
+	@test -n "$(BUCKET)" || { echo "BUCKET is not set: make publish BUCKET=my-artifacts PREFIX=bedrock-batch/"; exit 2; }
+	@$(MAKE) --no-print-directory $(VENV)/.ready
+	@$(RUN) -m release.publish --bucket "$(BUCKET)" --prefix "$(PREFIX)"
 
 define AFTER_DEPLOY
 
@@ -104,7 +123,7 @@ demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500
 # --- Checks ---
 
 .PHONY: test
-test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
+test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(CHECKOV_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
@@ -119,8 +138,9 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, the reference in docs/client.md from the commands
+docs: $(VENV)/.ready ## Write the pages that come from the schema, the module's files and the client's commands
 	$(RUN) docs/run_input_table.py
+	$(RUN) docs/module_tables.py
 	$(RUN) docs/client_reference.py
 
 .PHONY: scale
@@ -135,5 +155,5 @@ bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and 
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
+	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) $(CHECKOV_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +
