@@ -1,4 +1,4 @@
-"""`make demo`: the whole product on this machine. The real module, state machines and Lambda zips, on a local AWS."""
+"""`make demo`: run the whole product, with its module, state machines and Lambda zips, on a local AWS."""
 
 import argparse
 import json
@@ -41,7 +41,7 @@ SCHEMA = {
     },
     "required": ["sentiment", "topic", "urgency"],
 }
-_SAID = {  # what the stand-in for the model finds in a review, and what it answers
+_SAID = {  # A text in a review, and the stand-in model's answer to it.
     "I would buy it again": ("positive", "quality", 0),
     "it works, mostly": ("positive", "quality", 1),
     "after two weeks it broke": ("mixed", "durability", 2),
@@ -145,7 +145,7 @@ def fetch_report(run: Run) -> Path:
 
 
 def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
-    """Print the first rows, and one that the job that failed has left."""
+    """Print the first rows, and one row that the failed job did not answer."""
     names = ["review_id", "product", "review", "ai_outcome", *(f"ai_{name}" for name in SCHEMA["properties"])]
     if screen.width < 110:
         names = [name for name in names if name not in ("product", "ai_outcome")]
@@ -154,8 +154,8 @@ def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
     cells = [["" if row[name] is None else str(row[name]) for name in names] for row in shown]
     lines = table(heads, cells, width=screen.width - 4, wide=names.index("review"))
     screen.line(f"\nThe same table with the answers: {rows.num_rows:,} rows in their order.")
-    screen.line("A stand-in for Bedrock has made them up; all else is the product itself.")
-    screen.line("The first five rows, and one that the failed job had left:\n")
+    screen.line("A stand-in for Bedrock made up the answers. Everything else is the product itself.")
+    screen.line("The first five rows, and one that the failed job did not answer:\n")
     for number, line in enumerate(lines):
         style = {0: ("bold",), 1: ("dim",), 2: ("dim",), len(lines) - 1: ("green",)}.get(number, ())
         screen.line(f"    {screen.style(line, *style) if style else line}")
@@ -178,7 +178,7 @@ def show_end(screen: Screen, report: dict[str, Any], seconds: float, *, page: st
 
 
 def in_lines(value: Any, width: int, indent: str = "", key: str = "") -> str:
-    """Return JSON, the outermost object with a line for each member, and others in one line where it fits."""
+    """Return JSON with one line for each member of the outermost object. Other values are on one line if they fit."""
     start = f'{indent}"{key}": ' if key else ""
     line = start + json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict) or (key and len(line) < width):
