@@ -119,7 +119,7 @@ deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 
 .PHONY: demo
 demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
-	@$(RUN) -m local.demo
+	@PYTHONPATH=client/src $(RUN) -m local.demo
 
 # --- Checks ---
 
@@ -139,9 +139,10 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, docs/module.md from the module
+docs: $(VENV)/.ready ## Write the pages that come from the schema, the module's files and the client's commands
 	$(RUN) docs/run_input_table.py
 	$(RUN) docs/module_tables.py
+	$(RUN) docs/client_reference.py
 
 LONG := tests/long tests/asl/test_scale.py tests/e2e
 .PHONY: check-long
