@@ -70,12 +70,13 @@ resource "aws_dynamodb_table" "inventory" {
 
   # Everything that nothing else in the module depends on. tests/terraform holds that nothing is missing.
   depends_on = [
+    aws_cloudwatch_dashboard.this,
     aws_cloudwatch_event_target.job_event,
     aws_cloudwatch_event_target.run_end,
     aws_cloudwatch_event_target.run_success,
     aws_cloudwatch_event_target.stop_run,
-    aws_cloudwatch_dashboard.this,
     aws_cloudwatch_metric_alarm.this,
+    aws_cloudwatch_metric_alarm.throttled,
     aws_iam_role_policy.service,
     aws_s3_bucket_lifecycle_configuration.runs,
     aws_s3_bucket_logging.runs,
