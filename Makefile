@@ -119,8 +119,9 @@ soak: needs-terraform setup package-local ## A thousand runs with drawn faults (
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema
+docs: $(VENV)/.ready ## Write docs/run-input.md, and the tables of errors in docs/operations.md, from their data
 	$(RUN) docs/run_input_table.py
+	$(RUN) docs/error_tables.py
 
 .PHONY: scale
 scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)

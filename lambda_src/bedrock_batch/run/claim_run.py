@@ -1,5 +1,7 @@
 """Claim a run's name: a write that happens only if nobody has claimed it."""
 
+from dataclasses import replace
+
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.claim import Claim
@@ -13,6 +15,8 @@ _WHAT_TO_DO = "Start this run under another execution name."
 
 def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
     """Write the run's claim, or find that this execution wrote it before; return the state that the run begins with.
+
+    The state has the versions of functions that the claim names.
 
     The same ARN and the same start are the same run: after a lost response, and after a redrive.
 
@@ -38,6 +42,7 @@ def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
                 f"({first.execution_arn}). Its files stay as they are. Start this run under another execution name."
             ) from None
         check_document(first.to_json(), f"The claim s3://{state.bucket}/{key}", _WHAT_TO_DO)
+        return replace(state, functions=first.functions)
     return state
 
 

@@ -1,19 +1,19 @@
 """Finish a run: reconcile rows in and rows out, judge whether too many rows failed, write the report."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from bedrock_batch.aws import causes
+from bedrock_batch.aws.batch_jobs import job_times
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import budget, findings, first_record, gate, report, report_warnings
+from bedrock_batch.run import budget, examples, findings, first_record, gate, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
+from bedrock_batch.run.publish import publish
 
 _MOST_WARNINGS = 20
 """The most whose sentences go into the run's result, which a state machine carries; the report has all."""
@@ -21,7 +21,7 @@ _MOST_WARNINGS = 20
 _MOST_MESSAGE = 500
 
 
-def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
+def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
     """Write the report of a run and return the run's result; the report of a dry run is its estimate.
 
     Raises:
@@ -41,8 +41,11 @@ def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
         except TooManyFailures as err:
             ended, failure = End("FAILED", error="TooManyFailures", message=str(err)), err
     document = report.document(found, ended=ended, warnings=warnings)
-    with suppress(Overtaken):  # a redriven run has written its own meanwhile
-        s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.replaces, indent=2)
+    if found.ended:
+        document |= timeline.of_jobs(found.rounds, job_times(bedrock, runs[0].digest, run_id=state.run_id))
+    if runs[0].examples:
+        document["examples"] = examples.of_run(s3, runs)
+    document = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
     if failure is not None:
         raise failure
     return _result(found, document)
@@ -98,8 +101,7 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: RunState) -> dict[str, A
     run, estimate = runs[0], state.estimate
     assert estimate is not None, "Review run made it"
     records = first_record.of_each(s3, runs, read_results(s3, state.prepared))
-    document = report.of_dry_run(runs, estimate, records)
-    s3.put_json(run.bucket, run.keys.report, document, indent=2)
+    document = publish(s3, state.bucket, state.keys, report.of_dry_run(runs, estimate, records), runs)
     return {
         "run_id": run.run_id,
         "report_uri": _report_uri(run),
