@@ -60,9 +60,9 @@ def bar(parts: Mapping[str, float], *, title: str, desc: str, whole: float = 0, 
 
 
 def span(start: float, stop: float, kind: str, *, title: str, desc: str) -> Html:
-    """Return a bar from `start` to `stop`, which are shares of the whole width."""
+    """Return a bar from `start` to `stop`, which are shares of the whole width; words beside it say its kind."""
     width = max((stop - start) * _WIDTH, 3)
-    rect = tag("rect", x=number(start * _WIDTH), y=0, width=number(width), height=28, **_fill(kind))
+    rect = tag("rect", x=number(start * _WIDTH), y=0, width=number(width), height=28, class_=f"f-{kind}")
     return _svg("thin", 28, title, desc, [rect])
 
 

@@ -11,7 +11,7 @@ from bedrock_batch.page.words import count, counted, share, usd
 
 _MOST_MODELS = 40
 _MOST_ROUTES = 12
-_ROUTES = {"batch": "in batch jobs", "flex": "on demand, tier flex", "on_demand": "on demand, default tier"}
+_ROUTES = {"batch": "In batch jobs", "flex": "On demand, tier flex", "on_demand": "On demand, default tier"}
 
 
 def tokens_and_cost(report: Report) -> Html | None:
@@ -36,7 +36,7 @@ def _routes(report: Report) -> Html | None:
     if len(usage) > 1:
         records = sum(one["records"] for one in usage.values())
         sums = (report["input_tokens"], report["output_tokens"])
-        rows.append(("together", count(records), *map(count, sums), usd(report["cost_usd"])))
+        rows.append(("Together", count(records), *map(count, sums), usd(report["cost_usd"])))
     heads = [
         Head("Route", "name"),
         *(Head(word, "number") for word in ("Records", "Tokens read", "Tokens written", "Cost")),
@@ -69,18 +69,16 @@ def _estimate(report: Report) -> Html | None:
         Head("Used", "number"),
         Head("Used of the estimate", "wide"),
     ]
-    return table("The estimate beside what was used", [Head("Of what", "name"), *heads[1:]], rows)
+    return table("The estimate beside what was used", heads, rows)
 
 
 def _beside(word: str, expected: float | None, used: float | None) -> Child:
     if not expected or used is None:
-        return tag("span", "not compared", class_="quiet")
+        return tag("span", "nothing to compare", class_="quiet")
     desc = f"{share(used, expected)} of the estimate"
     kind = "working" if used <= expected else "failed"
-    return [
-        charts.bar({kind: min(used, expected)}, whole=expected, title=f"{word} used", desc=desc, thin=True),
-        tag("span", share(used, expected), class_="quiet"),
-    ]
+    bar = charts.bar({kind: min(used, expected)}, whole=expected, title=f"{word} used", desc=desc, thin=True)
+    return tag("div", bar, tag("span", share(used, expected)), class_="beside")
 
 
 def _remarks(report: Report) -> Iterator[Child]:
@@ -122,6 +120,4 @@ def models(report: Report) -> Html | None:
         Head("Rows by outcome", "wide"),
         *(Head(word, "number") for word in ("Answered", "Warnings", "Cost")),
     ]
-    return section(
-        "Models", table("Every model", heads, rows, stacked=True, more=len(found) - _MOST_MODELS) if rows else None
-    )
+    return section("Models", table("", heads, rows, more=len(found) - _MOST_MODELS) if rows else None)

@@ -28,7 +28,8 @@ def over_time(report: Report) -> Html | None:
         return section("Jobs over time", tag("p", why, class_="quiet") if why else None)
     seconds = timeline["job_seconds"]
     note = (
-        f"{counted(timeline['jobs'], 'job')} in {span(_between(timeline['begun_at'], timeline['ended_at']))}. A job "
+        f"{counted(timeline['jobs'], 'job')} in {span(_between(timeline['begun_at'], timeline['ended_at']))}, from "
+        f"{moment(timeline['begun_at'])} to {moment(timeline['ended_at'])}. A job "
         f"took {span(seconds['least'])} to {span(seconds['most'])}, half of them no longer "
         f"than {span(seconds['median'])}. Bedrock lists when a job was submitted and when it ended, "
         "and not when it began to run."
@@ -58,7 +59,7 @@ def _bars(report: Report, timeline: Mapping[str, Any]) -> Html:
         bar = charts.span(start, stop, kind, title=job["job_name"], desc=desc)
         rows.append((code(job["job_name"]), job["status"], bar, span(job["seconds"])))
     heads = [Head("Job", "name"), Head("Ended as"), Head("From submission to end", "wide"), Head("Time", "number")]
-    return tag("div", table("Every job, in the order of submission", heads, rows, stacked=True), _ends(timeline))
+    return table("Every job, in the order of submission", heads, rows)
 
 
 def _layers(timeline: Mapping[str, Any]) -> Html:
@@ -129,7 +130,7 @@ def _failed(report: Report) -> Html | None:
     ]
     heads = [Head("Job", "name"), Head("Ended as"), Head("What Bedrock says", "wide"), Head("Its records now", "wide")]
     caption = f"{counted(len(failed), 'job')} that did not complete"
-    return table(caption, heads, rows, stacked=True, more=len(failed) - _MOST_JOBS)
+    return table(caption, heads, rows, more=len(failed) - _MOST_JOBS)
 
 
 def _slowest(report: Report) -> Html | None:

@@ -9,8 +9,8 @@ from bedrock_batch.page.markup import Child, Html, code, own, tag, together
 from bedrock_batch.page.parts import Report, listed
 from bedrock_batch.page.words import count, counted, moment, share, usd
 
-_MOST_WARNINGS = 30
-_MOST_WARNING = 800
+_MOST_WARNINGS = 12
+_MOST_WARNING = 1_000
 _MOST_CHILDREN = 10
 _MOST_MESSAGE = 3_000
 _MOST_MODELS = 5
@@ -150,14 +150,8 @@ def _of_table(report: Report, place: str) -> Iterator[Child]:
         yield tag("p", "To start the run, send the same input without ", code("dry_run"), ".")
     elif report.get("output"):
         reports = f"{place}/reports/{report.get('run_id', '')}/"
-        yield tag(
-            "p",
-            "The table is in ",
-            code(str(report["output"])),
-            ". ",
-            code(f"{reports}table.sql"),
-            " makes it a table of Amazon Athena.",
-        )
+        yield tag("p", "The table: ", code(str(report["output"])))
+        yield tag("p", "As a table of Amazon Athena: ", code(f"{reports}table.sql"))
 
 
 # --- Figures ---

@@ -16,10 +16,10 @@ def draw(report: Report, *, place: str) -> str:
         outcome.next_steps(report, place),
         outcome.figures(report),
         rows.by_outcome(report),
+        rows.errors(report, place),
         jobs.over_time(report),
         cost.tokens_and_cost(report),
         cost.models(report),
-        rows.errors(report, place),
         jobs.ends(report),
         settings.details(report, place),
     )

@@ -29,24 +29,22 @@ def section(title: str, *content: Child, note: Child = None) -> Html | None:
 
 
 def table(
-    caption: str, heads: Sequence[Head], rows: Iterable[Sequence[Child]], *, stacked: bool = False, more: int = 0
+    caption: str, heads: Sequence[Head], rows: Iterable[Sequence[Child]], *, stacked: bool = True, more: int = 0
 ) -> Html:
     """Return a table whose first column names its rows. `more` is how many rows there are beside the ones given.
 
-    On a phone a `stacked` table has a line for each cell; others can be moved sideways.
+    On a phone a `stacked` table has a line for each cell; others must be narrow. `caption` may be empty.
     """
     head = _tag("tr", [_tag("th", one.word, stacked, one, scope="col") for one in heads], stacked)
-    body = [_row(heads, row, stacked) for row in rows]
-    content = [
-        tag("caption", caption),
+    content = tag(
+        "table",
+        tag("caption", caption) if caption else None,
         _tag("thead", head, stacked),
-        _tag("tbody", body, stacked),
-    ]
-    if stacked:
-        shown = tag("table", content, class_="stack", role="table")
-    else:
-        shown = tag("div", tag("table", content), class_="scroll", tabindex=0, role="region", aria_label=caption)
-    return tag("div", shown, _and_more(more), class_="rows")
+        _tag("tbody", [_row(heads, row, stacked) for row in rows], stacked),
+        class_="stack" if stacked else None,
+        role="table" if stacked else None,
+    )
+    return tag("div", content, _and_more(more), class_="rows")
 
 
 def _and_more(more: int) -> Html | None:

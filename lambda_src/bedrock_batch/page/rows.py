@@ -33,23 +33,17 @@ def by_outcome(report: Report) -> Html | None:
     desc = ", ".join(f"{count(number)} {name}" for name, number in shown.items())
     rows = [
         (
-            tag("span", charts.key(name), name),
+            [charts.key(name), name, tag("span", OUTCOMES[name], class_="small")],
             count(number),
             share(number, every),
-            OUTCOMES[name],
         )
         for name, number in shown.items()
     ]
-    heads = [
-        Head("Outcome", "name"),
-        Head("Rows", "number"),
-        Head("Share", "number"),
-        Head("A row of this outcome", "wide"),
-    ]
+    heads = [Head("Outcome", "wide"), Head("Rows", "number"), Head("Share", "number")]
     return section(
         "Rows by outcome",
         tag("figure", charts.bar(shown, title="Rows by outcome", desc=desc)),
-        table("Rows by outcome", heads, rows),
+        table("", heads, rows, stacked=False),
         _retried(report),
     )
 
@@ -74,9 +68,9 @@ def errors(report: Report, place: str) -> Html | None:
         return section("Errors of rows")
     return section(
         "Errors of rows",
-        table("The most frequent error codes", heads, rows, stacked=True, more=len(codes) - _MOST_CODES),
+        table("", heads, rows, more=len(codes) - _MOST_CODES),
         note=[
-            "Why rows have no answer that can be used. Each row has its own sentence in the column ",
+            "Why rows have no answer that can be used, by the most frequent codes. Each row says more in the column ",
             code("error"),
             " of the table.",
         ],
@@ -109,7 +103,7 @@ def examples(report: Report) -> Iterator[Child]:
         rows = [_example(row) for row in one["rows"][: 3 * len(OUTCOMES)]]
         if rows:
             heads = [Head("Row", "number"), Head("Outcome", "name"), Head("Answer or error", "wide")]
-            yield table("Some rows of each outcome", heads, rows, stacked=True)
+            yield table("Some rows of each outcome", heads, rows)
 
 
 def _example(row: Mapping[str, Any]) -> tuple[Child, ...]:

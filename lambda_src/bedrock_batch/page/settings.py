@@ -66,13 +66,17 @@ def _lines(shown: str) -> Iterator[str]:
 
 
 def _settings(report: Report) -> Html | None:
-    every = list(_flat(report.get("settings") or {}))
+    every = [pair for pair in _flat(report.get("settings") or {}) if pair[0]]
     rows = [(code(path), _value(value)) for path, value in every[:_MOST_SETTINGS]]
     if not rows:
         return None
     heads = [Head("Key of the run input", "name"), Head("Value", "wide")]
     return table(
-        "The run input, with defaults, and without texts of prompts", heads, rows, more=len(every) - _MOST_SETTINGS
+        "The run input, with defaults, and without texts of prompts",
+        heads,
+        rows,
+        stacked=False,
+        more=len(every) - _MOST_SETTINGS,
     )
 
 
@@ -117,5 +121,8 @@ def _origins(report: Report, place: str) -> Html:
     folders = {"Reports": f"reports/{run}/", "Work": f"work/{run}/"}
     rows += [(word, code(f"{place}/{folder}")) for word, folder in folders.items()]
     return table(
-        "Where the run comes from, and where its files are", [Head("What", "name"), Head("Value", "wide")], rows
+        "Where the run comes from, and where its files are",
+        [Head("What", "name"), Head("Value", "wide")],
+        rows,
+        stacked=False,
     )

@@ -69,7 +69,14 @@ def timeline(jobs: list[Report]) -> Report:
         "at_bedrock": [2, 4, 3, 1, 0],
         "ended": [0, 0, 2, 4, len(jobs)],
         "job_seconds": {"least": seconds[0], "median": seconds[len(seconds) // 2], "most": seconds[-1]},
-        "rounds": [{"round": number, "begun_at": begun, "ended_at": ended} for number in rounds],
+        "rounds": [
+            {
+                "round": number,
+                "begun_at": min(job["submitted_at"] for job in jobs if job["round"] == number),
+                "ended_at": max(job["ended_at"] for job in jobs if job["round"] == number),
+            }
+            for number in rounds
+        ],
     }
 
 
