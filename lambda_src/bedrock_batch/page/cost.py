@@ -39,36 +39,33 @@ def _routes(report: Report) -> Html | None:
         rows.append(("Together", count(records), *map(count, sums), usd(report["cost_usd"])))
     heads = [
         Head("Route", "name"),
-        *(Head(word, "number") for word in ("Records", "Tokens read", "Tokens written", "Cost")),
+        *(Head(word, "number") for word in ("Records", "Input tokens", "Output tokens", "Cost")),
     ]
     return table("Used, by route", heads, rows, more=len(usage) - _MOST_ROUTES)
 
 
 def _estimate(report: Report) -> Html | None:
+    """Return the estimate, and beside it what was used, if anything was sent."""
     estimate: Mapping[str, Any] | None = report.get("estimate")
     if not estimate:
         return None
-    pairs = [
-        ("Tokens read", "input_tokens", count),
-        ("Tokens written", "output_tokens", count),
+    figures = (
+        ("Input tokens", "input_tokens", count),
+        ("Output tokens", "output_tokens", count),
         ("Cost", "cost_usd", usd),
-    ]
-    rows = [
-        (
-            word,
-            shown(estimate[name]) if estimate.get(name) is not None else "not bounded",
-            shown(report[name]) if report.get(name) is not None else "not known" if name in report else "nothing",
-            _beside(word, estimate.get(name), report.get(name)),
-        )
-        for word, name, shown in pairs
-        if name == "cost_usd" or estimate.get(name) is not None or report.get(name) is not None
-    ]
-    heads = [
-        Head(""),
-        Head("Estimate, at most", "number"),
-        Head("Used", "number"),
-        Head("Used of the estimate", "wide"),
-    ]
+    )
+    sent = "usage" in report
+    rows: list[Sequence[Child]] = []
+    for word, name, shown in figures:
+        expected, used = estimate.get(name), report.get(name)
+        cells: list[Child] = [word, shown(expected) if expected is not None else "not bounded"]
+        if sent:
+            cells += [shown(used) if used is not None else "not known", _beside(word, expected, used)]
+        rows.append(cells)
+    heads = [Head("Figure", "name"), Head("Estimate, at most", "number")]
+    if not sent:
+        return table("The estimate", heads, rows, stacked=False)
+    heads += [Head("Used", "number"), Head("Used of the estimate", "wide")]
     return table("The estimate beside what was used", heads, rows)
 
 

@@ -185,11 +185,10 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
             yield "Jobs", count(estimate.get("jobs", 0)), "estimated, first round"
         else:
             yield "Jobs", count(sum(jobs.values())), f"{count(bad)} did not complete" if bad else "all completed"
-    tokens = [report.get(name, estimate.get(name)) for name in ("input_tokens", "output_tokens")]
-    if tokens[0] is not None:
-        small = "estimated" if "input_tokens" not in report else ""
-        out = f"and {count(tokens[1])} written" if tokens[1] is not None else "written: not bounded"
-        yield "Tokens read", count(tokens[0]), f"{out}{f', {small}' if small else ''}"
+    read, written = (report.get(name, estimate.get(name)) for name in ("input_tokens", "output_tokens"))
+    if read is not None:
+        out = "output not bounded" if written is None else f"and {counted(written, 'output token')}"
+        yield "Input tokens", count(read), out if "input_tokens" in report else f"{out}, estimated"
     if "cost_usd" in report or estimate:
         actual = report.get("cost_usd")
         expected = f"estimate {usd(estimate['cost_usd'])}" if estimate.get("cost_usd") is not None else ""

@@ -114,7 +114,7 @@ def _origins(report: Report, place: str) -> Html:
     if prompt.get("sha256"):
         rows.append(("SHA-256 of the prompt", code(str(prompt["sha256"]))))
     rows += [
-        ((code(str(name)), " of version"), code(str(version)))
+        (("Version of ", code(str(name))), code(str(version)))
         for name, version in islice((report.get("functions") or {}).items(), 20)
     ]
     rows.append(("Contract", str(report.get("contract", ""))))

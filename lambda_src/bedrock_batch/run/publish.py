@@ -5,6 +5,7 @@ No path writes report.json alone; a test holds that.
 
 import logging
 from collections.abc import Mapping, Sequence
+from traceback import extract_tb
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3
@@ -54,7 +55,10 @@ def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:
     try:
         return page.draw(document, place=place).encode()
     except Exception as err:  # whatever it is, the run has ended as it has ended
-        _LOG.exception("the page was not drawn", extra={"run_id": keys.run_id})
+        # Not the error's own words: they may repeat what somebody wrote into a cell.
+        last = extract_tb(err.__traceback__)[-1]
+        where = f"{last.name}, line {last.lineno}"
+        _LOG.warning("the page was not drawn", extra={"run_id": keys.run_id, "why": type(err).__name__, "where": where})
         document["warnings"] = [*document.get("warnings", ()), _NOT_DRAWN.format(type(err).__name__)]
         return page.draw_end(document).encode()
 
