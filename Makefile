@@ -5,6 +5,7 @@ BUILD := build
 VENV := .venv
 ENGINE_VENV := .venv-engine
 BENCH_VENV := .venv-bench
+CHECKOV_VENV := .venv-checkov
 RUN := $(VENV)/bin/python
 CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name) 2>/dev/null)))
 EXAMPLE ?= terraform/examples/minimal
@@ -47,6 +48,11 @@ $(BENCH_VENV)/.ready: requirements/bench.lock
 	@$(QUIETLY) "Install what the benchmark compares with" $(call make_venv,$(BENCH_VENV),requirements/bench.lock)
 	@touch $@
 
+$(CHECKOV_VENV)/.ready: requirements/checkov.lock
+	@local/needs.sh $(PYTHON)
+	@$(QUIETLY) "Install the scanner of Terraform files" $(call make_venv,$(CHECKOV_VENV),requirements/checkov.lock)
+	@touch $@
+
 node_modules/.ready: package-lock.json
 	@local/needs.sh node
 	@$(QUIETLY) "Install the validator of state machines" npm ci --no-fund --no-audit
@@ -63,6 +69,8 @@ lock: ## Write the lock files anew
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/engine.lock
 	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/bench.lock
+	uv pip compile requirements/checkov.in --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements/checkov.lock
 
 # --- What ships ---
 
@@ -74,6 +82,17 @@ package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
 .PHONY: package-local
 package-local: setup
 	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
+
+.PHONY: release
+release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
+	@local/needs.sh $(PYTHON)
+	$(PYTHON) -m release.build $(if $(TAG),--tag $(TAG))
+
+.PHONY: publish
+publish: ## Put the zips of dist/ into a bucket for all installations: make publish BUCKET=… PREFIX=…
+	@test -n "$(BUCKET)" || { echo "BUCKET is not set: make publish BUCKET=my-artifacts PREFIX=bedrock-batch/"; exit 2; }
+	@$(MAKE) --no-print-directory $(VENV)/.ready
+	@$(RUN) -m release.publish --bucket "$(BUCKET)" --prefix "$(PREFIX)"
 
 define AFTER_DEPLOY
 
@@ -105,7 +124,7 @@ demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500
 # --- Checks ---
 
 .PHONY: test
-test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready ## Everything CI runs
+test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(CHECKOV_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	terraform fmt -check -recursive
@@ -133,9 +152,10 @@ picture: pages ## Take the picture of report.html that the README shows
 	CHROMIUM="$(CHROMIUM)" node tests/browser/picture.mjs $(PAGES)/good.html docs/images/report.png
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md, and the tables of errors in docs/operations.md, from their data
+docs: $(VENV)/.ready ## Write docs/run-input.md and docs/module.md, and the tables of errors in docs/operations.md
 	$(RUN) docs/run_input_table.py
 	$(RUN) docs/error_tables.py
+	$(RUN) docs/module_tables.py
 
 .PHONY: scale
 scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
@@ -149,5 +169,5 @@ bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and 
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) node_modules
+	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) $(CHECKOV_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +

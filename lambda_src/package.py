@@ -1,22 +1,33 @@
 """Build the zips that Terraform uploads: our code with boto3, and a layer with the libraries.
 
-    python lambda_src/package.py --out build           build/code.zip and build/layer.zip, for Lambda (arm64)
-    python lambda_src/package.py --out build --local   build/code.zip and build/local/layer.zip, for this host
+    python lambda_src/package.py --out build                         build/code.zip and build/layer.zip, for Lambda
+    python lambda_src/package.py --out build --architecture x86_64   the same, for functions on x86_64
+    python lambda_src/package.py --out build --local                 build/code.zip and build/local/layer.zip: this host
 
-build/sdk.zip is boto3 alone, kept so that a change of our code needs no download.
-The same content gives the same bytes, or every plan would show a change. Needs the standard library and pip,
-which asks the index it is configured for.
+Beside each zip lies its label, code.json or layer.json: version, SHA-256 and architecture. The module reads it, so that
+a zip of another version is refused at plan. build/sdk.zip is boto3 alone, kept so that a change of our code needs no
+download. Needs the standard library and pip, which asks the index it is configured for.
+
+The same content gives the same bytes on every machine, or plans would show changes that are none. What compresses
+differs from machine to machine, so nothing is compressed here: files of wheels are taken over as they stand there, and
+the wheels are pinned; our own code is stored.
 """
 
 import argparse
+import base64
 import hashlib
-import io
+import json
+import platform
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +38,10 @@ SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "s3", "secretsmanager
 """The AWS services that our code calls, as botocore names them. Its data of some 400 others stays out: 15 MB."""
 
 LAMBDA_PYTHON = "3.13"
-LAMBDA_PLATFORMS = [f"manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+"""Lambda's architectures, and what wheels call them."""
+
+MANYLINUX = ("_2_28", "_2_27", "_2_17", "2014")
 """Python 3.13 on Lambda runs on Amazon Linux 2023 with glibc 2.34; pip wants every older tag named too."""
 
 MAX_UNPACKED_BYTES = 250 * 1024 * 1024
@@ -58,34 +72,59 @@ _UNUSED = re.compile(
     """,
     re.VERBOSE,
 )
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class PackageError(Exception):
     """The package cannot be built as asked."""
 
 
-def read_code(package: Path) -> dict[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a layer is for: Lambda on an architecture, or the interpreter that runs this."""
+
+    architecture: str
+    local: bool
+
+    @property
+    def platforms(self) -> list[str]:
+        return [f"manylinux{tag}_{MACHINES[self.architecture]}" for tag in MANYLINUX]
+
+    def __str__(self) -> str:
+        return "this machine" if self.local else f"Lambda (Python {LAMBDA_PYTHON}, {self.architecture})"
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A file as it stands in a zip: `content` is deflated where `method` says so, `size` and `crc` are of the file."""
+
+    content: bytes
+    method: int
+    size: int
+    crc: int
+
+
+def stored(content: bytes) -> Packed:
+    return Packed(content, zipfile.ZIP_STORED, len(content), zlib.crc32(content))
+
+
+def read_code(package: Path) -> dict[str, Packed]:
     """Return the files of our own package by their path in the zip: no caches, no tests."""
     files = {}
     for path in package.rglob("*"):
         name = path.relative_to(package.parent)
         aside = any(part.startswith(".") or part in ("__pycache__", "tests") for part in name.parts)
         if path.is_file() and not aside:
-            files[name.as_posix()] = path.read_bytes()
+            files[name.as_posix()] = stored(path.read_bytes())
     if not files:
         raise PackageError(f"{package} holds no code")
     return files
 
 
-def read_wheels(wheels: Iterable[Path], *, below: str) -> dict[str, bytes]:
+def read_wheels(wheels: Iterable[Path], *, below: str) -> dict[str, Packed]:
     """Return the trimmed content of the wheels by its path in the zip, which begins with `below`."""
     files = {}
     for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if not name.endswith("/") and is_used(name):
-                    files[f"{below}{name}"] = archive.read(name)
+        files |= {f"{below}{name}": file for name, file in read_zip(wheel).items() if is_used(name)}
     return files
 
 
@@ -94,23 +133,37 @@ def is_used(name: str) -> bool:
     return not _UNUSED.search(name) and (service is None or service[1] in SERVICES)
 
 
-def read_zip(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+def read_zip(path: Path) -> dict[str, Packed]:
+    """Return the files of a zip by their name, without unpacking them."""
+    archive, files = path.read_bytes(), {}
+    with zipfile.ZipFile(path) as index:
+        for entry in index.infolist():
+            if not entry.is_dir():
+                # Names and extra fields may differ in length from those of the index.
+                start = entry.header_offset + 30 + sum(struct.unpack_from("<HH", archive, entry.header_offset + 26))
+                content = archive[start : start + entry.compress_size]
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise PackageError(f"{path}: {entry.filename} is packed in a way that Lambda does not unpack.")
+                files[entry.filename] = Packed(content, entry.compress_type, entry.file_size, entry.CRC)
+    return files
 
 
-def zip_bytes(files: Mapping[str, bytes], *, comment: str = "") -> bytes:
-    """Return a zip of the files, the same bytes whenever the content is the same."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, _ZIP_TIME)
-            entry.create_system = 3  # Unix, wherever it is built
-            entry.external_attr = 0o100644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, files[name])
-        archive.comment = comment.encode()
-    return buffer.getvalue()
+def zip_bytes(files: Mapping[str, Packed], *, comment: str = "") -> bytes:
+    """Return a zip of the files, the same bytes whenever the content is the same: all of 1980, readable by everyone."""
+    bodies, index, offset = [], [], 0
+    for name in sorted(files):
+        file, path = files[name], name.encode()
+        sizes = (file.crc, len(file.content), file.size, len(path), 0)
+        # Unpacked by version 2.0 of the format or later, name in UTF-8, midnight, the first of January 1980.
+        shape = struct.pack("<5H3L2H", 20, 0x800, file.method, 0, 0x21, *sizes)
+        bodies += [b"PK\3\4", shape, path, file.content]
+        # Made by version 2.0, on Unix; no comment, disk 0, a file with these rights.
+        index.append(b"PK\1\2" + struct.pack("<BB", 20, 3) + shape)
+        index.append(struct.pack("<3H2L", 0, 0, 0, 0o100644 << 16, offset) + path)
+        offset += 4 + len(shape) + len(path) + len(file.content)
+    listed = b"".join(index)
+    end = struct.pack("<4H2LH", 0, 0, len(files), len(files), len(listed), offset, len(comment))
+    return b"".join([*bodies, listed, b"PK\5\6", end, comment.encode("ascii")])
 
 
 def write_if_changed(path: Path, content: bytes) -> None:
@@ -137,11 +190,11 @@ def check_size(*zips: Path, limit: int = MAX_UNPACKED_BYTES) -> int:
     return total
 
 
-def digest_of(requirements: Path, *, local: bool) -> str:
+def digest_of(requirements: Path, target: Target) -> str:
     """Return what a zip of libraries is made from, in one word: it is not built again while this stays the same."""
     host = f"{sys.version_info.major}.{sys.version_info.minor} {sys.platform}"
-    target = host if local else f"{LAMBDA_PYTHON} {LAMBDA_PLATFORMS}"
-    made_from = requirements.read_bytes() + Path(__file__).read_bytes() + target.encode()
+    wanted = host if target.local else f"{LAMBDA_PYTHON} {target.platforms}"
+    made_from = requirements.read_bytes() + Path(__file__).read_bytes() + wanted.encode()
     return hashlib.sha256(made_from).hexdigest()
 
 
@@ -155,16 +208,15 @@ def is_built(path: Path, digest: str) -> bool:
         return False  # the rest of an interrupted build
 
 
-def download_wheels(folder: Path, requirements: Path, *, local: bool) -> list[Path]:
-    """Fetch the pinned wheels, for Lambda or for this interpreter; raise PackageError when pip fails."""
+def download_wheels(folder: Path, requirements: Path, target: Target) -> list[Path]:
+    """Fetch the pinned wheels; raise PackageError when pip fails."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    if not local:
+    if not target.local:
         command += ["--implementation=cp", f"--python-version={LAMBDA_PYTHON}"]
-        command += [f"--platform={platform}" for platform in LAMBDA_PLATFORMS]
+        command += [f"--platform={name}" for name in target.platforms]
     command += ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
     done = subprocess.run(command, check=False)
     if done.returncode:
-        target = "this machine" if local else f"Lambda (Python {LAMBDA_PYTHON}, arm64)"
         raise PackageError(f"pip could not fetch the wheels for {target}; its message is above.")
     return sorted(folder.glob("*.whl"))
 
@@ -181,42 +233,53 @@ def check_imports(path: Path, *, below: str, imports: str) -> None:
         raise PackageError(f"{path} was trimmed too far:\n{done.stderr}")
 
 
-def build_libraries(path: Path, requirements: Path, *, below: str, imports: str, local: bool, runs_here: bool) -> None:
-    """Build a zip of libraries, unless the one that is there was made from the same things."""
-    digest = digest_of(requirements, local=local)
+def build_libraries(path: Path, requirements: Path, target: Target, *, below: str, imports: str = "") -> None:
+    """Build a zip of libraries, unless the one that is there was made from the same things; try the imports, if any."""
+    digest = digest_of(requirements, target)
     if is_built(path, digest):
         return
     with tempfile.TemporaryDirectory() as folder:
-        files = read_wheels(download_wheels(Path(folder), requirements, local=local), below=below)
+        files = read_wheels(download_wheels(Path(folder), requirements, target), below=below)
     path.parent.mkdir(parents=True, exist_ok=True)
     unchecked = path.with_suffix(".unchecked.zip")
     unchecked.write_bytes(zip_bytes(files, comment=digest))
-    if runs_here:
+    if imports:
         check_imports(unchecked, below=below, imports=imports)
     unchecked.replace(path)
 
 
-def build_sdk(path: Path) -> None:
-    """Build boto3 and what it needs: all plain Python, the same for Lambda and for this host."""
-    build_libraries(path, SDK_REQUIREMENTS, below="", imports=CLIENTS, local=False, runs_here=True)
+def build(out: Path, target: Target) -> tuple[Path, Path]:
+    """Build what is not there yet, with its labels, and return the two zips."""
+    sdk, code = out / "sdk.zip", out / "code.zip"
+    layer = out / "local" / "layer.zip" if target.local else out / "layer.zip"
+    # Plain Python, the same for every machine: so it is fetched as for Lambda, and tried here.
+    build_libraries(sdk, SDK_REQUIREMENTS, Target("arm64", local=False), below="", imports=CLIENTS)
+    write_if_changed(code, zip_bytes(read_code(HERE / "bedrock_batch") | read_zip(sdk)))
+    build_libraries(layer, LAYER_REQUIREMENTS, target, below="python/", imports=IMPORTS if target.local else "")
+    write_label(code)
+    write_label(layer, architecture=target.architecture)
+    return code, layer
 
 
-def build_layer(path: Path, *, local: bool) -> None:
-    build_libraries(path, LAYER_REQUIREMENTS, below="python/", imports=IMPORTS, local=local, runs_here=local)
+def write_label(path: Path, **more: str) -> None:
+    """Write what a zip is into a file beside it; terraform/package.tf reads it."""
+    with (HERE.parent / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    digest = base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
+    label = {"version": version, "sha256": digest} | more
+    write_if_changed(path.with_suffix(".json"), json.dumps(label, indent=2).encode() + b"\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the Lambda zips.")
     parser.add_argument("--out", type=Path, default=HERE.parent / "build", help="folder of the zips")
+    parser.add_argument("--architecture", choices=MACHINES, default="arm64", help="of the functions (default: arm64)")
     parser.add_argument("--local", action="store_true", help="layer for this machine, not for Lambda")
     arguments = parser.parse_args()
-
-    code, sdk = arguments.out / "code.zip", arguments.out / "sdk.zip"
-    layer = arguments.out / "local" / "layer.zip" if arguments.local else arguments.out / "layer.zip"
+    here = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
+    target = Target(here if arguments.local else arguments.architecture, local=arguments.local)
     try:
-        build_sdk(sdk)
-        write_if_changed(code, zip_bytes(read_code(HERE / "bedrock_batch") | read_zip(sdk)))
-        build_layer(layer, local=arguments.local)
+        code, layer = build(arguments.out, target)
         size = check_size(code, layer)
     except PackageError as error:
         sys.exit(f"package.py: {error}")

@@ -12,6 +12,9 @@ from local.process import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL_ROOT = ROOT / "local" / "terraform"
+LAYER_LABEL = ROOT / "build" / "local" / "layer.json"
+"""It says which architecture this machine has."""
+
 ENGINE_PYTHON = ROOT / ".venv-engine" / "bin" / "python"
 
 _MIRROR_PLACES = ("opt", "usr/share", "usr/local/share", "var/lib")
@@ -106,7 +109,7 @@ class Deployment:
 
 
 def terraform_environment() -> dict[str, str]:
-    """Return the process environment for Terraform, with the provider mirror of this machine where there is one.
+    """Return the process environment for Terraform: the provider mirror of this machine, if any, and its architecture.
 
     What is set by hand counts: TF_CLI_ARGS_init, then TF_PLUGIN_DIR. Else the usual places are searched; without
     a mirror Terraform asks its registry.
@@ -118,6 +121,8 @@ def terraform_environment() -> dict[str, str]:
     mirror = variables.get("TF_PLUGIN_DIR") or find_mirror()
     if mirror:
         variables.setdefault("TF_CLI_ARGS_init", f"-plugin-dir={mirror}")
+    if LAYER_LABEL.is_file():
+        variables["TF_VAR_architecture"] = json.loads(LAYER_LABEL.read_text("utf-8"))["architecture"]
     return variables
 
 

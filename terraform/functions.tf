@@ -46,6 +46,9 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "function" {
+  #checkov:skip=CKV_AWS_158:`encryption` sets the key of the logs.
+  #checkov:skip=CKV_AWS_338:`retention.log_days` sets how long logs are kept; they hold no rows, and a year of them is a choice.
+
   for_each = local.functions
 
   name              = "/aws/lambda/${local.function_names[each.key]}"
@@ -58,18 +61,24 @@ resource "aws_cloudwatch_log_group" "function" {
 # began with, so old versions are never deleted here: a run may need one for as long as retention.work_days. They cost
 # nothing but a part of the 75 GB that Lambda gives an account for code; `terraform destroy` deletes them with the function.
 resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_50:`logging.tracing` sets it; it is off by default, as every trace of a run with thousands of jobs costs money.
+  #checkov:skip=CKV_AWS_116:A dead letter queue is for asynchronous calls. Step Functions calls and waits, and has the error itself.
+  #checkov:skip=CKV_AWS_117:`network` sets the subnets.
+  #checkov:skip=CKV_AWS_173:`encryption` sets the key. The variables are settings of memory and the URI of the settings, no secrets.
+  #checkov:skip=CKV_AWS_272:A signing profile belongs to an account. The hash of the package is in the plan (source_code_hash).
+
   for_each = local.functions
 
   publish                        = true
   function_name                  = local.function_names[each.key]
   role                           = aws_iam_role.function[each.key].arn
   runtime                        = "python3.13"
-  architectures                  = ["arm64"]
+  architectures                  = [var.functions.architecture]
   handler                        = "bedrock_batch.handlers.${each.key}.handler"
-  s3_bucket                      = aws_s3_object.package["code"].bucket
-  s3_key                         = aws_s3_object.package["code"].key
-  source_code_hash               = try(filebase64sha256(local.zips.code), null)
-  layers                         = each.value.libraries ? [aws_lambda_layer_version.libraries.arn] : []
+  s3_bucket                      = local.objects.code.bucket
+  s3_key                         = local.objects.code.key
+  source_code_hash               = local.objects.code.sha256
+  layers                         = each.value.libraries ? [local.layer_arn] : []
   memory_size                    = lookup(var.functions.memory_mb, each.key, each.value.memory_mb)
   timeout                        = each.value.timeout_seconds
   reserved_concurrent_executions = lookup(var.functions.reserved_concurrency, each.key, -1)
@@ -91,5 +100,5 @@ resource "aws_lambda_function" "this" {
 
   tags = local.tags
 
-  depends_on = [aws_iam_role_policy.function]
+  depends_on = [aws_iam_role_policy.function, terraform_data.packaged]
 }

@@ -1,21 +1,77 @@
-# The zips. Only what changes them needs them: without the files a plan leaves the code as it is, and destroy, import
-# and drift checks work.
+# Where the functions' code and libraries come from: zips on this machine, which the installation uploads, or those that
+# `make publish` has put into a bucket that all installations read.
 locals {
-  zips = {
+  # Written by `make release`. Its zips are those that the sources of this commit build; between releases it names none.
+  release = jsondecode(file("${path.module}/release.json"))
+
+  from_s3 = var.package.s3 != null
+  kinds   = var.package.layer_arn == null ? ["code", "layer"] : ["code"]
+
+  # The zips in package.s3. A name is null where no release has such a zip.
+  published = { for kind in local.kinds : kind => lookup(local.release.zips, kind == "code" ? "code" : "layer-${var.functions.architecture}", null) if local.from_s3 }
+  keys      = { for kind, zip in local.published : kind => zip == null ? null : "${var.package.s3.prefix}${zip.key}" }
+
+  # The zips on this machine, and what stands on their labels.
+  zips = { for kind, path in {
     code  = coalesce(var.package.code_path, "${path.module}/../build/code.zip")
     layer = coalesce(var.package.layer_path, "${path.module}/../build/layer.zip")
-  }
+  } : kind => path if !local.from_s3 && contains(local.kinds, kind) }
+
+  labels = { for kind, path in local.zips : kind => try(jsondecode(file("${trimsuffix(path, ".zip")}.json")), null) }
 
   missing_zips = [for kind, path in local.zips : "package.${kind}_path (${path})" if !fileexists(path)]
-  zips_remedy  = "`make package` in a checkout of the same version builds build/code.zip and build/layer.zip. When the module's source is a git address, copy both into your own repository and set package.code_path and package.layer_path to them, as \"$${path.root}/build/code.zip\"."
+  found_zips   = { for kind, path in local.zips : kind => path if fileexists(path) }
+
+  refused_zips = concat(
+    [for kind, path in local.found_zips : "package.${kind}_path (${path}) has no label ${trimsuffix(path, ".zip")}.json, so nobody knows which version it is." if local.labels[kind] == null],
+    [for kind, path in local.found_zips : "package.${kind}_path (${path}) is of version ${local.labels[kind].version}, and the module is ${local.release.version}." if try(local.labels[kind].version != local.release.version, false)],
+    [for kind, path in local.found_zips : "package.${kind}_path (${path}) is not the zip that its label describes." if try(local.labels[kind].sha256 != filebase64sha256(path), false)],
+    [for kind, path in local.found_zips : "package.${kind}_path (${path}) is for ${local.labels[kind].architecture}, and functions.architecture is ${var.functions.architecture}." if try(local.labels[kind].architecture != var.functions.architecture, false)],
+  )
+
+  zips_remedy = "`make package` in a checkout of the same version builds build/code.zip and build/layer.zip, each with its label (.json). When the module's source is a git address, set package.s3 to the place where `make publish` has put the zips, or copy zips and labels into your own repository and set package.code_path and package.layer_path to them, as \"$${path.root}/build/code.zip\"."
+
+  # What Lambda reads. Without the zips of this machine the hashes are null, and the code stays as it is.
+  objects = { for kind in local.kinds : kind => {
+    bucket = local.from_s3 ? var.package.s3.bucket : aws_s3_object.package[kind].bucket
+    key    = local.from_s3 ? local.keys[kind] : aws_s3_object.package[kind].key
+    sha256 = local.from_s3 ? try(local.published[kind].sha256, null) : try(filebase64sha256(local.zips[kind]), null)
+  } }
+
+  layer_arn = var.package.layer_arn == null ? one(aws_lambda_layer_version.libraries[*].arn) : var.package.layer_arn
 }
 
-# Remembers that there have been zips, as the first apply is not possible without.
+# A list and not the object itself: reading an object that is gone would also stop a destroy. Its name carries version
+# and hash, so one of another version has another name.
+data "aws_s3_objects" "published" {
+  for_each = { for kind, key in local.keys : kind => key if key != null }
+
+  bucket = var.package.s3.bucket
+  prefix = each.value
+}
+
+# Remembers that there have been zips, as the first apply is not possible without. Whatever is wrong with them is refused
+# here, before anything else is planned; in a destroy and in a drift check Terraform makes a warning of it.
 resource "terraform_data" "packaged" {
   input = length(local.missing_zips) == 0
 
   lifecycle {
     ignore_changes = [input]
+
+    precondition {
+      condition     = length(local.refused_zips) == 0
+      error_message = "${join(" ", local.refused_zips)} ${local.zips_remedy}"
+    }
+
+    precondition {
+      condition     = alltrue([for key in values(local.keys) : key != null])
+      error_message = "package.s3 needs a release of the module, and this commit is none: nobody has published zips of its sources. Let the module's source end with ?ref=v and a version, or build zips of this commit and set package.code_path and package.layer_path."
+    }
+
+    precondition {
+      condition     = alltrue([for list in data.aws_s3_objects.published : contains(list.keys, list.prefix)])
+      error_message = "package.s3: bucket ${try(var.package.s3.bucket, "")} does not have ${join(", ", [for list in data.aws_s3_objects.published : list.prefix if !contains(list.keys, list.prefix)])}. Module and zips must be of the same version, ${local.release.version}: `make publish` in a checkout of it puts them there."
+    }
 
     postcondition {
       condition     = self.input
@@ -31,8 +87,8 @@ check "package" {
   }
 }
 
-# Both zips are uploaded to S3: the layer is near the 50 MB that may be uploaded directly, and the provider uploads
-# functions one after the other when it sends them itself.
+# The zips of this machine go through S3: the layer has more than the 50 MB that may be uploaded directly, and the
+# provider uploads functions one after the other when it sends them itself.
 resource "aws_s3_object" "package" {
   for_each = local.zips
 
@@ -62,11 +118,15 @@ resource "aws_s3_object" "package" {
 # With another zip the old version is deleted. Published functions that have it keep it: Lambda holds a copy until no
 # function refers to it.
 resource "aws_lambda_layer_version" "libraries" {
+  count = var.package.layer_arn == null ? 1 : 0
+
   layer_name               = "${local.prefix}-libraries"
   description              = "pyarrow and the other libraries of the functions that touch rows"
-  s3_bucket                = aws_s3_object.package["layer"].bucket
-  s3_key                   = aws_s3_object.package["layer"].key
-  source_code_hash         = try(filebase64sha256(local.zips.layer), null)
+  s3_bucket                = local.objects.layer.bucket
+  s3_key                   = local.objects.layer.key
+  source_code_hash         = local.objects.layer.sha256
   compatible_runtimes      = ["python3.13"]
-  compatible_architectures = ["arm64"]
+  compatible_architectures = [var.functions.architecture]
+
+  depends_on = [terraform_data.packaged]
 }

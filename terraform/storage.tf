@@ -28,6 +28,10 @@ locals {
 }
 
 resource "aws_s3_bucket" "runs" {
+  #checkov:skip=CKV_AWS_18:`bucket.access_log` sets it.
+  #checkov:skip=CKV_AWS_144:Where a second copy of the tables belongs is the owner's choice; the rest can be made again.
+  #checkov:skip=CKV2_AWS_62:The module needs no events of objects. The example on-upload shows how to turn them on.
+
   count = var.bucket == null ? 1 : 0
 
   bucket        = "${local.prefix}-runs-${local.account}-${local.region}"

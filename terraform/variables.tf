@@ -224,32 +224,74 @@ variable "encryption" {
 
 variable "package" {
   description = <<-EOT
-    The zips that `make package` builds. The first apply needs them, and so does every apply that changes the code.
-    - `code_path`: our code and boto3; null means build/code.zip beside this module
-    - `layer_path`: the libraries (pyarrow and others, for arm64); null means build/layer.zip beside this module
+    Where the functions' code and libraries come from, in one of these ways. A zip of another version than the module's is refused at plan.
+    - `s3`: where `make publish` has put the zips of a release. Code and libraries are read there, and the installation uploads nothing.
+    - `s3.bucket`: the bucket, in the module's Region. Who applies may read the zips and list the bucket (`s3:GetObject`, `s3:ListBucket`).
+    - `s3.prefix`: the prefix in it, as `PREFIX` of `make publish`
+    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it, with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
+      The first apply needs it, and so does every apply that changes the code.
+    - `layer_path`: the zip of the libraries, in the same way. null means build/layer.zip beside this module.
+    - `layer_arn`: the ARN of a version of a layer that you publish, in place of the libraries of either way; the code comes from `s3` or `code_path`. It must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.
   EOT
   type = object({
     code_path  = optional(string)
     layer_path = optional(string)
+    layer_arn  = optional(string)
+    s3 = optional(object({
+      bucket = string
+      prefix = optional(string, "")
+    }))
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.package.s3 == null || (var.package.code_path == null && var.package.layer_path == null)
+    error_message = "package.s3 is where code and libraries come from: leave out code_path and layer_path, or s3."
+  }
+
+  validation {
+    condition     = var.package.layer_arn == null || var.package.layer_path == null
+    error_message = "package.layer_arn is where the libraries come from: leave out layer_path, or layer_arn."
+  }
+
+  validation {
+    condition     = var.package.s3 == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.package.s3.bucket))
+    error_message = "package.s3.bucket must be a bucket's name alone: no s3:// in front, no path, no ARN. A path goes into package.s3.prefix."
+  }
+
+  validation {
+    condition     = var.package.s3 == null ? true : can(regex("^([^/]+/)*$", var.package.s3.prefix))
+    error_message = "package.s3.prefix must end with a slash and not begin with one, like \"bedrock-batch/\", or be empty: as PREFIX of `make publish`."
+  }
+
+  validation {
+    condition     = var.package.layer_arn == null ? true : can(regex("^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+$", var.package.layer_arn))
+    error_message = "package.layer_arn must be the ARN of one version of a layer (arn:aws:lambda:…:layer:name:7), with its number."
+  }
 }
 
 variable "functions" {
   description = <<-EOT
-    Size and number of the Lambda functions.
+    Kind, size and number of the Lambda functions.
+    - `architecture`: arm64, or x86_64 where your Region or your rules want it
     - `shard_concurrency`: shards prepared or joined at once, 1-1000; keep it below the account's free Lambda concurrency
     - `reserved_concurrency`: concurrent executions reserved for a function, by its name, as `{ join_shard = 40 }`
     - `memory_mb`: memory in MB in place of the module's own, by the function's name, 128-10240
   EOT
   type = object({
+    architecture         = optional(string, "arm64")
     shard_concurrency    = optional(number, 40)
     reserved_concurrency = optional(map(number), {})
     memory_mb            = optional(map(number), {})
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.functions.architecture)
+    error_message = "functions.architecture must be arm64 or x86_64."
+  }
 
   validation {
     condition     = var.functions.shard_concurrency >= 1 && var.functions.shard_concurrency <= 1000 && floor(var.functions.shard_concurrency) == var.functions.shard_concurrency

@@ -38,6 +38,9 @@ locals {
 
 # Below /aws/vendedlogs/ log delivery does not use up the account's one small resource policy for logs.
 resource "aws_cloudwatch_log_group" "machine" {
+  #checkov:skip=CKV_AWS_158:`encryption` sets the key of the logs.
+  #checkov:skip=CKV_AWS_338:`retention.log_days` sets how long logs are kept; they hold no rows, and a year of them is a choice.
+
   for_each = local.machines
 
   name              = "/aws/vendedlogs/states/${local.machine_names[each.key]}"
@@ -46,6 +49,9 @@ resource "aws_cloudwatch_log_group" "machine" {
 }
 
 resource "aws_sfn_state_machine" "this" {
+  #checkov:skip=CKV_AWS_284:`logging.tracing` sets it; it is off by default, as every trace of a run with thousands of jobs costs money.
+  #checkov:skip=CKV_AWS_285:It asks for include_execution_data, which writes task tokens into the log: who has one can end a job's wait.
+
   for_each = local.machines
 
   name       = local.machine_names[each.key]

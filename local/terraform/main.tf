@@ -40,6 +40,13 @@ provider "aws" {
   }
 }
 
+locals {
+  zips = var.package.s3 == null ? {
+    code_path  = coalesce(var.package.code_path, "../../build/code.zip")
+    layer_path = coalesce(var.package.layer_path, "../../build/local/layer.zip")
+  } : { code_path = null, layer_path = null }
+}
+
 # Stands for whatever a module block may depend on: with another revision, a plan has a change of it pending.
 resource "terraform_data" "revision" {
   count = var.revision == null ? 0 : 1
@@ -55,8 +62,8 @@ module "batch" {
   prompts       = var.prompts
   inputs        = var.inputs
   bucket        = var.bucket
-  package       = var.package
-  functions     = var.functions
+  package       = merge(local.zips, { s3 = var.package.s3 })
+  functions     = merge(var.functions, { architecture = var.architecture })
   notifications = var.notifications
   force_destroy = var.force_destroy
 

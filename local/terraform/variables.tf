@@ -42,10 +42,11 @@ variable "bucket" {
 }
 
 variable "package" {
-  description = "As the module's, but the layer must hold wheels for this machine: `lambda_src/package.py --local` builds it."
+  description = "As the module's; by default what `lambda_src/package.py --local` builds: the layer must hold wheels for this machine."
   type = object({
-    code_path  = optional(string, "../../build/code.zip")
-    layer_path = optional(string, "../../build/local/layer.zip")
+    code_path  = optional(string)
+    layer_path = optional(string)
+    s3         = optional(object({ bucket = string, prefix = optional(string, "") }))
   })
   default = {}
 }
@@ -58,6 +59,12 @@ variable "functions" {
     memory_mb            = optional(map(number), {})
   })
   default = {}
+}
+
+variable "architecture" {
+  description = "As the module's functions.architecture: that of this machine, where the functions run."
+  type        = string
+  default     = "arm64"
 }
 
 variable "notifications" {

@@ -18,6 +18,8 @@ run "wrong_values_1" {
   command = plan
 
   variables {
+    # two places for the code
+    package = { s3 = { bucket = "artifacts" }, code_path = "tests/fixtures/package.zip" }
     # name too long
     name = "a23456789-123456789-12345"
     # no models
@@ -41,6 +43,7 @@ run "wrong_values_1" {
   }
 
   expect_failures = [
+    var.package,
     var.name,
     var.models,
     var.prompts,
@@ -58,6 +61,8 @@ run "wrong_values_2" {
   command = plan
 
   variables {
+    # two places for the layer
+    package = { s3 = { bucket = "artifacts" }, layer_path = "tests/fixtures/package.zip" }
     # name with capitals
     name = "Reviews"
     # model without a provider
@@ -75,6 +80,7 @@ run "wrong_values_2" {
   }
 
   expect_failures = [
+    var.package,
     var.name,
     var.models,
     var.prompts,
@@ -89,6 +95,8 @@ run "wrong_values_3" {
   command = plan
 
   variables {
+    # a layer of yours, and a zip of one
+    package = { layer_arn = "arn:aws:lambda:us-east-1:123456789012:layer:libraries:7", layer_path = "tests/fixtures/package.zip" }
     # name starting with a digit
     name = "1reviews"
     # model arn of another kind
@@ -102,6 +110,7 @@ run "wrong_values_3" {
   }
 
   expect_failures = [
+    var.package,
     var.name,
     var.models,
     var.inputs,
@@ -114,6 +123,8 @@ run "wrong_values_4" {
   command = plan
 
   variables {
+    # artefacts as a uri
+    package = { s3 = { bucket = "s3://artifacts/bedrock-batch" } }
     # bucket as an arn (not beside a wrong retention, which is only looked at when the bucket is right)
     bucket = { name = "arn:aws:s3:::my-bucket" }
     # name ending in a hyphen
@@ -127,6 +138,7 @@ run "wrong_values_4" {
   }
 
   expect_failures = [
+    var.package,
     var.bucket,
     var.name,
     var.inputs,
@@ -139,6 +151,8 @@ run "wrong_values_5" {
   command = plan
 
   variables {
+    # artefacts below a name that is no folder
+    package = { s3 = { bucket = "artifacts", prefix = "bedrock-batch" } }
     # name with two hyphens
     name = "my--reviews"
     # an attribute of earlier versions
@@ -159,6 +173,7 @@ run "wrong_values_5" {
   }
 
   expect_failures = [
+    var.package,
     var.name,
     var.bucket,
     var.inputs,
@@ -167,6 +182,22 @@ run "wrong_values_5" {
     var.alarms,
     var.permissions_boundary_arn,
     var.tags,
+  ]
+}
+
+run "wrong_values_6" {
+  command = plan
+
+  variables {
+    # a layer without the number of its version
+    package = { layer_arn = "arn:aws:lambda:us-east-1:123456789012:layer:libraries" }
+    # architecture as wheels call it
+    functions = { architecture = "aarch64" }
+  }
+
+  expect_failures = [
+    var.package,
+    var.functions,
   ]
 }
 

@@ -1,7 +1,8 @@
 """A new version of the module is deployed while a run goes on: the run keeps the code that it began with.
 
 The second version is made of the first: another contract in the functions and in the machines, and other names for the
-states that the machines end in, so that a history shows which definition was followed.
+states that the machines end in, so that a history shows which definition was followed. The first has its zips from this
+machine, the second, a release, has them from a bucket.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ import pytest
 from bedrock_batch.contracts.version import CONTRACT
 from local.process import Engine
 from local.provision import ROOT, Deployment
+from release import manifest, publish
 from tests.e2e.batch import Batch, Ended
 from tests.e2e.fixtures import PROMPTS, RESERVED
 from tests.e2e.test_recovery import NOVA, start, table, wait_until
@@ -28,6 +30,8 @@ from tests.e2e.test_recovery import NOVA, start, table, wait_until
 pytestmark = pytest.mark.e2e
 
 NAME = "lasting"
+ARTIFACTS = "artifacts"
+LAYER = ROOT / "build" / "local" / "layer.zip"
 ROWS = 250
 ENDS = {
     "run": ("Run succeeded", "Run has succeeded"),
@@ -53,8 +57,23 @@ def released(folder: Path, contract: int) -> Deployment:
             if item.filename.endswith("contracts/version.py"):
                 body = re.sub(rb"^CONTRACT = \d+$", b"CONTRACT = %d" % contract, body, flags=re.MULTILINE)
             copy.writestr(item, body)
-    package = {"code_path": str(code), "layer_path": str(ROOT / "build" / "local" / "layer.zip")}
+    label = json.loads((ROOT / "build" / "code.json").read_text("utf-8")) | {"sha256": manifest.describe(code).sha256}
+    code.with_suffix(".json").write_text(json.dumps(label))
+    package = {"code_path": str(code), "layer_path": str(LAYER)}
     return Deployment(folder / "local" / "terraform", folder, "", {"package": package})
+
+
+def published(made: Deployment, engine: Engine) -> Deployment:
+    """Make a release of a version, put its zips into a bucket, and return the version as it is applied from there."""
+    folder, name = made.work, f"layer-{json.loads(LAYER.with_suffix('.json').read_text('utf-8'))['architecture']}"
+    shutil.copy(LAYER, folder / f"{name}.zip")
+    zips = {kind: manifest.describe(folder / f"{kind}.zip") for kind in ("code", name)}
+    (folder / "terraform" / "release.json").write_text(manifest.text(zips))
+    client(engine, "s3").create_bucket(Bucket=ARTIFACTS)
+    new = publish.publish(client(engine, "s3"), zips, folder, ARTIFACTS, "releases/")
+    assert len(new) == 2
+    assert publish.publish(client(engine, "s3"), zips, folder, ARTIFACTS, "releases/") == []
+    return dataclasses.replace(made, variables={"package": {"s3": {"bucket": ARTIFACTS, "prefix": "releases/"}}})
 
 
 def client(engine: Engine, service: str) -> Any:
@@ -95,13 +114,13 @@ def versions(
             "on": ["SUCCEEDED", "SUCCEEDED_WITH_WARNINGS", "FAILED", "TIMED_OUT", "ABORTED"],
         },
     }
-    made = [
+    first, second = (
+        released(tmp_path_factory.mktemp(f"contract-{contract}"), contract) for contract in (CONTRACT, CONTRACT + 1)
+    )
+    return [
         dataclasses.replace(one, work=work, url=engine.url, variables={**common, **one.variables})
-        for one in (
-            released(tmp_path_factory.mktemp(f"contract-{contract}"), contract) for contract in (CONTRACT, CONTRACT + 1)
-        )
+        for one in (first, published(second, engine))
     ]
-    return made
 
 
 @dataclass(frozen=True)

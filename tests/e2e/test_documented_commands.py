@@ -212,7 +212,7 @@ def test_the_queries_work_for_a_run_that_failed_at_its_plan(batch: Batch, shell:
     assert json.loads(shell.run(report))["error"] == "MissingColumn"
     check(json.loads(shell.run(report)))
     shell.run(page)
-    assert "use one of the columns that the sentence lists" in (shell.folder / "report.html").read_text("utf-8")
+    assert "use one of the columns that the message lists" in (shell.folder / "report.html").read_text("utf-8")
 
 
 def test_the_queue_of_undelivered_events_is_readable(shell: Shell) -> None:

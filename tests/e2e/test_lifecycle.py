@@ -57,6 +57,7 @@ def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("zips")
     for kind, path in BUILT.items():
         (folder / f"{kind}.zip").symlink_to(path)
+        (folder / f"{kind}.json").symlink_to(path.with_suffix(".json"))
     return folder
 
 

@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     for name in ("Makefile", "local/needs.sh", "local/quietly.sh"):
         shutil.copy(ROOT / name, tmp_path / name)
-    for lock in ("dev", "engine", "bench"):
+    for lock in ("dev", "engine", "bench", "checkov"):
         (tmp_path / "requirements").mkdir(exist_ok=True)
         (tmp_path / "requirements" / f"{lock}.lock").touch()
     (tmp_path / "package-lock.json").touch()

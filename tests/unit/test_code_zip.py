@@ -19,7 +19,7 @@ BUILD = LAMBDA_SRC.parent / "build"
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the zip is unpacked to."""
-    digest = package.digest_of(package.SDK_REQUIREMENTS, local=False)
+    digest = package.digest_of(package.SDK_REQUIREMENTS, package.Target("arm64", local=False))
     if not package.is_built(BUILD / "sdk.zip", digest) or not (BUILD / "code.zip").is_file():
         pytest.fail(
             "build/code.zip is not there, or older than what it is made from: run make package-local", pytrace=False

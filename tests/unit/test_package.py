@@ -1,9 +1,14 @@
 """How the zips are made that Terraform uploads. What is made then, tests/unit/test_code_zip.py looks at."""
 
 import ast
+import base64
+import hashlib
 import importlib.util
+import json
 import re
+import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +39,9 @@ def write_package(root: Path, order: list[str]) -> Path:
 
 
 def make_zip(path: Path, files: dict[str, bytes]) -> Path:
-    path.write_bytes(package.zip_bytes(files))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
     return path
 
 
@@ -53,6 +60,71 @@ def test_other_content_gives_other_bytes(tmp_path: Path) -> None:
     (code / "keys.py").write_text("# changed\n")
 
     assert package.zip_bytes(package.read_code(code)) != before
+
+
+def test_what_a_wheel_has_compressed_is_taken_over_as_it_is(tmp_path: Path) -> None:
+    """So it does not matter what compresses on the machine that packs."""
+    content = b"a text that is much shorter when it is compressed, " * 99
+    wheels = []
+    for level in (1, 9):
+        wheels.append(tmp_path / f"{level}.whl")
+        with zipfile.ZipFile(wheels[-1], "w", zipfile.ZIP_DEFLATED, compresslevel=level) as wheel:
+            wheel.writestr("folder/", b"")
+            wheel.writestr(f"größe-{level}.txt", content)
+            wheel.writestr(zipfile.ZipInfo(f"stored-{level}.txt"), content)  # without compression
+    raw = [package.read_zip(path)[f"größe-{level}.txt"].content for level, path in zip((1, 9), wheels, strict=True)]
+    assert len(raw[1]) < len(content) / 9
+
+    made = tmp_path / "made.zip"
+    made.write_bytes(package.zip_bytes(package.read_wheels(wheels, below="python/"), comment="digest"))
+    with zipfile.ZipFile(made) as archive:
+        assert archive.testzip() is None
+        assert archive.comment == b"digest"
+        assert [
+            (one.filename, one.date_time, one.external_attr >> 16, one.create_system) for one in archive.filelist
+        ] == [
+            (f"python/{name}.txt", (1980, 1, 1, 0, 0, 0), 0o100644, 3)
+            for name in ("größe-1", "größe-9", "stored-1", "stored-9")
+        ]
+        assert {archive.read(name) for name in archive.namelist()} == {content}
+    assert all(one in made.read_bytes() for one in raw)
+
+
+def test_a_file_that_lambda_does_not_unpack_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.whl", "w", zipfile.ZIP_BZIP2) as wheel:
+        wheel.writestr("a.py", b"")
+    with pytest.raises(package.PackageError, match=r"a\.py is packed in a way that Lambda does not unpack"):
+        package.read_zip(tmp_path / "a.whl")
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_wheels_are_fetched_for_the_architecture(
+    architecture: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(package.PackageError, match=rf"for Lambda \(Python 3\.13, {architecture}\); its message"):
+        package.download_wheels(tmp_path, package.LAYER_REQUIREMENTS, package.Target(architecture, local=False))
+    assert [one for one in asked if one.startswith("--platform=")] == [
+        f"--platform=manylinux{tag}_{machine}" for tag in ("_2_28", "_2_27", "_2_17", "2014")
+    ]
+
+
+def test_every_zip_has_a_label(tmp_path: Path) -> None:
+    layer = make_zip(tmp_path / "layer.zip", {"a": b""})
+    package.write_label(layer, architecture="x86_64")
+    label = json.loads((tmp_path / "layer.json").read_text())
+    project = tomllib.loads((LAMBDA_SRC.parent / "pyproject.toml").read_text())["project"]
+    assert label == {
+        "version": project["version"],
+        "sha256": base64.b64encode(hashlib.sha256(layer.read_bytes()).digest()).decode(),
+        "architecture": "x86_64",
+    }
 
 
 def test_caches_and_tests_stay_out(tmp_path: Path) -> None:
@@ -132,18 +204,21 @@ def test_libraries_are_kept_until_something_they_are_made_from_changes(tmp_path:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("a==1")
     layer = tmp_path / "layer.zip"
-    layer.write_bytes(package.zip_bytes({"a": b""}, comment=package.digest_of(requirements, local=False)))
+    arm, intel = package.Target("arm64", local=False), package.Target("x86_64", local=False)
+    here = package.Target("arm64", local=True)
+    layer.write_bytes(package.zip_bytes({}, comment=package.digest_of(requirements, arm)))
 
-    assert package.is_built(layer, package.digest_of(requirements, local=False))
-    assert not package.is_built(layer, package.digest_of(requirements, local=True))
+    assert package.is_built(layer, package.digest_of(requirements, arm))
+    assert not package.is_built(layer, package.digest_of(requirements, here))
+    assert not package.is_built(layer, package.digest_of(requirements, intel))
 
     layer.write_bytes(layer.read_bytes()[:-3])
-    assert not package.is_built(layer, package.digest_of(requirements, local=False))
-    assert not package.is_built(tmp_path / "none.zip", package.digest_of(requirements, local=False))
+    assert not package.is_built(layer, package.digest_of(requirements, arm))
+    assert not package.is_built(tmp_path / "none.zip", package.digest_of(requirements, arm))
 
-    layer.write_bytes(package.zip_bytes({"a": b""}, comment=package.digest_of(requirements, local=False)))
+    layer.write_bytes(package.zip_bytes({}, comment=package.digest_of(requirements, arm)))
     requirements.write_text("a==2")
-    assert not package.is_built(layer, package.digest_of(requirements, local=False))
+    assert not package.is_built(layer, package.digest_of(requirements, arm))
 
 
 def test_unchanged_zip_is_not_written_again(tmp_path: Path) -> None:
@@ -210,10 +285,3 @@ def test_wheels_of_the_sdk_lose_other_services(tmp_path: Path) -> None:
         "botocore/data/endpoints.json",
         "botocore/data/s3/2006-03-01/paginators-1.json",
     ]
-
-
-def test_zip_entries_are_readable_by_everyone(tmp_path: Path) -> None:
-    # Lambda runs functions as a user that owns none of the files.
-    path = make_zip(tmp_path / "code.zip", {"a": b""})
-    with zipfile.ZipFile(path) as archive:
-        assert archive.infolist()[0].external_attr >> 16 == 0o100644

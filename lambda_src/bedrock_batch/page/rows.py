@@ -89,7 +89,7 @@ def _error(report: Report, name: str, rows: int, values: Mapping[str, str]) -> t
         code(name),
         count(rows),
         cause,
-        remedies.shown(remedy.do, values) if remedy else "see the sentence of the row",
+        remedies.shown(remedy.do, values) if remedy else "see the message of the row",
     )
 
 

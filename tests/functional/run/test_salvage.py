@@ -159,7 +159,7 @@ def test_a_plan_that_failed_is_reported_too(bench: Bench) -> None:
     check(report)
     assert (report["error"], report["message"], report["jobs"]) == ("MissingColumn", "no {reviw}", {})
     assert report["functions"] == {"join_shard": "3"}
-    assert "use one of the columns that the sentence lists" in page_of(bench)
+    assert "use one of the columns that the message lists" in page_of(bench)
     stopped(bench)
     assert report_of(bench)["status"] == "ABORTED", "the latest end counts"
 

@@ -50,7 +50,7 @@ def test_a_page_says_how_the_run_ended(kind: str) -> None:
 def test_what_to_do_is_in_the_words_of_the_documents() -> None:
     found = seen(drawn(reports.failed_in_planning())).text
     assert "MissingColumn: the run input names a column that the table does not have; nothing was spent." in found
-    assert "Do this: use one of the columns that the sentence lists; start a new run." in found
+    assert "Do this: use one of the columns that the message lists; start a new run." in found
     assert "Did you mean {review}?" in found
     stopped = seen(drawn(reports.salvaged())).text
     assert "Do this: its jobs are stopped and its answers joined. Redrive it within 14 days" in stopped
