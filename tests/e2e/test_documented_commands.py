@@ -17,6 +17,7 @@ from local.process import Engine, environment
 from local.provision import ROOT
 from tests.e2e.batch import Batch
 from tests.e2e.test_recovery import wait_until
+from tests.report_schema import check
 
 pytestmark = pytest.mark.e2e
 
@@ -164,7 +165,7 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
 
     shell.run(start_second)
     shell.run(*OPERATIONS.blocks["Operations"])
-    glance, execution, item, progress, report, jobs, in_status = OPERATIONS.blocks["A run at a glance"]
+    glance, execution, item, progress, report, page, jobs, in_status = OPERATIONS.blocks["A run at a glance"]
     stop, stops, stop_by_hand, in_progress = OPERATIONS.blocks["Stop a run"]
     claim, versions = OPERATIONS.blocks["Names, claims and versions"]
     (slow_down,) = OPERATIONS.blocks["Quotas"]
@@ -190,8 +191,10 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     shell.run(stop)
     wait_until(lambda: json.loads(shell.run(item))["status"] == "ABORTED")
     assert json.loads(shell.run(in_progress)) == []
-    wait_until(lambda: batch.keys("e2e/reports/monday/"))
+    wait_until(lambda: batch.keys("e2e/reports/monday/report.json"))
     assert json.loads(shell.run(report))["salvaged"] is True
+    shell.run(page)
+    assert "the execution was stopped" in (shell.folder / "report.html").read_text("utf-8")
     assert f"job/{job}\t{NOVA}\tStopped\t120" in shell.run(jobs)
     wait_until(lambda: shell.run(stops).split()[1] == "SUCCEEDED")
     by_hand = json.loads(shell.run(stop_by_hand))["executionArn"]
@@ -210,7 +213,7 @@ def test_the_queries_work_for_a_run_that_failed_at_its_plan(batch: Batch, shell:
     uri = batch.upload("typo.csv", b"product,reviw\nkettle,good\n")
     batch.run("typo", {"s3_uri": uri, "model_id": NOVA, "prompt_id": "sentiment"})
     shell.look_at("typo")
-    glance, execution, item, progress, _, jobs, _ = OPERATIONS.blocks["A run at a glance"]
+    glance, execution, item, progress, report, page, jobs, _ = OPERATIONS.blocks["A run at a glance"]
     assert "MissingColumn" in shell.run(glance)
     status, _, _, error, cause = shell.run(execution).rstrip().split("\t")
     assert (status, error) == ("FAILED", "MissingColumn")
@@ -218,6 +221,11 @@ def test_the_queries_work_for_a_run_that_failed_at_its_plan(batch: Batch, shell:
     assert json.loads(shell.run(item))["rows"] is None
     assert records_done(shell.run(progress)) == 0
     assert shell.run(jobs).strip() in ("", "None")
+    wait_until(lambda: batch.keys("e2e/reports/typo/report.json"))
+    assert json.loads(shell.run(report))["error"] == "MissingColumn"
+    check(json.loads(shell.run(report)))
+    shell.run(page)
+    assert "use one of the columns that the message lists" in (shell.folder / "report.html").read_text("utf-8")
 
 
 def test_the_queue_of_undelivered_events_is_readable(shell: Shell) -> None:
