@@ -235,7 +235,7 @@ def _by_status(jobs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _problems(installation: Installation, jobs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return what became of the first jobs that did not complete, with Bedrock's words, which its list does not have."""
+    """Return what became of the first jobs that did not complete. The inventory has Bedrock's words about them."""
     wrong = [job for job in jobs if job["status"] in ENDED and job["status"] != "Completed"]
     shown = sorted(wrong, key=lambda job: str(job["jobName"]))[:_PROBLEMS_SHOWN]
     return tuple(
