@@ -101,6 +101,10 @@ class DynamoDB(Service):
         found.sort(key=lambda item: str(item["updated_at"]["S"]), reverse=not arguments["ScanIndexForward"])
         yield {"Items": found[: PaginationConfig["MaxItems"]]}
 
+    def put_job(self, job: str, message: str) -> None:
+        """Put the item of a job that went wrong."""
+        self.items[f"job/{job}"] = {"pk": {"S": f"job/{job}"}, "message": {"S": message}}
+
     def put_run(self, run: str, **attributes: Any) -> None:
         """Put the item of a run; numbers become N."""
         values = {"run_id": run, "status": "RUNNING", "started_at": "2026-11-29T07:00:00.000Z"} | attributes

@@ -205,8 +205,9 @@ def test_what_people_see_of_a_run_that_goes_on(call: Call, at: Installation, ser
     services.states.put("monday")
     services.dynamodb.put_run("monday", rows=400, job_names=NAMES)
     put(at.report_key("monday", "estimate.json"), ESTIMATE)
-    services.bedrock.put(f"{NAMES}-r0-00000", "InProgress", done=100, message="")
-    services.bedrock.put(f"{NAMES}-r0-00001", "Failed", done=50, message="\x1b[31mInternal [bold]error[/bold]")
+    services.bedrock.put(f"{NAMES}-r0-00000", "InProgress", done=100)
+    services.bedrock.put(f"{NAMES}-r0-00001", "Failed", done=50)
+    services.dynamodb.put_job(f"{NAMES}-r0-00001", "\x1b[31mInternal [bold]error[/bold]")
     _, out, _ = call("status", "monday")
     for words in ("RUNNING", "Run jobs", "1 InProgress, 1 Failed", "150 of 400 records", "about $1.50", "(estimated)"):
         assert words in out

@@ -44,17 +44,18 @@ def test_a_run_of_10_000_jobs_takes_20_calls_and_3_seconds_at_most(
 ) -> None:
     put(goes_on.report_key("monday", "estimate.json"), ESTIMATE | {"records": 1_000_000})
     for number in range(10_000):
-        services.bedrock.put(f"{NAMES}-r0-{number:05d}", "Completed" if number < 4_000 else "InProgress", done=50)
+        status = "Completed" if number < 4_000 else "InProgress" if number < 9_990 else "Failed"
+        services.bedrock.put(f"{NAMES}-r0-{number:05d}", status, done=50)
     services.bedrock.put("another-r0-00000", "Failed")
     calls = services.count()
     began = time.process_time()
-    status = seen(goes_on)
+    found = seen(goes_on)
     assert time.process_time() - began < 3
     installation_and_estimate = 2
     assert services.count() - calls + installation_and_estimate <= 20
-    assert status.jobs == {"InProgress": 6_000, "Completed": 4_000}
-    assert status.records == progress.Records(total=1_000_000, processed=500_000, succeeded=500_000)
-    assert status.seconds_left == 3_600
+    assert found.jobs == {"InProgress": 5_990, "Completed": 4_000, "Failed": 10}
+    assert found.records == progress.Records(total=1_000_000, processed=500_000, succeeded=500_000)
+    assert found.seconds_left == 3_600
 
 
 def test_a_run_that_goes_on(goes_on: Installation, services: fakes.Aws, put: Any) -> None:
@@ -94,7 +95,8 @@ def test_without_an_estimate_nothing_is_made_up(goes_on: Installation, services:
 
 
 def test_jobs_that_went_wrong_are_named_with_bedrocks_words(goes_on: Installation, services: fakes.Aws) -> None:
-    services.bedrock.put(f"{NAMES}-r0-00000", "Failed", done=60, message="Internal error")
+    services.bedrock.put(f"{NAMES}-r0-00000", "Failed", done=60)
+    services.dynamodb.put_job(f"{NAMES}-r0-00000", "Internal error")
     for number in range(1, 9):
         services.bedrock.put(f"{NAMES}-r0-{number:05d}", "Expired")
     problems = seen(goes_on).problems

@@ -204,6 +204,10 @@ def test_a_table_is_there_when_its_run_has_ended(ended: Any, at: Installation, s
     services.states.put("monday")
     with pytest.raises(Mistake, match="goes on"):
         parts.tables(at, "monday")
+    services.states.put("monday", "ABORTED")
+    services.dynamodb.put_run("monday", status="STOPPING")
+    with pytest.raises(Mistake, match="are being stopped"):
+        parts.tables(at, "monday")
     services.states.put("tuesday", "FAILED")
     with pytest.raises(NotFound, match="has no table. Its status is FAILED"):
         parts.tables(at, "tuesday")

@@ -38,6 +38,11 @@ def tables(installation: Installation, run: str, model: str = "") -> list[Table]
         raise runs.no_run(installation, run)
     if execution and execution["status"] == "RUNNING":
         raise Mistake(f"The run {run!r} goes on: its table is complete when it has ended. Wait for it with `watch`.")
+    if item and item.status == "STOPPING":
+        raise Mistake(
+            f"The jobs of the run {run!r} are being stopped, and its answers are joined then. Wait with "
+            f"`bedrock-batch stop {run} --wait`."
+        )
     found = _listed(installation, run)
     if not found:
         status = item.status if item else str((execution or {}).get("status"))

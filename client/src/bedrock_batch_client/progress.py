@@ -140,7 +140,7 @@ def status(installation: Installation, run: str, *, now: datetime | None = None)
         ended_at=execution.get("stopDate") or _time(known.ended_at),
         rows=known.rows,
         jobs=_by_status(jobs),
-        problems=_problems(jobs),
+        problems=_problems(installation, jobs),
         records=records,
         seconds_left=_seconds_left(jobs, records, execution.get("redriveDate"), now) if goes_on else None,
         spent=_part_of(estimate, records.part),
@@ -234,10 +234,13 @@ def _by_status(jobs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {name: counts[name] for name in [*known, *sorted(counts.keys() - set(order))]}
 
 
-def _problems(jobs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def _problems(installation: Installation, jobs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return what became of the first jobs that did not complete. The inventory has Bedrock's words about them."""
     wrong = [job for job in jobs if job["status"] in ENDED and job["status"] != "Completed"]
     shown = sorted(wrong, key=lambda job: str(job["jobName"]))[:_PROBLEMS_SHOWN]
-    return tuple(_problem(f"{job['status']} after {_done(job)}", job.get("message", "")) for job in shown)
+    return tuple(
+        _problem(f"{job['status']} after {_done(job)}", runs.job_message(installation, job["jobName"])) for job in shown
+    )
 
 
 def _done(job: Mapping[str, Any]) -> str:

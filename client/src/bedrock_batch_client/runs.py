@@ -83,11 +83,14 @@ def check_name(run: str) -> None:
 def item(installation: Installation, run: str) -> Item | None:
     """Return what the inventory has of a run, or None."""
     check_name(run)
-    with calling("dynamodb:GetItem", f"the table {installation.table}"):
-        found = installation.aws.dynamodb.get_item(
-            TableName=installation.table, Key={"pk": {"S": f"run/{run}"}}, ConsistentRead=True
-        ).get("Item")
+    found = _get(installation, f"run/{run}")
     return _read(found) if found else None
+
+
+def job_message(installation: Installation, job: str) -> str:
+    """Return what the inventory says of a job that went wrong; empty where it says nothing, or not yet."""
+    found = _get(installation, f"job/{job}")
+    return str(plain(found).get("message", "")) if found else ""
 
 
 def execution(installation: Installation, run: str) -> dict[str, Any] | None:
@@ -187,6 +190,14 @@ def report_written_at(installation: Installation, run: str) -> datetime | None:
 def no_run(installation: Installation, run: str) -> NotFound:
     """Return the error for a run that is not there."""
     return NotFound(f"The installation {installation.name!r} has no run {run!r}. `bedrock-batch list` shows its runs.")
+
+
+def _get(installation: Installation, key: str) -> dict[str, Any] | None:
+    with calling("dynamodb:GetItem", f"the table {installation.table}"):
+        found: dict[str, Any] | None = installation.aws.dynamodb.get_item(
+            TableName=installation.table, Key={"pk": {"S": key}}, ConsistentRead=True
+        ).get("Item")
+    return found
 
 
 def _read(found: Mapping[str, Mapping[str, Any]]) -> Item:

@@ -24,7 +24,8 @@ def lines_of_change(before: Status | None, now: Status) -> Iterator[str]:
         if before is None or problem not in before.problems:
             yield problem
     if now.records.processed and (before is None or now.records != before.records):
-        yield " · ".join(part for part in (records(now), money(now), time_left(now)) if part)
+        left = time_left(now)
+        yield " · ".join(part for part in (records(now), money(now), left and f"time left: {left}") if part)
     if now.ended:
         yield from end(now)
 
@@ -80,9 +81,10 @@ def dollars(amount: float) -> str:
 
 
 def time_left(status: Status) -> str:
+    """Return how long a run takes from now; nothing of one that has ended."""
     if status.ended or status.status == "STOPPING":
         return ""
-    return "time left unknown" if status.seconds_left is None else f"about {duration(status.seconds_left)} left"
+    return "unknown" if status.seconds_left is None else f"about {duration(status.seconds_left)}"
 
 
 def duration(seconds: float) -> str:

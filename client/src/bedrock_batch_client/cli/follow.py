@@ -31,7 +31,7 @@ def follow(run: Run, *, every: float, quiet: bool = False, console: Console | No
 def _live(watched: Iterator[Status], console: Console) -> Status:
     seen: list[Status] = []
     with Live(
-        console=console, get_renderable=lambda: views.status_view(seen[-1] if seen else None), refresh_per_second=4
+        console=console, get_renderable=lambda: views.live_view(seen[-1] if seen else None), refresh_per_second=4
     ):
         for status in watched:
             seen[:] = [status]

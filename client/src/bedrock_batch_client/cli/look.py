@@ -50,7 +50,9 @@ def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) 
 
 @click.command("list")
 @options.installation
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most runs to show.")
+@click.option(
+    "--limit", metavar="NUMBER", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most runs to show."
+)
 @click.option(
     "--status",
     "statuses",

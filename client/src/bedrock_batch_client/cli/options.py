@@ -16,11 +16,16 @@ def installation(command: Command) -> Command:
     """Give a command the options that name an installation, and the `Batch` of it as its first argument."""
 
     @click.option(
-        "--name", envvar="BEDROCK_BATCH_NAME", required=True, help="Name of the installation.", show_envvar=True
+        "--name",
+        metavar="NAME",
+        envvar="BEDROCK_BATCH_NAME",
+        required=True,
+        help="Name of the installation.",
+        show_envvar=True,
     )
-    @click.option("--profile", help="Profile of the AWS configuration.")
-    @click.option("--region", help="AWS Region.")
-    @click.option("--endpoint-url", help="Where AWS listens, if not at its own address.")
+    @click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration.")
+    @click.option("--region", metavar="REGION", help="AWS Region.")
+    @click.option("--endpoint-url", metavar="URL", help="Where AWS listens, if not at its own address.")
     @functools.wraps(command)
     def with_batch(
         *arguments: Any, name: str, profile: str | None, region: str | None, endpoint_url: str | None, **options: Any
@@ -36,7 +41,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 run_argument = click.argument("run_name", metavar="RUN")
 
 every = click.option(
-    "--every", type=click.FloatRange(min=0.05), default=10.0, show_default=True, help="Seconds between two looks."
+    "--every",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.05),
+    default=10.0,
+    show_default=True,
+    help="Seconds between two looks.",
 )
 
 

@@ -23,17 +23,23 @@ def _document_options(command: Command) -> Command:
     for option in reversed(
         [
             click.argument("document", type=click.File("r", encoding="utf-8"), required=False),
-            click.option("--table", help="The table: a file, which is uploaded, or s3://…"),
-            click.option("--model", "models", multiple=True, help="Model id; repeatable."),
+            click.option("--table", metavar="FILE_OR_URI", help="The table: a file, which is uploaded, or s3://…"),
+            click.option("--model", "models", metavar="ID", multiple=True, help="Model id; repeatable."),
             click.option("--prompt", help="The prompt, with {column} places; @FILE reads it from a file."),
-            click.option("--prompt-id", help="A prompt of the installation."),
+            click.option("--prompt-id", metavar="ID", help="A prompt of the installation."),
             click.option(
                 "--output-format", type=click.Choice(["parquet", "csv", "jsonl"]), help="Format of the run's table."
             ),
-            click.option("--max-tokens", type=click.IntRange(min=1), help="Most tokens of one answer."),
-            click.option("--limit", type=click.IntRange(min=1), help="Only the first rows of the table."),
             click.option(
-                "--upload-to", help="Where a file goes, as s3://bucket/folder/; default: the installation's place."
+                "--max-tokens", metavar="NUMBER", type=click.IntRange(min=1), help="Most tokens of one answer."
+            ),
+            click.option(
+                "--limit", metavar="NUMBER", type=click.IntRange(min=1), help="Only the first rows of the table."
+            ),
+            click.option(
+                "--upload-to",
+                metavar="URI",
+                help="Where a file goes, as s3://bucket/folder/; default: the installation's place.",
             ),
         ]
     ):
@@ -43,7 +49,7 @@ def _document_options(command: Command) -> Command:
 
 @click.command()
 @_document_options
-@click.option("--run-name", help="Name of the run, which is used once. Default: made from the time.")
+@click.option("--run-name", metavar="NAME", help="Name of the run, which is used once. Default: made from the time.")
 @click.option("--wait", is_flag=True, help="Follow the run until it ends; the exit code says how.")
 @options.every
 @options.installation
@@ -95,7 +101,12 @@ def estimate(batch: Batch, show_record: bool, as_json: bool, **given: Any) -> No
 @click.option("--wait", is_flag=True, help="Wait until its jobs have ended and its answers are joined.")
 @options.installation
 @click.option(
-    "--every", type=click.FloatRange(min=0.05), default=5.0, show_default=True, help="Seconds between two looks."
+    "--every",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.05),
+    default=5.0,
+    show_default=True,
+    help="Seconds between two looks.",
 )
 @options.as_json
 def stop(batch: Batch, run_name: str, wait: bool, every: float, as_json: bool) -> None:

@@ -10,13 +10,18 @@ from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options
 from bedrock_batch_client.parts import FORMATS
 
-model = click.option("--model", default="", help="Only the table of this model, where the run has several.")
+model = click.option(
+    "--model", metavar="ID", default="", help="Only the table of this model, where the run has several."
+)
 
 
 @click.command()
 @options.run_argument
 @click.option(
-    "--out", "-o", help="File to write, or - for standard output. Default: RUN.FORMAT; of several models a folder."
+    "--out",
+    "-o",
+    metavar="FILE",
+    help="File to write, or - for standard output. Default: RUN.FORMAT; of several models a folder.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Default: that of the file's name, or of the run.")
 @model
@@ -43,7 +48,12 @@ def fetch(
 @click.command()
 @options.run_argument
 @click.option(
-    "--examples", type=click.IntRange(0, 100), default=3, show_default=True, help="Rows to show of each code."
+    "--examples",
+    metavar="NUMBER",
+    type=click.IntRange(0, 100),
+    default=3,
+    show_default=True,
+    help="Rows to show of each code.",
 )
 @model
 @options.installation

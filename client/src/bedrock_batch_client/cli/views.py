@@ -28,28 +28,40 @@ def console() -> Console:
 
 
 def print_status(status: Status) -> None:
-    console().print(status_view(status))
+    console().print(_view(status, _head(status)))
 
 
-def status_view(status: Status | None) -> RenderableType:
-    """Return the view of a run: a head, then a line for everything that is known."""
+def live_view(status: Status | None) -> RenderableType:
+    """Return the view of a run that is watched: as long as it goes on, something moves."""
     if status is None:
-        return Spinner("dots", text="Looking …")
+        return _spinner(Text("Looking …"))
+    head = _head(status)
+    return _view(status, head if status.ended else _spinner(head))
+
+
+def _spinner(text: Text) -> Spinner:
+    # A new one begins with its first frame, so it is turned by the clock.
+    spinner = Spinner("dots", text=text, style="cyan")
+    spinner.start_time = 0
+    return spinner
+
+
+def _view(status: Status, head: RenderableType) -> RenderableType:
+    """Return a head, then a line for everything that is known."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in _facts(status):
         grid.add_row(name, value)
-    return Group(_head(status), grid)
+    return Group(head, grid)
 
 
-def _head(status: Status) -> RenderableType:
-    head = Text.assemble(
+def _head(status: Status) -> Text:
+    return Text.assemble(
         (f"{status.run}  ", "bold"),
         (status.status, _STYLES.get(status.status, _BAD)),
         (f"  {show.elapsed(status)}", "dim"),
     )
-    return head if status.ended else Spinner("dots", text=head, style="cyan")
 
 
 def _facts(status: Status) -> list[tuple[str, RenderableType]]:
@@ -67,7 +79,7 @@ def _facts(status: Status) -> list[tuple[str, RenderableType]]:
     if spent := show.money(status):
         facts.append(("cost", Text(spent)))
     if left := show.time_left(status):
-        facts.append(("time", Text(left)))
+        facts.append(("time left", Text(left)))
     facts += [("", Text(show.clean(problem), style="yellow")) for problem in status.problems]
     facts += [("warning", Text(show.clean(warning), style="yellow")) for warning in status.warnings]
     if why := ": ".join(part for part in (status.error, status.message) if part):
