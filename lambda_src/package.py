@@ -35,7 +35,7 @@ SDK_REQUIREMENTS = HERE / "requirements-code.txt"
 LAYER_REQUIREMENTS = HERE / "requirements-layer.txt"
 
 SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "s3", "secretsmanager", "service-quotas")
-"""The AWS services that our code calls, as botocore names them. Its data of some 400 others stays out: 15 MB."""
+"""The AWS services that our code calls, by botocore's names. The data of about 400 others, 15 MB, is left out."""
 
 LAMBDA_PYTHON = "3.13"
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
@@ -191,7 +191,7 @@ def check_size(*zips: Path, limit: int = MAX_UNPACKED_BYTES) -> int:
 
 
 def digest_of(requirements: Path, target: Target) -> str:
-    """Return what a zip of libraries is made from, in one word: it is not built again while this stays the same."""
+    """Return a digest of what a zip of libraries is made from. It is built again only if the digest changes."""
     host = f"{sys.version_info.major}.{sys.version_info.minor} {sys.platform}"
     wanted = host if target.local else f"{LAMBDA_PYTHON} {target.platforms}"
     made_from = requirements.read_bytes() + Path(__file__).read_bytes() + wanted.encode()
@@ -205,7 +205,7 @@ def is_built(path: Path, digest: str) -> bool:
         with zipfile.ZipFile(path) as archive:
             return archive.comment == digest.encode()
     except zipfile.BadZipFile:
-        return False  # the rest of an interrupted build
+        return False  # The file is the rest of an interrupted build.
 
 
 def download_wheels(folder: Path, requirements: Path, target: Target) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`make demo`: the whole product on this machine. The real module, state machines and Lambda zips, on a local AWS."""
+"""`make demo`: run the whole product, with its module, state machines and Lambda zips, on a local AWS."""
 
 import argparse
 import json
@@ -39,7 +39,7 @@ SCHEMA = {
     },
     "required": ["sentiment", "topic", "urgency"],
 }
-_SAID = {  # what the stand-in for the model finds in a review, and what it answers
+_SAID = {  # A text in a review, and the stand-in model's answer to it.
     "I would buy it again": ("positive", "quality", 0),
     "it works, mostly": ("positive", "quality", 1),
     "after two weeks it broke": ("mixed", "durability", 2),
@@ -97,7 +97,7 @@ def demo(screen: Screen, rows: int) -> None:
 
 
 def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: int) -> None:
-    """Upload the sample, start a run, follow it, fetch and show what came out."""
+    """Upload the sample, start a run, follow it, fetch and show its output."""
     session = boto3.Session(
         aws_access_key_id="test", aws_secret_access_key="test", region_name=environment(engine.url)["AWS_REGION"]
     )
@@ -138,7 +138,7 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
 
 
 class Run:
-    """A run that is followed: what it does now moves, what has happened stays."""
+    """Follows a run on the screen: the present state is one changing line, finished steps are lines that stay."""
 
     def __init__(self, screen: Screen, clients: dict[str, Any], bucket: str, root: str, arn: str, rows: int) -> None:
         self._screen = screen
@@ -157,7 +157,7 @@ class Run:
             while True:
                 execution = self._states.describe_execution(executionArn=self._arn)
                 jobs = self._jobs()
-                self._tell(jobs)
+                self._print_news(jobs)
                 step.detail = f"{self._state()}{progress_of(jobs, self._rows, self._parts())}"
                 if execution["status"] != "RUNNING":
                     break
@@ -185,8 +185,8 @@ class Run:
         prefix = f"{self._root}/output/{RUN}/"
         return int(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)["KeyCount"])
 
-    def _tell(self, jobs: list[dict[str, Any]]) -> None:
-        """Print what has happened since the last time."""
+    def _print_news(self, jobs: list[dict[str, Any]]) -> None:
+        """Print what has happened since the last call."""
         first = [job for job in jobs if "r0-" in job["jobName"]]
         again = [job for job in jobs if job not in first]
         all_there = len(first) == math.ceil(self._rows / ROWS_PER_JOB)
@@ -194,8 +194,8 @@ class Run:
         for number, job in enumerate(first, 1):
             done = f"{job['processedRecordCount']} of {job['totalRecordCount']} records"
             if job["status"] == "Failed":
-                told = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
-                self._once(job["jobArn"], [job], told)
+                text = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
+                self._once(job["jobArn"], [job], text)
         ended = [job for job in first if job["status"] == "Completed"]
         self._once("most", all_there and ended and len(ended) == len(first) - 1, "all other jobs are Completed")
         self._once("again", again, "the records without an answer go into a second round: 1 more job")
@@ -212,7 +212,7 @@ class Run:
 
 
 def progress_of(jobs: list[dict[str, Any]], rows: int, parts: int) -> str:
-    """Say how many records are done, and what is waited for: jobs by their status, then parts of the output."""
+    """Return a line with the number of finished records, and the jobs by status, or later the parts of the output."""
     if not jobs:
         return ""
     done = sum(job.get("processedRecordCount", 0) for job in jobs)
@@ -234,7 +234,7 @@ def fetch(s3: Any, bucket: str, root: str) -> dict[str, Any]:
 
 
 def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
-    """Print the first rows, and one that the job that failed has left."""
+    """Print the first rows, and one row that the failed job did not answer."""
     names = ["review_id", "product", "review", "ai_outcome", *(f"ai_{name}" for name in SCHEMA["properties"])]
     if screen.width < 110:
         names = [name for name in names if name not in ("product", "ai_outcome")]
@@ -243,8 +243,8 @@ def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
     cells = [["" if row[name] is None else str(row[name]) for name in names] for row in shown]
     lines = table(heads, cells, width=screen.width - 4, wide=names.index("review"))
     screen.line(f"\nThe same table with the answers: {rows.num_rows:,} rows in their order.")
-    screen.line("A stand-in for Bedrock has made them up; all else is the product itself.")
-    screen.line("The first five rows, and one that the failed job had left:\n")
+    screen.line("A stand-in for Bedrock made up the answers. Everything else is the product itself.")
+    screen.line("The first five rows, and one that the failed job did not answer:\n")
     for number, line in enumerate(lines):
         style = {0: ("bold",), 1: ("dim",), 2: ("dim",), len(lines) - 1: ("green",)}.get(number, ())
         screen.line(f"    {screen.style(line, *style) if style else line}")
@@ -267,7 +267,7 @@ def show_end(screen: Screen, report: dict[str, Any], seconds: float, *, folder: 
 
 
 def in_lines(value: Any, width: int, indent: str = "", key: str = "") -> str:
-    """Return JSON, the outermost object with a line for each member, and others in one line where it fits."""
+    """Return JSON with one line for each member of the outermost object. Other values are on one line if they fit."""
     start = f'{indent}"{key}": ' if key else ""
     line = start + json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict) or (key and len(line) < width):

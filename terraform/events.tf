@@ -1,4 +1,6 @@
 locals {
+  queue_name = "${local.prefix}-undelivered-events"
+
   rule_names = { for name in ["job_event", "stop_run", "run_end", "run_success"] : name => "${local.prefix}-${replace(name, "_", "-")}" }
   rule_arns = {
     for name, rule_name in local.rule_names :
@@ -113,11 +115,11 @@ data "aws_iam_policy_document" "events_trust" {
 }
 
 resource "aws_iam_role" "events" {
-  name                 = "${local.prefix}-events-${local.region}"
+  name                 = "${local.role_names.events}-${local.region}"
   description          = "Lets the event rules of ${var.name} start their state machines"
-  path                 = var.role_path
+  path                 = var.roles.path
   assume_role_policy   = data.aws_iam_policy_document.events_trust.json
-  permissions_boundary = var.permissions_boundary_arn
+  permissions_boundary = var.roles.permissions_boundary_arn
   tags                 = local.tags
 }
 
@@ -158,9 +160,10 @@ data "aws_iam_policy_document" "undelivered" {
 }
 
 resource "aws_sqs_queue" "undelivered" {
-  name                      = "${local.prefix}-undelivered-events"
+  name                      = local.queue_name
   message_retention_seconds = 14 * 86400
-  sqs_managed_sse_enabled   = true
+  sqs_managed_sse_enabled   = contains(local.encrypted, "queue") ? null : true
+  kms_master_key_id         = local.key_arns.queue
   policy                    = data.aws_iam_policy_document.undelivered.json
   tags                      = local.tags
 }

@@ -17,6 +17,8 @@ locals {
   # These read what users name in the input of a run.
   input_readers = ["plan_run", "prepare_shard"]
 
+  function_log_groups = { for name, function_name in local.function_names : name => "/aws/lambda/${function_name}" }
+
   function_names = { for name, function in local.functions : name => "${local.prefix}-${replace(name, "_", "-")}" }
 
   # From the names, so that a change of code does not make a plan show every policy as unknown. The star is the version:
@@ -40,6 +42,7 @@ locals {
   function_environments = {
     for name, function in local.functions : name => merge(
       function.libraries ? local.libraries_environment : {},
+      contains(local.encrypted, "data") ? { KMS_KEY_ARN = local.key_arns.data } : {},
       name == "plan_run" ? { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" } : {},
     )
   }
@@ -51,8 +54,9 @@ resource "aws_cloudwatch_log_group" "function" {
 
   for_each = local.functions
 
-  name              = "/aws/lambda/${local.function_names[each.key]}"
+  name              = local.function_log_groups[each.key]
   retention_in_days = var.retention.log_days
+  kms_key_id        = local.key_arns.logs
   tags              = local.tags
 }
 
@@ -82,12 +86,30 @@ resource "aws_lambda_function" "this" {
   memory_size                    = lookup(var.functions.memory_mb, each.key, each.value.memory_mb)
   timeout                        = each.value.timeout_seconds
   reserved_concurrent_executions = lookup(var.functions.reserved_concurrency, each.key, -1)
+  kms_key_arn                    = local.key_arns.functions
 
   dynamic "environment" {
     for_each = [for variables in [local.function_environments[each.key]] : variables if length(variables) > 0]
 
     content {
       variables = environment.value
+    }
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.network == null ? [] : [var.network]
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
+
+  dynamic "tracing_config" {
+    for_each = var.logging.tracing ? [1] : []
+
+    content {
+      mode = "Active"
     }
   }
 

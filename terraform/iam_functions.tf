@@ -1,7 +1,7 @@
 # What runs may read besides what the installation's runs wrote: bucket and prefix. An empty prefix is the whole bucket.
 locals {
   input_locations = concat(
-    var.bucket == null ? [{ bucket = local.bucket_name, prefix = "" }] : [],
+    local.own_bucket ? [{ bucket = local.bucket_name, prefix = "" }] : [],
     [for name in sort(var.inputs.buckets) : { bucket = name, prefix = "" }],
     [for uri in sort(var.inputs.locations) : regex("^s3://(?P<bucket>[^/]+)/?(?P<prefix>.*)$", uri)],
   )
@@ -25,6 +25,14 @@ locals {
       ]
     ]))
   }
+}
+
+# What `network` names, as ARNs.
+locals {
+  ec2_arns            = "arn:${local.partition}:ec2:${local.region}:${local.account}"
+  interface_arns      = "${local.ec2_arns}:network-interface/*"
+  subnet_arns         = var.network == null ? [] : [for id in sort(var.network.subnet_ids) : "${local.ec2_arns}:subnet/${id}"]
+  security_group_arns = var.network == null ? [] : [for id in sort(var.network.security_group_ids) : "${local.ec2_arns}:security-group/${id}"]
 }
 
 # Lambda documents no source ARN for the moment it assumes a role, so the account is the only condition;
@@ -51,11 +59,11 @@ resource "aws_iam_role" "function" {
   for_each = local.functions
 
   # Roles are global: with the Region, one name can live in several Regions.
-  name                 = "${local.function_names[each.key]}-${local.region}"
+  name                 = "${local.role_names[each.key]}-${local.region}"
   description          = "Lets the function ${local.function_names[each.key]} do its work"
-  path                 = var.role_path
+  path                 = var.roles.path
   assume_role_policy   = data.aws_iam_policy_document.function_trust.json
-  permissions_boundary = var.permissions_boundary_arn
+  permissions_boundary = var.roles.permissions_boundary_arn
   tags                 = local.tags
 }
 
@@ -156,13 +164,83 @@ data "aws_iam_policy_document" "function" {
     }
   }
 
+  # Lambda decrypts the environment with the function's role.
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = length(setintersection(local.encrypted, ["data", "functions"])) > 0 ? [var.encryption.kms_key_arn] : []
 
     content {
       sid       = "UseKey"
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      actions   = concat(["kms:Decrypt"], contains(local.encrypted, "data") ? ["kms:GenerateDataKey"] : [])
       resources = [statement.value]
+    }
+  }
+
+  # Lambda makes the interfaces by which a function reaches its subnets, with the function's role.
+  dynamic "statement" {
+    for_each = var.network == null ? [] : [1]
+
+    content {
+      sid     = "SeeNetwork"
+      actions = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+      # These actions know no resource.
+      resources = ["*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.network == null ? [] : [1]
+
+    content {
+      sid       = "MakeInterfaces"
+      actions   = ["ec2:CreateNetworkInterface"]
+      resources = concat([local.interface_arns], local.subnet_arns, local.security_group_arns)
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.network == null ? [] : [1]
+
+    content {
+      sid     = "HandleInterfaces"
+      actions = ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"]
+      # Lambda's documentation warns: with a narrower resource for the deletion the function may not reach the VPC.
+      resources = ["${local.ec2_arns}:*/*"]
+    }
+  }
+
+  # That is for Lambda alone: the code in the function may do none of it.
+  dynamic "statement" {
+    for_each = var.network == null ? [] : [1]
+
+    content {
+      sid    = "NotByTheCode"
+      effect = "Deny"
+      actions = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+      ]
+      resources = ["*"]
+
+      condition {
+        test     = "ArnEquals"
+        variable = "lambda:SourceFunctionArn"
+        values   = ["arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.function_names[each.key]}"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.logging.tracing ? [1] : []
+
+    content {
+      sid     = "Trace"
+      actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+      # These actions know no resource.
+      resources = ["*"]
     }
   }
 

@@ -49,11 +49,11 @@ data "aws_iam_policy_document" "machine_trust" {
 resource "aws_iam_role" "machine" {
   for_each = local.machines
 
-  name                 = "${local.machine_names[each.key]}-${local.region}"
+  name                 = "${local.role_names[each.key]}-${local.region}"
   description          = "Lets the state machine ${local.machine_names[each.key]} do its work"
-  path                 = var.role_path
+  path                 = var.roles.path
   assume_role_policy   = data.aws_iam_policy_document.machine_trust[each.key].json
-  permissions_boundary = var.permissions_boundary_arn
+  permissions_boundary = var.roles.permissions_boundary_arn
   tags                 = local.tags
 }
 
@@ -67,7 +67,68 @@ resource "aws_iam_role_policy" "machine" {
   lifecycle {
     precondition {
       condition     = length(replace(local.machine_policies[each.key], "/\\s/", "")) <= 10240
-      error_message = "The policy of the state machine ${local.machine_names[each.key]} would have more than the 10,240 characters that IAM allows. Give fewer models, or a shorter role_path."
+      error_message = "The policy of the state machine ${local.machine_names[each.key]} would have more than the 10,240 characters that IAM allows. Give fewer models, or a shorter roles.path."
+    }
+  }
+}
+
+# --- what all machines have in common
+
+data "aws_iam_policy_document" "every_machine" {
+  for_each = local.machines
+
+  statement {
+    sid     = "DeliverLog"
+    actions = local.log_delivery_actions
+    # Log delivery belongs to the account; these actions know no resource.
+    resources = ["*"]
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.encrypted, "workflows") ? [local.key_arns.workflows] : []
+
+    content {
+      sid       = "UseKeyOfMachines"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "ArnLike"
+        variable = "kms:EncryptionContext:aws:states:stateMachineArn"
+        values   = local.encryption_contexts[each.key]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = contains(local.encrypted, "workflows") ? [local.key_arns.workflows] : []
+
+    content {
+      sid       = "EncryptLog"
+      actions   = ["kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:EncryptionContext:SourceArn"
+        values   = ["arn:${local.partition}:logs:${local.region}:${local.account}:*"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.logging.tracing ? [1] : []
+
+    content {
+      sid = "Trace"
+      actions = [
+        "xray:GetSamplingRules",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+      ]
+      # These actions know no resource.
+      resources = ["*"]
     }
   }
 }
@@ -76,6 +137,8 @@ resource "aws_iam_role_policy" "machine" {
 
 data "aws_iam_policy_document" "maps" {
   for_each = { for name, machine in local.machines : name => machine if machine.maps }
+
+  source_policy_documents = [data.aws_iam_policy_document.every_machine[each.key].json]
 
   statement {
     sid     = "FindJobs"
@@ -122,20 +185,13 @@ data "aws_iam_policy_document" "maps" {
   }
 
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = contains(local.encrypted, "data") ? [local.key_arns.data] : []
 
     content {
       sid       = "UseKey"
       actions   = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
       resources = [statement.value]
     }
-  }
-
-  statement {
-    sid     = "DeliverLog"
-    actions = local.log_delivery_actions
-    # Log delivery belongs to the account; these actions know no resource.
-    resources = ["*"]
   }
 }
 
@@ -177,6 +233,19 @@ data "aws_iam_policy_document" "run" {
   }
 
   statement {
+    sid     = "MeasurePendingJobs"
+    actions = ["cloudwatch:PutMetricData"]
+    # This action knows no resource.
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = [local.metrics_namespace]
+    }
+  }
+
+  statement {
     sid       = "AnnounceEnds"
     actions   = ["events:PutEvents"]
     resources = ["arn:${local.partition}:events:${local.region}:${local.account}:event-bus/default"]
@@ -198,6 +267,8 @@ data "aws_iam_policy_document" "run" {
 # --- job_event
 
 data "aws_iam_policy_document" "job_event" {
+  source_policy_documents = [data.aws_iam_policy_document.every_machine["job_event"].json]
+
   statement {
     sid       = "KeepInventory"
     actions   = ["dynamodb:UpdateItem"]
@@ -213,20 +284,13 @@ data "aws_iam_policy_document" "job_event" {
   }
 
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = contains(local.encrypted, "data") ? [local.key_arns.data] : []
 
     content {
       sid       = "UseKey"
       actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
       resources = [statement.value]
     }
-  }
-
-  statement {
-    sid     = "DeliverLog"
-    actions = local.log_delivery_actions
-    # Log delivery belongs to the account; these actions know no resource.
-    resources = ["*"]
   }
 }
 

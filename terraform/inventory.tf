@@ -60,11 +60,11 @@ resource "aws_dynamodb_table" "inventory" {
   }
 
   dynamic "server_side_encryption" {
-    for_each = var.encryption == null ? [] : [var.encryption]
+    for_each = contains(local.encrypted, "data") ? [1] : []
 
     content {
       enabled     = true
-      kms_key_arn = server_side_encryption.value.kms_key_arn
+      kms_key_arn = local.key_arns.data
     }
   }
 
@@ -74,9 +74,11 @@ resource "aws_dynamodb_table" "inventory" {
     aws_cloudwatch_event_target.run_end,
     aws_cloudwatch_event_target.run_success,
     aws_cloudwatch_event_target.stop_run,
+    aws_cloudwatch_dashboard.this,
     aws_cloudwatch_metric_alarm.this,
     aws_iam_role_policy.service,
     aws_s3_bucket_lifecycle_configuration.runs,
+    aws_s3_bucket_logging.runs,
     aws_s3_bucket_ownership_controls.runs,
     aws_s3_bucket_policy.runs,
   ]

@@ -24,9 +24,9 @@ resource "terraform_data" "origin" {
 locals {
   origin = {
     name      = var.name
-    bucket    = var.bucket == null ? "the module's own" : "given"
-    given     = var.bucket == null ? "" : var.bucket.name
-    prefix    = var.bucket == null ? "" : var.bucket.prefix
+    bucket    = local.own_bucket ? "the module's own" : "given"
+    given     = local.own_bucket ? "" : var.bucket.name
+    prefix    = local.own_bucket ? "" : var.bucket.prefix
     region    = data.aws_service.s3.region
     account   = data.aws_caller_identity.current.account_id
     partition = data.aws_partition.current.partition

@@ -21,6 +21,11 @@ output "runs_bucket_name" {
   value       = local.bucket_name
 }
 
+output "runs_bucket_arn" {
+  description = "The ARN of the bucket of runs."
+  value       = local.bucket_arn
+}
+
 output "output_uri" {
   description = "Where tables are: `<output_uri><run>/`, as `s3://…/reviews/output/monday/`. Reports are beside it, at `reports/<run>/report.json`."
   value       = "s3://${local.bucket_name}/${local.root}/output/"
@@ -31,9 +36,9 @@ output "inventory_table_name" {
   value       = aws_dynamodb_table.inventory.name
 }
 
-output "service_role_arn" {
-  description = "The role Bedrock takes to do jobs; name it in the policy of a bucket or key of yours."
-  value       = aws_iam_role.service.arn
+output "inventory_table_arn" {
+  description = "The ARN of that table."
+  value       = aws_dynamodb_table.inventory.arn
 }
 
 output "function_arns" {
@@ -41,9 +46,18 @@ output "function_arns" {
   value       = { for name, function in aws_lambda_function.this : name => function.arn }
 }
 
-output "function_role_arns" {
-  description = "The functions' roles by name; plan_run and prepare_shard read inputs, so name these in the policy of a bucket in another account."
-  value       = { for name, role in aws_iam_role.function : name => role.arn }
+output "role_arns" {
+  description = "All roles of the module by name: the functions (plan_run, prepare_shard, …), the state machines (run, job_event, stop_run), `service`, which Bedrock takes, and `events`, which starts machines. plan_run and prepare_shard read inputs: name these two in the policy of a bucket or key in another account."
+  value = merge(
+    { for name, role in aws_iam_role.function : name => role.arn },
+    { for name, role in aws_iam_role.machine : name => role.arn },
+    { service = aws_iam_role.service.arn, events = aws_iam_role.events.arn },
+  )
+}
+
+output "key_policy_json" {
+  description = "What the policy of the key of `encryption` must allow, for any `covers`: the module's roles, CloudWatch Logs, EventBridge and CloudWatch. It is made of names, so it can be the policy of a key that is made with it. Add a statement for those who administer the key."
+  value       = data.aws_iam_policy_document.key.json
 }
 
 output "undelivered_events_queue_url" {

@@ -29,7 +29,7 @@ locals {
     [for kind, path in local.found_zips : "package.${kind}_path (${path}) is for ${local.labels[kind].architecture}, and functions.architecture is ${var.functions.architecture}." if try(local.labels[kind].architecture != var.functions.architecture, false)],
   )
 
-  zips_remedy = "`make package` in a checkout of the same version builds build/code.zip and build/layer.zip, each with its label (.json). When the module's source is a git address, set package.s3 to the place where `make publish` has put the zips, or copy zips and labels into your own repository and set package.code_path and package.layer_path to them, as \"$${path.root}/build/code.zip\"."
+  zips_remedy = "`make package` in a checkout of the same version builds build/code.zip and build/layer.zip, each with its label (.json); for x86_64 add ARCHITECTURE=x86_64. When the module's source is a git address, set package.s3 to the place where `make publish` has put the zips, or copy zips and labels into your own repository and set package.code_path and package.layer_path to them, as \"$${path.root}/build/code.zip\"."
 
   # What Lambda reads. Without the zips of this machine the hashes are null, and the code stays as it is.
   objects = { for kind in local.kinds : kind => {
@@ -95,6 +95,8 @@ resource "aws_s3_object" "package" {
   bucket = local.bucket_name
   key    = "${local.root}/config/${each.key}.zip"
   source = each.value
+
+  kms_key_id = local.key_arns.data
 
   # A new digest means a new upload. It is here because the provider keeps a content type that is not set, which it
   # does not do with source_hash.

@@ -24,11 +24,11 @@ data "aws_iam_policy_document" "service_trust" {
 }
 
 resource "aws_iam_role" "service" {
-  name                 = "${local.prefix}-service-${local.region}"
+  name                 = "${local.role_names.service}-${local.region}"
   description          = "Lets Bedrock read the input and write the output of batch jobs of ${var.name}"
-  path                 = var.role_path
+  path                 = var.roles.path
   assume_role_policy   = data.aws_iam_policy_document.service_trust.json
-  permissions_boundary = var.permissions_boundary_arn
+  permissions_boundary = var.roles.permissions_boundary_arn
   tags                 = local.tags
 
   lifecycle {
@@ -38,11 +38,14 @@ resource "aws_iam_role" "service" {
     }
 
     # Policies are not known before the first apply, so this is an estimate. This role's names profiles twice, and holds
-    # some 1,500 characters beside; the machine's that runs names all once, and holds up to 3,500 beside.
+    # some 1,500 characters beside; the machine's that runs names all once, and holds up to 3,700 beside. What `network`,
+    # `encryption` and `logging` add is taken off.
     precondition {
       condition = alltrue([
-        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 8000,
-        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])])) <= 6700,
+        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])]))
+        <= 8000 - (local.job_network == null ? 0 : 1400 + length(jsonencode(concat(local.subnet_arns, local.subnet_arns, local.security_group_arns)))),
+        length(join("", [for arn in concat(local.model_arns, local.profile_arns, local.profile_model_arns) : jsonencode([arn])]))
+        <= 6500 - (contains(local.encrypted, "workflows") ? 700 : 0) - (var.logging.tracing ? 200 : 0),
       ])
       error_message = "models names more than the policy of one role can hold: IAM ends it at 10,240 characters, some 25 profiles or 75 models. Leave out what runs do not use, or use an installation for each group of models."
     }
@@ -50,6 +53,8 @@ resource "aws_iam_role" "service" {
 }
 
 data "aws_iam_policy_document" "service" {
+  source_policy_documents = data.aws_iam_policy_document.service_network[*].json
+
   statement {
     sid       = "ReadInput"
     actions   = ["s3:GetObject"]
@@ -89,7 +94,7 @@ data "aws_iam_policy_document" "service" {
     }
 
     dynamic "condition" {
-      for_each = var.bucket == null ? [] : [1]
+      for_each = local.own_bucket ? [] : [1]
 
       content {
         test     = "StringLike"
@@ -126,12 +131,89 @@ data "aws_iam_policy_document" "service" {
   }
 
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = contains(local.encrypted, "data") ? [local.key_arns.data] : []
 
     content {
       sid       = "UseKey"
       actions   = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
       resources = [statement.value]
+    }
+  }
+}
+
+# What AWS documents for jobs in a VPC. Bedrock tags the interfaces that it makes with the job's ARN.
+data "aws_iam_policy_document" "service_network" {
+  count = try(var.network.jobs, false) ? 1 : 0
+
+  statement {
+    sid = "SeeNetwork"
+    actions = [
+      "ec2:DescribeDhcpOptions",
+      "ec2:DescribeNetworkInterfaces",
+      "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSubnets",
+      "ec2:DescribeVpcs",
+    ]
+    # These actions know no resource.
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "MakeInterfaces"
+    actions   = ["ec2:CreateNetworkInterface"]
+    resources = concat([local.interface_arns], local.subnet_arns, local.security_group_arns)
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/BedrockManaged"
+      values   = ["true"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:RequestTag/BedrockModelInvocationJobArn"
+      values   = [local.job_arns]
+    }
+  }
+
+  statement {
+    sid = "HandleItsInterfaces"
+    actions = [
+      "ec2:CreateNetworkInterfacePermission",
+      "ec2:DeleteNetworkInterface",
+      "ec2:DeleteNetworkInterfacePermission",
+    ]
+    # AWS documents these two conditions in the place of a resource.
+    resources = ["*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "ec2:Subnet"
+      values   = local.subnet_arns
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "ec2:ResourceTag/BedrockModelInvocationJobArn"
+      values   = [local.job_arns]
+    }
+  }
+
+  statement {
+    sid       = "TagItsInterfaces"
+    actions   = ["ec2:CreateTags"]
+    resources = [local.interface_arns]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:CreateAction"
+      values   = ["CreateNetworkInterface"]
+    }
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "aws:TagKeys"
+      values   = ["BedrockManaged", "BedrockModelInvocationJobArn"]
     }
   }
 }

@@ -1,5 +1,8 @@
 locals {
-  bucket_name = var.bucket == null ? one(aws_s3_bucket.runs[*].id) : var.bucket.name
+  # Not by the name of a given bucket, which may be unknown until the apply: nothing could be counted by it.
+  own_bucket = var.bucket == null ? true : var.bucket.access_log != null
+
+  bucket_name = local.own_bucket ? one(aws_s3_bucket.runs[*].id) : var.bucket.name
   bucket_arn  = "arn:${local.partition}:s3:::${local.bucket_name}"
 
   # Everything of this installation lies below it, so that several can share a bucket:
@@ -8,7 +11,7 @@ locals {
   #   work/     what runs work with
   #   output/   the tables
   #   reports/  the reports
-  root = "${var.bucket == null ? "" : var.bucket.prefix}${var.name}"
+  root = "${local.own_bucket ? "" : var.bucket.prefix}${var.name}"
 
   root_arn = "${local.bucket_arn}/${local.root}"
 
@@ -18,6 +21,12 @@ locals {
     output  = var.retention.output_days
     reports = var.retention.report_days
   } : kind => days if days != null }
+
+  # Where jobs reach the bucket, as Bedrock wants it.
+  job_network = try(var.network.jobs, false) ? {
+    subnet_ids         = sort(var.network.subnet_ids)
+    security_group_ids = sort(var.network.security_group_ids)
+  } : null
 
   # Jobs are made by the state machine and not by the provider, so its default tags are handed on.
   job_tags = merge(data.aws_default_tags.current.tags, var.tags)
@@ -32,7 +41,7 @@ resource "aws_s3_bucket" "runs" {
   #checkov:skip=CKV_AWS_144:Where a second copy of the tables belongs is the owner's choice; the rest can be made again.
   #checkov:skip=CKV2_AWS_62:The module needs no events of objects. The example on-upload shows how to turn them on.
 
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket        = "${local.prefix}-runs-${local.account}-${local.region}"
   force_destroy = var.force_destroy
@@ -40,7 +49,7 @@ resource "aws_s3_bucket" "runs" {
 }
 
 resource "aws_s3_bucket_versioning" "runs" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.runs[0].id
 
@@ -50,7 +59,7 @@ resource "aws_s3_bucket_versioning" "runs" {
 }
 
 resource "aws_s3_bucket_public_access_block" "runs" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket                  = aws_s3_bucket.runs[0].id
   block_public_acls       = true
@@ -60,7 +69,7 @@ resource "aws_s3_bucket_public_access_block" "runs" {
 }
 
 resource "aws_s3_bucket_ownership_controls" "runs" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.runs[0].id
 
@@ -70,22 +79,22 @@ resource "aws_s3_bucket_ownership_controls" "runs" {
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "runs" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.runs[0].id
 
   rule {
-    bucket_key_enabled = var.encryption != null
+    bucket_key_enabled = contains(local.encrypted, "data")
 
     apply_server_side_encryption_by_default {
-      sse_algorithm     = var.encryption == null ? "AES256" : "aws:kms"
-      kms_master_key_id = var.encryption == null ? null : var.encryption.kms_key_arn
+      sse_algorithm     = local.key_arns.data == null ? "AES256" : "aws:kms"
+      kms_master_key_id = local.key_arns.data
     }
   }
 }
 
 data "aws_iam_policy_document" "runs_bucket" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   statement {
     sid       = "RefusePlainHttp"
@@ -108,7 +117,7 @@ data "aws_iam_policy_document" "runs_bucket" {
 }
 
 resource "aws_s3_bucket_policy" "runs" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.runs[0].id
   policy = data.aws_iam_policy_document.runs_bucket[0].json
@@ -117,8 +126,16 @@ resource "aws_s3_bucket_policy" "runs" {
   depends_on = [aws_s3_bucket_public_access_block.runs]
 }
 
+resource "aws_s3_bucket_logging" "runs" {
+  for_each = { for log in [try(var.bucket.access_log, null)] : "own" => log if log != null }
+
+  bucket        = aws_s3_bucket.runs[0].id
+  target_bucket = each.value.bucket
+  target_prefix = each.value.prefix
+}
+
 resource "aws_s3_bucket_lifecycle_configuration" "runs" {
-  count = var.bucket == null ? 1 : 0
+  count = local.own_bucket ? 1 : 0
 
   bucket = aws_s3_bucket.runs[0].id
 
@@ -178,6 +195,7 @@ resource "aws_s3_object" "settings" {
   bucket       = local.bucket_name
   key          = "${local.root}/config/settings.json"
   content_type = "application/json"
+  kms_key_id   = local.key_arns.data
 
   content = jsonencode({
     contract         = 1 # CONTRACT of bedrock_batch/contracts/version.py
@@ -186,9 +204,10 @@ resource "aws_s3_object" "settings" {
     models           = sort(var.models)
     prompts          = var.prompts
     service_role_arn = aws_iam_role.service.arn
-    kms_key_arn      = var.encryption == null ? null : var.encryption.kms_key_arn
+    kms_key_arn      = local.key_arns.data
     tags             = local.job_tags
     work_days        = var.retention.work_days
+    network          = local.job_network
   })
 
   # S3 takes ten tags on an object and fifty on everything else, so objects go without the provider's default ones.

@@ -63,7 +63,7 @@ variable "inputs" {
     - `kms_key_arns`: customer-managed keys that encrypt objects in these buckets, or the secrets
     - `secret_arns`: secrets that hold a token of the Hugging Face hub, for datasets that are gated or private
 
-    Buckets and keys may lie in any account: the policies of those in another one must allow the roles of plan_run and prepare_shard (output `function_role_arns`).
+    Buckets and keys may lie in any account: the policies of those in another one must allow the roles of plan_run and prepare_shard (output `role_arns`).
     With a bucket of yours as `bucket`, list here what else of it runs may read.
   EOT
   type = object({
@@ -103,7 +103,11 @@ variable "inputs" {
 variable "bucket" {
   description = <<-EOT
     The bucket that holds the runs: their inputs to Bedrock, raw answers and output tables.
-    null means the module creates one. `{ name = "…" }` uses yours, in the module's account and Region, and changes none of its settings.
+    null means the module creates one.
+    - `access_log`: the module creates the bucket, and S3 logs the access to it.
+    - `access_log.bucket`: the bucket of yours that gets the log; its policy must allow logging.s3.amazonaws.com to write
+    - `access_log.prefix`: the prefix in it, like `reviews/`
+    - `name`: uses this bucket of yours, in the module's account and Region, and changes none of its settings.
     - `prefix`: where in your bucket, like `teams/nlp/`. The installation uses the keys below `<prefix><name>/` and no others, so several can share a bucket.
       No installation may lie below `<prefix><name>/` of another one.
 
@@ -111,13 +115,24 @@ variable "bucket" {
     When the bucket encrypts with a KMS key of yours, `encryption` must name that key, so that Bedrock and the functions may use it.
   EOT
   type = object({
-    name   = string
-    prefix = optional(string, "")
+    name       = optional(string)
+    prefix     = optional(string, "")
+    access_log = optional(object({ bucket = string, prefix = optional(string, "") }))
   })
   default = null
 
   validation {
-    condition     = var.bucket == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket.name))
+    condition     = var.bucket == null ? true : var.bucket.access_log == null ? var.bucket.name != null : var.bucket.name == null && var.bucket.prefix == ""
+    error_message = "bucket must be one of two: { name = \"…\" }, with a prefix if you want, for a bucket of yours; or { access_log = { bucket = \"…\" } } for the module's own. The access log of a bucket of yours is yours to set, and the module's own bucket has no prefix."
+  }
+
+  validation {
+    condition     = try(var.bucket.access_log, null) == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket.access_log.bucket))
+    error_message = "bucket.access_log.bucket must be a bucket's name alone: no s3:// in front, no path, no ARN. A path goes into bucket.access_log.prefix."
+  }
+
+  validation {
+    condition     = try(var.bucket.name, null) == null ? true : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket.name))
     error_message = "bucket.name must be a bucket's name alone: no s3:// in front, no path, no ARN. A path goes into bucket.prefix."
   }
 
@@ -191,7 +206,7 @@ variable "retention" {
   }
 
   validation {
-    condition     = var.bucket == null || (var.retention.output_days == null && var.retention.report_days == null)
+    condition     = local.own_bucket || (var.retention.output_days == null && var.retention.report_days == null)
     error_message = "retention.output_days and report_days are for the module's own bucket. On a bucket of yours put lifecycle rules yourself, for the prefixes <prefix><name>/output/ and <prefix><name>/reports/."
   }
 
@@ -208,15 +223,33 @@ variable "retention" {
 
 variable "encryption" {
   description = <<-EOT
-    Encrypt with a KMS key of yours: objects of the module's own bucket, what Bedrock writes, and the inventory table.
-    The key is in the module's Region, and its policy must allow access through IAM policies of the account. null means keys that AWS owns.
+    Encrypt with a KMS key of yours. The key is in the module's Region. null means keys that AWS owns.
+    - `covers`: what the key encrypts, one or more of
+      - `data`: objects of runs, whatever bucket they are in, what Bedrock writes, and the inventory table
+      - `logs`: the log groups of functions and state machines
+      - `functions`: the functions' environment variables
+      - `queue`: the queue of undelivered events
+      - `workflows`: definitions, inputs and outputs of the state machines
+
+    The key's policy must allow access through IAM policies of the account, or name the module's roles; and for `logs`, `queue` and `workflows`
+    it must allow services of AWS. The output `key_policy_json` has the statements for all of it.
   EOT
-  type        = object({ kms_key_arn = string })
-  default     = null
+  type = object({
+    kms_key_arn = string
+    covers      = optional(set(string), ["data"])
+  })
+  default = null
 
   validation {
     condition     = var.encryption == null ? true : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.encryption.kms_key_arn))
     error_message = "encryption.kms_key_arn must be the ARN of a key (arn:aws:kms:…:key/…), not of an alias: Bedrock and DynamoDB store it as given."
+  }
+
+  validation {
+    condition = var.encryption == null ? true : (
+      length(var.encryption.covers) > 0 && length(setsubtract(var.encryption.covers, ["data", "logs", "functions", "queue", "workflows"])) == 0
+    )
+    error_message = "encryption.covers must hold one or more of data, logs, functions, queue, workflows."
   }
 }
 
@@ -228,7 +261,7 @@ variable "package" {
     - `s3`: where `make publish` has put the zips of a release. Code and libraries are read there, and the installation uploads nothing.
     - `s3.bucket`: the bucket, in the module's Region. Who applies may read the zips and list the bucket (`s3:GetObject`, `s3:ListBucket`).
     - `s3.prefix`: the prefix in it, as `PREFIX` of `make publish`
-    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it, with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
+    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it (for x86_64 with `ARCHITECTURE=x86_64`), with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
       The first apply needs it, and so does every apply that changes the code.
     - `layer_path`: the zip of the libraries, in the same way. null means build/layer.zip beside this module.
     - `layer_arn`: the ARN of a version of a layer that you publish, in place of the libraries of either way; the code comes from `s3` or `code_path`. It must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.
@@ -314,17 +347,53 @@ variable "functions" {
   }
 }
 
+variable "network" {
+  description = <<-EOT
+    Put the functions into subnets of yours. null means they run outside of any VPC of yours.
+    The subnets need a way to S3 and Bedrock: docs/network.md has the endpoints that each function needs.
+    - `subnet_ids`: 1 to 16, in several Availability Zones
+    - `security_group_ids`: 1 to 5; they need no inbound rule, and outbound HTTPS to the endpoints
+    - `jobs`: Bedrock's jobs too read and write S3 through these subnets
+  EOT
+  type = object({
+    subnet_ids         = set(string)
+    security_group_ids = set(string)
+    jobs               = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null ? true : length(var.network.subnet_ids) >= 1 && length(var.network.subnet_ids) <= 16
+    error_message = "network.subnet_ids must be 1 to 16 subnets, like [\"subnet-0123456789abcdef0\"]: Lambda and Bedrock take no more."
+  }
+
+  validation {
+    condition     = var.network == null ? true : length(var.network.security_group_ids) >= 1 && length(var.network.security_group_ids) <= 5
+    error_message = "network.security_group_ids must be 1 to 5 security groups, like [\"sg-0123456789abcdef0\"]: Lambda and Bedrock take no more."
+  }
+
+  validation {
+    condition = var.network == null ? true : alltrue(concat(
+      [for id in var.network.subnet_ids : can(regex("^subnet-[0-9a-f]{8,17}$", id))],
+      [for id in var.network.security_group_ids : can(regex("^sg-[0-9a-f]{8,17}$", id))],
+    ))
+    error_message = "network takes ids: each of subnet_ids like subnet-0123456789abcdef0, each of security_group_ids like sg-0123456789abcdef0; no names, no ARNs."
+  }
+}
+
 # --- Watching it
 
 variable "logging" {
   description = <<-EOT
-    What the state machines log.
+    What the state machines log, and whether X-Ray traces runs.
     - `level`: OFF, FATAL, ERROR or ALL, as Step Functions means them
     - `include_execution_data`: also log inputs and outputs of states. They hold task tokens: whoever reads the log can end a wait in place of Bedrock.
+    - `tracing`: X-Ray traces state machines and functions. A run of many shards makes many traces, which X-Ray bills.
   EOT
   type = object({
     level                  = optional(string, "ERROR")
     include_execution_data = optional(bool, false)
+    tracing                = optional(bool, false)
   })
   default  = {}
   nullable = false
@@ -362,40 +431,58 @@ variable "notifications" {
 
 variable "alarms" {
   description = <<-EOT
-    CloudWatch alarms for problems that do not fail a run: undelivered events, and executions of the machines job-event and stop-run that failed, ran out of time or were stopped. null means no alarms.
+    CloudWatch alarms that somebody should act on: runs that failed, jobs that Bedrock leaves pending, throttled functions, and broken plumbing, which fails no run.
+    docs/operations.md says what to do about each. null means no alarms.
     - `topic_arn`: an SNS topic whose policy allows cloudwatch.amazonaws.com to publish
+    - `job_pending_hours`: how long a job may wait at Bedrock, after it was created and before it starts, until the alarm
   EOT
-  type        = object({ topic_arn = string })
-  default     = null
+  type = object({
+    topic_arn         = string
+    job_pending_hours = optional(number, 24)
+  })
+  default = null
 
   validation {
     condition     = var.alarms == null ? true : can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", var.alarms.topic_arn))
     error_message = "alarms.topic_arn must be the ARN of an SNS topic (arn:aws:sns:…)."
   }
+
+  validation {
+    condition     = var.alarms == null ? true : var.alarms.job_pending_hours >= 1 && var.alarms.job_pending_hours <= 168
+    error_message = "alarms.job_pending_hours must be a number from 1 to 168, like 24: waits of less than an hour are not measured, and Bedrock ends a job after 168 hours."
+  }
+}
+
+variable "dashboard" {
+  description = "Make a CloudWatch dashboard of runs, jobs, rows, tokens, cost and functions. CloudWatch bills some 3 USD a month for it."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 # --- House rules of your account
 
-variable "permissions_boundary_arn" {
-  description = "ARN of the permissions boundary put on every role of the module. null means none."
-  type        = string
-  default     = null
+variable "roles" {
+  description = <<-EOT
+    What your account demands of every role of the module.
+    - `path`: the IAM path
+    - `permissions_boundary_arn`: the policy that is their permissions boundary; null means none
+  EOT
+  type = object({
+    path                     = optional(string, "/")
+    permissions_boundary_arn = optional(string)
+  })
+  default  = {}
+  nullable = false
 
   validation {
-    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
-    error_message = "permissions_boundary_arn must be the ARN of an IAM policy (arn:aws:iam::…:policy/…)."
+    condition     = can(regex("^/([!-~]+/)?$", var.roles.path)) && length(var.roles.path) <= 512
+    error_message = "roles.path must begin and end with a slash, like \"/service/bedrock/\"."
   }
-}
-
-variable "role_path" {
-  description = "IAM path of every role of the module."
-  type        = string
-  default     = "/"
-  nullable    = false
 
   validation {
-    condition     = can(regex("^/([!-~]+/)?$", var.role_path)) && length(var.role_path) <= 512
-    error_message = "role_path must begin and end with a slash, like \"/service/bedrock/\"."
+    condition     = var.roles.permissions_boundary_arn == null ? true : can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.roles.permissions_boundary_arn))
+    error_message = "roles.permissions_boundary_arn must be the ARN of an IAM policy (arn:aws:iam::…:policy/…)."
   }
 }
 

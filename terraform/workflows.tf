@@ -6,6 +6,8 @@ locals {
     stop_run  = { type = "STANDARD", maps = true }
   }
 
+  machine_log_groups = { for name, machine_name in local.machine_names : name => "/aws/vendedlogs/states/${machine_name}" }
+
   machine_names = { for name, machine in local.machines : name => "${local.prefix}-${replace(name, "_", "-")}" }
 
   # From the names and not from the resources: a machine that starts its own children would otherwise depend on itself.
@@ -32,6 +34,8 @@ locals {
       inventory_table_name        = local.inventory_name
       inventory_retention_seconds = coalesce(var.retention.inventory_days, max(90, var.retention.work_days)) * 86400
       shard_concurrency           = var.functions.shard_concurrency
+      name                        = var.name
+      metrics_namespace           = local.metrics_namespace
     },
   )
 }
@@ -43,8 +47,9 @@ resource "aws_cloudwatch_log_group" "machine" {
 
   for_each = local.machines
 
-  name              = "/aws/vendedlogs/states/${local.machine_names[each.key]}"
+  name              = local.machine_log_groups[each.key]
   retention_in_days = var.retention.log_days
+  kms_key_id        = local.key_arns.logs
   tags              = local.tags
 }
 
@@ -63,6 +68,23 @@ resource "aws_sfn_state_machine" "this" {
     level                  = var.logging.level
     include_execution_data = var.logging.include_execution_data
     log_destination        = "${aws_cloudwatch_log_group.machine[each.key].arn}:*"
+  }
+
+  dynamic "encryption_configuration" {
+    for_each = contains(local.encrypted, "workflows") ? [local.key_arns.workflows] : []
+
+    content {
+      type       = "CUSTOMER_MANAGED_KMS_KEY"
+      kms_key_id = encryption_configuration.value
+    }
+  }
+
+  dynamic "tracing_configuration" {
+    for_each = var.logging.tracing ? [1] : []
+
+    content {
+      enabled = true
+    }
   }
 
   tags = local.tags

@@ -1,6 +1,6 @@
-"""Who may do what: the job's service role, the caller's permissions, and the ARNs that IAM checks them on.
+"""Permissions: the job's service role, the caller's permissions, and the ARNs on which IAM checks them.
 
-The trust of the role and the buckets are checked always, permissions only when the engine enforces IAM
+The role's trust and the buckets are always checked. Permissions are checked only if the engine enforces IAM
 (`AUTH=true`).
 """
 
@@ -15,6 +15,7 @@ from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
+from local import vpc
 from local.bedrock import storage
 from local.bedrock.documents import InvalidInput
 from local.bedrock.models import GEOGRAPHY
@@ -38,9 +39,9 @@ def _is_profile(model: str) -> bool:
 
 
 def install(behind: Callable[[str], str]) -> None:
-    """Let the engine check Bedrock actions on the ARNs that AWS checks them on.
+    """Make the engine check Bedrock actions on the same ARNs as AWS.
 
-    `behind` gives the base model of a model id, a profile id or an ARN.
+    `behind` returns the base model of a model id, a profile id or an ARN.
     """
     engines_own = iam_actions.extract_resource_arn
 
@@ -73,7 +74,7 @@ def install(behind: Callable[[str], str]) -> None:
 
 
 def may_pass_role(role_arn: str, headers: dict[str, str]) -> bool:
-    """Tell whether the caller may pass a role to Bedrock."""
+    """Return whether the caller may pass a role to Bedrock."""
     if not app.AUTH:
         return True
     denied = iam_evaluator.enforce(
@@ -103,6 +104,8 @@ def check_job(request: dict[str, Any], *, job_arn: str, base_model: str) -> None
         storage.check_bucket(target["s3Uri"])
     except storage.StorageError as error:
         raise InvalidInput(str(error)) from error
+    if "vpcConfig" in request and (problem := vpc.problem_of_job(request["vpcConfig"], role_arn, job_arn)):
+        raise InvalidInput(problem)
     if app.AUTH:
         _check_permissions(
             request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn, base_model=base_model
@@ -120,7 +123,7 @@ def _check_permissions(request: dict[str, Any], *, source: str, target: str, job
             f"arn:aws:s3:::{'/'.join(storage.split(target)).rstrip('/')}/{job_arn[-12:]}/manifest.json.out",
         ),
     ]
-    if _is_profile(model):  # for a plain model AWS documents no such permission
+    if _is_profile(model):  # AWS documents no such permission for a plain model.
         foundation = f"arn:aws:bedrock:{get_region()}::foundation-model/{base_model}"
         needed += [("bedrock:InvokeModel", model), ("bedrock:InvokeModel", foundation)]
     policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())

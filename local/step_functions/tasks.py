@@ -1,7 +1,7 @@
-"""What a Task state can do: `aws-sdk` integrations, a few optimized ones, and waiting for a task token.
+"""Task states: `aws-sdk` integrations, a few optimized ones, and waiting for a task token.
 
-MiniStack lacks `bedrock:invokeModel`, swallows the error of a failed handover before it waits for a token, and takes
-TimeoutSeconds only as a number. Whatever is not in the table below fails with States.Runtime instead of passing.
+MiniStack has no `bedrock:invokeModel`, ignores an error of the call that hands over a task token, and accepts only a
+number as TimeoutSeconds. Here, an integration that is not in the table below fails with States.Runtime.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ async def _call(service: str, action: str, arguments: Any, scope: Scope, callbac
 
 
 def _event_entry(entry: Any, execution: Execution) -> Any:
-    """Return an entry with its detail as text, and the ARNs of execution and machine among its resources."""
+    """Return an entry with its detail as text, and with the ARNs of execution and machine in its resources."""
     if not isinstance(entry, dict):
         return entry
     detail, resources = entry.get("Detail", ""), entry.get("Resources", [])

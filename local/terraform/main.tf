@@ -54,6 +54,44 @@ resource "terraform_data" "revision" {
   input = var.revision
 }
 
+# Its policy allows what the module asks for, and its administration by the account.
+data "aws_iam_policy_document" "key" {
+  count = var.encrypted ? 1 : 0
+
+  source_policy_documents = [module.batch.key_policy_json]
+
+  statement {
+    sid = "Administrators"
+    actions = [
+      "kms:CreateGrant",
+      "kms:DescribeKey",
+      "kms:EnableKeyRotation",
+      "kms:Get*",
+      "kms:List*",
+      "kms:Put*",
+      "kms:ScheduleKeyDeletion",
+      "kms:TagResource",
+      "kms:UntagResource",
+    ]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:aws:iam::${data.aws_caller_identity.current.account_id}:root"]
+    }
+  }
+}
+
+data "aws_caller_identity" "current" {}
+
+resource "aws_kms_key" "this" {
+  count = var.encrypted ? 1 : 0
+
+  deletion_window_in_days = 7
+  enable_key_rotation     = true
+  policy                  = data.aws_iam_policy_document.key[0].json
+}
+
 module "batch" {
   source = "../../terraform"
 
@@ -66,6 +104,8 @@ module "batch" {
   functions     = merge(var.functions, { architecture = var.architecture })
   notifications = var.notifications
   force_destroy = var.force_destroy
+  network       = var.network
+  encryption    = var.encrypted ? { kms_key_arn = aws_kms_key.this[0].arn, covers = ["data", "logs", "functions", "queue", "workflows"] } : null
 
   depends_on = [terraform_data.revision]
 }

@@ -30,7 +30,7 @@ output "inventory_table_name" {
 
 output "service_role_arn" {
   description = "As the module's."
-  value       = module.batch.service_role_arn
+  value       = module.batch.role_arns["service"]
 }
 
 output "function_arns" {
@@ -38,9 +38,9 @@ output "function_arns" {
   value       = module.batch.function_arns
 }
 
-output "function_role_arns" {
+output "role_arns" {
   description = "As the module's."
-  value       = module.batch.function_role_arns
+  value       = module.batch.role_arns
 }
 
 output "undelivered_events_queue_url" {

@@ -61,6 +61,22 @@ variable "functions" {
   default = {}
 }
 
+variable "network" {
+  description = "As the module's. The local AWS has the subnets subnet-00000001 to 3 and the security group sg-00000001."
+  type = object({
+    subnet_ids         = set(string)
+    security_group_ids = set(string)
+    jobs               = optional(bool, false)
+  })
+  default = null
+}
+
+variable "encrypted" {
+  description = "Encrypt all that the module can encrypt, with a key that is made here."
+  type        = bool
+  default     = false
+}
+
 variable "architecture" {
   description = "As the module's functions.architecture: that of this machine, where the functions run."
   type        = string

@@ -34,6 +34,8 @@ run "complete" {
     code_path                = "tests/fixtures/package.zip"
     layer_path               = "tests/fixtures/package.zip"
     permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    subnet_ids               = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    security_group_ids       = ["sg-0123456789abcdef0"]
   }
 
   assert {
@@ -44,7 +46,7 @@ run "complete" {
   }
 
   assert {
-    condition     = length(output.function_role_arns) == 9
+    condition     = length(output.role_arns) == 14
     error_message = "The example passes on the functions' roles."
   }
 

@@ -39,6 +39,19 @@ run "bucket_of_ones_own" {
   }
 }
 
+run "longest_prefix" {
+  command = plan
+
+  variables {
+    bucket = { name = "shared", prefix = "${join("", [for number in range(19) : "abcd/"])}A.-_/" }
+  }
+
+  assert {
+    condition     = length(local.root) == 100 + length("reviews")
+    error_message = "100 characters are enough."
+  }
+}
+
 run "longest_name" {
   command = plan
 
@@ -81,13 +94,13 @@ run "all_switched_on" {
       reserved_concurrency = { join_shard = 10 }
       memory_mb            = { join_shard = 4096 }
     }
-    logging                  = { level = "ALL", include_execution_data = true }
-    notifications            = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs" }
-    alarms                   = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms" }
-    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
-    role_path                = "/bedrock/"
-    force_destroy            = true
-    tags                     = { team = "reviews" }
+    logging       = { level = "ALL", include_execution_data = true }
+    notifications = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs" }
+    alarms        = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms", job_pending_hours = 6 }
+    dashboard     = true
+    roles         = { path = "/bedrock/", permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary" }
+    force_destroy = true
+    tags          = { team = "reviews" }
   }
 
   assert {
@@ -230,6 +243,10 @@ run "all_switched_on" {
     condition = {
       for key, alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name => one(values(alarm.dimensions))
       } == {
+      reviews-run-failed          = aws_sfn_state_machine.this["run"].arn
+      reviews-run-timed-out       = aws_sfn_state_machine.this["run"].arn
+      reviews-run-aborted         = aws_sfn_state_machine.this["run"].arn
+      reviews-job-pending         = "reviews"
       reviews-undelivered-events  = aws_sqs_queue.undelivered.name
       reviews-job-event-failed    = aws_sfn_state_machine.this["job_event"].arn
       reviews-job-event-timed-out = aws_sfn_state_machine.this["job_event"].arn
@@ -240,9 +257,33 @@ run "all_switched_on" {
   }
 
   assert {
+    condition = jsonencode({
+      for key, alarm in aws_cloudwatch_metric_alarm.this : key => [alarm.namespace, alarm.metric_name, alarm.period, alarm.threshold] if alarm.period != 300 || alarm.threshold != 0
+    }) == jsonencode({ job-pending = ["BedrockBatch", "JobPendingHours", 3600, 6] })
+    error_message = "A job that waits for more than six hours is an alarm; of everything else, one is enough."
+  }
+
+  assert {
+    condition = {
+      for query in aws_cloudwatch_metric_alarm.throttled[0].metric_query : query.id => one(query.metric[*].dimensions.FunctionName) if !coalesce(query.return_data, false)
+    } == { for name in keys(local.functions) : name => "reviews-${replace(name, "_", "-")}" }
+    error_message = "One alarm adds up the throttles of all functions."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.x + widget.width <= 24 && widget.properties.region == "us-east-1"
+    ]) && aws_cloudwatch_dashboard.this[0].dashboard_name == "reviews-us-east-1"
+    error_message = "The dashboard is a JSON document whose widgets fit the page."
+  }
+
+  assert {
     condition = {
       for key, alarm in aws_cloudwatch_metric_alarm.this : key => alarm.metric_name if alarm.namespace == "AWS/States"
       } == {
+      run-failed          = "ExecutionsFailed"
+      run-timed-out       = "ExecutionsTimedOut"
+      run-aborted         = "ExecutionsAborted"
       job-event-failed    = "ExecutionsFailed"
       job-event-timed-out = "ExecutionsTimedOut"
       stop-run-failed     = "ExecutionsFailed"
@@ -252,7 +293,7 @@ run "all_switched_on" {
   }
 
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:alarms"])])
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), aws_cloudwatch_metric_alarm.throttled) : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:alarms"])])
     error_message = "Every alarm tells the topic."
   }
 

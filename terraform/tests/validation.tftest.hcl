@@ -1,5 +1,6 @@
 # Wrong inputs are refused by the variable they are in. Each run gets one wrong value for as many variables as
-# possible, because a run costs a second and a value a line.
+# possible, because a run costs a second and a value a line. `make test` runs this file beside variables.tf alone, without
+# the provider: what a precondition of a resource refuses belongs into another file.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -38,8 +39,10 @@ run "wrong_values_1" {
     logging = { level = "INFO" }
     # notification on nothing
     notifications = { topic_arn = "arn:aws:sns:us-east-1:123456789012:runs", on = [] }
+    # no subnets
+    network = { subnet_ids = [], security_group_ids = ["sg-0123456789abcdef0"] }
     # role path without slashes
-    role_path = "bedrock"
+    roles = { path = "bedrock" }
   }
 
   expect_failures = [
@@ -53,7 +56,8 @@ run "wrong_values_1" {
     var.functions,
     var.logging,
     var.notifications,
-    var.role_path,
+    var.network,
+    var.roles,
   ]
 }
 
@@ -73,6 +77,12 @@ run "wrong_values_2" {
     inputs = { kms_key_arns = ["arn:aws:kms:us-east-1:123456789012:alias/lake"] }
     # work retention too short
     retention = { work_days = 29 }
+    # key for what it does not cover
+    encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours", covers = ["data", "secrets"] }
+    # subnets by their names
+    network = { subnet_ids = ["private-a"], security_group_ids = ["sg-0123456789abcdef0"] }
+    # hours that Bedrock never waits
+    alarms = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms", job_pending_hours = 200 }
     # reserved concurrency of no function
     functions = { reserved_concurrency = { join_shards = 4 } }
     # notification on unknown status
@@ -86,7 +96,10 @@ run "wrong_values_2" {
     var.prompts,
     var.inputs,
     var.retention,
+    var.encryption,
     var.functions,
+    var.network,
+    var.alarms,
     var.notifications,
   ]
 }
@@ -105,6 +118,12 @@ run "wrong_values_3" {
     inputs = { secret_arns = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:*"] }
     # log retention unknown
     retention = { log_days = 10 }
+    # key for nothing
+    encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours", covers = [] }
+    # more security groups than Lambda takes
+    network = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = [for number in range(6) : "sg-0123456${number}"] }
+    # hours that are not measured
+    alarms = { topic_arn = "arn:aws:sns:us-east-1:123456789012:alarms", job_pending_hours = 0.5 }
     # reserved concurrency of zero
     functions = { reserved_concurrency = { join_shard = 0 } }
   }
@@ -115,7 +134,10 @@ run "wrong_values_3" {
     var.models,
     var.inputs,
     var.retention,
+    var.encryption,
     var.functions,
+    var.network,
+    var.alarms,
   ]
 }
 
@@ -167,7 +189,7 @@ run "wrong_values_5" {
     notifications = { topic_arn = "reviews-runs" }
     alarms        = { topic_arn = "reviews-runs" }
     # policy by its name
-    permissions_boundary_arn = "developers"
+    roles = { permissions_boundary_arn = "developers" }
     # tag that Bedrock refuses
     tags = { team = "Überprüfung" }
   }
@@ -180,9 +202,42 @@ run "wrong_values_5" {
     var.functions,
     var.notifications,
     var.alarms,
-    var.permissions_boundary_arn,
+    var.roles,
     var.tags,
   ]
+}
+
+run "wrong_bucket_1" {
+  command = plan
+
+  variables {
+    # neither a name nor an access log
+    bucket = {}
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_bucket_2" {
+  command = plan
+
+  variables {
+    # an access log of a bucket that is given
+    bucket = { name = "shared", access_log = { bucket = "logs" } }
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "wrong_bucket_3" {
+  command = plan
+
+  variables {
+    # an access log by its uri
+    bucket = { access_log = { bucket = "s3://logs/reviews/" } }
+  }
+
+  expect_failures = [var.bucket]
 }
 
 run "wrong_values_6" {
@@ -522,19 +577,6 @@ run "wrong_retention_11" {
   }
 
   expect_failures = [var.retention]
-}
-
-run "prefixes_that_are_right" {
-  command = plan
-
-  variables {
-    bucket = { name = "shared", prefix = "${join("", [for number in range(19) : "abcd/"])}A.-_/" }
-  }
-
-  assert {
-    condition     = length(local.root) == 100 + length("reviews")
-    error_message = "100 characters are enough."
-  }
 }
 
 run "more_tags_than_a_job_takes" {

@@ -1,4 +1,4 @@
-"""What the bench compares does the same work: every candidate gives the same result, on a few hundred rows."""
+"""All candidates of the bench do the same work: they give the same result, on a few hundred rows."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo on the applied module: what it shows is what has happened."""
+"""The demo on the applied module shows what has happened."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Every command of the README and of docs/operations.md, as it stands there, in the order of the pages."""
+"""Run every command of the README and of docs/operations.md unchanged, in the order of the pages."""
 
 import json
 import os
@@ -36,7 +36,7 @@ INLINE = re.compile(r"`((?:aws|make|terraform) [^`]+)`")
 
 
 class Page:
-    """The commands of a document: its fenced blocks by the heading they stand under."""
+    """The commands of a document: its fenced blocks by heading."""
 
     def __init__(self, path: Path) -> None:
         text = path.read_text("utf-8")
@@ -64,7 +64,7 @@ class Shell:
     def run(self, block: str) -> str:
         """Run the commands of a block and return what they print. None may fail or complain."""
         self.done.append(block)
-        commands = block.replace("NAME=reviews ", "NAME=e2e ")  # the module that is applied here
+        commands = block.replace("NAME=reviews ", "NAME=e2e ")  # The name of the applied module.
         script = f"set -eua\n. ./variables\n{commands}\nexport -p > variables"
         ended = subprocess.run(
             ["sh", "-c", script], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=300
@@ -86,7 +86,7 @@ class Shell:
         return Shell(folder, self.environ | environ, self.done)
 
     def refuses(self, command: str) -> bool:
-        """Tell whether AWS denies a command."""
+        """Return whether AWS denies a command."""
         ended = subprocess.run(
             ["sh", "-c", f". ./variables\n{command}"], cwd=self.folder, env=self.environ, capture_output=True, text=True
         )
@@ -95,7 +95,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(engine: Engine, batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell beside the applied root, for a person who has the documented permissions and no others."""
+    """A shell in the applied root, for a person with only the documented permissions."""
     folder = tmp_path_factory.mktemp("documented")
     (folder / "variables").touch()
     outputs = {

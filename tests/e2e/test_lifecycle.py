@@ -19,7 +19,7 @@ BUILT = {"code": ROOT / "build" / "code.zip", "layer": ROOT / "build" / "local" 
 
 
 DEFAULT_TAGS = {f"tag-{number:02}": "x" for number in range(11)}
-"""One more than an object may have."""
+"""One tag more than an object may have."""
 
 
 def client(engine: Engine, service: str) -> Any:
@@ -63,7 +63,7 @@ def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_zips(zips: Path) -> Iterator[None]:
-    """The zips are not where they were when the module was applied."""
+    """The zips were moved after the module was applied."""
     aside = zips.rename(zips.with_name("aside"))
     yield
     aside.rename(zips)
@@ -73,7 +73,7 @@ def no_zips(zips: Path) -> Iterator[None]:
 def kept(
     engine: Engine, terraform_points_here: None, zips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    """An installation as a company has it: nothing may be destroyed, eleven default tags, and it depends on something.
+    """An installation like a company's: nothing may be destroyed, eleven default tags, and a `depends_on`.
 
     Every test leaves it as it was.
     """

@@ -1,4 +1,4 @@
-"""A model that the account may not call on demand: nothing is lost, and a redrive answers when it may."""
+"""The account may not call a model on demand: nothing is lost, and a redrive answers once it may."""
 
 import json
 

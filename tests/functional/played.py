@@ -1,4 +1,4 @@
-"""A run on S3 whose Maps a test plays: what children return is written where their ResultWriter puts it."""
+"""A run on S3 whose Maps a test plays: it writes the results of children as their ResultWriter does."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ RUN = "monday"
 State = dict[str, Any]
 
 FOLDERS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
-"""Where below `results/` the Map leaves its results that a `next` leads to."""
+"""The folder below `results/` for the results of the Map that a `next` leads to."""
 
 
 def reviewed(s3: S3, bedrock: Any, state: State) -> State:
@@ -38,7 +38,7 @@ def gathered(s3: S3, bedrock: Any, state: State) -> State:
 
 
 def finished(s3: S3, state: State, bedrock: Any = None) -> State:
-    """Call Finish run as its state does, with JSON; the report that it writes is as its schema says."""
+    """Call Finish run as its state does, with JSON, and compare its report with the schema."""
     try:
         return finish_run(s3, bedrock or Jobs(), RunState.from_json(state))
     finally:
@@ -58,7 +58,7 @@ class Jobs:
     def paginate(self, **filters: Any) -> Iterator[dict[str, Any]]:
         if self.error:
             raise ClientError({"Error": {"Code": self.error, "Message": "no"}}, "ListModelInvocationJobs")
-        # Two pages, as the filter of names is Bedrock's work.
+        # Two pages, because Bedrock filters by name.
         found = [job for job in self.jobs if filters.get("nameContains", "") in job["jobName"]]
         yield {"invocationJobSummaries": found[:1]}
         yield {"invocationJobSummaries": found[1:]}
@@ -119,7 +119,7 @@ class Bench:
         return list(self.s3.lines(BUCKET, key))
 
     def joined(self, event: dict[str, Any], left: Sequence[int], again: Sequence[int] = ()) -> dict[str, Any]:
-        """Return what a join finds, with these rows left over and those to be sent again, and write them as it does."""
+        """Return a join's result with these leftovers and retries, and write its leftovers file."""
         number = event["shard"]
         count = self.prepared[number].records
         partly = bool(again) or 0 < len(left) < count
@@ -152,7 +152,7 @@ class Bench:
         status: str = "Completed",
         again: Sequence[int] = (),
     ) -> Any:
-        """Return what the child of a job returns, with the join of its shard where it has one."""
+        """Return the result of a job's child, with the join of its shard if it has one."""
         result = {"job_name": one["job_name"], "records": one["records"], "status": status, "message": ""}
         if left is None:
             return result

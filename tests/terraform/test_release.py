@@ -13,7 +13,7 @@ import pytest
 
 from local.provision import ROOT
 from release import manifest
-from tests.terraform.test_module import MODULE, terraform
+from tests.terraform.workspace import MODULE, published, released_zips, terraform
 
 README = (ROOT / "README.md").read_text("utf-8")
 ADDRESS = "https://git.example.com/"
@@ -29,12 +29,7 @@ AUTHOR = {
 
 @pytest.fixture(scope="module")
 def zips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, manifest.Zip]:
-    folder, found = tmp_path_factory.mktemp("dist"), {}
-    for name in ("code", "layer-arm64", "layer-x86_64"):
-        path = folder / f"{name.replace('-', f'-{manifest.version()}-', 1)}.zip"
-        path.write_bytes(name.encode())
-        found[name] = manifest.describe(path)
-    return found
+    return released_zips(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +71,7 @@ def copy_mocks(root: Path, zips: dict[str, manifest.Zip]) -> None:
     """Copy the mocked provider into a root; the bucket has these zips."""
     mocks = root / "tests" / "mocks"
     shutil.copytree(MODULE / "tests" / "mocks", mocks, dirs_exist_ok=True)
-    keys = ", ".join(f'"bedrock-batch/{one.key}"' for one in zips.values())
-    (mocks / "published.tfmock.hcl").write_text(f'mock_data "aws_s3_objects" {{ defaults = {{ keys = [{keys}] }} }}\n')
+    (mocks / "published.tfmock.hcl").write_text(published(zips))
 
 
 @pytest.mark.usefixtures("no_python")

@@ -13,14 +13,14 @@ from bedrock_batch.contracts.lines import TERMINAL_STATUSES
 _LOG = logging.getLogger(__name__)
 
 _LONGEST_JOB = timedelta(days=8)
-"""A job's deadline is 168 hours at most, so older ones have ended."""
+"""A job's deadline is at most 168 hours, so older jobs have ended."""
 
 
 def active_jobs(client: Any, counts: Callable[[str], bool], *, run_id: str, run_digest: str) -> int:
-    """Return how many unfinished jobs the account has, without those of this run.
+    """Return the number of the account's unfinished jobs, without the jobs of this run.
 
-    Only jobs of models for which `counts` is true are counted. Without the permission to list, none are: a Create
-    that meets a full quota waits anyway.
+    Only jobs of models for which `counts` is true are counted. Without the permission to list jobs, the number is 0:
+    if a quota is full, the Create waits anyway.
     """
     try:
         return sum(
@@ -38,7 +38,7 @@ def active_jobs(client: Any, counts: Callable[[str], bool], *, run_id: str, run_
 
 
 def job_statuses(client: Any, run_digest: str) -> dict[str, str]:
-    """Return the status of every job of a run, by its name."""
+    """Return the status of every job of a run, by the job's name."""
     return {job["jobName"]: job["status"] for job in _jobs(client, nameContains=run_digest)}
 
 

@@ -1,6 +1,6 @@
-"""The `first_record` of a dry run's report: of each model the first record as it would be sent.
+"""The `first_record` of a dry run's report: for each model the first record, as it would be sent.
 
-It never goes into a log.
+It is never logged.
 """
 
 import json
@@ -12,11 +12,11 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import estimate
 
 _MOST_TEXT = 20_000
-"""A prompt is shown whole; media and very long cells are cut."""
+"""Most characters of a text in the report. A prompt is shown whole; media and very long cells are cut."""
 
 
 def of_each(s3: S3, runs: Sequence[Run], prepared: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a record for each model, from what the children of Prepare shards returned."""
+    """Return a record for each model. `prepared` are the results of the children of Prepare shards."""
     shards = estimate.prepared_shards(prepared)
     records = []
     for run in runs:

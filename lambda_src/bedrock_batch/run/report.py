@@ -1,4 +1,4 @@
-"""The documents of `report.json`: how the run went, what it cost and where the table is come first, the parts last."""
+"""Build `report.json`. First come the end of the run, its cost and the place of the table; the parts come last."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from bedrock_batch.run.reconcile import retried_counts
 
 
 def document(found: Findings, *, ended: End, warnings: Sequence[str]) -> dict[str, Any]:
-    """Return the report of a run that sent records; `ended` says how it ended."""
+    """Return the report of a run that sent records. `ended` is how the run ended."""
     run, state, counts = found.run, found.state, found.totals.to_json()
     last = {"parts": counts.pop("parts")}
     if found.several:
         jobs = state.model_job_statuses or report_jobs.statuses_by_model(found.ended, run.models)
         last = {"models": [_section(one, jobs[one.run.model_id]) for one in found.models]}
-        # Each row is there once for each model.
+        # Each row counts once for each model.
         counts = {"rows": state.rows, "rows_times_models": counts.pop("rows"), **counts}
     first = ("rows", "rows_times_models", "outcomes")
     rows: dict[str, Any] = {key: counts.pop(key) for key in first if key in counts}
@@ -54,7 +54,7 @@ def document(found: Findings, *, ended: End, warnings: Sequence[str]) -> dict[st
 
 
 def _section(one: ModelFindings, jobs: dict[str, int]) -> dict[str, Any]:
-    """Return what the report says of one of several models."""
+    """Return the report's section of one of several models."""
     run, counts = one.run, one.totals.to_json()
     parts = counts.pop("parts")
     used = usage.total([(run, one.usage)])
@@ -74,7 +74,7 @@ def _section(one: ModelFindings, jobs: dict[str, int]) -> dict[str, Any]:
 
 
 def of_dry_run(runs: Sequence[Run], estimate: Estimate, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the report of a dry run; `records` are the first of each model."""
+    """Return the report of a dry run. `records` has the first record of each model."""
     run = runs[0]
     return {
         "contract": CONTRACT,
@@ -136,5 +136,5 @@ def of_no_job(runs: Sequence[Run], ended: End, joined: Sequence[Joined], estimat
 
 
 def _input(run: Run) -> list[str]:
-    """Return the names of the user's own files."""
+    """Return the URIs of the user's own files."""
     return [source.uri for source in run.sources]

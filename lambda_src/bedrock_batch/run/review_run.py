@@ -1,4 +1,4 @@
-"""Review a planned run before any money is spent, and decide what is done first."""
+"""Review a planned run before any spend, and decide what to do first."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from bedrock_batch.run.next_step import next_step
 
 
 def review_run(s3: S3, bedrock: Any, state: RunState) -> RunState:
-    """Return the run's state with its estimate and `next`; a dry run finishes, and no list of jobs is written.
+    """Return the run's state with its estimate and `next`. A dry run finishes; it has no list of jobs.
 
     The estimate is a file too, `estimate.json`: also of a run that is refused for it.
 
@@ -36,7 +36,7 @@ def review_run(s3: S3, bedrock: Any, state: RunState) -> RunState:
     try:
         _check(runs, estimates, expected)
     except NoValidRows as err:
-        raise NoValidRows(f"{err} The first: {_first_reason(s3, state.bucket, prepared)}") from err
+        raise NoValidRows(f"{err} The first reason: {_first_reason(s3, state.bucket, prepared)}") from err
     reviewed = replace(state, estimate=expected)
     if runs[0].dry_run:
         return replace(reviewed, next="finish")
@@ -44,7 +44,7 @@ def review_run(s3: S3, bedrock: Any, state: RunState) -> RunState:
 
 
 def _first_reason(s3: S3, bucket: str, prepared: Sequence[Prepared]) -> str:
-    """Return why the first row was skipped, when all were."""
+    """Return why the first row was skipped, in a run whose rows were all skipped."""
     key = next(shard.skipped_key for shard in prepared if shard.skipped_key)
     return str(next(s3.lines(bucket, key))["reason"])
 

@@ -1,4 +1,4 @@
-"""Save what a stopped run left behind. It is read from S3 alone: the run's state was lost with its execution."""
+"""Save the results of a stopped run. All is read from S3, because the run's state was lost with its execution."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ _ENDS = ("status", "error", "message", "failed_children")
 
 
 def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
-    """Return the state that joins every shard of a stopped run; `next` is end where there is nothing to join.
+    """Return the state that joins every shard of a stopped run; `next` is end if there is nothing to join.
 
     That is a run that made no job and answered nothing but its canary, and one that wrote its own report. Every
     shard is joined, as nobody knows which were. No leftovers are written: the run's own leftovers files stay as they
@@ -94,7 +94,7 @@ def _join_all(
     *,
     function: str,
 ) -> dict[str, Any]:
-    """Write the lines that join every shard, and return what the state says of them.
+    """Write the lines that join every shard, and return the fields of the state about them.
 
     `made` are the rounds that made jobs, `found` the ETags of the run's objects by key. `function` is the version of
     join_shard that the run began with: the Map's children know only their line.
@@ -136,14 +136,14 @@ def _join_lines(
 
 
 def _how_it_ended(s3: S3, event: Stopped) -> End:
-    """Return what a report says of the end: the execution's own error, and those of the children of a Map that failed.
+    """Return how a run ended: the execution's own error, and the errors of a failed Map's children.
 
-    The error of the Map itself says only that too many of them failed.
+    The error of the Map itself says only that too many children failed.
     """
     message, children = causes.said_by(event.cause), list[FailedChildren]()
     if event.error == _MAP_FAILED:
         folder = event.keys.results_folder
-        # A salvage that failed itself left errors there too; they are not the run's.
+        # Ignore the errors of an earlier salvage that failed.
         children = failed_children(s3, event.bucket, folder, but=f"{folder}salvage/")
         if children:
             first = children[0]
@@ -155,7 +155,7 @@ def _how_it_ended(s3: S3, event: Stopped) -> End:
 
 
 def _with_end(own: Mapping[str, Any], ended: End) -> dict[str, Any]:
-    """Return a run's own report with how the execution ended in place of what the report said of it."""
+    """Return a run's own report, with the execution's real end in place of the one in the report."""
     first = {key: own[key] for key in ("contract", "run_id") if key in own}
     rest = {key: value for key, value in own.items() if key not in _ENDS}
     return first | ended.to_json() | rest
@@ -169,21 +169,21 @@ def _count_up(keys: Container[str], key: Callable[[int], str]) -> Iterator[int]:
 
 
 def _ended(s3: S3, bedrock: Any, run: Run, made: Sequence[int]) -> list[list[JobResult]]:
-    """Return for each round how its jobs ended: as the run knew it, or else as Bedrock lists them."""
+    """Return for each round how its jobs ended, according to the run, or else to Bedrock's list of jobs."""
     results = all_results(s3, run.bucket, f"{run.keys.results_folder}jobs/")
-    told = {one.job_name: one for one in map(JobResult.from_json, results)}
+    known_ends = {one.job_name: one for one in map(JobResult.from_json, results)}
     known = job_statuses(bedrock, run.digest)
 
     def end(line: JobLine) -> JobResult:
         name = line.job_name
-        found = told.get(name) or JobResult(name, line.records, known.get(name, NOT_CREATED), _STOPPED)
+        found = known_ends.get(name) or JobResult(name, line.records, known.get(name, NOT_CREATED), _STOPPED)
         return replace(found, model_id=line.model_id, joined=None)
 
     return [[end(line) for line in progress.job_lines(s3, run, number)] for number in made]
 
 
 def _write_ends(s3: S3, run: Run, job_rounds: Sequence[Sequence[JobResult]]) -> list[MapResult]:
-    """Write the ends of each round's jobs as their Maps do, for the report: without those that nobody tried to make."""
+    """Write the ends of each round's jobs as their Maps do, for the report. Leave out jobs that were never created."""
     folder = f"{run.keys.results_folder}salvage/jobs"
     untried = (NOT_CREATED, _STOPPED)
     written = []

@@ -35,6 +35,7 @@ module "batch" {
 
   encryption = {
     kms_key_arn = aws_kms_key.this.arn
+    covers      = ["data", "logs", "functions", "queue", "workflows"]
   }
 
   package = {
@@ -48,8 +49,15 @@ module "batch" {
     memory_mb            = { join_shard = 3008 }
   }
 
+  network = {
+    subnet_ids         = var.subnet_ids
+    security_group_ids = var.security_group_ids
+    jobs               = true
+  }
+
   logging = {
-    level = "ALL"
+    level   = "ALL"
+    tracing = true
   }
 
   notifications = {
@@ -58,12 +66,18 @@ module "batch" {
   }
 
   alarms = {
-    topic_arn = aws_sns_topic.runs.arn
+    topic_arn         = aws_sns_topic.runs.arn
+    job_pending_hours = 12
   }
 
-  permissions_boundary_arn = var.permissions_boundary_arn
-  role_path                = "/bedrock-batch/"
-  force_destroy            = var.force_destroy
+  dashboard = true
+
+  roles = {
+    path                     = "/bedrock-batch/"
+    permissions_boundary_arn = var.permissions_boundary_arn
+  }
+
+  force_destroy = var.force_destroy
 
   tags = {
     team = "reviews"

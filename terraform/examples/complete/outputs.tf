@@ -28,7 +28,7 @@ output "undelivered_events_queue_url" {
   value       = module.batch.undelivered_events_queue_url
 }
 
-output "function_role_arns" {
+output "role_arns" {
   description = "Name plan_run and prepare_shard in the policy of a bucket that runs read."
-  value       = module.batch.function_role_arns
+  value       = module.batch.role_arns
 }

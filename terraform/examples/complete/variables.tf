@@ -21,3 +21,13 @@ variable "permissions_boundary_arn" {
   type        = string
   default     = null
 }
+
+variable "subnet_ids" {
+  description = "Subnets with the endpoints of docs/network.md, in several Availability Zones."
+  type        = set(string)
+}
+
+variable "security_group_ids" {
+  description = "Security groups that allow HTTPS to these endpoints."
+  type        = set(string)
+}

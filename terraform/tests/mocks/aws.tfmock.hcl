@@ -1,7 +1,7 @@
 # What the provider would answer, as far as the module uses it. Mocks invent the rest.
 
 mock_data "aws_partition" {
-  defaults = { partition = "aws" }
+  defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
 }
 
 mock_data "aws_service" {

@@ -1,4 +1,4 @@
-"""A run that is older than its work may be: it cannot outlive it by its limits, and nothing is done with it later."""
+"""A run's limits must end it before its work may be deleted. An older run is refused everywhere."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ def plan(work_days: int, **given: Any) -> RunState:
 @pytest.mark.parametrize(
     ("given", "days"),
     [
-        ({}, 23),  # three rounds of 72 hours, and 14 days
+        ({}, 23),  # Three rounds of 72 hours, and 14 days.
         ({"limits": {"max_rounds": 0, "job_timeout_hours": 24}}, 15),
         ({"limits": {"max_rounds": 10, "job_timeout_hours": 168}}, 91),
         ({"limits": {"max_rounds": 0, "job_timeout_hours": 25}}, 16),
@@ -45,7 +45,7 @@ def plan(work_days: int, **given: Any) -> RunState:
     ],
 )
 def test_limits_with_which_a_run_could_outlive_its_work_are_refused(aws: None, given: Any, days: int) -> None:
-    with pytest.raises(InvalidRunInput, match=rf"are {days} days; .* for {days - 1} \(retention.work_days\)"):
+    with pytest.raises(InvalidRunInput, match=rf"are {days} days, but .* {days - 1} days \(retention.work_days\)"):
         plan(days - 1, **given)
     assert plan(days, **given).rows == 1
 

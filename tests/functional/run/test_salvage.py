@@ -1,4 +1,4 @@
-"""What Gather leftovers and Finish run make of a run that was stopped."""
+"""Gather leftovers and Finish run for a run that was stopped."""
 
 import json
 from typing import Any
@@ -70,7 +70,7 @@ def test_salvage_knows_which_records_had_been_sent_again(bench: Bench) -> None:
 
 
 def test_salvage_knows_what_the_run_knew_of_its_jobs(bench: Bench) -> None:
-    """Else rows that two jobs refused would be missing, and a report would not say what Bedrock said."""
+    """Without it, rows that two jobs refused would be missing, and the report would not have Bedrock's message."""
     state = bench.review()
     first, second = bench.lines(state["jobs_key"])
     told = {"status": "Failed", "message": "Unable to parse a.jsonl", "processed": 0}

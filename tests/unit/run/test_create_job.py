@@ -1,4 +1,4 @@
-"""Prompt and request: what Bedrock is asked, checked against botocore's models."""
+"""Prompt and request: the requests to Bedrock, checked against botocore's models."""
 
 import json
 from typing import Any
@@ -34,7 +34,12 @@ def from_pascal_case(value: Any, shape: Shape) -> Any:
     return value
 
 
-@pytest.mark.parametrize("run", [make_run(), make_run(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/k")])
+NETWORK = {"subnet_ids": ["subnet-0123456789abcdef0"], "security_group_ids": ["sg-0123456789abcdef0"]}
+
+
+@pytest.mark.parametrize(
+    "run", [make_run(), make_run(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/k"), make_run(network=NETWORK)]
+)
 def test_create_job_fits_the_service_model(run: Any) -> None:
     request = create_job.create_job(
         run, job_name="reviews-0-r0-00000", input_key="reviews/work/monday/input/00000.jsonl"
@@ -45,6 +50,7 @@ def test_create_job_fits_the_service_model(run: Any) -> None:
     assert not report.has_errors(), report.generate_report()
     assert set(parameters) <= set(operation.input_shape.members)
     assert request["OutputDataConfig"]["S3OutputDataConfig"].get("S3EncryptionKeyId") == run.kms_key_arn
+    assert ("VpcConfig" in request) == (run.network is not None)
 
 
 def test_invocation_type_is_left_out_where_it_is_the_default() -> None:
@@ -85,11 +91,11 @@ def test_titan_body() -> None:
 
 
 def test_what_a_family_has_no_place_for_is_refused() -> None:
-    with pytest.raises(UnsupportedRequest, match="inference.temperature is not supported by .*titan"):
+    with pytest.raises(UnsupportedRequest, match="titan.* does not support inference.temperature"):
         request_body.body_template(TITAN, prompt="x", system=None, inference={"temperature": 1}, embedding={})
-    with pytest.raises(UnsupportedRequest, match="embedding.dimensions is not supported by .*nova"):
+    with pytest.raises(UnsupportedRequest, match="nova.* does not support embedding.dimensions"):
         request_body.body_template(TEXT, prompt="x", system=None, inference={}, embedding={"dimensions": 256})
-    with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300; .* has 256, 512, 1024"):
+    with pytest.raises(InvalidRunInput, match="embedding.dimensions is 300, but .* offers 256, 512, 1024"):
         request_body.dimensions(TITAN, {"dimensions": 300})
 
 
@@ -146,7 +152,7 @@ def test_what_was_fetched_gives_way_to_what_the_run_input_says() -> None:
 
 @pytest.mark.parametrize("roles", [["user"], ["assistant", "user"], ["user", "user"], ["user", "assistant", "user"]])
 def test_turns_must_alternate(roles: list[str]) -> None:
-    with pytest.raises(UnknownPrompt, match="must begin with user and alternate"):
+    with pytest.raises(UnknownPrompt, match="must alternate between user and assistant, begin with user"):
         resolve({"prompt": {"text": "t", "messages": [{"role": role, "text": "x"} for role in roles]}})
 
 
@@ -197,7 +203,7 @@ def test_prompts_of_prompt_management() -> None:
 def test_missing_prompts_are_named() -> None:
     with pytest.raises(UnknownPrompt, match=r"'sentimnt' .*did you mean 'sentiment'\?"):
         prompts.resolve({"prompt_id": "sentimnt"}, PROMPTS, TEXT)
-    with pytest.raises(UnknownPrompt, match="A text model needs a prompt: .*sentiment, summary"):
+    with pytest.raises(UnknownPrompt, match="A text model needs a prompt. .*sentiment, summary"):
         prompts.resolve({"prompt_id": None}, PROMPTS, TEXT)
     with pytest.raises(UnknownPrompt, match="no prompts yet"):
         prompts.resolve({"prompt_id": "other"}, {}, TEXT)

@@ -1,0 +1,1 @@
+"""Many minutes each: `make check-long`."""

@@ -1,0 +1,48 @@
+"""What a run adds to CloudWatch's metrics, against the specification of the embedded metric format."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bedrock_batch.answers.outcome import Outcome
+from bedrock_batch.run import metrics
+
+ROOT = Path(__file__).parents[3]
+OUTCOMES = {outcome.value: number for number, outcome in enumerate(Outcome)}
+REPORT = {
+    "rows": 15,
+    "outcomes": OUTCOMES,
+    "input_tokens": 7,
+    "output_tokens": 8,
+    "cost_usd": 0.25,
+    "output": "s3://b/",
+}
+
+
+@pytest.mark.parametrize("cost", [0.25, 0, None])
+def test_the_record_is_one_that_cloudwatch_makes_metrics_of(cost: float | None) -> None:
+    record = metrics.of_report(REPORT | {"cost_usd": cost})
+    (about,) = record["_aws"]["CloudWatchMetrics"]
+    assert about["Namespace"] == "BedrockBatch" and about["Dimensions"] == [["Installation"]]
+    names = [metric["Name"] for metric in about["Metrics"]]
+    assert set(names) == set(record) - {"_aws"}, "each metric has its value at the top of the record"
+    assert all(isinstance(record[name], int | float) for name in names), "CloudWatch drops a record with another value"
+    assert len(names) == len(set(names)) <= 100
+    assert ("CostUSD" in names) == (cost is not None), "what is not known is no zero"
+    assert 1.7e12 < record["_aws"]["Timestamp"] < 1e13, "milliseconds"
+    assert record["RowsFailed"] == OUTCOMES["failed"]
+
+
+def test_dashboard_and_alarms_know_the_metrics() -> None:
+    dashboard, alarms = ((ROOT / "terraform" / f"{name}.tf").read_text("utf-8") for name in ("dashboard", "alarms"))
+    assert f'metrics_namespace = "{metrics.NAMESPACE}"' in alarms
+    written = set(metrics.of_report(REPORT)) - {"_aws"}
+    (listed,) = re.findall(r"outcomes = \[(.*)\]", dashboard)
+    of_outcomes = {f"Rows{name}" for name in re.findall(r'"(\w+)"', listed)}
+    assert of_outcomes == {name for name in written if re.match("Rows.", name)}
+    assert {"InputTokens", "OutputTokens", "CostUSD"} <= set(re.findall(r'"(\w+)"', dashboard))
+    query = re.findall(r'ended_runs_query = "(.*)"', dashboard)[0].replace('\\"', '"')
+    assert set(re.findall(r"\b[A-Z]\w+", query)) <= written
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert query.replace(" | ", "\n| ") in operations
