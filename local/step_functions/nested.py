@@ -1,7 +1,7 @@
 """`states:startExecution.sync:2`: a state starts an execution of another machine and waits until that has ended.
 
 MiniStack asks for no permission here. On AWS the role of the waiting machine needs more than StartExecution: it
-describes and stops the execution, and has a rule of EventBridge that tells of its end.
+describes and stops the execution, and manages a rule of EventBridge that reports its end.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ def bytes_of(table: pa.Table, form: str) -> bytes:
 
 @pytest.fixture
 def ended(at: Installation, services: fakes.Aws, put: Any) -> Any:
-    """A function that makes the run `monday`, which has ended, with a table of so many parts."""
+    """A function that makes the run `monday`, which has ended, with a table of a number of parts."""
 
     def make(form: str, rows: pa.Table = ROWS, *, size: int = 2, folder: str = "") -> None:
         services.states.put("monday", "SUCCEEDED")
@@ -98,7 +98,7 @@ def objects(written: bytes) -> list[dict[str, Any]]:
 
 
 def answers(table: pa.Table) -> bool:
-    """Tell whether a table has the columns that the run has added, with their types."""
+    """Return whether a table has the columns that the run has added, with their types."""
     ours = [name for name in ROWS.column_names if name.startswith("bedrock_")]
     return bool(table.select(ours).cast(ROWS.select(ours).schema).equals(ROWS.select(ours)))
 

@@ -136,7 +136,7 @@ class Run:
         return good(status)
 
     def watch(self, *, every: float = 10) -> Iterator[Status]:
-        """Yield the status every so many seconds until the run has ended."""
+        """Yield the status every `every` seconds, until the run has ended."""
         return follow.follow(self.batch.installation, self.name, every=every)
 
     def stop(self) -> bool:

@@ -20,7 +20,7 @@ _TROUBLES = 5
 def follow(
     installation: Installation, run: str, *, every: float, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[Status]:
-    """Yield the status of a run every so many seconds; the last one is that of its end.
+    """Yield the status of a run every `every` seconds. The last status is that of its end.
 
     A run that was stopped or failed has ended when stop-run has stopped its jobs and written down how it ended.
     """
@@ -63,7 +63,7 @@ def until_salvaged(
 
 
 def _has_report(installation: Installation, status: Status) -> bool:
-    """Tell whether there is a report of this end; that of an earlier one is older."""
+    """Return whether the report of this end is there. The report of an earlier end is older."""
     written = runs.report_written_at(installation, status.run)
     return written is not None and (status.ended_at is None or written >= status.ended_at.replace(microsecond=0))
 

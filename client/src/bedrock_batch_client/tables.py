@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that was written, from so many parts."""
+    """A file that was written, and the number of parts it came from."""
 
     path: str
     form: str

@@ -73,7 +73,7 @@ def _is_there(installation: Installation, bucket: str, key: str, arn: str, size:
 
 @contextlib.contextmanager
 def _upload_errors(arn: str) -> Iterator[None]:
-    """Turn the error that boto3 makes of another one back into that one."""
+    """Raise the original error in place of the one that boto3 wraps it in."""
     from boto3.exceptions import S3UploadFailedError
     from botocore.exceptions import ClientError
 

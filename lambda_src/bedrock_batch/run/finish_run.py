@@ -12,17 +12,7 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import (
-    budget,
-    examples,
-    findings,
-    first_record,
-    gate,
-    metrics,
-    report,
-    report_warnings,
-    timeline,
-)
+from bedrock_batch.run import budget, examples, findings, first_record, gate, metrics, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
 from bedrock_batch.run.publish import publish
 
@@ -58,8 +48,8 @@ def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
         document |= timeline.of_jobs(found.rounds, job_times(bedrock, runs[0].digest, run_id=state.run_id))
     if runs[0].examples:
         document["examples"] = examples.of_run(s3, runs)
-    document, written = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
-    if written:
+    document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
+    if not overtaken:
         _LOG.info(
             "metrics",
             extra={

@@ -32,7 +32,7 @@ def publish(
     *,
     replaces: str | None = None,
 ) -> tuple[dict[str, Any], bool]:
-    """Write the three files, the report last. Return the report, and whether it was written.
+    """Write the three files, the report last. Return the report as it was made, and whether another one was there.
 
     `runs` are the documents of the models, if the run was planned. `replaces` is the ETag of the report that this one
     may replace. Where somebody else, such as the redriven run, has written another one meanwhile, that one stays, and
@@ -46,8 +46,8 @@ def publish(
         s3.put_json(bucket, keys.report, written, replaces=replaces, indent=2)
     except Overtaken:
         s3.put(bucket, keys.page, _drawn(s3.get_json(bucket, keys.report), bucket, keys), content_type=_HTML)
-        return written, False
-    return written, True
+        return written, True
+    return written, False
 
 
 def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:

@@ -57,18 +57,23 @@ def test_what_to_do_is_in_the_words_of_the_documents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "status", "row"),
     [
-        ("Lambda.Unknown", "a function was not called"),
-        ("Sandbox.Timedout", "a function was not called"),
-        ("DynamoDB.AmazonDynamoDBException", "the service failed for longer"),
-        ("States.Timeout", "a call of a service did not end in its time"),
-        ("KeyError", "a function met an error that it does not expect"),
-        ("Unheard", "a function met an error that it does not expect"),
+        ("Lambda.Unknown", "FAILED", "Lambda.…"),
+        ("Sandbox.Timedout", "FAILED", "Lambda.…"),
+        ("DynamoDB.AmazonDynamoDBException", "FAILED", "Bedrock.…"),
+        ("States.Timeout", "FAILED", "States.Timeout"),
+        ("ChunkTaken", "FAILED", "TransientError"),
+        ("KeyError", "FAILED", "another name"),
+        ("Unheard", "FAILED", "another name"),
+        ("", "ABORTED", "none, with the status ABORTED"),
+        ("", "TIMED_OUT", "none, with the status TIMED_OUT"),
     ],
 )
-def test_every_error_has_a_remedy(error: str, said: str) -> None:
-    assert remedies.of_error(error, "FAILED").what.startswith(said)
+def test_every_error_has_a_remedy(error: str, status: str, row: str) -> None:
+    found = remedies.of_error(error, status)
+    (expected,) = [one for one in remedies._tables()["errors"] if one["error"].startswith(row)]
+    assert (found.what, found.do) == (expected["what"], expected["do"])
 
 
 @pytest.mark.parametrize(
