@@ -7,6 +7,7 @@ ENGINE_VENV := .venv-engine
 BENCH_VENV := .venv-bench
 CHECKOV_VENV := .venv-checkov
 RUN := $(VENV)/bin/python
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name) 2>/dev/null)))
 EXAMPLE ?= terraform/examples/minimal
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ needs-terraform:
 	@local/needs.sh $(NEEDS_PYTHON) terraform
 
 needs-all:
-	@local/needs.sh $(NEEDS_PYTHON) terraform-test node
+	@local/needs.sh $(NEEDS_PYTHON) terraform-test node git
 
 $(VENV)/.ready: requirements/dev.lock
 	@local/needs.sh $(PYTHON)
@@ -74,9 +75,9 @@ lock: ## Write the lock files anew
 # --- What ships ---
 
 .PHONY: package
-package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip)
+package: ## Build the Lambda zips for AWS (build/code.zip, build/layer.zip); ARCHITECTURE=x86_64 for others than arm64
 	@local/needs.sh $(PYTHON)
-	$(PYTHON) lambda_src/package.py --out $(BUILD)
+	$(PYTHON) lambda_src/package.py --out $(BUILD) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
 .PHONY: package-local
 package-local: setup
@@ -85,7 +86,7 @@ package-local: setup
 .PHONY: release
 release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
 	@local/needs.sh $(PYTHON)
-	$(PYTHON) -m release.build $(if $(TAG),--tag $(TAG))
+	$(PYTHON) -m release.build $(if $(TAG),--tag "$(TAG)")
 
 .PHONY: publish
 publish: ## Put the zips of dist/ into a bucket for all installations: make publish BUCKET=… PREFIX=…
@@ -109,6 +110,7 @@ export AFTER_DEPLOY
 deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 	@test -n "$(VARS)" || { echo "VARS is not set: make deploy VARS=my.tfvars. $(EXAMPLE)/README.md shows such a file."; exit 2; }
 	@test -f "$(VARS)" || { echo "VARS=$(VARS): there is no such file. $(EXAMPLE)/README.md shows one."; exit 2; }
+	@local/needs.sh $(PYTHON) terraform
 	$(MAKE) package
 	terraform -chdir=$(EXAMPLE) init -input=false
 	terraform -chdir=$(EXAMPLE) apply -var-file=$(abspath $(VARS))
@@ -118,7 +120,7 @@ deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 
 .PHONY: demo
 demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
-	@$(RUN) -m local.demo
+	@PYTHONPATH=client/src $(RUN) -m local.demo
 
 # --- Checks ---
 
@@ -137,14 +139,30 @@ test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(C
 soak: needs-terraform setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
-.PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, docs/module.md from the module
-	$(RUN) docs/run_input_table.py
-	$(RUN) docs/module_tables.py
+PAGES := $(BUILD)/browser
+.PHONY: pages check-browser picture
+pages: $(VENV)/.ready node_modules/.ready
+	@CHROMIUM="$(CHROMIUM)" local/needs.sh node chromium
+	rm -rf $(PAGES)
+	PYTHONPATH=lambda_src:. $(RUN) -m tests.browser.draw $(PAGES)
 
-.PHONY: scale
-scale: needs-terraform setup package-local ## 10,000 jobs through the state machines, 200,000 rows through the local AWS (many minutes)
-	$(RUN) -m pytest -m scale tests/asl/test_scale.py tests/e2e/test_scale.py -s
+check-browser: pages ## Look at report.html in Chromium: phone and desk, light and dark, accessible, no request (a minute)
+	CHROMIUM="$(CHROMIUM)" node tests/browser/check.mjs $(PAGES)
+
+picture: pages ## Take the picture of report.html that the README shows
+	CHROMIUM="$(CHROMIUM)" node tests/browser/picture.mjs $(PAGES)/good.html docs/images/report.png
+
+.PHONY: docs
+docs: $(VENV)/.ready ## Write the pages and tables that come from the schema, the module, the errors and the client
+	$(RUN) docs/run_input_table.py
+	$(RUN) docs/error_tables.py
+	$(RUN) docs/module_tables.py
+	$(RUN) docs/client_reference.py
+
+LONG := tests/long tests/asl/test_scale.py tests/e2e
+.PHONY: check-long
+check-long: needs-terraform setup package-local ## What `make test` has no time for: the upgrade, 200,000 and 2.2 million rows
+	$(RUN) -m pytest -m long -s $(LONG)
 
 # --- Speed ---
 
@@ -154,5 +172,5 @@ bench: $(BENCH_VENV)/.ready ## Measure the data path against pandas, orjson and 
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
-	rm -rf $(BUILD) $(VENV) $(ENGINE_VENV) $(BENCH_VENV) $(CHECKOV_VENV) node_modules
+	rm -rf $(BUILD) dist $(VENV) $(ENGINE_VENV) $(BENCH_VENV) $(CHECKOV_VENV) node_modules
 	find . -name .terraform -type d -prune -exec rm -rf {} +

@@ -1,8 +1,8 @@
 """Generate the data, let every candidate do every task in turn, and print how ours compares.
 
-Every measurement is a process of its own on one core. Candidates take turns, and of each its best turn counts: what
-else runs on the machine can only make it slower. Speed is rows per second of processor time: on a machine of one's
-own that is the clock's.
+Every measurement is its own process on one core. Candidates take turns, and the best turn of each counts, because other
+programs can only make a turn slower. Speed is rows per second of processor time, which on an idle machine equals the
+time on the clock.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LIBRARIES_ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""What the functions run with (terraform/functions.tf): part of ours. The others run as a script of theirs would."""
+"""The environment of the functions (terraform/functions.tf). Only our candidates get it; the others run as scripts."""
 
 OURS = ("ours", "without schema")
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def check(folder: Path) -> None:
-    """Let all candidates do all tasks on a few rows: a comparison of different results would be none."""
+    """Let all candidates do all tasks on a few rows, to check that all give the same result."""
     work = data.make(folder, data.CHECK_ROWS)
     for name, task in TASKS.items():
         expected = None
@@ -98,7 +98,7 @@ def _print(name: str, best: Measured, *, rows: int, size: int) -> None:
 
 
 def _compare(name: str, best: Measured, *, full: bool) -> int:
-    """Print each target of the task with what was reached; return how many were missed."""
+    """Print each target of the task and the reached value; return the number of missed targets."""
     missed = 0
     for target in TARGETS:
         if target.task != name or not {"ours", target.against} <= best.keys() or (target.full_only and not full):

@@ -1,4 +1,4 @@
-"""The data that is measured: a table of texts, and the answers Bedrock would have written to it, in a folder.
+"""The data of the bench: a table of texts, and the answers that Bedrock would have written, in a folder.
 
 Everything is made from one seed. Texts have 500 to 700 characters with quotes, line breaks, tabs, backslashes,
 accents and emoji; answers are shuffled within their file and echo their input, as Bedrock's do.
@@ -29,7 +29,7 @@ from bench.local_s3 import LocalClient, NoQuotas
 BUCKET = "bench-bucket"
 SHARD_ROWS = 100_000
 CHECK_ROWS = 500
-"""What all candidates are compared on, and warmed up with."""
+"""Rows for comparing and warming up all candidates."""
 
 DIMENSIONS = 1024
 BEFORE, AFTER = 'Judge this review of "', '".\nAnswer with {"sentiment": "positive" | "negative"} and a reason.'
@@ -44,9 +44,10 @@ SETTINGS = Settings(
     work_days=90,
 )
 TEXT_RUN, VECTOR_RUN, SINGLE_RUN, STRUCTURED_RUN = RUNS = "text", "vectors", "vectors-once", "structured"
-"""The second has every vector twice, as Titan V2 answers; the third once. The answers of the fourth follow `SCHEMA`."""
+"""VECTOR_RUN has every vector twice, like answers of Titan V2; SINGLE_RUN has it once. Answers of STRUCTURED_RUN
+follow `SCHEMA`."""
 TABLE_RUNS = (TEXT_RUN, STRUCTURED_RUN)
-"""Over the whole table; the others are over its first rows."""
+"""Runs over the whole table. The others use its first rows."""
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -83,7 +84,7 @@ _PAGE = 50_000
 
 
 class Workload:
-    """Where the data of one size lies; `rows` are the table's, `vector_rows` those of the embedding runs."""
+    """The data of one size: `rows` is the number of the table's rows, `vector_rows` that of the embedding runs."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows = folder, rows
@@ -106,7 +107,7 @@ class Workload:
         return self.rows if run_id in TABLE_RUNS else self.vector_rows
 
     def shard_rows(self, run_id: str) -> int:
-        """Return the rows of a shard: all have as many, so that SQL can number them too."""
+        """Return the rows of a shard. All shards have the same number, so that SQL can compute record ids too."""
         rows = self.rows_of(run_id)
         return rows // -(-rows // SHARD_ROWS)
 
@@ -122,10 +123,10 @@ class Workload:
 
 
 def make(folder: Path, rows: int, runs: Sequence[str] = RUNS) -> Workload:
-    """Make the data of so many rows for these runs, unless it is there already."""
+    """Make the data of `rows` rows for these runs, unless it exists."""
     count = -(-rows // SHARD_ROWS)
     if rows < 100 or rows % count:
-        raise SystemExit(f"--rows {rows}: give at least 100, and above {SHARD_ROWS} a multiple of it")
+        raise SystemExit(f"--rows {rows}: must be at least 100, and above {SHARD_ROWS} a multiple of {SHARD_ROWS}")
     work = Workload(folder / str(rows), rows)
     if not work.path("in").exists():
         _write_table(work)
@@ -159,7 +160,7 @@ def plan(work: Workload, run_id: str) -> None:
         root="reviews",
         run_id=run_id,
         execution_arn=f"arn:aws:states:us-east-1:123456789012:execution:bench-run:{run_id}",
-        started_at="2100-01-01T00:00:00.000Z",  # no run of a bench is ever too old
+        started_at="2100-01-01T00:00:00.000Z",  # So no run of the bench expires.
     )
     plan_run(work.s3, NoQuotas(), state, settings=SETTINGS, input={"s3_uri": f"s3://{BUCKET}/{key}", **asked})
 
@@ -220,7 +221,7 @@ def _bodies(run_id: str, chance: random.Random) -> Iterator[bytes]:
 
 
 def _texts(chance: random.Random) -> Iterator[bytes]:
-    """Yield answers without end, no two alike: what repeats would be packed into a dictionary."""
+    """Yield answers without end. No two are equal, because Parquet would store equal ones in a dictionary."""
     words = [_json(" ".join(chance.choices(_WORDS, k=16)))[1:-1] for _ in range(1_000)]
     whole, cut = _body("end_turn", "%s %s %s"), _body("max_tokens", "%s %s %s")
     while True:

@@ -1,7 +1,7 @@
-"""Joining shuffled answers to their rows; every candidate writes the same table as Parquet, in input order.
+"""Join shuffled answers to their rows. Every candidate writes the same table as Parquet, in input order.
 
-All write with zstd at level 1, without dictionaries where values do not repeat, and vectors uncompressed, as ours
-does: the work to be compared is the same.
+All write as ours does, so that the work is the same: zstd at level 1, no dictionaries for values that do not repeat,
+vectors uncompressed.
 """
 
 import functools
@@ -201,7 +201,7 @@ def _duckdb(work: Workload, run_id: str, *, columns: str, select: str, codec: st
 
 
 def table(paths: Written, answers: tuple[str, ...]) -> pa.Table:
-    """Return what was written, in the same types whoever wrote it: for comparison, not for measurement."""
+    """Return the written table in the same types for all candidates: for comparison, not for measurement."""
     whole = pa.concat_tables([pq.read_table(path) for path in paths])
     names = [*(name for name in whole.column_names if not name.startswith("bedrock_")), *answers]
     kinds = {"bedrock_embedding": pa.list_(pa.float32())} | {name: pa.int64() for name in names if "tokens" in name}

@@ -1,6 +1,6 @@
 """S3 as a folder: the few methods of a boto3 client that `aws.s3.S3` calls, without network or server.
 
-So the functions that ship are measured whole, and what is measured is they. `<root>/<bucket>/<key>` is an object.
+So the bench measures the shipped functions as a whole and nothing else. `<root>/<bucket>/<key>` is an object.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What has been read of an object, without another copy of it."""
+    """The bytes read from an object, without another copy."""
 
     data: bytes
 
@@ -20,7 +20,7 @@ class Body:
 
 
 class LocalClient:
-    """Stands where the boto3 client stands; parts of an upload must come in order, as the S3 writer sends them."""
+    """Replaces the boto3 client. Parts of an upload must come in order, as the S3 writer sends them."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -49,7 +49,7 @@ class LocalClient:
         return {"ETag": _etag(path)}
 
     def create_multipart_upload(self, *, Bucket: str, Key: str) -> dict[str, str]:
-        # Over the object itself, as the other candidates write: the kernel reuses the pages of what it replaces.
+        # Write into the object itself, as the other candidates do: the kernel reuses the pages of the old content.
         self.put_object(Bucket=Bucket, Key=Key, Body=b"")
         return {"UploadId": Key}
 
@@ -84,7 +84,7 @@ class LocalClient:
 
 
 class NoQuotas:
-    """Service Quotas that knows none, so the catalogue's figures hold."""
+    """Service Quotas without any quota, so that the catalogue's values are used."""
 
     def get_paginator(self, operation: str) -> "NoQuotas":
         return self

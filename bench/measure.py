@@ -1,4 +1,4 @@
-"""Run one candidate once, in a process of its own: `python -m bench.measure TASK CANDIDATE FOLDER ROWS`."""
+"""Run one candidate once, in its own process: `python -m bench.measure TASK CANDIDATE FOLDER ROWS`."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from bench.tasks import TASKS
 
 
 class NoPandas(MetaPathFinder):
-    """Hides pandas: in Lambda it is not there either."""
+    """Hides pandas, which does not exist in Lambda either."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
         if fullname == "pandas":
@@ -25,7 +25,7 @@ class NoPandas(MetaPathFinder):
 
 
 def peak_bytes() -> int:
-    """Return the most memory this process has held. `ru_maxrss` would start with that of the parent."""
+    """Return the most memory that this process has held. `ru_maxrss` would include memory of the parent."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -41,9 +41,9 @@ def main(task: str, candidate: str, folder: str, rows: str) -> None:
     work = Workload(Path(folder), int(rows))
     run = TASKS[task].candidates[candidate]
     if "pandas" not in candidate:
-        # pyarrow imports it of its own accord where it is installed.
+        # pyarrow imports pandas if it is installed.
         sys.meta_path.insert(0, NoPandas())
-    # A first, small turn brings in what is loaded at first use: functions, too, are warm for most of their work.
+    # A first, small turn loads what is loaded at first use, because functions are warm for most of their work too.
     run(Workload(Path(folder).parent / str(CHECK_ROWS), CHECK_ROWS))
     wall, cpu = time.perf_counter(), time.process_time()
     run(work)

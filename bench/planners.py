@@ -1,6 +1,6 @@
-"""Finding where the records of a CSV begin.
+"""Find where the records of a CSV begin.
 
-The others only count them, which is less; ours also refuses stray quotes.
+The other candidates only count the records, which is less work; ours also refuses stray quotes.
 """
 
 import csv

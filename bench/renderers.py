@@ -1,6 +1,6 @@
-"""Rendering a Parquet table as the JSONL that Bedrock reads; every candidate writes the same records to a file.
+"""Render a Parquet table as the JSONL that Bedrock reads. Every candidate writes the same records to a file.
 
-Preparing is that, and a copy of the table, which the join reads.
+The task "prepare" also writes a copy of the table, which the join reads.
 """
 
 import json
@@ -110,7 +110,7 @@ def with_duckdb_and_copy(work: Workload) -> Written:
 
 
 def _rows(file: pq.ParquetFile, start: int, size: int) -> pa.Table:
-    """Return rows of the table; row groups are as large as the parts of a shard, so whole ones are read."""
+    """Return rows of the table. Row groups and slices have the same size, so whole row groups are read."""
     groups = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
     first = [sum(groups[:index]) for index in range(len(groups))]
     wanted = [index for index, at in enumerate(first) if start <= at < start + size]
@@ -144,7 +144,7 @@ def _cells(work: Workload) -> Iterator[tuple[str, str]]:
 
 
 def records(paths: Written) -> list[Any]:
-    """Return the records that were written, parsed: for comparison, not for measurement."""
+    """Return the written records, parsed: for comparison, not for measurement."""
     return [
         json.loads(line) for path in paths if path.suffix == ".jsonl" for line in path.read_bytes().split(b"\n")[:-1]
     ]

@@ -1,4 +1,4 @@
-"""What the data path is to reach: ratios within one run of the bench, on one core."""
+"""The targets of the data path: ratios within one run of the bench, on one core."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Ours against a candidate of a task: at least `value` times its speed, or at most that part of its memory."""
+    """Ours must have at least `value` times the speed of candidate `against`, or at most `value` times its memory."""
 
     task: str
     against: str
@@ -32,7 +32,7 @@ TARGETS = (
     # At most twice the time of a join that takes the same answers for plain texts.
     Target("join structured", "without schema", "speed", 1 / 2, 2 / 3),
     Target("join vectors", "orjson + numpy", "speed", 2.5, 3.6),
-    # Without a second array to pass over, half the difference is gone; what both spend on Parquet and files stays.
+    # Without a second array to skip, half of the difference is gone. Both still spend time on Parquet and files.
     Target("join vectors, once", "orjson + numpy", "speed", 2.0, 2.5),
     Target("plan csv", "csv module", "speed", 5, 9),
 )

@@ -11,9 +11,9 @@ from bench.data import SINGLE_RUN, STRUCTURED_RUN, TEXT_RUN, VECTOR_RUN, Workloa
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`candidates` do the same work; `result` turns what one returns into what must be equal for all.
+    """A task whose `candidates` do the same work. `result` turns what a candidate returns into a value to compare.
 
-    `rows` and `size` say how much work it is: rows, and bytes of what is written (rendering) or read (the rest).
+    `rows` and `size` are the amount of work: rows, and bytes that are written (rendering) or read (other tasks).
     """
 
     candidates: dict[str, Callable[[Workload], Any]]
@@ -62,10 +62,10 @@ TASKS: dict[str, Task] = {
 
 
 def available(candidate: str) -> bool:
-    """Tell whether the library that a candidate is named after is installed."""
+    """Return whether the library that a candidate is named after is installed."""
     return all(importlib.util.find_spec(name) for name in ("duckdb", "pandas") if name in candidate)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two results are equal."""
+    """Return whether two results are equal."""
     return bool(one.equals(other)) if hasattr(one, "equals") else bool(one == other)

@@ -1,4 +1,4 @@
-"""Write docs/run-input.md from the JSON Schema, which is the single source: `python docs/run_input_table.py`."""
+"""Write docs/run-input.md from the JSON Schema, its only source: `python docs/run_input_table.py`."""
 
 import json
 import sys
@@ -9,19 +9,19 @@ PAGE = Path(__file__).with_name("run-input.md")
 
 HEAD = """# Run input
 
-The input of one execution of the run state machine. This page is written from
-[`run_input.schema.json`](../lambda_src/bedrock_batch/run_input/run_input.schema.json) by `make docs`; for completion in
-an editor, point it at that file. An unknown key is refused, with the nearest known one in the message; all mistakes of
-a document are in one message.
+The input of one execution of the run state machine. `make docs` writes this page from
+[`run_input.schema.json`](../lambda_src/bedrock_batch/run_input/run_input.schema.json). An editor that reads this schema
+completes keys. An unknown key is refused, and the message has the most similar known key. One message has all mistakes
+of a run input.
 
-- A key that is null counts as absent; only `model_id` must be there.
+- A key that is null counts as absent. Only `model_id` is required.
 - A whole number may be written as `30` or `30.0`.
-- Inputs of the published AWS sample (`bedrock-batch-orchestrator`) mean the same here. An empty text as `s3_uri`,
-  `dataset_id`, `split`, `prompt_id` or `job_name_prefix`, and 0 as `max_num_jobs`, count as absent. `max_num_jobs`
-  without `max_records_per_job` means jobs of 1,000 rows, as there. Without `max_num_jobs` the whole table is sent, in
-  jobs as large as the quota allows: there it would be in jobs of 1,000 rows.
-- What is ignored is a warning in the report: `split` where the table is on S3, and for embeddings a `prompt_id` that
-  the module lacks. `s3_uri` and `dataset_id` together are refused: two tables are not one.
+- Inputs for the published AWS sample (`bedrock-batch-orchestrator`) mean the same here. An empty text as `s3_uri`,
+  `dataset_id`, `split`, `prompt_id` or `job_name_prefix` counts as absent, and so does 0 as `max_num_jobs`.
+  `max_num_jobs` without `max_records_per_job` means jobs of 1,000 rows, as in the sample. Without `max_num_jobs` the
+  whole table is sent, in jobs as large as the quota allows; the sample would make jobs of 1,000 rows.
+- The report has a warning for a key that is ignored: `split` if the table is on S3, and for embeddings a `prompt_id`
+  that the module does not have. `s3_uri` and `dataset_id` together are refused.
 
 | key | type | default | meaning |
 |---|---|---|---|
@@ -42,7 +42,7 @@ def rows(schema: dict[str, Any], path: str = "") -> list[str]:
 
 
 def kind(part: dict[str, Any]) -> str:
-    """Say what a value may be: its type, its choices, its range."""
+    """Return the type of a value, with its choices or its range."""
     if "enum" in part:
         return " or ".join(f"`{json.dumps(value)}`" for value in part["enum"])
     types = part.get("type", "any")

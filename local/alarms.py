@@ -1,7 +1,7 @@
 """Repair of CloudWatch's DescribeAlarms in the Query protocol, which Terraform's AWS provider 5 speaks.
 
 MiniStack's XML leaves out most members (Period, Statistic, Dimensions, actions), so a plan shows a change.
-Its JSON answer is complete, so the request is answered from that, turned into XML.
+Its JSON answer is complete, so this answers the request with that, converted to XML.
 """
 
 import json

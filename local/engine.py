@@ -1,8 +1,8 @@
 """Start the local AWS in the foreground: `python -m local.engine`, from the root of the repository.
 
 `GATEWAY_PORT` sets the port (4566), `AUTH=true` switches IAM enforcement on. Programs start it through
-`local.process`, which adds `--with-parent`: the engine then ends when its standard input closes, so that a
-killed parent leaves nothing behind.
+`local.process`, which adds `--with-parent`: the engine then ends when its standard input closes, so that it also ends
+when its parent is killed.
 """
 
 import os
@@ -13,7 +13,7 @@ import tempfile
 import threading
 from importlib.metadata import PackageNotFoundError, version
 
-# The repairs replace private functions of MiniStack, so they fit this version and no other.
+# The repairs replace private functions of MiniStack, so they fit only this version.
 MINISTACK_VERSION = "1.5.33"
 
 
@@ -25,7 +25,19 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, tls, vpc
+    from local import (
+        alarms,
+        bedrock,
+        faults,
+        iam_ext,
+        lambda_ext,
+        lambda_versions,
+        quotas,
+        step_functions,
+        table_policies,
+        tls,
+        vpc,
+    )
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
@@ -33,6 +45,7 @@ def main() -> None:
     lambda_versions.install()
     vpc.install()
     iam_ext.install(app)
+    table_policies.install(app)
     alarms.install(app)
     tls.install(app)
     quotas.install(app, stand_in)
@@ -41,9 +54,9 @@ def main() -> None:
 
 
 def heed_parent() -> None:
-    """With the argument `--with-parent`, take it away and end this process when its parent does."""
+    """With the argument `--with-parent`, remove that argument, and end this process when its parent ends."""
     if "--with-parent" in sys.argv:
-        sys.argv.remove("--with-parent")  # MiniStack reads the same argument list
+        sys.argv.remove("--with-parent")  # MiniStack reads the same list of arguments.
         threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
 

@@ -1,7 +1,7 @@
-"""Faults of the services beside Bedrock: S3, DynamoDB, Lambda and Step Functions fail a call when a rule asks for it.
+"""Faults of services other than Bedrock: S3, DynamoDB, Lambda and Step Functions fail a call if a rule asks for it.
 
-A rule fails a call before it has any effect, or, with `after`, behind it: the caller then gets an error for what was
-done all the same, which is how a function that dies before it answers, or a lost answer, looks from outside.
+A rule fails a call before the call has any effect. With `after`, it fails the call after its effect: the caller gets an
+error, but the work was done. To the caller this looks like a lost answer, or a function that died before it answered.
 `local/README.md` has the members of a rule.
 """
 
@@ -21,7 +21,7 @@ Handler = Callable[[str, str, dict[str, str], bytes, Query], Awaitable[Answer]]
 
 ADMIN_PATH = "/_local/faults"
 _KEYS = {"service", "operation", "contains", "error", "times", "after"}
-_OF_A_FUNCTION = 200  # Lambda says with success that the function failed
+_OF_A_FUNCTION = 200  # If a function fails, the call of Lambda itself succeeds.
 _ERRORS = {
     "s3": {"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500, "ConditionalRequestConflict": 409},
     "dynamodb": {
@@ -42,7 +42,7 @@ _ERRORS = {
 
 @dataclass(slots=True)
 class _Call:
-    """A request as the rules see it: the operation, and all the text that `contains` is looked for in."""
+    """A request for the rules: the operation, and the text in which `contains` is searched."""
 
     operation: str
     text: str
@@ -57,7 +57,7 @@ class Faults:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def replace(self, rules: Any) -> None:
-        """Put new rules in place of all the old ones. Raises ValueError for a rule that could never fire."""
+        """Replace all rules. Raises ValueError for a rule that could never fire."""
         if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
             raise ValueError("faults must be a list of objects.")
         for rule in rules:
@@ -66,7 +66,7 @@ class Faults:
             self.rules, self.fired = rules, [0] * len(rules)
 
     def take(self, service: str, call: _Call) -> Mapping[str, Any] | None:
-        """Return the first rule that the call meets and that has not fired as often as it may; count it."""
+        """Return the first rule that matches the call and may still fire, and count it."""
         with self._lock:
             for index, rule in enumerate(self.rules):
                 if self.fired[index] < rule.get("times", 1) and _meets(rule, service, call):
@@ -75,21 +75,21 @@ class Faults:
         return None
 
     def give_back(self, rule: Mapping[str, Any]) -> None:
-        """Do not count a call that has failed by itself."""
+        """Take back the count for a call that failed for another reason."""
         with self._lock:
             for index, known in enumerate(self.rules):
                 if known is rule:
                     self.fired[index] -= 1
 
     def shown(self) -> dict[str, Any]:
-        """Return every rule with the number of calls it has failed."""
+        """Return every rule with the number of calls that it has failed."""
         with self._lock:
             pairs = zip(self.rules, self.fired, strict=True)
             return {"faults": [{**rule, "fired": fired} for rule, fired in pairs]}
 
 
 def install(app: Any) -> None:
-    """Put the faults before the engine's handlers; to be called when all other repairs are in."""
+    """Put the faults before the engine's handlers. Call this after all other repairs are installed."""
     faults = Faults()
     for service in _ERRORS:
         app.SERVICE_HANDLERS[service] = _failing(service, app.SERVICE_HANDLERS[service], faults)
@@ -162,7 +162,7 @@ def _meets(rule: Mapping[str, Any], service: str, call: _Call) -> bool:
 
 
 def _error(service: str, code: str) -> Answer:
-    """Return what the service answers to a call that fails so."""
+    """Return the service's answer for this error code."""
     status, message = _ERRORS[service][code], "Failed by a fault rule."
     if service == "s3":
         body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
@@ -203,7 +203,7 @@ def _read_json(method: str, path: str, headers: dict[str, str], body: bytes, que
 
 
 def _input_behind(token: str) -> str:
-    """Return the input of the execution that waits for a task token: the token itself names no job."""
+    """Return the input of the execution that waits for a task token. (The token itself does not contain the job.)"""
     try:
         arn = json.loads(base64.urlsafe_b64decode(token))[0]
     except (ValueError, IndexError):

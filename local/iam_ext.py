@@ -1,8 +1,8 @@
-"""Repairs of MiniStack's IAM, for engines that enforce it (`AUTH=true`): what a call is judged on.
+"""Repairs of MiniStack's IAM, for engines that enforce it (`AUTH=true`): the resources and keys that it checks.
 
-Calls about a Map Run are judged on `*` instead of its ARN, calls to a version of a function on the function where the
-version is the parameter `Qualifier`, and events that are put have no condition keys. A missing object is named missing
-to callers who may not list it. `local/bedrock/access.py` has the rules of Bedrock.
+MiniStack checks calls about a Map Run on `*`, not on its ARN. It checks a call of a function's version on the function,
+if the version is the parameter `Qualifier`. It has no condition keys for PutEvents. It says that an object is missing
+even to callers who may not list it. `local/bedrock/access.py` has the rules of Bedrock.
 """
 
 import json
@@ -52,8 +52,8 @@ def _with_keys_of_events(engines_own: Callable[..., dict[str, Any]]) -> Any:
             members = {"events:source": "Source", "events:detail-type": "DetailType"}
             found = {key: sorted({entry[member] for entry in entries}) for key, member in members.items()}
         except (ValueError, KeyError, TypeError):
-            return keys  # the service refuses it
-        # A condition on one value is no permission for the others that the same call puts.
+            return keys  # The service refuses this call.
+        # With several values in one call there is no key, because a condition on one value must not allow the others.
         return keys | {key: values[0] for key, values in found.items() if len(values) == 1}
 
     return context

@@ -1,12 +1,11 @@
-"""Repairs of MiniStack's Lambda and of EventBridge's way to its targets.
+"""Repairs of MiniStack's Lambda, and of EventBridge's delivery to its targets. The gaps in MiniStack are these.
 
-Lambda: every error of a handler is called `Runtime.HandlerError` and has no stack trace, so that no `Catch` in
-a state machine can distinguish them, and an error costs the function its warm worker. What a function logs
-through `logging` is lost. Asynchronous calls count a throttle as a failed attempt, and a dead-letter queue gets
-an envelope instead of the event.
+Lambda: every error of a handler has the name `Runtime.HandlerError` and no stack trace, so no `Catch` in a state
+machine can distinguish errors. After an error, the function's warm worker ends. What a function logs through `logging`
+is lost. Asynchronous calls count a throttle as a failed attempt. A dead-letter queue gets an envelope, not the event.
 
-EventBridge: a Lambda target is called once, without a retry and without a queue for what failed, and a target
-that does not exist swallows its events.
+EventBridge: a Lambda target is called only once, without a retry and without a queue for failed events. Events for a
+target that does not exist are lost.
 """
 
 import contextvars
@@ -32,7 +31,7 @@ Result = dict[str, Any]  # what an invocation returns: "body", "error", "log", "
 _THROTTLE_SECONDS = 0.1  # AWS begins with a second
 _THROTTLE_MAX_SECONDS = 0.5
 
-# What the last invocation on this thread raised: MiniStack drops what it does not know of a worker's answer.
+# What the last invocation on this thread raised. It is kept here, because MiniStack drops unknown members of an answer.
 _raised: ContextVar[dict[str, Any] | None] = ContextVar("raised", default=None)
 # The target that an event is on its way to, for its dead-letter queue.
 _delivery: ContextVar[tuple[dict[str, Any], str, str] | None] = ContextVar("delivery", default=None)
@@ -72,7 +71,7 @@ _CALL = (
     """{"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")
 """
 )
-# "ok" although it raised: after an "error" MiniStack ends the process, while Lambda keeps it.
+# The status is "ok" even if the function raised: after an "error" MiniStack ends the process, but Lambda keeps it.
 _CALL_NAMED = """
         try:
             result = handler_fn(event, context)
@@ -184,7 +183,7 @@ def _retrying(func: Record, event: Any) -> None:
 
 
 def _options(func: Record, config: dict[str, Any]) -> dict[str, Any]:
-    """Return what is configured for events; the function keeps it for each of its versions."""
+    """Return the settings for asynchronous events. The function has them for each of its versions."""
     function = lambda_svc._functions.get(config["FunctionName"]) or func
     configured = function.get("event_invoke_configs") or {}
     version = config.get("Version", "$LATEST")
@@ -210,7 +209,7 @@ def _give_up(config: dict[str, Any], options: dict[str, Any], event: Any, result
 
 
 def _dead_letter(arn: str, body: str, attributes: dict[str, str]) -> None:
-    """Send a message to a queue or a topic, with text attributes; empty ones are left out."""
+    """Send a message to a queue or a topic, with those text attributes that are not empty."""
     if parse_arn(arn).service == "sns":
         sns.publish_internal(arn, body, "Dead letter")
         return
@@ -226,7 +225,7 @@ def _dead_letter(arn: str, body: str, attributes: dict[str, str]) -> None:
 
 
 def _noting_target(invoke_target: Callable[..., None]) -> Callable[..., None]:
-    """Keep the target at hand while an event is delivered to it."""
+    """Remember the target while an event is delivered to it."""
 
     def noting(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
         queue = (target.get("DeadLetterConfig") or {}).get("Arn")

@@ -1,20 +1,20 @@
-"""What a function writes through `logging`, as Lambda's runtime for Python writes it.
+"""Write what a function logs through `logging` like Lambda's runtime for Python.
 
-In the log format JSON a record is an object: Lambda's own fields, and at the top level beside them those of `extra`.
-A field of `extra` that has the name of one of Lambda's is dropped, and so is None. In the format Text, which is the
+In the log format JSON, a record is an object with Lambda's own fields and the fields of `extra`, all at the top level.
+A field of `extra` is dropped if it is None or has the name of one of Lambda's. In the format Text, which is the
 default, a record is a line, and `extra` is lost.
 
-Stricter than Lambda: a value that JSON does not know, and half a surrogate pair, fail the call. Which versions of
-Lambda's runtime accept the former is not documented.
+This is stricter than Lambda: a value that JSON does not have, or half of a surrogate pair, fails the call. It is not
+documented which versions of Lambda's runtime accept the former.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-# The environment variables that Lambda makes of a function's settings for logs.
+# The environment variables that Lambda sets from a function's log settings.
 _SETTINGS = {"AWS_LAMBDA_LOG_FORMAT": "LogFormat", "AWS_LAMBDA_LOG_LEVEL": "ApplicationLogLevel"}
 
-# Python for MiniStack's worker, in its function `run`, where `context` is that of the call.
+# Python for MiniStack's worker, in its function `run`; `context` is the context of the call.
 START = """
     import logging
     context = None
@@ -60,7 +60,7 @@ START = """
 
 
 def with_settings(start: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a worker's `__init__`: it gives the settings for logs to the function's process."""
+    """Wrap a worker's `__init__` so that the function's process gets the log settings."""
 
     def started(worker: Any, name: str, config: dict[str, Any], *rest: Any) -> None:
         logging_config = config.get("LoggingConfig") or {}

@@ -1,8 +1,8 @@
 """Repairs of MiniStack's published versions of a Lambda function.
 
-A version that a create or an update publishes has the ARN of the function instead of its own, and the next
-PublishVersion makes another one of the same code. Versions do not share the concurrency that is reserved for their
-function, and the code that GetFunction offers for a version is that of `$LATEST`.
+In MiniStack, a version that a create or an update publishes has the function's ARN, not its own, and the next
+PublishVersion makes another version of the same code. Versions do not share their function's reserved concurrency. For
+a version, GetFunction offers the code of `$LATEST`.
 """
 
 import json
@@ -26,7 +26,7 @@ _CHANGES_ALONE = {
     "LastUpdateStatusReason",
     "LastUpdateStatusReasonCode",
 }
-"""Members of a configuration that differ between a version and the function that it was made of."""
+"""Members of a configuration that differ between a version and its function."""
 
 
 def install() -> None:
@@ -43,7 +43,7 @@ def install() -> None:
 
 
 def _unless_unchanged(publish: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Publish no second version of the same code and configuration, however often they were updated."""
+    """Do not publish a second version of the same code and configuration."""
 
     def publishing(name: str, data: dict[str, Any]) -> Answer:
         function = lambda_svc._functions.get(name)
@@ -79,11 +79,11 @@ def _publishing_update(update: Callable[[str, dict[str, Any]], Answer]) -> Any:
     return updating
 
 
-# --- What a version is and has ---
+# --- Properties of a version ---
 
 
 def _of_the_function(reserved: Callable[[Record, dict[str, Any]], int | None]) -> Any:
-    """Read reserved concurrency off the function: its versions share it."""
+    """Read the reserved concurrency from the function, because its versions share it."""
 
     def reading(record: Record, config: dict[str, Any]) -> int | None:
         function = lambda_svc._functions.get(config.get("FunctionName"))

@@ -9,7 +9,7 @@ refuse() {
     code=2
 }
 
-# Tell whether the version "$1" is at least "$2"."$3".
+# Succeed if the version "$1" is at least "$2"."$3".
 at_least() {
     major=${1%%.*}
     rest=${1#*.}
@@ -35,14 +35,21 @@ for program in "$@"; do
         version=$(terraform version 2>/dev/null | sed -n 's/^Terraform v//p' | head -n 1)
         needs terraform Terraform 1 "$minor" "$version" "Install it: https://developer.hashicorp.com/terraform/install"
         ;;
+    chromium)
+        [ -x "${CHROMIUM:-}" ] ||
+            refuse "Chromium is needed, and is not on the PATH. Only make check-browser and make picture use it. On Debian: apt-get install chromium. Or name another: make CHROMIUM=/path/to/chrome …"
+        ;;
     node)
         version=$(node --version 2>/dev/null | sed 's/^v//')
         needs node Node.js 20 16 "$version" "Only the tests use it. Install it, with npm: https://nodejs.org"
-        command -v npm >/dev/null 2>&1 || refuse "npm is needed, and is not on the PATH. It comes with Node.js."
+        command -v npm >/dev/null 2>&1 || refuse "npm is needed, and is not on the PATH. It comes with Node.js: https://nodejs.org"
+        ;;
+    git)
+        command -v git >/dev/null 2>&1 || refuse "git is needed, and is not on the PATH. Only the tests use it. Install it: https://git-scm.com"
         ;;
     *)
         version=$("$program" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
-        needs "$program" Python 3 11 "$version" "Install it, or name another: make PYTHON=/path/to/python3 …"
+        needs "$program" Python 3 11 "$version" "Install it (https://www.python.org/downloads), or name another: make PYTHON=/path/to/python3 …"
         ;;
     esac
 done

@@ -44,11 +44,11 @@ class Engine:
         if not self._directory.exists():
             return
         with contextlib.suppress(ProcessLookupError):  # it has ended already
-            os.killpg(self.pid, signal.SIGKILL)  # nothing to save, and a polite end takes a second
+            os.killpg(self.pid, signal.SIGKILL)  # There is nothing to save, and SIGTERM would take a second.
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
-        shutil.rmtree(self._directory, ignore_errors=True)  # a dying worker may still hold a file in it
+        shutil.rmtree(self._directory, ignore_errors=True)  # A worker that is ending may still have a file open.
 
     def reset(self) -> None:
         """Forget every resource, job, fault and setting, as after a fresh start."""
@@ -59,7 +59,7 @@ class Engine:
         return _call("POST", f"{self.url}/_local/bedrock", bedrock)
 
     def bedrock(self, *, job_name_contains: str = "") -> dict[str, Any]:
-        """Return the settings of the Bedrock stand-in and a summary of what it did, for jobs so named."""
+        """Return the settings of the Bedrock stand-in and a summary of the jobs with this text in their names."""
         return _call("GET", f"{self.url}/_local/bedrock?job_name_contains={job_name_contains}")
 
     def fail(self, rules: list[dict[str, Any]]) -> None:
@@ -97,10 +97,10 @@ def start_engine(
             [str(python), "-m", *program, "--with-parent"],
             cwd=_ROOT,
             env=_engine_environment(port=port, auth=auth, directory=directory),
-            stdin=subprocess.PIPE,  # held open: the engine ends when it closes, however this process ends
+            stdin=subprocess.PIPE,  # Kept open: the engine ends when it closes, even if this process is killed.
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # its own group: Ctrl-C reaches us alone, `stop` the workers too
+            start_new_session=True,  # A process group: Ctrl-C does not reach it, and `stop` ends the workers too.
         )
     engine = Engine(f"http://127.0.0.1:{port}", process.pid, process, directory)
     try:
@@ -114,7 +114,7 @@ def start_engine(
 def environment(url: str) -> dict[str, str]:
     """Return the AWS_* variables that point an AWS client or Terraform at the local AWS.
 
-    Put them over a copy of the process environment from which AWS_PROFILE was removed.
+    Add them to a copy of the process environment without AWS_PROFILE.
     """
     return {
         "AWS_ENDPOINT_URL": url,

@@ -46,10 +46,10 @@ class Deployment:
         outputs = json.loads(self._terraform("output", "-json", self._state()))
         return {name: output["value"] for name, output in outputs.items()}
 
-    def pending_changes(self) -> list[str]:
-        """Return what a plan would change now, as `action address`; empty when all is as applied."""
+    def pending_changes(self, *arguments: str) -> list[str]:
+        """Return what a plan would change now, as `action address`; empty if nothing would change."""
         plan = self.work / "tfplan"
-        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables())
+        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables(), *arguments)
         changes = json.loads(self._terraform("show", "-json", str(plan))).get("resource_changes", [])
         return [
             f"{'/'.join(change['change']['actions'])} {change['address']}"
@@ -61,7 +61,7 @@ class Deployment:
         self.call("destroy", "-input=false", "-auto-approve")
 
     def call(self, command: str, *arguments: str) -> str:
-        """Run another command on the root as it was initialised; return what it printed."""
+        """Run another command on the initialised root; return what it printed."""
         return self._terraform(command, self._state(), *self._variables(), *arguments)
 
     def _state(self) -> str:
@@ -81,7 +81,7 @@ class Deployment:
         return done.stdout
 
     def _events(self, action: str, *arguments: str) -> Iterator[dict[str, Any]]:
-        """Run Terraform and yield what it does as it does it; an error carries what it complained of."""
+        """Run Terraform and yield its events as they happen. An error has Terraform's messages."""
         command = ["terraform", f"-chdir={self.root}", action, "-json", *arguments]
         complaints = []
         with subprocess.Popen(
@@ -109,15 +109,18 @@ class Deployment:
 
 
 def terraform_environment() -> dict[str, str]:
-    """Return the process environment for Terraform: the provider mirror of this machine, if any, and its architecture.
+    """Return the process environment for Terraform: this machine's architecture, and its provider mirror if any.
 
-    What is set by hand counts: TF_CLI_ARGS_init, then TF_PLUGIN_DIR. Else the usual places are searched; without
-    a mirror Terraform asks its registry.
+    The environment's TF_CLI_ARGS_init is used first, then TF_PLUGIN_DIR, then a mirror in one of the usual places.
+    Without a mirror, Terraform uses its registry.
     """
     variables = {name: value for name, value in os.environ.items() if name != "AWS_PROFILE"}
     variables |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    # Every command reads the schemas of all resources of AWS, in two programs written in Go. With the garbage collected
+    # less often that takes a quarter less time, and 150 MB more memory.
+    variables.setdefault("GOGC", "400")
     if not Path(variables.get("TF_CLI_CONFIG_FILE", "")).is_file():
-        variables.pop("TF_CLI_CONFIG_FILE", None)  # one that does not exist only makes Terraform warn, every time
+        variables.pop("TF_CLI_CONFIG_FILE", None)  # If the file does not exist, Terraform warns on every call.
     mirror = variables.get("TF_PLUGIN_DIR") or find_mirror()
     if mirror:
         variables.setdefault("TF_CLI_ARGS_init", f"-plugin-dir={mirror}")

@@ -1,6 +1,6 @@
 """Service Quotas, which MiniStack lacks: the batch inference quotas of Bedrock, for the models named below.
 
-The values are the limits that the Bedrock stand-in enforces: the quota a program reads is the one it meets.
+The values are the limits that the Bedrock stand-in enforces.
 """
 
 import json
@@ -70,7 +70,7 @@ class _Refusal(Exception):
 def install(app: Any, bedrock: Service) -> None:
     """Add the service to the engine; its values are the limits of `bedrock`."""
     iam_actions.SERVICE_TO_IAM_NAMESPACE["servicequotas"] = "servicequotas"
-    # A service without a pattern costs its first request seconds: the router looks for it in all of botocore.
+    # Without a pattern, the first request takes seconds: the router searches all of botocore for the service.
     router.SERVICE_PATTERNS["servicequotas"] = {
         "target_prefixes": ["ServiceQuotasV20190624"],
         "credential_scope": "servicequotas",
@@ -95,7 +95,7 @@ def _answer(operation: str, request: dict[str, Any], applied: Config) -> dict[st
     default = operation in ("ListAWSDefaultServiceQuotas", "GetAWSDefaultServiceQuota")
     quotas = _quotas(applied, default=default)
     if operation == "ListServiceQuotas":
-        # as on AWS, some quotas are found among the defaults alone
+        # As on AWS, some quotas exist only among the defaults.
         return _page([quota for quota in quotas if quota["Adjustable"]], request)
     if operation == "ListAWSDefaultServiceQuotas":
         return _page(quotas, request)
@@ -108,7 +108,7 @@ def _answer(operation: str, request: dict[str, Any], applied: Config) -> dict[st
 
 
 def _quotas(applied: Config, *, default: bool) -> list[dict[str, Any]]:
-    """Return all quotas. Adjustable ones have a default of their own, the others are as enforced."""
+    """Return all quotas. Adjustable ones have a separate default; for the others, the enforced value is returned."""
     quotas = []
     for label, codes in _CODES.items():
         for name, value in _VALUES.items():

@@ -1,11 +1,11 @@
-"""A table to try things on: product reviews with all that makes CSV hard."""
+"""A sample table: product reviews with everything that makes CSV difficult."""
 
 import csv
 import random
 from pathlib import Path
 
 _OPENINGS = ("I bought this", "My sister got this", "We ordered the thing", "Für den Preis", "他说", "Honestly")
-_MIDDLES = {  # what a customer says, and how many stars go with it
+_MIDDLES = {  # A customer's words, and the fewest and the most stars for them.
     "and it works, mostly": (4, 4),
     'and the box said "fragile", yet it was thrown': (1, 2),
     "and after two weeks it broke,\nthen the support fixed it": (3, 3),

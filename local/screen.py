@@ -1,4 +1,4 @@
-"""What a program that takes a while prints: a line that moves on a terminal, plain lines everywhere else."""
+"""Print the progress of a long program: one changing line on a terminal, plain lines everywhere else."""
 
 import contextlib
 import itertools
@@ -16,7 +16,7 @@ _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", 
 
 
 class Screen:
-    """Standard output. `live` says whether it is a terminal, on which one line can be written again and again."""
+    """Standard output. `live` says whether it is a terminal, on which a line can be overwritten."""
 
     def __init__(self) -> None:
         if hasattr(sys.stdout, "reconfigure"):
@@ -26,7 +26,7 @@ class Screen:
         self.width = min(shutil.get_terminal_size((100, 24)).columns, 120)
 
     def style(self, text: str, *names: str) -> str:
-        """Return a text in colours, where there are any."""
+        """Return a text in colours, if the output has any."""
         codes = ";".join(_STYLES[name] for name in names)
         return f"\033[{codes}m{text}\033[0m" if self._colours else text
 
@@ -36,7 +36,7 @@ class Screen:
 
     @contextlib.contextmanager
     def step(self, text: str) -> "Iterator[Step]":
-        """Show that something is being done, until it is done."""
+        """Show a step until it is done."""
         step = Step(self, text)
         step.start()
         try:
@@ -51,7 +51,7 @@ class Screen:
 
 
 class Step:
-    """Something that is being done; `detail` says how far it is and may change at any time."""
+    """A step in progress; `detail` is its progress and may change at any time."""
 
     def __init__(self, screen: Screen, text: str) -> None:
         self.detail = ""
@@ -63,17 +63,17 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """How long it takes until now."""
+        """The seconds since the step began."""
         return time.monotonic() - self._began
 
     def start(self) -> None:
-        """Begin to show it."""
+        """Begin to show the step."""
         if not self._screen.live:
             self._screen.line(f"  {self._text} …")
         self._thread.start()
 
     def stop(self) -> None:
-        """Show it no more."""
+        """Stop showing the step."""
         self._done.set()
         self._thread.join()
 
@@ -106,7 +106,7 @@ def clip(text: str, most: int) -> str:
 
 
 def table(heads: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], *, width: int, wide: int) -> list[str]:
-    """Return the lines of a table no wider than `width`: heads, a rule, rows. Column `wide` gives way."""
+    """Return the lines of a table at most `width` wide: heads, a rule, rows. If needed, column `wide` is cut."""
     everything = [*heads, *rows]
     widths = [max(columns(row[i]) for row in everything) for i in range(len(heads[0]))]
     others = sum(size + 2 for i, size in enumerate(widths) if i != wide)

@@ -1,14 +1,14 @@
-"""Counts every request as one over TLS.
+"""Treat every request as one over TLS.
 
-The local AWS speaks plain HTTP on loopback. With IAM enforcement on, the module's TLS-only bucket policy would rightly
-deny all of it, and hide what the enforcement is there to show.
+The local AWS uses plain HTTP on loopback. With IAM enforcement, the module's bucket policy, which allows only TLS,
+would deny every request, and other permissions could not be tested.
 """
 
 from typing import Any
 
 
 def install(app: Any) -> None:
-    """Replace what notes a request's origin: its address stays, `aws:SecureTransport` becomes true."""
+    """Replace the function that notes a request's origin: `aws:SecureTransport` becomes true, the address stays."""
     pin = app.pin_request_origin
 
     def pin_as_tls(source_ip: str, secure_transport: bool) -> None:

@@ -6,8 +6,8 @@ locals {
 
 # The state of every run and every job: `run/<run_id>` and `job/<job_name>`.
 #
-# It is created last, so a destroy begins with it. While force_destroy is false DynamoDB refuses to delete it, and then
-# nothing else has been touched: the bucket, above all, still has its policy, its access block and its versions.
+# It is created last but for what is in it (installation.tf), so a destroy begins with these. While force_destroy is false
+# DynamoDB refuses to delete them, and then nothing else has been touched.
 resource "aws_dynamodb_table" "inventory" {
   name                        = local.inventory_name
   billing_mode                = "PAY_PER_REQUEST"

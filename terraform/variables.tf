@@ -261,7 +261,7 @@ variable "package" {
     - `s3`: where `make publish` has put the zips of a release. Code and libraries are read there, and the installation uploads nothing.
     - `s3.bucket`: the bucket, in the module's Region. Who applies may read the zips and list the bucket (`s3:GetObject`, `s3:ListBucket`).
     - `s3.prefix`: the prefix in it, as `PREFIX` of `make publish`
-    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it, with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
+    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it (for x86_64 with `ARCHITECTURE=x86_64`), with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
       The first apply needs it, and so does every apply that changes the code.
     - `layer_path`: the zip of the libraries, in the same way. null means build/layer.zip beside this module.
     - `layer_arn`: the ARN of a version of a layer that you publish, in place of the libraries of either way; the code comes from `s3` or `code_path`. It must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.

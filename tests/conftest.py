@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: fake credentials and an AWS that lives in memory."""
+"""Fixtures that every test may use: fake credentials and an AWS in memory."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.e2e.fixtures import (  # noqa: F401  # made known to pytest here
     terraform_points_here,
 )
 
-# How long an example takes says nothing here: two cores run everything at once.
+# The time of an example means nothing here: two cores run all tests at the same time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -39,7 +39,7 @@ def engine_python() -> Path:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty AWS account with one bucket, `test-bucket`.
 
-    Making a client takes longer than most tests, so they are kept: moto answers them in every test anew.
+    Making a client takes longer than most tests, so clients are kept. In every test, moto gives them a new account.
     """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")

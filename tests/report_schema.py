@@ -1,4 +1,4 @@
-"""The published schema of report.json, with which tests compare every report that is written."""
+"""Compare every report that tests write with the published schema of report.json."""
 
 import json
 from importlib.resources import files
@@ -11,6 +11,6 @@ _VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def check(report: Any) -> None:
-    """Fail where a report is not as its schema says."""
+    """Fail if a report does not match its schema."""
     found = [f"{error.json_path}: {error.message[:500]}" for error in _VALIDATOR.iter_errors(report)]
     assert not found, "\n".join(found)

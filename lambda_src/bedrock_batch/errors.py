@@ -10,24 +10,24 @@ BedrockBatchError
 │   ├── MissingColumn          a template names a column that the table does not have
 │   ├── InputNotFound          no such object, prefix or bucket, or no permission to read it
 │   ├── EmptyInput             the input has no rows
-│   ├── MalformedInput         a file or row cannot be read as its format says
+│   ├── MalformedInput         a file or row does not follow its format
 │   ├── SchemaMismatch         two input files do not have the same columns
 │   ├── InputChanged           an input object changed after the run was planned
 │   ├── TooLarge               a shard or record does not fit the model's quotas
 │   ├── BudgetExceeded         the estimate is over limits.budget_usd
 │   └── NoValidRows            every row was skipped
-├── TransientError             it may be gone at the next call; functions raise this one name for it
+├── TransientError             the next call may succeed; functions raise this one name for all such errors
 │   ├── HubUnavailable         the Hugging Face hub does not answer
 │   └── ChunkTaken             two calls answer the same records on demand; one of them stops
-├── ContractMismatch           an event or a file is of a version of the module that this function does not read
-├── PlanUnfinished             not all text files were read in the function's time; called again, it goes on
-├── OnDemandRefused            a call on demand was refused, and no record is to blame; a redrive asks again
+├── ContractMismatch           this function cannot read the contract of an event or a file: another version wrote it
+├── PlanUnfinished             the function's time ended before all text files were read; the next call continues
+├── OnDemandRefused            Bedrock refused a call on demand, and no record is to blame; a redrive calls again
 └── RunError                   the work was done, the result is not what it should be
-    ├── PrepareFailed          a shard could not be prepared for a reason that is not the input's
+    ├── PrepareFailed          a shard could not be prepared, and the input is not the cause
     ├── CanaryFailed           the first rows, answered on demand, failed; no job was made
     ├── RunExpired             a redrive came after retention.work_days: files of the run may be deleted
     ├── PermissionMissing      jobs were refused because a role, bucket, key or model may not be used; redrive
-    ├── PoolIncomplete         a leftovers file is not the one a pooled job was planned with
+    ├── PoolIncomplete         a leftovers file is not the one that a pooled job was planned with
     ├── JoinIncomplete         a shard has no output part
     └── TooManyFailures        more rows failed than limits.tolerated_failure_percentage allows
 """
@@ -41,7 +41,7 @@ from difflib import get_close_matches
 class BedrockBatchError(Exception):
     """Root of everything this package raises on purpose.
 
-    `fact` is the message without `advice`. Advice is for the time before the spend: see `after_spend`.
+    `fact` is the message without `advice`. The advice is right only before the first job: see `after_spend`.
     """
 
     def __init__(self, message: str = "", *, advice: str = "") -> None:
@@ -86,7 +86,7 @@ class EmptyInput(InputError):
 
 
 class MalformedInput(InputError):
-    """A file or row cannot be read as its format says."""
+    """A file or row does not follow its format."""
 
 
 class SchemaMismatch(InputError):
@@ -110,27 +110,30 @@ class NoValidRows(InputError):
 
 
 class TransientError(BedrockBatchError):
-    """To call the function again may help. The message begins with the name of the error that it stands for."""
+    """The next call may succeed. The message begins with the name of the original error."""
 
 
 class HubUnavailable(TransientError):
-    """The Hugging Face hub does not answer, or not as it should; asking again may help."""
+    """The Hugging Face hub does not answer, or not as it should; the next call may succeed."""
 
 
 class ContractMismatch(BedrockBatchError):
-    """An event or a file is of a version of the module that this function does not read; nothing was done."""
+    """Another version of the module wrote an event or a file, in a contract that this function cannot read.
+
+    Nothing was done.
+    """
 
 
 class PlanUnfinished(BedrockBatchError):
-    """Planning ran out of time; what it has read is kept, and called again it goes on."""
+    """Planning ran out of time. What it read is kept, and the next call continues from there."""
 
 
 class ChunkTaken(TransientError):
-    """Another call, started before a redrive, answers the same records; what it has answered is kept."""
+    """Another call, started before a redrive, answers the same records. The answers that it has are kept."""
 
 
 class OnDemandRefused(BedrockBatchError):
-    """A call on demand was refused for a reason that lies outside of the record: its record keeps its chance."""
+    """Bedrock refused a call on demand, and the record is not the cause. The record may be sent again."""
 
 
 class RunError(BedrockBatchError):
@@ -138,7 +141,7 @@ class RunError(BedrockBatchError):
 
 
 class PrepareFailed(RunError):
-    """A shard could not be prepared for a reason that is not the input's."""
+    """A shard could not be prepared, and the input is not the cause."""
 
 
 class CanaryFailed(RunError):
@@ -154,7 +157,7 @@ class PermissionMissing(RunError):
 
 
 class PoolIncomplete(RunError):
-    """A leftovers file is not the one a pooled job was planned with."""
+    """A leftovers file is not the one that a pooled job was planned with."""
 
 
 class JoinIncomplete(RunError):
@@ -172,12 +175,12 @@ def _tree(root: type[BedrockBatchError]) -> dict[str, type[BedrockBatchError]]:
 
 
 BY_NAME = _tree(BedrockBatchError)
-"""Every class above by its name, to raise again what a Map child recorded."""
+"""Every class above by its name: an error that a child recorded is raised again as the same class."""
 
 
 @contextmanager
 def naming(model_id: str) -> Iterator[None]:
-    """Begin the sentence of an error with the model it is about; an empty `model_id` leaves it as it is."""
+    """Put `model_id` in front of an error's message; with an empty `model_id` the error stays as it is."""
     try:
         yield
     except BedrockBatchError as err:
@@ -191,10 +194,10 @@ _REPAIR = " Put the object back as the run wrote it."
 
 @contextmanager
 def after_spend(kept: str) -> Iterator[None]:
-    """End the sentence of an error with what is kept and what a redrive costs; advice for the plan goes.
+    """Replace an error's advice, which is right only before the first job, by `kept`.
 
-    RunError and OnDemandRefused stay as they are: their sentences say so themselves. The class stays in any case, as
-    retries go by it.
+    `kept` says what is kept and what a redrive costs. RunError and OnDemandRefused stay as they are: their messages
+    say so already. The class never changes, because Retry depends on it.
     """
     try:
         yield
@@ -207,10 +210,10 @@ def after_spend(kept: str) -> Iterator[None]:
         raise
 
 
-# --- What several messages say, in one wording ---
+# --- Sentences that several messages share ---
 
 ROWS_COUNT = "(rows count from 1, without header and blank lines)"
-"""Stands behind the fact in every message that names a row."""
+"""Follows the fact in every message that names a row."""
 
 _MOST_COLUMNS = 50
 
@@ -228,9 +231,10 @@ def missing_column(
     paths: Sequence[str] = (),
     write: Callable[[str], str] = str,
 ) -> MissingColumn:
-    """Return the error of a column that is not there: `said` names it, then come near misses and all that are there.
+    """Return the error for a column that `owner` does not have.
 
-    `paths` are the near misses to choose from, where it may be a part of a column; `write` puts one as the user would.
+    The message is `said`, which names the column, then the most similar names, then all columns. `paths` are the names
+    to compare with if a place may name a field within a column. `write` returns a name in the user's notation.
     """
     wanted, known = name.strip(), paths or columns
     near = get_close_matches(wanted, known, n=3) or [one for one in known if one.lower() == wanted.lower()]
@@ -239,7 +243,7 @@ def missing_column(
 
 
 def columns_are(known: Sequence[str]) -> str:
-    """Return a sentence that lists a table's columns, and one that says what they look like if not like names."""
+    """Return a sentence that lists a table's columns, and a hint if they do not look like names."""
     listed = f"Its columns are: {', '.join(known[:_MOST_COLUMNS])}{' …' if len(known) > _MOST_COLUMNS else ''}."
     if len(known) == 1 and (separator := _SEPARATOR.search(known[0])):
         return f"{listed} It has one column only: if {separator[0]!r} separates cells, set input.csv.delimiter to it."
@@ -249,5 +253,5 @@ def columns_are(known: Sequence[str]) -> str:
 
 
 def _are_no_names(columns: Sequence[str]) -> bool:
-    """Tell whether names look like the cells of a row: one is a number, is empty or is there twice."""
+    """Return whether names look like the cells of a row: one is a number, is empty or occurs twice."""
     return len(set(columns)) < len(columns) or any(not name.strip() or _NUMBER.fullmatch(name) for name in columns)

@@ -1,32 +1,37 @@
-"""Every id and every S3 key of a run is made here, from ids alone: no clock, no randomness.
+"""Make every id and every S3 key of a run, from ids alone: no clock, no randomness.
 
-Keys lie by kind below `root`, the installation's place in the bucket, because lifecycle rules, IAM and Athena take
-prefixes:
+`root` is the installation's place in the bucket. Below it, keys are grouped by kind, because lifecycle rules, IAM and
+Athena work on prefixes:
 
     <root>/config/…                    settings and packages; Terraform writes them
-    <root>/claims/<run>.json           whose execution the name is; it never expires
-    <root>/work/<run>/…                all that the run needs until it has ended, and may be redriven:
+    <root>/claims/<run>.json           the execution that owns the run's name; it never expires
+    <root>/work/<run>/…                all that the run needs until it ends, and after that for a redrive:
         run.json                       the resolved run, frozen at plan time
         run-1.json                     the same for the second model, in a run of several
-        plan.jsonl                     one line a shard to prepare
-        staged/00003.csv               the plain copy of a compressed input file; of no other
+        plan.jsonl                     one line for each shard to prepare
+        staged/00003.csv               the plain copy of an input file that is compressed or not in UTF-8
         staged/00003.scan.json         where the records of a file begin; only when planning ran out of time
         frame/00042.parquet            the columns of the table's shard 42 that the output keeps, for all models
-        skipped/00042.jsonl            rows refused before submission, with the reason; only where there are any
+        skipped/00042.jsonl            rows refused before submission, with the reason; only if there are any
         input/00042.jsonl              what Bedrock reads: the records of shard 42
         input/r1-00003.jsonl           what Bedrock reads: leftovers of many shards, pooled for a job of round 1
-        input/00042/                   where records refer to objects: the file of that name, and copies of the objects
-        jobs-0.jsonl                   one line a job of round 0
-        answers-0.jsonl                one line a chunk of records that are answered on demand
-        joins-3.jsonl                  one line a shard to join; each turn of Gather leftovers is a step
-        leftovers/3/00042.jsonl        the records of shard 42 that its join of step 3 found without an answer, and
-                                       before them those to ask again for a better one
+        input/00042/                   if records refer to objects: 00042.jsonl and copies of the objects
+        jobs-0.jsonl                   one line for each job of round 0
+        answers-0.jsonl                one line for each chunk of records that are answered on demand
+        joins-3.jsonl                  one line for each shard that step 3 joins
+        leftovers/3/00042.jsonl        the leftovers of shard 42 after its join of step 3: first the retries, then the
+                                       records without an answer
         results/<state>/…              what the children of a Distributed Map returned
+        examples/00042.json            a few rows of shard 42 with their answers, where the run asks for examples
         raw/<job_name>/…               what Bedrock wrote, untouched
-        raw/on-demand-0/…              answers on demand, in Bedrock's batch format; on-demand-0-1/ of the second model
+        raw/on-demand-0/…              answers on demand, in Bedrock's batch format; on-demand-0-1/ for the second model
     <root>/output/<run>/part-00042.parquet
-                                       the table, in order; of several models each has a folder `bedrock_model=…/`
-    <root>/reports/<run>/report.json   the reconciled counts
+                                       the output table, in order; in a run of several models, each model has a folder
+                                       `bedrock_model=…/`
+    <root>/reports/<run>/estimate.json what the run would send and cost, known before any spend
+    <root>/reports/<run>/report.json   the report
+    <root>/reports/<run>/report.html   the report as a page for people
+    <root>/reports/<run>/table.sql     the statement that makes the output a table of Athena
 """
 
 import hashlib
@@ -36,12 +41,12 @@ from dataclasses import dataclass
 MAX_SHARDS = 100_000
 MAX_SHARD_ROWS = 1_000_000
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-"""Execution names may hold more, but Bedrock refuses most of it in an S3 URI."""
+"""Step Functions allows more characters in an execution's name, but Bedrock refuses most of them in an S3 URI."""
 
 _JOB_PREFIX_LENGTH = 16
 
 _ON_DEMAND = re.compile(r"on-demand-[0-9]+(-[0-9]+)?")
-"""What `on_demand_name` returns. No job has such a name: a job's ends with `-r` and the number of its round."""
+"""Matches what `on_demand_name` returns. A job's name never matches: it ends in `-r`, its round and its number."""
 
 SHARD_NAME = r"[0-9]{5}"
 """The regular expression of `shard_name`."""
@@ -60,11 +65,11 @@ class RunKeys:
 
     @property
     def work(self) -> str:
-        """The prefix of all that is work, without a slash at its end."""
+        """The prefix of the run's work, without a slash at its end."""
         return f"{self.root}/work/{self.run_id}"
 
     def run(self, model: int = 0) -> str:
-        """Return the key of a model's document; `model` is its number in a run of several."""
+        """Return the key of a model's run document; `model` is its number in a run of several models, from 0."""
         return f"{self.work}/run{_behind_first(model)}.json"
 
     @property
@@ -91,7 +96,7 @@ class RunKeys:
         return self._input(f"r{round_}-{number:05d}", own_folder)
 
     def _input(self, name: str, own_folder: bool) -> str:
-        """Return the key of a job's file. Bedrock names its answers after the file alone, so that name is unique."""
+        """Return the key of a job's input file. Bedrock names the answers after the file, so its name is unique."""
         return f"{self.input_folder}{f'{name}/' if own_folder else ''}{name}.jsonl"
 
     @property
@@ -106,19 +111,28 @@ class RunKeys:
         return f"{self.skipped_folder}{shard_name(shard)}.jsonl"
 
     def frame(self, shard: int) -> str:
-        """Return the key of a frame; `shard` is the table's."""
+        """Return the key of a frame; `shard` is the number of a shard of the table."""
         return f"{self.work}/frame/{shard_name(shard)}.parquet"
 
     def leftovers(self, step: int, shard: int) -> str:
-        """Return the key of a join's leftovers; a later join of the shard has a key of its own.
+        """Return the key of the leftovers that a join of `step` writes.
 
-        A job that waits to be pooled counts lines of the file it was planned with, so that file never changes.
+        Each join has its own key, so a leftovers file never changes. A pooled job relies on that: its plan refers to
+        lines of the file.
         """
         return f"{self.work}/leftovers/{step}/{shard_name(shard)}.jsonl"
 
     @property
     def results_folder(self) -> str:
         return f"{self.work}/results/"
+
+    @property
+    def examples_folder(self) -> str:
+        return f"{self.work}/examples/"
+
+    def examples(self, shard: int) -> str:
+        """Return the key of a shard's examples of rows, which only a run has that asks for them."""
+        return f"{self.examples_folder}{shard_name(shard)}.json"
 
     @property
     def raw_folder(self) -> str:
@@ -135,16 +149,32 @@ class RunKeys:
         return f"{self.root}/output/{self.run_id}/" + (f"{of_model}/" if of_model else "")
 
     def part(self, part: int, suffix: str, of_model: str = "") -> str:
-        """Return the key of a part of the table; several models have a folder each (`model_folder`)."""
+        """Return the key of a part. `of_model` is the model's folder (`model_folder`) in a run of several models."""
         return f"{self.output_folder(of_model)}part-{part:05d}.{suffix}"
 
     @property
+    def reports_folder(self) -> str:
+        return f"{self.root}/reports/{self.run_id}/"
+
+    @property
     def report(self) -> str:
-        return f"{self.root}/reports/{self.run_id}/report.json"
+        return f"{self.reports_folder}report.json"
+
+    @property
+    def page(self) -> str:
+        return f"{self.reports_folder}report.html"
+
+    @property
+    def table_sql(self) -> str:
+        return f"{self.reports_folder}table.sql"
+
+    @property
+    def estimate(self) -> str:
+        return f"{self.reports_folder}estimate.json"
 
 
 def shard_name(shard: int) -> str:
-    """Return what the files and folders of a shard are called."""
+    """Return the name of a shard's files and folders: its number in five digits."""
     return f"{shard:05d}"
 
 
@@ -154,63 +184,66 @@ def folder_of(key: str) -> str:
 
 
 def name_of_folder(key: str) -> str:
-    """Return the name of the folder that a key lies in: the run's for its document, the job's for its raw output."""
+    """Return the name of the folder that holds a key: the run's id for `run.json`, the job's name for raw output."""
     return folder_of(key).rstrip("/").rpartition("/")[2]
 
 
 def on_demand_name(pass_: int, model: int = 0) -> str:
-    """Return what stands for a job's name where records are answered on demand.
+    """Return the name that an on-demand pass has in place of a job's name.
 
-    Models whose records are the same have the same record ids, so their answers lie apart.
+    Each model has names of its own, because several models may share record ids.
     """
     return f"on-demand-{pass_}{_behind_first(model)}"
 
 
 def is_on_demand(job_name: str) -> bool:
-    """Tell whether a name stands for an on-demand pass, and not for a job."""
+    """Return whether a name is that of an on-demand pass. If not, it is a job's."""
     return _ON_DEMAND.fullmatch(job_name) is not None
 
 
 def model_column(prefix: str) -> str:
-    """Return the column that readers make of the folders of several models; `prefix` is the run input's."""
+    """Return the name of the column that readers take from the models' folders.
+
+    `prefix` is `output.prefix` of the run input.
+    """
     return f"{prefix}model"
 
 
 def model_folder(prefix: str, model_id: str) -> str:
-    """Return the folder of one of several models: `bedrock_model=amazon.nova-…`."""
+    """Return a model's folder in a run of several models: `bedrock_model=amazon.nova-…`."""
     return f"{model_column(prefix)}={safe(model_id)}"
 
 
 def safe(model_id: str) -> str:
-    """Return a model's id or ARN as one step of a URI, without what Bedrock refuses there."""
+    """Return a model's id or ARN as a folder's name, with `-` for each character that Bedrock refuses in a URI."""
     return re.sub(r"[^A-Za-z0-9.-]", "-", model_id)
 
 
 def run_digest(execution_arn: str, started_at: str) -> str:
-    """Return the part of its jobs' names that is this run's alone: of what its claim names."""
+    """Return the part of the jobs' names that only this run has. It is a digest of what the run's claim names."""
     return hashlib.sha256(f"{execution_arn} {started_at}".encode()).hexdigest()[:10]
 
 
 def job_names(*, name: str, label: str, digest: str) -> str:
-    """Return how the names of a run's jobs begin; no other run's do.
+    """Return the beginning of the names of a run's jobs. No other run has the same.
 
-    `name` is the module's (the event rule filters on it), `label` the user's own words. `digest` is `run_digest`;
-    when the whole is too long the label gives way, never the unique tail.
+    `name` is the installation's: the event rule filters on it. `label` is the user's text; it is cut if it is too
+    long. `digest` comes from `run_digest`.
     """
     label = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-")[:_JOB_PREFIX_LENGTH].rstrip("-")
     return "-".join(part for part in (name, label, digest) if part)
 
 
 def job_name(*, name: str, label: str, digest: str, round_: int, number: int) -> str:
-    """Return the job's name: unique, legal for Bedrock (63 characters, no underscore), known beforehand.
+    """Return the job's name. It is unique, legal for Bedrock (63 characters, no underscore) and known in advance.
 
-    `number` is the job's within its round: its shard's, where it has one of its own.
+    `number` is the job's number within its round. For a job of one whole shard it is the shard's number.
     """
     return f"{job_names(name=name, label=label, digest=digest)}-r{round_}-{number:05d}"
 
 
 def client_request_token(job_name: str) -> str:
-    """Return the token that makes a repeated Create the same job: job names are unique already."""
+    """Return the token by which Bedrock recognizes a repeated CreateModelInvocationJob. Job names are unique."""
     return hashlib.sha256(job_name.encode()).hexdigest()
 
 

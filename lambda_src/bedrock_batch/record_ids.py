@@ -1,6 +1,7 @@
-"""Record ids: the shard and the row in digits; and the lines that begin with one.
+"""Record ids, which are a shard and a row in digits, and the lines that begin with one.
 
-Whatever we write for Bedrock is a line `{"recordId":"00042000017","modelInput":{…}}`: here shard 42, row 17.
+Every line that we write for Bedrock looks like this, here for shard 42, row 17:
+`{"recordId":"00042000017","modelInput":{…}}`.
 """
 
 from collections.abc import Sequence
@@ -24,12 +25,12 @@ _POWERS = 10 ** np.arange(ROW_DIGITS, dtype=np.int64)[::-1]
 
 
 def record_id(shard: int, row: int) -> str:
-    """Return the digits that name a record: those of the shard, then those of the row within it."""
+    """Return a record id: the digits of the shard, then the digits of the row within the shard."""
     return _FORMAT % (shard, row)
 
 
 def shard_prefix(shard: int) -> str:
-    """Return how the ids of a shard's records begin."""
+    """Return the digits that begin the ids of a shard's records."""
     return f"{shard:0{SHARD_DIGITS}d}"
 
 
@@ -39,7 +40,7 @@ def id_in(line: bytes) -> str:
 
 
 def row_of(record_id: str | None, prefix: str, rows: int) -> int | None:
-    """Return the row that a record id names; None unless it is one of the `rows` rows of the shard with this prefix."""
+    """Return the row of a record id; None unless it is one of the `rows` rows of the shard with this prefix."""
     if record_id is None or len(record_id) != LENGTH or not record_id.startswith(prefix):
         return None
     if not (record_id.isascii() and record_id.isdigit()):
@@ -49,7 +50,7 @@ def row_of(record_id: str | None, prefix: str, rows: int) -> int | None:
 
 
 def rows_of(record_ids: Sequence[str | None], prefix: str) -> Rows | None:
-    """Return the rows that record ids name; None unless all begin with the shard's prefix and no two are the same."""
+    """Return the rows of record ids; None unless all ids begin with the shard's prefix and no two are the same."""
     if len(set(record_ids)) != len(record_ids):
         return None
     try:

@@ -1,6 +1,6 @@
-"""The error codes of rows that are this module's own. docs/operations.md has the cause and the remedy of each.
+"""The error codes that this module itself gives to rows. docs/operations.md has the cause and the remedy of each.
 
-A row may have two other kinds of codes: those that Bedrock gives to a record, and, where no answer came, the status of
+A row may have two other kinds of codes: the code that Bedrock gives to a record, and, if no answer came, the status of
 the last job that had the record.
 """
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class RowError(StrEnum):
-    """What the column `error_code` says of a row."""
+    """A value of the column `error_code`."""
 
     # The row was not sent.
     NULL_COLUMN = "NullColumn"

@@ -1,6 +1,6 @@
-"""Who may do what: the job's service role, the caller's permissions, and the ARNs that IAM checks them on.
+"""Permissions: the job's service role, the caller's permissions, and the ARNs on which IAM checks them.
 
-The trust of the role and the buckets are checked always, permissions only when the engine enforces IAM
+The role's trust and the buckets are always checked. Permissions are checked only if the engine enforces IAM
 (`AUTH=true`).
 """
 
@@ -39,9 +39,9 @@ def _is_profile(model: str) -> bool:
 
 
 def install(behind: Callable[[str], str]) -> None:
-    """Let the engine check Bedrock actions on the ARNs that AWS checks them on.
+    """Make the engine check Bedrock actions on the same ARNs as AWS.
 
-    `behind` gives the base model of a model id, a profile id or an ARN.
+    `behind` returns the base model of a model id, a profile id or an ARN.
     """
     engines_own = iam_actions.extract_resource_arn
 
@@ -74,7 +74,7 @@ def install(behind: Callable[[str], str]) -> None:
 
 
 def may_pass_role(role_arn: str, headers: dict[str, str]) -> bool:
-    """Tell whether the caller may pass a role to Bedrock."""
+    """Return whether the caller may pass a role to Bedrock."""
     if not app.AUTH:
         return True
     denied = iam_evaluator.enforce(
@@ -123,7 +123,7 @@ def _check_permissions(request: dict[str, Any], *, source: str, target: str, job
             f"arn:aws:s3:::{'/'.join(storage.split(target)).rstrip('/')}/{job_arn[-12:]}/manifest.json.out",
         ),
     ]
-    if _is_profile(model):  # for a plain model AWS documents no such permission
+    if _is_profile(model):  # AWS documents no such permission for a plain model.
         foundation = f"arn:aws:bedrock:{get_region()}::foundation-model/{base_model}"
         needed += [("bedrock:InvokeModel", model), ("bedrock:InvokeModel", foundation)]
     policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())

@@ -1,4 +1,4 @@
-"""The admin interface of the stand-in: change its settings, see what it did."""
+"""The admin interface of the stand-in: change its settings and see what it did."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ def handle(service: Service, method: str, body: bytes, query: dict[str, list[str
 
 
 def summary(service: Service, *, job_name_contains: str = "") -> dict[str, Any]:
-    """Return the settings, and what happened to the jobs so named, of all accounts and Regions."""
+    """Return the settings, and what happened to jobs with this text in their names, in all accounts and Regions."""
     jobs = [job for job in list(service.jobs.values()) if job_name_contains in job.name]
     answered = [pair for job in jobs for pair in job.output.answered]
     calls = Counter(service.on_demand)

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Refused(Exception):
-    """The model does not take this body: a record error in a batch, the same HTTP status on demand."""
+    """The model refuses this body: an error of the record in a batch, the same HTTP status on demand."""
 
     def __init__(self, message: str, code: int = 400) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ _NEITHER = re.compile(r"anthropic\.claude-(opus-4-[7-9]|opus-5|sonnet-5|fable)")
 
 
 def ceiling(model: str, tokens: Any, temperature: Any, top_p: Any) -> None:
-    """Refuse what a model is known to refuse for every record, and what therefore wastes whole jobs."""
+    """Refuse parameters that a model is known to refuse for every record, so that whole jobs are wasted."""
     if tokens is not None and (not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1):
         raise Refused(f"max tokens: Input should be an integer of at least 1, not {tokens!r}")
     for prefix, most in _CEILINGS.items():

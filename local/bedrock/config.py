@@ -1,4 +1,4 @@
-"""Settings of the Bedrock stand-in and its faults: what can be changed while it runs."""
+"""Settings and faults of the Bedrock stand-in, which can be changed while it runs."""
 
 import dataclasses
 import threading
@@ -19,7 +19,7 @@ class Config:
     """Settings of the stand-in. Limits default to the published quotas."""
 
     seconds_per_status: float = 0.2
-    run_seconds: float | None = None  # of InProgress, whatever the number of records; None: see the next line
+    run_seconds: float | None = None  # Time InProgress for any number of records; None: see the next line.
     records_per_second: float | None = None  # None: InProgress takes seconds_per_status
     concurrent_jobs: int = 100  # unfinished jobs per model
     concurrent_custom_jobs: int = 3  # unfinished jobs of all custom models of a base model
@@ -33,7 +33,7 @@ class Config:
     faults: Sequence[Mapping[str, Any]] = ()
 
     def changed(self, settings: Mapping[str, Any]) -> "Config":
-        """Return a copy with `settings` put over it. Raises ConfigError for an unknown key or wrong type."""
+        """Return a copy with changed settings. Raises ConfigError for an unknown key or a wrong type."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for key, value in settings.items():
             if key not in defaults:
@@ -71,7 +71,7 @@ FAULTS = {
 
 
 class Faults:
-    """The fault rules in force. Every fault of the stand-in is asked for here and nowhere else."""
+    """The fault rules in force. Every fault of the stand-in is looked up here."""
 
     def __init__(self, rules: Sequence[Mapping[str, Any]]) -> None:
         self._rules = rules
@@ -80,12 +80,12 @@ class Faults:
         self._lock = threading.Lock()
 
     def find(self, fault: str, *, model_id: str, job_name: str = "") -> Any:
-        """Return what the first matching rule says of `fault`, or None."""
+        """Return the value of `fault` in the first matching rule, or None."""
         found = self._match(fault, job_name, model_id)
         return None if found is None else found[1]
 
     def take(self, fault: str, *, model_id: str, job_name: str = "", prompt: str = "") -> Any:
-        """Like `find`, but only as often for one job as the rule's own `times` says, and once without it."""
+        """Do what `find` does, but at most `times` times for one job; once if the rule has no `times`."""
         found = self._match(fault, job_name, model_id, prompt)
         if found is None:
             return None
@@ -121,11 +121,11 @@ class Settings:
 
     @classmethod
     def default(cls) -> "Settings":
-        """Return what holds after a start or a reset."""
+        """Return the settings after a start or a reset."""
         return cls(Config(), Faults(()))
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change some settings. New fault rules replace all the old ones and start counting anew."""
+        """Change some settings. New fault rules replace all old ones, and their counts start at 0."""
         self.config = self.config.changed(settings)
         if "faults" in settings:
             self.faults = Faults(self.config.faults)

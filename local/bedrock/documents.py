@@ -19,7 +19,7 @@ class InvalidInput(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One JSONL file of a job's input that passed the checks; `whole_folder`: the job was given all of its folder."""
+    """One JSONL file of a job's input that passed the checks. `whole_folder`: the job's input is the file's folder."""
 
     bucket: str
     key: str
@@ -33,7 +33,7 @@ class InputFile:
 
 @dataclass(slots=True)
 class Output:
-    """Output lines and counters of a job, as far as it has come."""
+    """Output lines and counters of a job so far."""
 
     lines: dict[str, list[bytes]] = field(default_factory=dict)  # by the name of the input file
     answered: list[tuple[str, str]] = field(default_factory=list)  # record_id and digest of the input, for each answer
@@ -44,7 +44,7 @@ class Output:
 
 
 def checked_input(uri: str, limits: Config) -> list[InputFile]:
-    """Return the files at a job's input URI, after the checks of Validating. Raises InvalidInput."""
+    """Check a job's input like the status Validating, and return its files. Raises InvalidInput."""
     bucket, given = storage.split(uri)
     try:
         sizes = storage.sizes(uri)
@@ -74,7 +74,7 @@ def _at_most(number: int, most: int, text: str) -> None:
 
 
 def _count(bucket: str, key: str) -> int:
-    """Count the records of a file whose every line has the right frame; the model's part is not checked."""
+    """Count the records of a file in which every line has the right frame. The model's part is not checked."""
     number = 0
     for number, line in enumerate(storage.lines(bucket, key), 1):
         try:
@@ -94,7 +94,7 @@ def run_record(output: Output, file: InputFile, line: bytes, *, number: int, mod
     """Give one record to the model and add its line to the output."""
     record = json.loads(line)
     body = record["modelInput"]
-    record_id = str(record.get("recordId") or f"CALL{number:07d}")  # Bedrock makes one up when it is missing
+    record_id = str(record.get("recordId") or f"CALL{number:07d}")  # If it is missing, Bedrock makes one up.
     text = f'{{"recordId": {json.dumps(record_id)}, "modelInput": {json.dumps(body, ensure_ascii=False)}, '
     try:
         references.check_folder(body, f"s3://{file.bucket}/{file.key}", whole_folder=file.whole_folder)
@@ -114,12 +114,12 @@ def run_record(output: Output, file: InputFile, line: bytes, *, number: int, mod
 
 
 def digest(model: str, body: dict[str, Any]) -> str:
-    """Return a digest of a model call, the same for the same call in a batch and on demand."""
+    """Return a digest of a model call. The same call has the same digest in a batch and on demand."""
     return hashlib.sha256(f"{model}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
 def write_output(output: Output, folder: str, *, total: int, kms_key: str | None, find: Callable[[str], Any]) -> None:
-    """Write the shuffled output files and the manifest, which counts lost lines too, into a folder (an S3 URI)."""
+    """Write the shuffled output files and the manifest into a folder (an S3 URI). The manifest counts lost lines."""
     bucket, prefix = storage.split(folder)
     for index, (name, lines) in enumerate(sorted(output.lines.items())):
         kept = _spoil(lines, find) if index == 0 else lines
@@ -139,7 +139,7 @@ def write_output(output: Output, folder: str, *, total: int, kms_key: str | None
 
 
 def _spoil(lines: list[bytes], find: Callable[[str], Any]) -> list[bytes]:
-    """Return the output lines with the anomalies that the fault rules ask for; `find` looks a rule up."""
+    """Return the output lines with the faults that the rules ask for; `find` looks up a rule."""
     kept = lines[find("drop_records") or 0 :]
     kept += kept[: find("duplicate_records") or 0]
     foreign = {"modelInput": {}, "modelOutput": {"note": "this record was never submitted"}}

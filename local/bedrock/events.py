@@ -33,7 +33,7 @@ def send(
 
 
 def later(seconds: float, **event: Any) -> None:
-    """Send an event after a while, in the account and Region of now."""
+    """Send an event after some seconds, in the present account and Region."""
     context = contextvars.copy_context()
     timer = threading.Timer(seconds, lambda: context.run(send, **event))
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""Answers to prompts that ask for JSON by a schema: an object that fits, made from the prompt's digest."""
+"""Answers to prompts that ask for JSON of a schema: a valid object, made from the prompt's digest."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ _DEPTH = 8  # deeper than this a schema most likely refers to itself
 
 
 def schema_in(prompt: str) -> dict[str, Any] | None:
-    """Return the first JSON Schema of an object that stands in a prompt."""
+    """Return the first JSON Schema of an object in a prompt."""
     if '"properties"' not in prompt:
         return None
     start = prompt.find("{")
@@ -26,7 +26,7 @@ def schema_in(prompt: str) -> dict[str, Any] | None:
 
 
 def fitting(schema: Any, whole: Mapping[str, Any], digest: str, name: str = "", depth: int = 0) -> Any:
-    """Return a value of a schema, made from the digest; the plain schemas of answers, not every keyword there is."""
+    """Return a valid value for a schema, made from the digest. It knows simple schemas, not every keyword."""
     if not isinstance(schema, dict) or depth > _DEPTH:
         return None
     if isinstance(reference := schema.get("$ref"), str):

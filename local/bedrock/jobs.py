@@ -17,14 +17,14 @@ from local.bedrock.replies import author
 logger = logging.getLogger("bedrock-batch")
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
-# One job computes at a time: more threads would only slow down the event loop that serves everybody.
+# One job computes at a time: more threads would only slow down the event loop, which serves all requests.
 _computing = threading.Lock()
 _STEPS = 20  # how often a running job stops for its counters, the clock and a Stop
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A job as the service sees it. `request` is what was accepted, with the defaults filled in."""
+    """A job of the service. `request` is the accepted request with its defaults."""
 
     request: dict[str, Any]
     arn: str
@@ -44,12 +44,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Return its name."""
+        """Return the job's name."""
         return str(self.request["jobName"])
 
     @property
     def custom(self) -> bool:
-        """Tell whether its model is one that a user made."""
+        """Return whether the job's model is a custom model."""
         return models.is_custom(self.model_arn)
 
     def described(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Job:
             return True
 
     def forget(self) -> None:
-        """End silently, as if it had never been: the engine was reset."""
+        """End without an event: the engine was reset."""
         self.forgotten = True
         self.woken.set()
 
@@ -158,7 +158,7 @@ class Life:
             self._run(files, self.job.total if share is None else int(self.job.total * share))
         except _Stopped:
             if not self.job.forgotten:
-                self._write()  # what was processed until then is there, and was paid for
+                self._write()  # The records processed so far are written, and were paid.
             raise
         self._write()
         if message := self._fault("fail_job"):
@@ -182,7 +182,7 @@ class Life:
             self._wait(started + due - time.monotonic())
 
     def _model(self) -> documents.Call:
-        """Return what gives one body to the model, with the errors that the fault rules ask for."""
+        """Return a function that calls the model with one body, with the errors that the fault rules ask for."""
         family = models.converse if self.job.request["modelInvocationType"] == "Converse" else models.invoke
         write = author(self.settings.config.answers)
         errors = self._fault("record_errors")
@@ -239,7 +239,7 @@ class Life:
         self._enter("Stopped")
 
     def _announce(self) -> None:
-        """Send the event of the current status, as reliably as the fault rules want it."""
+        """Send the event of the current status, with the faults that the rules ask for."""
         dropped = self._fault("drop_events")
         if dropped is True or (dropped and self.job.status in dropped):
             return

@@ -1,4 +1,4 @@
-"""What the models answer: one function per family, from a request body to the JSON text of a response body.
+"""The answers of models: one function for each family turns a request body into the JSON text of a response body.
 
 No model runs: `replies` makes the text of an answer, `vectors` an embedding, both from the request alone. A
 body that the real model refuses raises `bodies.Refused`, as far as its rules are known.
@@ -19,7 +19,7 @@ from local.bedrock.vectors import vector
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response body as JSON text, and what it cost."""
+    """A response body as JSON text, and its tokens."""
 
     body: str
     input_tokens: int
@@ -29,19 +29,19 @@ class Answer:
 def base_model(model_id: str) -> str:
     """Return the id of the base model behind a model id, a profile id or an ARN of either."""
     _, custom, rest = model_id.partition(_CUSTOM)
-    if custom:  # …/amazon.titan-embed-text-v2:0:8k/abc123: the number of tokens is not part of the base model's id
+    if custom:  # …/amazon.titan-embed-text-v2:0:8k/abc123: `:8k` is not part of the base model's id.
         return re.sub(r":[0-9]+k$", "", rest.split("/")[0])
     return GEOGRAPHY.sub("", model_id.rsplit("/", 1)[-1])
 
 
 def is_custom(model_id: str) -> bool:
-    """Tell whether an ARN names a model that a user made of a base model."""
+    """Return whether an ARN names a custom model."""
     return _CUSTOM in model_id
 
 
 _CUSTOM = ":custom-model/"
 GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|global)\.")
-"""How the id of a profile across Regions begins; the model's own id follows."""
+"""The beginning of the id of a cross-Region profile; the model's id follows."""
 
 
 def invoke(model: str, body: dict[str, Any], write: Author = reply) -> Answer:
@@ -49,14 +49,14 @@ def invoke(model: str, body: dict[str, Any], write: Author = reply) -> Answer:
     family = next((family for prefix, family in _FAMILIES.items() if model.startswith(prefix)), _chat)
     touched = False
 
-    def told(prompt: str, model: str) -> Reply:
+    def noted(prompt: str, model: str) -> Reply:
         nonlocal touched
         said = write(prompt, model)
         touched = said.stop_reason == _GUARDRAIL
         return replace(said, stop_reason="end_turn") if touched else said
 
-    answer = family(model, body, told)
-    # The model's own stop reason does not name the guardrail: a member of Bedrock's does.
+    answer = family(model, body, noted)
+    # The model's own stop reason does not show the guardrail; Bedrock adds a member for that.
     action = {"amazon-bedrock-guardrailAction": "INTERVENED"}
     return replace(answer, body=_json(json.loads(answer.body) | action)) if touched else answer
 
@@ -65,7 +65,7 @@ _GUARDRAIL = "guardrail_intervened"
 
 
 def converse(model: str, body: dict[str, Any], write: Author = reply, *, nulls: bool = True) -> Answer:
-    """Answer a Converse body. With `nulls`, unused members are null, as in a batch and not in the API."""
+    """Answer a Converse body. With `nulls`, unused members are null: a batch writes them, the API does not."""
     if "embed" in model:
         raise bodies.Refused("This action doesn't support the model that you provided.")
     bodies.only(body, _CONVERSE_MEMBERS, "Extra inputs are not permitted")
@@ -221,7 +221,7 @@ _CHAT_MEMBERS = {
 
 
 def _mistral_text(model: str, body: dict[str, Any], write: Author) -> Answer:
-    """Answer the text body of Mistral's first models, whose later ones chat."""
+    """Answer the text body of Mistral's first models. Later ones have the chat body."""
     bodies.only(body, {"prompt", "max_tokens", "temperature", "top_p", "top_k", "stop"}, bodies.EXTRANEOUS)
     prompt = bodies.text(body, "prompt")
     said = cut(write(prompt, model), body.get("max_tokens"), "length", ended="stop")

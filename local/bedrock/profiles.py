@@ -1,4 +1,4 @@
-"""Inference profiles: those that users make of a model or of another profile, and what is behind all of them."""
+"""Inference profiles: application inference profiles, which users make, and the models of all profiles."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from local.bedrock.models import base_model
 
 @dataclass(slots=True)
 class Profiles:
-    """All application inference profiles, by ARN; the profiles across Regions need no list."""
+    """All application inference profiles by ARN. Cross-Region profiles need no list."""
 
     made: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class Profiles:
         return {"inferenceProfileArn": arn, "status": "ACTIVE"}
 
     def find(self, identifier: str) -> dict[str, Any] | None:
-        """Return what GetInferenceProfile answers; None if there is no such profile."""
+        """Return the answer of GetInferenceProfile; None if there is no such profile."""
         for arn, profile in self.made.items():
             if identifier in (arn, profile["inferenceProfileId"]):
                 return profile
@@ -44,7 +44,7 @@ class Profiles:
         return _described(profile_id, arn, base_model(profile_id), "SYSTEM_DEFINED")
 
     def behind(self, model_id: str) -> str:
-        """Return the id of the base model behind a model id, a profile id or an ARN of either."""
+        """Return the id of the base model of a model id, a profile id or an ARN of either."""
         profile = self.made.get(model_id)
         return base_model(profile["models"][0]["modelArn"] if profile else model_id)
 

@@ -1,4 +1,4 @@
-"""References to objects on S3 within a record (`s3Location`): which models follow them, and where they may lead."""
+"""References to objects on S3 in a record (`s3Location`): the models that accept them, and their allowed targets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ _FOLLOWED_BY = "amazon.nova"
 
 
 def check(body: dict[str, Any], model: str) -> None:
-    """Check what a body refers to, if anything. Raises Refused."""
+    """Check the references of a body. Raises Refused."""
     for uri in _uris(body):
         if not model.startswith(_FOLLOWED_BY):
             raise Refused("This model doesn't support s3Location as a source. Give the bytes instead and try again.")
@@ -24,7 +24,7 @@ def check(body: dict[str, Any], model: str) -> None:
 
 
 def check_folder(body: dict[str, Any], file_uri: str, *, whole_folder: bool) -> None:
-    """Check that a record refers to objects beside its own file alone, in a job that was given their folder."""
+    """Check that a record refers only to objects beside its file, and that the job's input is their folder."""
     for uri in _uris(body):
         if uri.rpartition("/")[0] != file_uri.rpartition("/")[0]:
             raise Refused(f"The object {uri} is not in the S3 folder of the input file {file_uri}")

@@ -1,4 +1,4 @@
-"""What a text model says: made from the prompt alone, so that a test knows whose answer it is.
+"""The text of a model's answer. It depends only on the prompt, so a test can find the prompt of an answer.
 
 A prompt that asks for JSON by a schema gets an object of that schema, as a model would answer.
 """
@@ -14,7 +14,7 @@ from local.bedrock.fitting import fitting, schema_in
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a text model says, what it thought before, and why it stopped where it did.
+    """A text model's answer, its reasoning and its stop reason.
 
     With the stop reason `guardrail_intervened` the text is a guardrail's message.
     """
@@ -24,7 +24,7 @@ class Reply:
     reasoning: str = ""
 
 
-# From a prompt and a base model id to the reply: the built-in one is `reply`, a test may configure others.
+# Returns the reply to a prompt for a base model id. The default is `reply`; a test may configure others.
 Author = Callable[[str, str], Reply]
 
 
@@ -40,8 +40,8 @@ def reply(prompt: str, model: str = "") -> Reply:
 def author(rules: Sequence[Mapping[str, Any]]) -> Author:
     """Return an author that follows the `answers` setting and falls back to `reply`.
 
-    `prompt_contains` may be a list, of which one text must be there. `text` may be a list, from which the prompt's
-    digest picks one. In it `{hash}` becomes the digest and `{tail}` the last five words.
+    `prompt_contains` may be a list: the prompt must contain one of its texts. `text` may be a list: the prompt's digest
+    chooses one. `{hash}` in it becomes the digest, and `{tail}` the last five words.
     """
 
     def write(prompt: str, model: str) -> Reply:

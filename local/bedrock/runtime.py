@@ -17,7 +17,7 @@ _TIER = "X-Amzn-Bedrock-Service-Tier"
 def call(
     service: Service, model_id: str, operation: str, body: dict[str, Any], headers: Mapping[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
-    """Answer one call to a model; an answer names the service tier that was asked for. Raises ApiError."""
+    """Answer one call of a model. The answer has the service tier of the request. Raises ApiError."""
     if models.is_custom(model_id):
         raise ApiError("ValidationException", "The provided model identifier is invalid.")
     model = service.profiles.behind(model_id)
@@ -39,7 +39,7 @@ def call(
 
 
 def _tier(operation: str, body: dict[str, Any], headers: Mapping[str, str]) -> str | None:
-    """Return the service tier that a call asks for, and take it out of Converse's body. Raises ApiError."""
+    """Return the service tier of a call, and remove it from Converse's body. Raises ApiError."""
     if operation != "converse":
         return next((value for name, value in headers.items() if name.lower() == _TIER.lower()), None)
     asked = body.pop("serviceTier", None)

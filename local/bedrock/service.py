@@ -1,4 +1,4 @@
-"""What the stand-in answers to each operation: those of batch inference jobs, and of inference profiles."""
+"""The operations of the stand-in: those of batch inference jobs and of inference profiles."""
 
 import base64
 import random
@@ -35,7 +35,7 @@ _NOT_LISTED = {"message", "clientRequestToken"}
 
 
 class ApiError(Exception):
-    """An error answer of the service: its name, with the HTTP status that belongs to it, and a message."""
+    """An error that the service answers: its name, which determines the HTTP status, and a message."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -164,7 +164,7 @@ class Service:
         self._create_times.append(now)
 
     def _replayed(self, request: dict[str, Any]) -> Job | None:
-        """Return the job that the client token already made, if any."""
+        """Return the job that was already created with the client token, if any."""
         token = request.get("clientRequestToken")
         for job in self._own():
             if token and job.request.get("clientRequestToken") == token:
@@ -198,7 +198,7 @@ class Service:
             engines_bedrock._tags[arn] = {tag["key"]: tag["value"] for tag in request["tags"]}
         engines_bedrock._model_invocation_jobs[arn] = {}  # so that the engine's tagging finds the job
         now = datetime.now(UTC)
-        created = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as precise as it is shown
+        created = now.replace(microsecond=now.microsecond // 1000 * 1000)  # The API shows whole milliseconds.
         return Job(_filled(request), arn, access.model_arn(request["modelId"]), model_id, len(self.jobs) + 1, created)
 
     def _job(self, identifier: str, operation: str) -> Job:

@@ -1,4 +1,4 @@
-"""The S3 of the local AWS, seen from inside the engine, in the account of the current context."""
+"""Access to the S3 of the local AWS from inside the engine, in the account of the current context."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from ministack.services import s3
 
 
 class StorageError(Exception):
-    """A bucket or an object that is not there or cannot be written."""
+    """A bucket or an object does not exist or cannot be written."""
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -16,7 +16,7 @@ def split(uri: str) -> tuple[str, str]:
 
 
 def sizes(uri: str) -> dict[str, int]:
-    """Return the sizes of the objects at a URI: the object itself, or all objects in that folder, by key."""
+    """Return the sizes of the objects at a URI, by key: of the object itself, or of all objects in that folder."""
     bucket, key = split(uri)
     objects = _objects(bucket)
     if key in objects:
@@ -26,7 +26,7 @@ def sizes(uri: str) -> dict[str, int]:
 
 
 def exists(bucket: str, key: str) -> bool:
-    """Tell whether there is such an object."""
+    """Return whether there is such an object."""
     return key in _held(bucket)
 
 

@@ -1,4 +1,4 @@
-"""Service tiers of on-demand calls: which a model takes, and how Bedrock refuses the others."""
+"""Service tiers of on-demand calls: the tiers that a model has, and how Bedrock refuses the others."""
 
 from fnmatch import fnmatchcase
 
@@ -17,12 +17,12 @@ _WITH_FLEX = (
 
 
 def has_flex(called: str) -> bool:
-    """Tell whether a model or profile, by the id or ARN it is called by, has the tiers flex and priority."""
+    """Return whether a model or profile, given by id or ARN, has the tiers flex and priority."""
     return any(fnmatchcase(called.rsplit("/", 1)[-1], pattern) for pattern in _WITH_FLEX)
 
 
 def check(called: str, tier: str | None) -> None:
-    """Refuse a tier that there is not, or that a model does not have. Raises Refused."""
+    """Raise Refused for an unknown tier, or for a tier that the model does not have."""
     if tier is None or tier == "default":
         return
     if tier not in TIERS:

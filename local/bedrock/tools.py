@@ -1,4 +1,4 @@
-"""Calls of tools: a model that must call one does so, with an input made from the prompt's digest."""
+"""Calls of tools: if the body forces a call, the model makes one, with an input from the prompt's digest."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ STOP_REASON = "tool_use"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a tool, with an id as models make them."""
+    """A call of a tool, with an id in the style of models."""
 
     name: str
     input: dict[str, Any]
@@ -20,7 +20,7 @@ class Call:
 
 
 def forced_call(body: Mapping[str, Any], prompt: str) -> Call | None:
-    """Return the call that a body asks for; None where the model is free to answer with text."""
+    """Return the call that a body forces; None if the model may answer with text."""
     tools, choice = _tools(body)
     if choice is None or not tools:
         return None
@@ -31,7 +31,7 @@ def forced_call(body: Mapping[str, Any], prompt: str) -> Call | None:
 
 
 def _tools(body: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Return the schemas of tools by name, and which one must be called: empty for any, None for none."""
+    """Return the schemas of tools by name, and the tool that must be called: empty for any, None for none."""
     config = body.get("toolConfig")
     if config:  # Converse and Nova
         specs = [tool["toolSpec"] for tool in config["tools"]]

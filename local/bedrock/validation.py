@@ -1,4 +1,4 @@
-"""Check a request against the service model that botocore ships: what Bedrock itself refuses with a 400."""
+"""Check a request against botocore's service model, as Bedrock itself does: it refuses errors with a 400."""
 
 import functools
 import re
@@ -75,7 +75,7 @@ def _string(shape: Any, value: str, path: str) -> list[str]:
 def _linear(pattern: str) -> str:
     """Drop an optional run of hyphens before a class that holds the hyphen itself.
 
-    As published, `(-*[a-z\\-]){0,63}` tries every way to split a run of hyphens: a bad name takes for ever.
+    The published `(-*[a-z\\-]){0,63}` tries every way to split a row of hyphens, which never ends for a bad name.
     """
     return re.sub(r"-\*(?=\[[^\]]*\\-)", "", pattern)
 

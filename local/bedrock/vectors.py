@@ -1,8 +1,8 @@
-"""Embedding vectors that depend on the text alone and cost next to nothing to write.
+"""Make embedding vectors fast. They depend only on the text.
 
-A vector is a row of ready-made segments of 64 numbers, chosen by a digest of the text: 256 segments to choose
-from at each place, every one of the same length, so that the whole has length 1 (or `length`). Texts that
-differ get different vectors, and a job of 25,000 embeddings is a matter of joining strings.
+A vector is a row of ready-made segments of 64 numbers. A digest of the text chooses one of 256 segments for each place.
+All segments have the same length, so the vector has length 1 (or `length`). Different texts get different vectors, and
+a job of 25,000 embeddings only joins strings.
 """
 
 import functools

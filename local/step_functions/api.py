@@ -1,7 +1,7 @@
 """The API actions that MiniStack lacks or answers differently from AWS; all others stay MiniStack's.
 
-No redrive, no idempotent start, no check of definitions, and tracingConfiguration forgotten (a diff in every
-Terraform plan) are the gaps here, besides those of the interpreter behind StartExecution and its kin.
+MiniStack has no redrive, no idempotent start and no check of definitions, and it forgets tracingConfiguration (so every
+Terraform plan shows a change). StartExecution and similar actions use our own interpreter.
 """
 
 import json
@@ -27,12 +27,12 @@ Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[
 
 
 def start_from_engine(data: dict[str, Any]) -> Answer:
-    """Start an execution for a service of the engine, which calls with the request and wants the HTTP answer."""
+    """Start an execution for a service of the engine. It passes the request and expects the HTTP answer."""
     return _answered(_start_execution, data)
 
 
 def _start_execution(data: dict[str, Any]) -> dict[str, Any]:
-    """Start an execution; the same name with the same input is answered with the one that runs already."""
+    """Start an execution. If one with the same name and input is running, return that one."""
     machine = _machine(data.get("stateMachineArn", ""))
     text, name = data.get("input", "{}"), data.get("name")
     _check_input(text)
@@ -131,7 +131,7 @@ def _update_state_machine(data: dict[str, Any]) -> Answer:
 
 
 def _delete_state_machine(data: dict[str, Any]) -> dict[str, Any]:
-    """Delete a machine with its executions; on AWS they end at their next state. None of that name is no error."""
+    """Delete a machine and its executions (on AWS these end at their next state). A missing machine is no error."""
     arn = data.get("stateMachineArn", "")
     end_executions_of(arn)
     forget_map_runs_of(arn)

@@ -1,4 +1,4 @@
-"""What this interpreter accepts as a definition, checked when a state machine is created, updated or validated.
+"""Check the definition of a state machine when it is created, updated or validated.
 
 MiniStack accepts any text as a definition and ignores what it does not know, so a misspelt field passes the local
 run. Here every field that the interpreter does not carry out is an error, and so is a transition that leads nowhere.
@@ -64,7 +64,7 @@ def _unknown(part: Any, allowed: set[str] | frozenset[str], path: str) -> Iterat
 
 
 def _states(machine: dict[str, Any], path: str, *, outer: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield the problems of a scope's states; `outer` are the variables that the scopes around it assign."""
+    """Yield the problems of a scope's states; `outer` are the variables that outer scopes assign."""
     states = machine.get("States")
     if not isinstance(states, dict) or not states:
         yield f"{path}/States", "must be an object with at least one state"
@@ -121,7 +121,7 @@ def _parts(state: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
 
 
 def _rules(state: Any) -> Iterator[dict[str, Any]]:
-    """Yield what may assign and lead on: the state, its Catches and its Choices."""
+    """Yield the objects that may assign variables and have a Next: the state, its Catches and its Choices."""
     if isinstance(state, dict):
         yield state
         yield from (rule for rule in [*state.get("Catch", []), *state.get("Choices", [])] if isinstance(rule, dict))
@@ -140,6 +140,6 @@ def _targets(state: dict[str, Any]) -> Iterator[Any]:
 
 
 def is_distributed(state: dict[str, Any]) -> bool:
-    """Tell whether a Map state runs its items as child executions."""
+    """Return whether a Map state runs its items as child executions."""
     mode = (state.get("ItemProcessor") or {}).get("ProcessorConfig", {}).get("Mode")
     return bool(mode == "DISTRIBUTED")

@@ -1,6 +1,6 @@
-"""What AWS documents as forbidden in a state whose fields are known: numbers, names, error lists, expressions.
+"""The rules of AWS for the values in a state: numbers, names, error lists, expressions.
 
-A number that an expression gives is judged when the state runs.
+A number from an expression is checked when the state runs.
 """
 
 import re
@@ -11,7 +11,7 @@ MAX_DEFINITION_BYTES = 1_048_576
 _MAX_NAME = 80  # of a state and of a variable
 _LABEL = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,40}")
 _CONSTANT = ("Type", "Resource", "Next", "Default", "ErrorEquals", "Label", "JitterStrategy")
-_SCOPES = ("ItemProcessor", "Branches")  # the states in them are judged one by one
+_SCOPES = ("ItemProcessor", "Branches")  # The states in them are checked one by one.
 
 Problem = tuple[str, str]
 _Rule = tuple[str, Callable[[float], bool]]
@@ -38,7 +38,7 @@ _RETRY_NUMBERS: dict[str, _Rule] = {
 
 
 def flow_problems(start: Any, targets: dict[str, list[Any]], path: str) -> Iterator[Problem]:
-    """Yield what is wrong with the names and the way of a scope's states, given where each leads."""
+    """Yield what is wrong with the names and transitions of a scope's states; `targets` are the next states of each."""
     yield from (
         (f"{path}/{name}", f"The name is over {_MAX_NAME} characters") for name in targets if len(name) > _MAX_NAME
     )
@@ -121,7 +121,7 @@ def _numbers(part: dict[str, Any], rules: dict[str, _Rule], path: str, *, expres
 
 
 def _half_expressions(value: Any, path: str) -> Iterator[Problem]:
-    """Yield strings that look like expressions and would be taken for texts."""
+    """Yield strings that look like expressions but would be used as texts."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key != "Comment":

@@ -1,4 +1,4 @@
-"""AWS calls made by states, built and read with botocore's models.
+"""The AWS calls of states, built and read with botocore's models.
 
 MiniStack's `aws-sdk` integrations know 25 services (no Bedrock, no S3 objects), let unknown parameters pass and name
 errors in their own way. Here any service that botocore knows can be called, members have the Java SDK's names as on
@@ -29,7 +29,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
 class ServiceError(StateError):
-    """An error answered by a service: the code of its model, or None where the model does not name it."""
+    """An error that a service answers. `code` is its code in the service's model, or None if the model has none."""
 
     def __init__(self, service: str, code: str | None, message: str) -> None:
         name = code if code is None or code.endswith("Exception") else f"{code}Exception"
@@ -40,8 +40,8 @@ class ServiceError(StateError):
 async def call(service: str, action: str, arguments: Any, role_arn: str, *, wire_names: bool = False) -> dict[str, Any]:
     """Call an action of a service, named as in `aws-sdk:<service>:<action>`, and return its answer.
 
-    Argument and answer names are the Java SDK's, or the API's own with `wire_names`. Binary answers are text where
-    they can be. Raises ServiceError, or StateError States.Runtime for a call that no SDK would send.
+    The names of arguments and answers are the Java SDK's, or with `wire_names` the API's own. Binary answers become
+    text if possible. Raises ServiceError, or StateError States.Runtime for a call that no SDK would send.
     """
     model = _model(service)
     name = action[:1].upper() + action[1:]
@@ -149,7 +149,7 @@ def _from_wire(value: Any, shape: Any, wire_names: bool) -> Any:
 def _service_error(model: Any, status: int, answer: dict[str, Any]) -> ServiceError:
     error = answer.get("Error", {})
     code = error.get("Code")
-    # AWS gives an error its own name if the service's model has it, and the service's base name otherwise.
+    # On AWS, an error has its own name if the service's model has it. If not, it has the service's base name.
     modelled = {shape.error_code or shape.name for shape in model.error_shapes} | {s.name for s in model.error_shapes}
     prefix = _prefix(model)
     message = f"{error.get('Message') or code} (Service: {prefix}, Status Code: {status})"

@@ -1,7 +1,7 @@
-"""The two kinds of refusal: a state that fails inside an execution, and an API call that is refused.
+"""Two kinds of errors: a state that fails inside an execution, and an API call that is refused.
 
-MiniStack matches `States.ALL` against every error. On AWS `States.Runtime` and `States.DataLimitExceeded` end the
-execution whatever a Retry or Catch says, and `States.TaskFailed` does not cover a time-out.
+In MiniStack, `States.ALL` matches every error. On AWS, no Retry or Catch matches `States.Runtime` and
+`States.DataLimitExceeded`, and `States.TaskFailed` does not match a time-out.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class StateError(Exception):
         self.cause = cause
 
     def details(self) -> dict[str, str]:
-        """Return what history events carry of the error: the members that are set."""
+        """Return the members of a history event for the error, as far as they are set."""
         return {k: v for k, v in (("error", self.error), ("cause", self.cause)) if v is not None}
 
 
@@ -33,7 +33,7 @@ class ApiError(Exception):
 
 
 def error_matches(names: Iterable[str], error: str | None) -> bool:
-    """Tell whether the `ErrorEquals` of a Retry or Catch rule covers an error."""
+    """Return whether the `ErrorEquals` of a Retry or Catch rule covers an error."""
     if error in FINAL_ERRORS:
         return False
     covering = {"States.ALL", error}

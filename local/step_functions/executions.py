@@ -1,7 +1,7 @@
-"""The life of an execution: start, end, stop, time-out and redrive, on the records MiniStack shows to its API.
+"""The life of an execution: start, end, stop, time-out and redrive, in the records that MiniStack's API shows.
 
 MiniStack has no time-out of an execution and no redrive, and a stopped execution keeps calling services. Here an
-execution is one task of the gateway's event loop; its records stay MiniStack's, so List, Describe and GetHistory do.
+execution is one task of the gateway's event loop. Its records are MiniStack's, so List, Describe and GetHistory work.
 `begin` takes the function that runs the states, because that function uses this module: a Distributed Map begins
 executions too.
 """
@@ -30,7 +30,7 @@ _logger = logging.getLogger("states")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What an execution keeps of its state machine from start to end, whatever is updated meanwhile."""
+    """The state machine of an execution, as it was at the start: later updates do not change it."""
 
     arn: str
     name: str
@@ -75,7 +75,7 @@ class Execution:
         return self.arn.split(":")[3]
 
     def start(self) -> None:
-        """Run, or run on after a redrive. Callable from any thread, under the context of the account."""
+        """Run, or go on after a redrive. May be called from any thread, in the context of the account."""
         report_status(self.record, self.redrive_status())
         context = copy_context()
         app._MAIN_LOOP.call_soon_threadsafe(self._create_task, context, context=context)
@@ -101,7 +101,7 @@ class Execution:
             self.end("TIMED_OUT")
         except StateError as error:
             self.end("FAILED", **error.details())
-        except Exception as error:  # a defect of the interpreter must show in the execution, not only in a log
+        except Exception as error:  # A defect of the interpreter must fail the execution, not only appear in a log.
             _logger.exception("Execution %s", self.arn)
             self.end("FAILED", error="States.Runtime", cause=f"{type(error).__name__}: {error}")
         else:
@@ -137,7 +137,7 @@ class Execution:
         return len(events)
 
     def end(self, status: str, **details: str) -> None:
-        """Close the execution, with the details that its last event carries: output, or error and cause."""
+        """End the execution. `details` are those of its last event: output, or error and cause."""
         self.record.update(details, status=status, stopDate=now_iso())
         kind = {"TIMED_OUT": "ExecutionTimedOut"}.get(status, f"Execution{status.capitalize()}")
         self.add_event(kind, details, len(self.record["events"]))
@@ -160,7 +160,7 @@ class Execution:
         return begin(machine, self.run_states, name=None, text=text, map_run_arn=map_run_arn)
 
     def redrive_status(self) -> tuple[str, str]:
-        """Return whether the execution can be redriven, as AWS calls it, and the reason why not."""
+        """Return AWS's words for whether the execution can be redriven, and the reason if it cannot."""
         status = self.record["status"]
         if "mapRunArn" in self.record:
             return "REDRIVABLE_BY_MAP_RUN", "Execution is redriven together with its Map Run"
@@ -171,9 +171,9 @@ class Execution:
         return "NOT_REDRIVABLE", f"Execution is {status} and cannot be redriven"
 
     def redrive(self) -> None:
-        """Run on from the state that did not end well; the history goes on, and counts start anew."""
+        """Go on from the state that failed. The history continues, and retry counts start again."""
         record = self.record
-        # A Map Run that ended so would end so again: AWS starts a new one.
+        # A Map Run that ended with such an error would fail again, so AWS starts a new one.
         self.interrupted = None if record.get("error") in FINAL_ERRORS else self.map_run_arn
         for name in ("error", "cause"):
             record.pop(name, None)
@@ -233,7 +233,7 @@ def begin(
 
 
 def end_executions_of(machine_arn: str) -> None:
-    """End and forget the executions of a machine that is deleted, and their children: their names are free again."""
+    """End and forget the executions of a deleted machine, and their children. Their names may be used again."""
     of_machine = [one for one in _executions.values() if belongs_to(one.record["stateMachineArn"], machine_arn)]
     for execution in of_machine:
         execution.stop()
@@ -242,12 +242,12 @@ def end_executions_of(machine_arn: str) -> None:
 
 
 def belongs_to(arn: str, machine_arn: str) -> bool:
-    """Tell whether an ARN is that of the machine, or of the children of one of its Distributed Maps."""
+    """Return whether an ARN is that of the machine, or of the children of one of its Distributed Maps."""
     return arn == machine_arn or arn.startswith(f"{machine_arn}/")
 
 
 def forget_executions() -> None:
-    """Cancel whatever runs, without a trace: the records are being wiped."""
+    """Cancel all executions without a record, because all records are being deleted."""
     for execution in _executions.values():
         if execution.task:
             execution.task.cancel()

@@ -1,8 +1,8 @@
 """JSONata in state fields, on MiniStack's functions ($parse, $hash, $uuid, $range, $partition, $random).
 
-MiniStack parses an expression anew at each evaluation, evaluates it twice to tell null from undefined, binds
-`$states.result` where AWS leaves it undefined, and lets Assign see what Output of the same state does not.
-Here an expression is compiled once, undefined and null stay apart, and the caller says what `$states` holds.
+MiniStack parses an expression at each evaluation, evaluates it twice to distinguish null from undefined, sets
+`$states.result` where AWS leaves it undefined, and shows Assign values that Output of the same state does not see. Here
+an expression is compiled once, undefined and null are different, and the caller decides what `$states` has.
 """
 
 import math
@@ -15,13 +15,13 @@ from ministack.services import stepfunctions as engine
 
 from .errors import StateError
 
-# AWS allows an expression one second; a busy laptop and a slower JSONata need some more for the same work.
+# AWS allows one second for an expression. A busy laptop with a slower JSONata needs more for the same work.
 _TIME_LIMIT_MS = 5000
 _NULL = jsonata.utils.Utils.NULL_VALUE
 
 
 def bindings(variables: Mapping[str, Any], states: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an expression sees: the variables by name and `$states`."""
+    """Return the names that an expression can use: the variables and `$states`."""
     bound = {name: _NULL if value is None else value for name, value in variables.items()}
     bound["states"] = states
     return bound
@@ -80,7 +80,7 @@ def _evaluate(text: str, bound: dict[str, Any], field: str) -> Any:
         program = _compile(expression)
         # The time limit counts from here: a compiled expression is used many times.
         program.environment.set_runtime_bounds(_TIME_LIMIT_MS, None)
-        # $now, $millis and calls of functions read the program from here, where only compiling would put it.
+        # $now, $millis and function calls read the program from CURRENT, which the library sets only when it compiles.
         jsonata.Jsonata.CURRENT.jsonata = program
         value = program.evaluate(None, bound)
         if value is None:
@@ -112,13 +112,13 @@ def _no_eval(_expression: Any = None, _context: Any = None) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Turn the library's sequences, lazy ranges and null marks into plain JSON values, sharing nothing."""
+    """Copy the library's sequences, lazy ranges and null marks as plain JSON values."""
     if value is _NULL or value is None or isinstance(value, str | bool | int):
         return None if value is _NULL else value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"D1001: Number out of range: {value}")
-        return value  # 2.0 that was sent stays 2.0; what the library computes is whole by itself
+        return value  # 2.0 in the input stays 2.0; the library itself computes whole numbers as integers.
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,8 +1,7 @@
-"""The way from a state to the gateway: requests in process, through the gateway's own front door.
+"""Send requests of states to the gateway, within the process but through the gateway's application.
 
-MiniStack's integrations call service functions directly and so pass by IAM. Entering through the application itself
-lets `AUTH=true` judge every call a state makes, by the policies of the machine's role; staying in the process spares
-the sockets, which counts at thousands of calls.
+MiniStack's integrations call service functions directly, without IAM. With requests to the application, `AUTH=true`
+checks every call of a state against the policies of the machine's role. Without sockets, thousands of calls are faster.
 """
 
 import asyncio
@@ -22,11 +21,11 @@ from ministack.services import iam, sts
 
 from .errors import StateError
 
-_unfinished: set[asyncio.Task[None]] = set()  # calls whose state stopped waiting; the loop itself holds tasks weakly
+_unfinished: set[asyncio.Task[None]] = set()  # Calls whose state stopped waiting. The loop has only weak references.
 
 
 async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tuple[int, dict[str, str], bytes]:
-    """Send what a botocore serializer made and return status, headers and body of the answer."""
+    """Send a request from a botocore serializer; return status, headers and body of the answer."""
     prepare_request_dict(
         request,
         endpoint_url=f"http://127.0.0.1:{os.environ.get('GATEWAY_PORT', '4566')}",
@@ -36,7 +35,7 @@ async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tup
     if app.AUTH:
         signer = S3SigV4Auth if signing_name == "s3" else SigV4Auth
         signer(_credentials(role_arn), signing_name, get_region()).add_auth(draft)
-    else:  # Only the names are read then, and a signature is a fifth of the price of a call.
+    else:  # Only the names in the header are read then, and a signature would take a fifth of a call's time.
         scope_names = f"{get_account_id()}/20260101/{get_region()}/{signing_name}/aws4_request"
         draft.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope_names}, SignedHeaders=, Signature="
     ready = draft.prepare()
@@ -67,8 +66,8 @@ async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tup
         else:
             answer["body"].append(message.get("body", b""))
 
-    # A task of its own: a state that times out or is stopped leaves the call running, as on AWS, and what the
-    # gateway notes about the caller in context variables stays out of the execution's.
+    # A separate task: if a state times out or is stopped, its call goes on, as on AWS. And the gateway's context
+    # variables about the caller do not get into the execution.
     task = asyncio.ensure_future(app.app(scope, receive, respond))
     _unfinished.add(task)
     task.add_done_callback(_unfinished.discard)
@@ -78,7 +77,7 @@ async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tup
 
 
 def check_role(role_arn: str, action: str, resource: str) -> None:
-    """Refuse, when IAM is enforced, what the machine's role may not do where no call goes through the gateway."""
+    """Refuse an action that the machine's role may not do, for actions without a call through the gateway."""
     if not app.AUTH:
         return
     account = get_account_id()

@@ -1,8 +1,8 @@
-"""Runs states: one coroutine walks a chain of states, so that a waiting execution holds no thread.
+"""Run states: one coroutine runs a chain of states, so that a waiting execution needs no thread.
 
-MiniStack's interpreter uses a thread for each execution, branch and iteration, does not stop what an ended parent
-started, ignores MaxDelaySeconds and JitterStrategy, evaluates Assign after Output and has no Retry for errors in
-Output. Stopping is cancellation here, and reaches everything below.
+MiniStack's interpreter uses a thread for each execution, branch and iteration. It does not stop the children of an
+ended execution, ignores MaxDelaySeconds and JitterStrategy, evaluates Assign after Output, and has no Retry for errors
+in Output. Here, a stop cancels the coroutine and everything below it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from .tasks import run_task
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a state leaves: its output, the variables it assigns, and the state that follows, if any."""
+    """The result of a state: its output, the variables that it assigns, and the next state, if any."""
 
     output: Any
     assign: dict[str, Any]
@@ -70,7 +70,7 @@ async def _run_states(machine: dict[str, Any], value: Any, scope: Scope, start: 
 
 
 def _finish(rule: dict[str, Any], scope: Scope, states: dict[str, Any], default: Any, target: str | None) -> _Outcome:
-    """Evaluate Output and Assign together: neither sees what the other makes."""
+    """Evaluate Output and Assign together: neither sees the result of the other."""
     bound = scope.bindings(states)
     output = render(rule["Output"], bound, "Output") if "Output" in rule else default
     assign = render(rule.get("Assign", {}), bound, "Assign")
@@ -132,7 +132,7 @@ async def _run_guarded(state: dict[str, Any], value: Any, scope: Scope) -> _Outc
 
 
 def _retry_delay(rules: list[dict[str, Any]], error: str | None, retries: Counter[int]) -> float | None:
-    """Return the seconds before the next attempt, or None for no other attempt. The first matching rule decides."""
+    """Return the seconds before the next attempt, or None if there is none. The first matching rule decides."""
     for index, rule in enumerate(rules):
         if error_matches(rule["ErrorEquals"], error):
             if retries[index] >= rule.get("MaxAttempts", 3):

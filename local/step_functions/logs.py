@@ -1,7 +1,7 @@
-"""Delivery of histories to CloudWatch Logs, which MiniStack leaves out: a logging configuration had no effect there.
+"""Deliver histories to CloudWatch Logs. In MiniStack, a logging configuration has no effect.
 
-Events are written when the execution ends, in one go, rather than while it runs. As on AWS, delivery is best effort:
-a log group that is missing fails nothing.
+All events are written when the execution ends, not while it runs. As on AWS, delivery is best effort: a missing log
+group causes no error.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ _EXECUTION_DATA = frozenset({"input", "output", "parameters"})
 def deliver(
     record: Mapping[str, Any], events: Iterable[dict[str, Any]], machine_name: str, settings: Mapping[str, Any]
 ) -> None:
-    """Write events of an execution's record to the log groups that the settings of its machine name."""
+    """Write the events of an execution to the log groups in the settings of its machine."""
     level = settings.get("level", "OFF")
     if level == "OFF":
         return

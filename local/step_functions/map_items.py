@@ -1,7 +1,7 @@
 """The items of a Distributed Map: read from S3 or taken from the input, and gathered into batches.
 
-MiniStack takes the JSONata Arguments of an ItemReader literally and ignores ItemBatcher. Reading goes through the
-same signed calls as any task, so that IAM decides whether the machine's role may read the object.
+MiniStack does not evaluate the JSONata Arguments of an ItemReader, and ignores ItemBatcher. Here, objects are read with
+the same calls as in a task, so that IAM decides whether the machine's role may read them.
 """
 
 import csv
@@ -36,7 +36,7 @@ async def read_items(state: dict[str, Any], value: Any, scope: Scope) -> list[An
 
 def plain_items(state: dict[str, Any], value: Any, bound: dict[str, Any]) -> list[Any]:
     """Return the items of a Map state that come from its input or its Items field."""
-    # The input is data, not a template: what looks like an expression in it stays as it is.
+    # The input is data, not a template: do not evaluate expressions in it.
     items = render(state["Items"], bound, "Items") if "Items" in state else value
     if not isinstance(items, list):
         raise StateError("States.QueryEvaluationError", "The items of a Map state must be an array.")
@@ -80,12 +80,12 @@ def _parse(text: str, config: dict[str, Any]) -> list[Any]:
 def _parse_csv(text: str, config: dict[str, Any]) -> list[Any]:
     rows = csv.reader(io.StringIO(text), delimiter=_DELIMITERS[config.get("CSVDelimiter", "COMMA")])
     header: list[str] = config["CSVHeaders"] if config.get("CSVHeaderLocation") == "GIVEN" else next(rows, [])
-    # A short row has empty strings for what it lacks; what is beyond the header is dropped.
+    # A short row gets empty strings for missing cells. Cells beyond the header are dropped.
     return [dict(zip(header, row + [""] * len(header), strict=False)) for row in rows if row]
 
 
 def batch_size(state: dict[str, Any], value: Any, scope: Scope) -> int:
-    """Return how many items one child takes."""
+    """Return the number of items of one child."""
     batcher = state.get("ItemBatcher")
     if not batcher:
         return 1
@@ -97,7 +97,7 @@ def batch_size(state: dict[str, Any], value: Any, scope: Scope) -> int:
 def child_input(state: dict[str, Any], value: Any, scope: Scope, first: int, items: list[Any]) -> str:
     """Return the input of one child as JSON text.
 
-    ItemSelector and BatchInput see no variables: whether AWS lets them is not known, and children never see any.
+    ItemSelector and BatchInput cannot use variables here: it is not known whether AWS allows it.
     """
 
     def bound(**context: Any) -> dict[str, Any]:

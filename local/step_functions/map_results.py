@@ -1,6 +1,6 @@
-"""What a Distributed Map leaves: result files and a manifest in S3, or the outputs as the state's result.
+"""The results of a Distributed Map: result files and a manifest in S3, or the outputs as the state's result.
 
-MiniStack ignores ResultWriter: nothing reaches S3 and the state returns all outputs.
+MiniStack ignores ResultWriter: it writes nothing to S3, and the state returns all outputs.
 """
 
 import json
@@ -18,14 +18,14 @@ _OUTCOMES = {"SUCCEEDED": ("SUCCEEDED",), "FAILED": ("FAILED", "TIMED_OUT", "ABO
 
 
 def writes_to_s3(state: dict[str, Any]) -> bool:
-    """Tell whether the state has a ResultWriter with a destination."""
+    """Return whether the state has a ResultWriter with a destination."""
     return "Resource" in state.get("ResultWriter", {})
 
 
 async def write_results(
     state: dict[str, Any], value: Any, scope: Scope, map_run_arn: str, children: Sequence[Execution]
 ) -> dict[str, Any]:
-    """Write the ends of the children and the manifest; return the state's result.
+    """Write the results of the children and the manifest; return the state's result.
 
     Raises StateError States.ResultWriterFailed.
     """
@@ -49,7 +49,7 @@ async def write_results(
 
     for outcome, statuses in _OUTCOMES.items():
         ended = [child for child in children if child.record["status"] in statuses]
-        # Only successes are transformed: of a failed child its execution is what tells.
+        # Only the results of successful children are transformed. A failed child is written with its whole execution.
         kind = config.get("Transformation", "NONE") if outcome == "SUCCEEDED" else "NONE"
         entries = _entries(ended, kind)
         files[outcome] = []

@@ -1,8 +1,8 @@
 """Distributed Map: one child execution for each item or batch, started as MaxConcurrency allows.
 
-MiniStack gives the children the parent's context and no history, ignores live changes and MaxConcurrency expressions,
-judges failures only at the end and leaves children running when the parent stops. Here a child is an execution like
-any other, a Map Run reacts to each end, and a redrive runs only the children that did not succeed.
+In MiniStack, children have the parent's context and no history, live changes and MaxConcurrency expressions are
+ignored, failures are counted only at the end, and children keep running if the parent stops. Here, a child is an
+ordinary execution, a Map Run reacts to each end, and a redrive runs only the children that did not succeed.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _map_runs: dict[str, "MapRun"] = {}
 
 @dataclass(slots=True, eq=False)
 class _Child:
-    """The items of one child, and its execution once it was started."""
+    """The items of one child, and its execution after its start."""
 
     first: int
     items: list[Any]
@@ -88,7 +88,7 @@ class MapRun:
         bound = scope.bindings({"input": value})
         self.state = state
         self.value = value
-        # A threshold counts once it was set, by the definition or by UpdateMapRun; with none, no failure is tolerated.
+        # A threshold is set by the definition or by UpdateMapRun. Without one, no failure is tolerated.
         self.tolerated: dict[str, float | None] = dict.fromkeys(("toleratedFailureCount", "toleratedFailurePercentage"))
         if "ToleratedFailureCount" in state:
             self.tolerated["toleratedFailureCount"] = render_whole(
@@ -145,7 +145,7 @@ class MapRun:
         while not self._failed_too_often():
             if waiting and counts["running"] < (self.record["maxConcurrency"] or _MOST_CHILDREN):
                 self._start(waiting.popleft(), scope)
-                await asyncio.sleep(0)  # the others, and the gateway, have their turn between two starts
+                await asyncio.sleep(0)  # Let other tasks and the gateway run between two starts.
             elif waiting or counts["running"]:
                 self._changed.clear()
                 await self._changed.wait()
@@ -209,7 +209,7 @@ class MapRun:
         self.record.update(status=status, stopDate=now_iso())
 
     def prepare_redrive(self) -> None:
-        """Open the Map Run again; `run` then goes on with the children that did not succeed."""
+        """Open the Map Run again, so that `run` continues with the children that did not succeed."""
         for child in self.children:
             if child.counted_as != "succeeded":
                 self._count(child, "pending")
@@ -234,7 +234,7 @@ def forget_map_runs_of(machine_arn: str) -> None:
 
 
 def forget_map_runs() -> None:
-    """Forget every Map Run: the records are being wiped."""
+    """Forget every Map Run, because all records are being deleted."""
     _map_runs.clear()
 
 

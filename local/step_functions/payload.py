@@ -1,4 +1,4 @@
-"""The JSON texts that states carry: how Step Functions writes them, and how large one may be."""
+"""The JSON texts that states pass on: their form in Step Functions, and their largest size."""
 
 import json
 from typing import Any

@@ -1,7 +1,7 @@
-"""What a chain of states shares while it runs: variables, the context object and its place in the history.
+"""What a running chain of states shares: variables, the context object and its place in the history.
 
-Branches of a Parallel state and iterations of a Map each get a scope of their own: they read the variables around
-them and keep theirs to themselves. MiniStack shares one dictionary, so what a branch assigns leaks out of it.
+Each branch of a Parallel state and each iteration of a Map has its own scope. It can read the variables of the outer
+scope, but its own variables are not visible outside. In MiniStack all share one dictionary, so variables leak out.
 """
 
 from collections import ChainMap
@@ -30,7 +30,7 @@ class Scope:
         return Scope(self.execution, {**self.context, **context}, self.variables.new_child(), False, self.last_event)
 
     def bindings(self, states: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what expressions of a state see, given the members of `$states` besides the context."""
+        """Return the names that a state's expressions can use. `states` are `$states` without the context."""
         return bindings(self.variables, {**states, "context": self.context})
 
     def event(self, kind: str, details: Mapping[str, Any] | None = None) -> None:

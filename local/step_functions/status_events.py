@@ -1,6 +1,6 @@
-"""The event `Step Functions Execution Status Change`, which every STANDARD execution sends when its status changes.
+"""Send the event `Step Functions Execution Status Change` when the status of a STANDARD execution changes.
 
-MiniStack's event loses a millisecond of many dates, knows of no redrive, and has error and cause of FAILED only.
+In MiniStack's event, many dates are wrong by a millisecond, there is no redrive, and only FAILED has error and cause.
 """
 
 import json
@@ -19,7 +19,7 @@ _logger = logging.getLogger("states")
 def report_status(record: Mapping[str, Any], redrive: tuple[str, str]) -> None:
     """Send the event of an execution's status; `redrive` says whether it can be redriven, and why not.
 
-    Its failure never fails the execution.
+    If the event cannot be sent, the execution does not fail.
     """
     if record["sync"]:
         return
@@ -55,7 +55,7 @@ def report_status(record: Mapping[str, Any], redrive: tuple[str, str]) -> None:
 
 
 def _milliseconds(date: str | None) -> int | None:
-    """Return an ISO date as whole milliseconds since 1970, without a detour through floats."""
+    """Return an ISO date as whole milliseconds since 1970. Floats would lose a millisecond."""
     return None if date is None else (datetime.fromisoformat(date) - _EPOCH) // timedelta(milliseconds=1)
 
 

@@ -1,8 +1,9 @@
-"""Task tokens: who waits, who may answer, and which error a wrong answer gets.
+"""Task tokens: the waiting tasks, their answers, and the errors for wrong answers.
 
-MiniStack answers every unknown token with TaskDoesNotExist and never misses a heartbeat. Here a token tells its
-execution, so that a malformed token (InvalidToken), one of no known execution (TaskDoesNotExist) and one that was
-answered or given up (TaskTimedOut) differ as on AWS. A waiting task is a future: it costs nothing until answered.
+MiniStack answers every unknown token with TaskDoesNotExist and never fails a task for a missed heartbeat. Here, a token
+contains its execution. So three errors differ as on AWS: InvalidToken for a malformed token, TaskDoesNotExist for a
+token of an unknown execution, and TaskTimedOut for a token that was answered or given up. A waiting task is a future,
+which uses no thread.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _waiters: dict[str, _Waiter] = {}
 
 
 def open_token(execution_arn: str) -> str:
-    """Return a new token that can be answered from now on, even before the task was handed over."""
+    """Return a new token. It can be answered at once, even before the task is handed over."""
     token = base64.urlsafe_b64encode(json.dumps([execution_arn, str(uuid.uuid4())]).encode()).decode()
     _waiters[token] = _Waiter(asyncio.get_running_loop().create_future(), asyncio.Event())
     return token

@@ -20,7 +20,7 @@ run "defaults" {
 
   assert {
     condition     = aws_s3_bucket.runs[0].bucket == "reviews-runs-123456789012-us-east-1"
-    error_message = "The bucket's name tells installation, account and Region."
+    error_message = "The bucket's name has installation, account and Region."
   }
 
   assert {
@@ -207,7 +207,7 @@ run "defaults" {
         status          = ["ABORTED", "FAILED", "TIMED_OUT"]
       }
     }
-    error_message = "Runs that did not end by themselves have jobs to stop."
+    error_message = "Runs that failed, timed out or were stopped have jobs to stop."
   }
 
   assert {
@@ -272,8 +272,8 @@ run "defaults" {
     condition = toset([
       for name, document in data.aws_iam_policy_document.function : name
       if length([for s in document.statement : s if contains(s.actions, "bedrock:ListModelInvocationJobs")]) > 0
-    ]) == toset(["review_run", "gather_leftovers"])
-    error_message = "Those that start rounds count the account's jobs."
+    ]) == toset(["review_run", "gather_leftovers", "finish_run"])
+    error_message = "Those that start rounds count the account's jobs, and the report has their times."
   }
 
   assert {

@@ -39,6 +39,19 @@ run "bucket_of_ones_own" {
   }
 }
 
+run "longest_prefix" {
+  command = plan
+
+  variables {
+    bucket = { name = "shared", prefix = "${join("", [for number in range(19) : "abcd/"])}A.-_/" }
+  }
+
+  assert {
+    condition     = length(local.root) == 100 + length("reviews")
+    error_message = "100 characters are enough."
+  }
+}
+
 run "longest_name" {
   command = plan
 
@@ -116,7 +129,7 @@ run "all_switched_on" {
       ])) if !contains(["plan_run", "prepare_shard"], name)
       } == {
       for name, kinds in {
-        claim_run        = ["claims"], review_run = ["work"], gather_leftovers = ["work", "reports"], pool_leftovers = ["work"],
+        claim_run        = ["claims"], review_run = ["work", "reports"], gather_leftovers = ["work", "reports"], pool_leftovers = ["work"],
         answer_on_demand = ["work"], join_shard = ["work", "output"], finish_run = ["work", "reports"],
       } :
       name => toset(concat(
@@ -281,7 +294,7 @@ run "all_switched_on" {
 
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), aws_cloudwatch_metric_alarm.throttled) : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:alarms"])])
-    error_message = "Every alarm tells the topic."
+    error_message = "Every alarm publishes to the topic."
   }
 
   assert {

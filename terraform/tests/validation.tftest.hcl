@@ -1,5 +1,6 @@
 # Wrong inputs are refused by the variable they are in. Each run gets one wrong value for as many variables as
-# possible, because a run costs a second and a value a line.
+# possible, because a run costs a second and a value a line. `make test` runs this file beside variables.tf alone, without
+# the provider: what a precondition of a resource refuses belongs into another file.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -576,19 +577,6 @@ run "wrong_retention_11" {
   }
 
   expect_failures = [var.retention]
-}
-
-run "prefixes_that_are_right" {
-  command = plan
-
-  variables {
-    bucket = { name = "shared", prefix = "${join("", [for number in range(19) : "abcd/"])}A.-_/" }
-  }
-
-  assert {
-    condition     = length(local.root) == 100 + length("reviews")
-    error_message = "100 characters are enough."
-  }
 }
 
 run "more_tags_than_a_job_takes" {

@@ -1,4 +1,4 @@
-"""Runs the real machines on the scripted Step Functions: prepares a run's documents, starts it, collects its ends."""
+"""Run the real machines on the scripted Step Functions: prepare a run's documents, start it, collect its executions."""
 
 import json
 import time
@@ -41,7 +41,7 @@ def error(name: str, cause: str | None = "on purpose", *, times: int = 1) -> Jso
 
 
 def wake(after: float = 0.01) -> Json:
-    """The job's event arrives so many seconds after the token was parked."""
+    """The seconds between the parking of the token and the job's event."""
     return {"park": after}
 
 
@@ -111,7 +111,7 @@ def reviewed(run: str, shards: int, **changes: Any) -> Json:
 
 
 def gathered(run: str, shards: int, next_: str = "finish") -> Json:
-    """Return what Gather leftovers says; the documents of all that may be next are written beforehand."""
+    """Return an answer of Gather leftovers. The documents of all possible next steps already exist."""
     lists = {
         "jobs_key": keys_of(run).jobs(1),
         "answers_key": keys_of(run).answers(0),
@@ -121,7 +121,7 @@ def gathered(run: str, shards: int, next_: str = "finish") -> Json:
 
 
 def turns(run: str, *nexts: str, shards: int = 1) -> list[Json]:
-    """Return the answers of Gather leftovers, turn by turn; the last one finishes."""
+    """Return the answers of Gather leftovers, step by step. The last one finishes the run."""
     return [payload(gathered(run, shards, next_)) for next_ in (*nexts, "finish")]
 
 
@@ -172,7 +172,7 @@ def good_script(run: str, shards: int) -> Script:
 
 
 def overridden(good: Script, script: Script) -> Script:
-    """Return the script over the good one: an override for all must not lose against the good answer for one."""
+    """Return the good script with changes. An override for all numbers also replaces the good answer for one number."""
     return {key: answers for key, answers in good.items() if key.split("/")[0] not in script} | script
 
 
@@ -204,7 +204,7 @@ class Bench:
     def deploy(self) -> None:
         self.s3.create_bucket(Bucket=BUCKET)
         for name in MACHINES:
-            # The history of an EXPRESS execution is not to be had, so here the event machine is STANDARD too.
+            # An EXPRESS execution has no history in the API, so here the event machine is STANDARD too.
             self.sfn.create_state_machine(
                 name=name,
                 definition=json.dumps(rendered(name)),
@@ -308,6 +308,6 @@ class Bench:
 
 
 def troubles(machine: str, state: str) -> list[Json]:
-    """Return the errors that the state retries, as many as each of its retriers puts up with."""
+    """Return the errors that the state retries, each as often as its retrier allows."""
     found = next(chain.states[state] for chain in chains(machine) if state in chain.states)
     return [error(name) for rule in found.retriers() for name in rule["ErrorEquals"][: rule["MaxAttempts"]]]

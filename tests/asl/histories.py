@@ -10,7 +10,7 @@ from .machines import Json, State, Way
 
 @dataclass(slots=True)
 class Visit:
-    """One visit of a state: the errors of its attempts, whether the last one failed, and where it led."""
+    """One visit of a state: the errors of its attempts, whether the last one failed, and the next state."""
 
     state: str
     attempts: int = 0
@@ -21,7 +21,7 @@ class Visit:
 
 @dataclass(slots=True)
 class Ended:
-    """An execution that has ended; `chain` names its machine, with the Map's label behind it for a child."""
+    """An execution that has ended. `chain` is the name of its machine; for a child, the Map's label follows."""
 
     chain: str
     description: Json
@@ -46,7 +46,7 @@ class Ended:
 
     @property
     def number(self) -> Any:
-        """What tells a child from the others of its Map: the number of its job, shard or chunk, or a job's name."""
+        """The number of a child's job, shard or chunk, or its job's name. It differs between the children of a Map."""
         return next(self.input[key] for key in ("number", "shard", "chunk", "job_name") if key in self.input)
 
     def visits(self) -> list[Visit]:
@@ -97,7 +97,7 @@ def _details(event: Json) -> Json:
 
 
 def covers(names: Sequence[str], error: str) -> bool:
-    """Tell whether a rule's ErrorEquals covers an error."""
+    """Return whether a rule's ErrorEquals covers an error."""
     return error in names or "States.ALL" in names
 
 

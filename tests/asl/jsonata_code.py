@@ -1,4 +1,4 @@
-"""What an expression reads, taken from its syntax tree: variables, members of `$states`, functions."""
+"""Find what an expression reads in its syntax tree: variables, members of `$states`, functions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonata
 
-# Step Functions adds these to JSONata's own, and takes $eval away.
+# Step Functions adds these functions to JSONata's own, and removes $eval.
 _ADDED = frozenset({"partition", "range", "hash", "random", "uuid", "parse"})
 _CHILDREN = (
     "lhs",
@@ -37,7 +37,7 @@ _FILTERS = ("predicate", "stages")
 
 @dataclass(slots=True)
 class Reads:
-    """What an expression takes from outside: names of variables and functions, paths below `$states`."""
+    """What an expression uses: names of variables and functions, paths below `$states`."""
 
     variables: set[str] = field(default_factory=set)
     states: set[tuple[str, ...]] = field(default_factory=set)
@@ -57,12 +57,12 @@ def reads(code: str) -> Reads:
 @cache
 def known_functions() -> frozenset[str]:
     """Return the names of the functions that Step Functions offers."""
-    jsonata.Jsonata.jsonata("1")  # the library registers its functions with the first expression
+    jsonata.Jsonata.jsonata("1")  # The library registers its functions when it parses the first expression.
     return frozenset(jsonata.Jsonata.static_frame.bindings) - {"eval"} | _ADDED
 
 
 def _visit(node: Any, found: Reads, local: set[str], *, nested: bool) -> None:
-    """Walk a tree; `local` are the names bound in it, `nested` tells that there is a context item."""
+    """Walk a tree. `local` are the names bound in it; `nested` says that there is a context item."""
     visit = _VISITORS.get(node.type)
     if visit:
         visit(node, found, local, nested=nested)

@@ -11,9 +11,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {path.name.removesuffix(".asl.json"): path for path in sorted((ROOT / "asl").glob("*.asl.json"))}
 CHILDREN = {("run", "Run jobs"): "job"}
-"""Maps whose children are a file of their own; in the Map's file, one state keeps their place."""
+"""Maps whose children are in a separate file. In the Map's file, one state is a placeholder for them."""
 MACHINES = [name for name in FILES if name not in CHILDREN.values()]
-"""What is deployed."""
+"""The deployed machines."""
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 RUN_TIMEOUT_SECONDS = 76 * 86400
 ACCOUNT, REGION, TABLE = "000000000000", "us-east-1", "inventory"
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """A way out of a state: `kind` is next, end, choice <n>, default or catch <n>; `rule` holds its Assign."""
+    """A transition from a state: `kind` is next, end, choice <n>, default or catch <n>; `rule` has its Assign."""
 
     source: "State"
     kind: str
@@ -33,7 +33,7 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A state and where it stands: `chain` is the machine's name, with the Map's label behind it for children."""
+    """A state and its chain: the machine's name; for the states of a Map's children, the Map's label follows."""
 
     chain: str
     name: str
@@ -44,7 +44,7 @@ class State:
         return str(self.body.get("Type"))
 
     def ways(self) -> list[Way]:
-        """Return every way out, in the order in which they are tried."""
+        """Return every transition, in the order in which they are tried."""
         found = [
             Way(self, f"{kind} {n}", rule.get("Next"), rule)
             for kind, field in (("choice", "Choices"), ("catch", "Catch"))
@@ -100,7 +100,7 @@ def rendered(name: str) -> Json:
 
 
 def value(placeholder: str) -> str:
-    """Return what stands for a placeholder in the tests."""
+    """Return the tests' value for a placeholder."""
     if placeholder.endswith("_function_arn"):
         function = placeholder.removesuffix("_function_arn").replace("_", "-")
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:bedrock-batch-{function}"

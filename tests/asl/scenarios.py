@@ -1,4 +1,4 @@
-"""The scenario table: what services answer, and which way the machines go then."""
+"""The scenario table: the answers of services, and the states that the machines then visit."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ class Job:
     expires_at: str = STARTED
 
     def answers(self) -> Script:
-        """Return the script, with the join that a child leaves over when its own fails."""
+        """Return the script, with the later join of the shard if the join of its child fails."""
         left_over = {} if self.joined else {"Gather leftovers": turns(self.name, "join")}
         return self.script | left_over
 
@@ -68,7 +68,7 @@ class Job:
         return returned | ({"joined": joined(self.name, 0)} if self.joined else {})
 
     def processed(self) -> int:
-        """Return what the last Get job says, nothing where there was none."""
+        """Return the answer of the last Get job; empty if there was none."""
         if "Get job" not in self.path:
             return 0
         last = self.script.get("Get job", [got("Completed", ProcessedRecordCount=ROWS)])[-1]
@@ -96,15 +96,15 @@ PERHAPS_CREATED = {
     "Bedrock.SomethingNewException": 1,
     "States.TaskFailed": 1,
 }
-"""Errors of a Create that leave open whether there is a job, each as often as it ends the retries."""
+"""Errors of a Create after which a job may exist, each as often as is needed to end the retries."""
 
 NO_ARN = (
     "States.QueryEvaluationError: The JSONata expression '$states.result.JobArn' specified for the field "
     "'Assign/job_arn' returned nothing (undefined)."
 )
-"""What a Create says whose answer has no ARN."""
+"""The error of a Create whose answer has no ARN."""
 
-# The tables are laid out by hand: formatted, a scenario would be as long as a screen.
+# The tables are formatted by hand: ruff would make each scenario as long as a screen.
 JOBS = [
     Job("good", {}, CREATED + WAITED + ENDED),
     Job("of-a-run-that-is-too-old", {"Create job": []}, ["Record intent", "Created before?", *ENDED], "NotCreated",
@@ -174,7 +174,7 @@ JOBS = [
         {"Create job": [error("Bedrock.ValidationException", "the name is in use")], "Find job": [ok(times=2)]},
         [*REFUSED, *LOOKED, *ENDED], NOT_CREATED,
         "Bedrock.ValidationException: the name is in use (and Bedrock lists no job of this name)"),
-    # After every other error there may be a job, whether the error is one to wait for or nobody knows it.
+    # After every other error a job may exist, both after errors that pass and after unknown errors.
     *(
         Job(f"{name.replace('.', '-')}-for-ever-and-no-job",
             {"Create job": [error(name, "why", times=times)], "Find job": [ok(times=2)]},
@@ -220,7 +220,7 @@ JOBS = [
         {"Join shard": [error("Sandbox.Timedout", times=7)], "Get job": [got("Expired", Message="late")]},
         [*CREATED, *WAITED, "Record end", "Shard of its own?", "Join shard", "Shard not joined"], "Expired", "late",
         joined=False),
-    # Every error that a state retries, one after the other: each is got over.
+    # Every error that a state retries, one after the other. The job succeeds after all of them.
     Job("all-that-can-be-retried",
         {state: [*troubles("run", state), *answers] for state, answers in {
             "Record intent": [ok({"Attributes": {}})], "Create job": [ok({"JobArn": job_arn(0)})],
@@ -253,7 +253,7 @@ class Run:
     path: list[str]
     error: str | None = None
     output: Json | None = None
-    """Where it is not what Finish run returns."""
+    """The run's output, if it is not the result of Finish run."""
     shards: int = 1
 
 
@@ -273,7 +273,7 @@ RUNS = [
     Run("dry-run", {"Review run": [payload(DRY)]}, [*REVIEWED, *FINISHED]),
     Run("ends-with-warnings", {"Finish run": [payload(finished("ends-with-warnings", 1, warnings=3))]},
         RAN + FINISHED, output=finished("ends-with-warnings", 1, warnings=3)),
-    # An end that nobody hears of is an end all the same.
+    # If Announce end fails, the run has still succeeded.
     *(
         Run(f"end-is-not-announced-{name.rpartition('.')[2]}", {"Announce end": [error(name, times=times)]},
             RAN + FINISHED)
@@ -306,7 +306,7 @@ RUNS = [
          "Gather leftovers": turns("chunk-is-not-answered", "join"),
          "Answer on demand": [error("Sandbox.Timedout", times=7)]},
         [*REVIEWED, "Answer leftovers", *GATHERED, *REJOINED, *FINISHED]),
-    # Access, a role, an SDK: what no record is to blame for ends the run, and a redrive asks.
+    # Errors of access, a role or an SDK are not a record's fault. They end the run, and a redrive calls again.
     Run("access-comes-in-time",
         {"Review run": [payload(gathered("access-comes-in-time", 1, "answer"))],
          "Gather leftovers": turns("access-comes-in-time", "join"),
@@ -331,7 +331,7 @@ RUNS = [
         [*REVIEWED, "Answer leftovers", *GATHERED, "Join shards", "Gather leftovers"], "CanaryFailed"),
     Run("plan-was-not-written", {"Plan run": [payload(planned("none", 1))]},
         PLANNED, "States.ItemReaderFailed"),
-    # Not to know what a job does fails the run, which stops its jobs; to send its records again could pay them twice.
+    # If a job's status is not known, the run fails and its jobs are stopped: records sent again could be paid twice.
     *(
         Run(f"{name}-{how}", script | {state: [error(f"Bedrock.{code}", times=times)]}, [*REVIEWED, "Run jobs"],
             "States.ExceedToleratedFailureThreshold")
@@ -339,7 +339,7 @@ RUNS = [
         for how, code, times in (("fails-for-ever", "InternalServerException", 301),
                                  ("is-forbidden", "AccessDeniedException", 1))
     ),
-    # An error of a shard is data, until Review run names it.
+    # An error of a shard is data until Review run raises it.
     Run("bad-row", {"Prepare shard/0": [error("MalformedInput", '{"errorMessage": "row 7"}')],
                     "Review run": [error("MalformedInput", "row 7")]},
         [*PLANNED, "Review run"], "MalformedInput", shards=2),

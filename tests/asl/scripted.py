@@ -6,8 +6,8 @@ run, which gives every Task state a list of answers, taken one after another:
     {"Create job": [{"error": "Bedrock.ThrottlingException", "times": 3}, {"result": {"JobArn": "…"}}],
      "Wait for job/2": [{"park": null}, {"park": 0.05}]}
 
-A name with the number of a shard, job or chunk behind it goes before the name alone. `park` is the number of
-seconds until the wake, null for never. Without an answer left the execution fails, whatever its states catch.
+A name with the number of a shard, job or chunk wins over the name alone. `park` is the number of seconds until the
+event wakes the child, null for never. If no answer is left, the execution fails, even if its states catch errors.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ def main() -> None:
     if list(inspect.signature(tasks._call).parameters) != ["service", "action", "arguments", "scope", "callback"]:
         sys.exit("local.step_functions.tasks._call has changed: adapt tests/asl/scripted.py, which takes its place.")
     tasks._call = Script(folder).call
-    engine._SFN_WAIT_SCALE = 0.0  # Wait states and retries take no time; time-outs are real
+    engine._SFN_WAIT_SCALE = 0.0  # Wait states and retries take no time. Time-outs are real.
     app.main()
 
 
 class Script:
-    """The answers of all runs, and how far each execution is through its own."""
+    """The answers of all runs, and the next answer of each execution."""
 
     def __init__(self, folder: Path) -> None:
         self._of_run = cache(lambda name: json.loads((folder / f"{name}.json").read_text()))
@@ -54,7 +54,7 @@ class Script:
         answer = self._next(scope)
         error = answer.get("error")
         if error == "States.Timeout":
-            raise TimeoutError  # what the interpreter gets when TimeoutSeconds are over
+            raise TimeoutError  # The interpreter gets this after TimeoutSeconds.
         if error:
             raise StateError(error, answer.get("cause"))
         if answer.get("park") is not None:

@@ -1,4 +1,4 @@
-"""What AWS says of a call that a state makes: its members, its answer and its errors, from botocore's models."""
+"""The members, the answer and the errors of a state's AWS call, from botocore's models."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 
 CALLBACK = ".waitForTaskToken"
-# `aws-sdk:<service>`: botocore's name and the prefix of its errors, both as the Java SDK has them.
+# `aws-sdk:<service>`: botocore's name of the service, and the prefix of its errors in Step Functions.
 _SDK = {
     "bedrock": ("bedrock", "Bedrock"),
     "cloudwatch": ("cloudwatch", "CloudWatch"),
@@ -27,7 +27,7 @@ _OPTIMIZED = {
 }
 # Names that are in no service's model: AWS documents them beside the integrations.
 _UNMODELLED = {
-    # What Step Functions makes of errors without a name of their own, and of errors of its client.
+    # Step Functions' names for errors that have none, and for errors of its client.
     "Bedrock": {"BedrockException", "SdkClientException"},
     "CloudWatch": {"CloudWatchException", "SdkClientException"},
     "DynamoDb": {"DynamoDbException", "SdkClientException"},
@@ -60,9 +60,9 @@ class Call:
 
 @cache
 def call(resource: str) -> Call:
-    """Return what a rendered `Resource` calls. Raises KeyError or botocore's errors where there is no such thing.
+    """Return the call of a rendered `Resource`. Raises KeyError or botocore's errors if it does not exist.
 
-    An integration that no machine used so far is added to the tables above.
+    If a machine uses a new integration, add it to the tables above.
     """
     callback = resource.endswith(CALLBACK)
     path = resource.removeprefix("arn:aws:states:::").removesuffix(CALLBACK)
@@ -90,7 +90,7 @@ def sdk_name(member: str) -> str:
 
 
 def input_problems(template: Any, called: Call) -> list[str]:
-    """Return what is wrong with `Arguments`; expressions stand for whatever is right."""
+    """Return what is wrong with `Arguments`. Expressions count as right."""
     return list(_problems(template, called.operation.input_shape, called.sdk, "Arguments"))
 
 
@@ -126,7 +126,7 @@ def _structure_problems(value: Any, shape: Any, sdk: bool, path: str) -> Iterato
     )
     for name in members.keys() & value.keys():
         if name in _JSON_MEMBERS.get(shape.name, ()) and isinstance(value[name], dict):
-            continue  # the optimized integration makes text of it
+            continue  # The optimized integration turns it into text.
         yield from _problems(value[name], shape.members[members[name]], sdk, f"{path}.{name}")
 
 
@@ -140,7 +140,7 @@ def _scalar_problems(value: Any, shape: Any, path: str) -> Iterator[str]:
 
 
 def answers(called: Call, path: tuple[str, ...]) -> bool:
-    """Tell whether the call's answer has the member at `path`, a path below `$states.result`."""
+    """Return whether the call's answer has the member at `path`, a path below `$states.result`."""
     shape = called.operation.output_shape
     for n, name in enumerate(path):
         while shape.type_name == "list":
@@ -159,19 +159,19 @@ def answers(called: Call, path: tuple[str, ...]) -> bool:
 
 
 def knows_error(name: str, called: Call) -> bool:
-    """Tell whether the call can fail with an error that Step Functions gives this name."""
+    """Return whether the call can fail with an error that Step Functions gives this name."""
     if name in _STATES_ERRORS:
         return True
     prefix, _, error = name.rpartition(".")
     if not prefix or name in _RUNTIME_ERRORS:
-        return called.service == "lambda"  # the class names of its exceptions: see the contract tests
+        return called.service == "lambda"  # Names of our exceptions; tests/asl/test_function_errors.py checks them.
     if prefix != called.prefix:
         return False
     return error in _UNMODELLED[prefix] or error in _modelled_errors(called)
 
 
 def _modelled_errors(called: Call) -> set[str]:
-    """Names are those of the Java SDK's classes, which end so even where the API's own name does not."""
+    """The end of every name of a Java SDK class, even if the API's own name does not end so."""
     names = {shape.name for shape in _model(called.service).error_shapes}
     return {name if name.endswith("Exception") else f"{name}Exception" for name in names}
 

@@ -1,4 +1,4 @@
-"""The scenario table of the machine that stops a run: what services answer, and which way it goes then."""
+"""The scenario table of the stop-run machine: the answers of services, and the states that it then visits."""
 
 import json
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ CALLED = ("gather_leftovers", "join_shard", "finish_run")
 
 @dataclass(frozen=True)
 class Stop:
-    """One run that was stopped: the answers, the states that are visited, and those of the child of its job."""
+    """One stopped run: the answers, the visited states, and the states of its job's child."""
 
     name: str
     script: Script

@@ -61,7 +61,7 @@ def test_a_good_job_is_cheap(ended: dict[str, Ended]) -> None:
 
 
 def test_event_machine_ends_by_itself_before_its_time_is_up() -> None:
-    """An EXPRESS execution has five minutes: what retries on is cut off, and the run's child sleeps on."""
+    """An EXPRESS execution has five minutes. If it retries longer, it ends, and nobody wakes the run's child."""
     tasks = [state for state in all_states() if state.chain == "job-event" and state.type == "Task"]
     longest = sum(map(longest_seconds, tasks))
     print(f"the longest execution of job-event: {longest:.0f} s")
@@ -70,7 +70,7 @@ def test_event_machine_ends_by_itself_before_its_time_is_up() -> None:
 
 
 def longest_seconds(task: State) -> float:
-    """Return how long a task takes whose every attempt times out, with the longest pauses there can be."""
+    """Return the longest time of a task: every attempt times out, and every pause is the longest possible one."""
     (rule,) = task.retriers()
     pauses = [
         min(rule["IntervalSeconds"] * rule["BackoffRate"] ** number, rule["MaxDelaySeconds"])
@@ -87,7 +87,7 @@ def test_event_machine_is_cheap(ended: dict[str, Ended]) -> None:
 
 
 def test_unfinished_jobs_fit_into_a_state_however_many_there_are() -> None:
-    """The scan ends with the page that makes them so many, and begins again when these are stopped."""
+    """The scan ends with the page that reaches the limit, and starts again when the jobs found so far are stopped."""
     scan = state("Find unfinished jobs").body
     again = jsonata.Jsonata.jsonata(state("All found?").body["Choices"][0]["Condition"][2:-2])
     page = scan["Arguments"]["Limit"]
@@ -126,7 +126,7 @@ def doubled(expression: str, variable: str, value: float) -> float:
 
 
 def waits(expression: str, variable: str, first: float) -> int:
-    """Return how many waits fill the longest job, each as long as the Assign makes it after the one before."""
+    """Return the number of waits in the longest job. The Assign computes each wait from the one before."""
     count, waited, length = 0, 0.0, first
     while waited < LONGEST_JOB_SECONDS:
         count, waited, length = count + 1, waited + length, doubled(expression, variable, length)
@@ -134,7 +134,7 @@ def waits(expression: str, variable: str, first: float) -> int:
 
 
 def limit(name: str) -> dict[str, int]:
-    """Return what the run input says of one of its limits."""
+    """Return the schema of one of the run input's limits."""
     schema = json.loads((ROOT / "lambda_src/bedrock_batch/run_input/run_input.schema.json").read_text())
     said: dict[str, int] = schema["properties"]["limits"]["properties"][name]
     return said
@@ -146,7 +146,7 @@ def retry_events(ended: dict[str, Ended]) -> float:
 
 
 def events_of_all_retries() -> int:
-    """Return the events of a child in which every state uses up every retrier but a last attempt, once."""
+    """Return the events of a child in which each state uses all retries of all its retriers once."""
     states = [state for state in all_states() if state.chain == "run/RunJobs"]
     return sum(3 * rule["MaxAttempts"] for state in states for rule in state.retriers())
 

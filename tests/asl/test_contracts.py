@@ -117,7 +117,7 @@ def test_every_function_is_called_by_a_state() -> None:
 
 
 def test_a_stopped_run_calls_the_versions_that_its_claim_names() -> None:
-    """stop-run may be of a later deployment than the run; children of its Map find the function in their line."""
+    """stop-run may be of a later deployment than the run, so children of its Map read the function from their line."""
     called = {
         state.body["Arguments"]["FunctionName"]
         for state in tasks()
@@ -210,7 +210,7 @@ def test_a_salvages_state_has_what_the_states_read_of_it() -> None:
         for path in reads(code).states
         if path[0] == "input" and len(path) > 1
     }
-    # `function` is of the lines of its Map.
+    # `function` is only in the lines of stop-run's Map.
     assert read - {"function"} <= {field.name for field in fields(RunState)}
     event = chains("stop-run")[0].states["Gather leftovers"].body["Arguments"]["Payload"]
     assert event.keys() == {field.name for field in fields(Stopped)}

@@ -1,4 +1,4 @@
-"""Errors of our functions: the name of a Python exception is all that Step Functions sees of it."""
+"""Errors of our functions: Step Functions sees only the name of a Python exception."""
 
 import importlib
 import re
@@ -27,7 +27,7 @@ WITHIN = {
     "bedrock-runtime": "an error of a record, or OnDemandRefused",
     "service-quotas": "a warning, and the catalogue's figures",
 }
-"""Services whose errors no function raises, and what becomes of them there."""
+"""Services whose errors no function raises, and what the function does with them."""
 
 NETWORK = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
 MORE_OF_THE_NETWORK = (
@@ -57,7 +57,7 @@ def expect_transient(err: Exception) -> None:
 
 
 def names(field: str) -> set[str]:
-    """Return the names that the machines try again or catch and that have no prefix, as a function's own have."""
+    """Return the names without a prefix that the machines retry or catch: these are errors of functions."""
     rules = (rule for state in tasks() for rule in state.body.get(field, []))
     return {name for rule in rules for name in rule["ErrorEquals"] if "." not in name}
 
@@ -75,9 +75,9 @@ each_service = pytest.mark.parametrize("service", sorted(called_services()))
 
 
 def modelled(service: str) -> Iterator[tuple[str, bool]]:
-    """Yield the errors that the service's model names, and whether to ask again may help.
+    """Yield the errors in the service's model, and whether the next call may succeed.
 
-    botocore raises each of them as a class of its own, which is no class of botocore.exceptions.
+    botocore raises each of them as a separate class, which is not in botocore.exceptions.
     """
     for shape in botocore.session.get_session().get_service_model(service).error_shapes:
         # The model of Secrets Manager has no codes of HTTP.
@@ -95,7 +95,7 @@ def answered(service: str, code: str) -> Exception:
 
 @each_service
 def test_errors_of_a_service_that_pass_are_transient_and_its_others_are_not(service: str) -> None:
-    """Else a throttled list of jobs, alone, would fail a run."""
+    """If it were not retried, one throttled list of jobs would fail a run."""
     for code, passes in modelled(service):
         err = answered(service, code)
         assert type(err).__name__ == code

@@ -1,4 +1,4 @@
-"""The reader of expressions, on which the checks of variables and answers stand."""
+"""The reader of expressions, which the checks of variables and answers use."""
 
 import jsonata
 import pytest

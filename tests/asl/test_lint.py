@@ -44,7 +44,7 @@ _CONTEXT = (
     ["Execution", "RedriveCount"],
     ["Task", "Token"],
 )
-"""What is read of the context. A redrive keeps all but the last two, and raises the count."""
+"""The parts of the context object that are read. A redrive changes only the last two."""
 
 each_file = pytest.mark.parametrize("name", FILES)
 each_machine = pytest.mark.parametrize("name", MACHINES)
@@ -72,7 +72,7 @@ def test_one_state_keeps_the_place_of_a_file() -> None:
 
 @each_state
 def test_state_has_only_fields_of_its_type(state: State) -> None:
-    """A field of JSONPath (Parameters, ResultPath, …Path, keys that end in .$) is none of them."""
+    """Fields of JSONPath (Parameters, ResultPath, …Path, keys that end in .$) are not allowed."""
     assert state.type in TYPES
     assert set(state.body) <= FIELDS[state.type]
     assert not [text for text in strings(state.body) if text.endswith(".$") or text.startswith("$.")]
@@ -131,7 +131,7 @@ def known_at_entry(chain: Chain) -> dict[str, set[str]]:
 
 @each_machine
 def test_no_variable_is_assigned_in_two_nested_scopes(name: str) -> None:
-    """AWS forbids it (Step Functions guide, "Variable scope"), in a Distributed Map's children too for all it says."""
+    """AWS forbids it (Step Functions guide, "Variable scope"), and exempts no children of a Distributed Map."""
     outer, *inner = [_assigned(chain) for chain in chains(name)]
     assert all(not outer & names for names in inner)
 
@@ -173,7 +173,7 @@ def test_states_variable_is_read_where_it_has_the_member(state: State) -> None:
 
 @each_state
 def test_cause_of_an_error_may_be_absent(state: State) -> None:
-    """A time-out has none: alone it would be undefined, which fails the Catch itself; `&` and $type live with it."""
+    """A time-out has no Cause. An undefined value fails the Catch, unless it is the operand of `&` or $type."""
     for path, code in expressions(state.body):
         if ("errorOutput", "Cause") in reads(code).states:
             assert "& $states.errorOutput.Cause" in code or "$type($states.errorOutput.Cause) = 'string' ?" in code, (

@@ -1,4 +1,4 @@
-"""What is tried again, and how: every Retry is made of the policies of asl/retries.json."""
+"""What is retried, and how: every Retry is made from the policies of asl/retries.json."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ POLICIES = {
 
 
 def tasks_of(machine: Json) -> Iterator[tuple[str, Json]]:
-    """Yield the tasks of a file by their names, those of its Maps' children too."""
+    """Yield the tasks of a file by their names, including those of its Maps' children."""
     for name, body in machine["States"].items():
         if body["Type"] == "Task":
             yield name, body
@@ -46,7 +46,7 @@ def test_functions_are_all_retried_alike() -> None:
     functions = {state.name for state in tasks() if services.call(state.body["Resource"]).service == "lambda"}
     retried = [named for states in RETRIES["states"].values() for state, named in states.items() if state in functions]
     assert len(retried) > 1
-    # Planning that takes turns is no trouble, and has turns of its own.
+    # PlanUnfinished is not a failure, so it has its own number of attempts.
     assert {tuple(name for name in named if name != "plan-unfinished") for named in retried} == {
         ("lambda-full", "lambda")
     }
@@ -66,7 +66,7 @@ def test_retry_backs_off_within_bounds_and_with_jitter(state: State) -> None:
 
 @each_task
 def test_an_answer_that_stays_out_is_asked_for_again(state: State) -> None:
-    """All our calls but functions may be repeated at once; only a callback's time-out means something else."""
+    """All calls except functions may be repeated after a time-out. Only a callback's time-out has another meaning."""
     called = services.call(state.body["Resource"])
     retried = {name for retrier in state.retriers() for name in retrier["ErrorEquals"]}
     assert ("States.Timeout" in retried) == (not called.callback and called.service != "lambda")

@@ -1,7 +1,7 @@
-"""A run of many thousand jobs through the real machines: SCALE_JOBS=1000 pytest -m scale -s tests/asl/test_scale.py.
+"""A run of many thousand jobs through the real machines: SCALE_JOBS=1000 pytest -m long -s tests/asl/test_scale.py.
 
-The services answer by script, at once, so what is measured is Step Functions' part: histories, states, transitions,
-documents. Every shard is joined twice, by its job's child and afterwards. docs/scale.md has the numbers.
+The services answer by script and at once, so this measures only Step Functions: histories, states, transitions,
+documents. Every shard is joined twice: by its job's child, and again afterwards. docs/scale.md has the numbers.
 """
 
 import json
@@ -19,10 +19,10 @@ from .histories import Ended
 JOBS = int(os.environ.get("SCALE_JOBS", "10000"))
 PATIENCE_SECONDS = 3_600
 SAMPLED = 50
-"""So many children of each Map have their histories read; the counts of the Map Runs speak for all."""
+"""The number of children of each Map whose histories are read. The Map Runs have the counts of all children."""
 
 
-@pytest.mark.scale
+@pytest.mark.long
 def test_a_run_of_many_jobs_is_no_larger_than_a_small_one(bench: Bench) -> None:
     started = time.monotonic()
     bench.start_run("scale", {"Gather leftovers": turns("scale", "join", shards=JOBS)}, shards=JOBS)

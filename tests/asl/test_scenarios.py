@@ -1,4 +1,4 @@
-"""Every way through the machines, run by the real interpreter on scripted answers."""
+"""Every path through the machines, run by the real interpreter on scripted answers."""
 
 from collections.abc import Iterator
 
@@ -81,11 +81,11 @@ def test_stop(ended: dict[str, Ended], stop: Stop) -> None:
 
 
 def assert_script_is_used_up(script: dict[str, list[Json]], executions: list[Ended]) -> None:
-    """Every answer was asked for: an unused one shows a state that gave up early or was not reached."""
+    """Every answer is used: an unused one means that a state gave up early or was not reached."""
     for key, answers in script.items():
         state = key.split("/")[0]
         if "/" in key:
-            continue  # one child's alone
+            continue  # This answer is for one child only.
         asked = sum(visit.attempts for execution in executions for visit in execution.visits() if visit.state == state)
         assert asked == sum(answer.get("times", 1) for answer in answers), state
 
@@ -101,7 +101,7 @@ def test_children_run_one_for_each_line(ended: dict[str, Ended]) -> None:
 
 
 def test_results_of_children_are_lines_in_s3(bench: Bench, ended: dict[str, Ended]) -> None:
-    """The next function finds them by the manifest's key in the run's state."""
+    """The next function finds the results by the manifest's key in the run's state."""
     run = ended["three-shards"]
     shards = bench.results(run.state_output("Prepare shards")["prepared"]["Key"])
     assert sorted(shards, key=lambda result: result["shard"]) == [prepared(n) for n in range(3)]
@@ -172,7 +172,7 @@ def test_redrive_joins_only_what_was_not_joined(bench: Bench) -> None:
 
 
 def test_redrive_tells_gather_leftovers_how_often_there_was_one(bench: Bench) -> None:
-    """It comes back to the state that failed, with the same input."""
+    """A redrive goes back to the state that failed, with the same input."""
     again = turns("permitted", "run_jobs", "join")
     bench.start_run("permitted", {"Gather leftovers": [error("PermissionMissing"), error("PermissionMissing"), *again]})
     for redrives in range(3):
@@ -224,7 +224,7 @@ def test_every_call_is_one_that_the_service_takes(ended: dict[str, Ended]) -> No
 
 
 def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None:
-    """Reading them fails on what is missing; Shape.from_json leaves out what belongs to others."""
+    """Reading an event fails if a key is missing. Shape.from_json ignores other keys."""
     for state, arguments in calls(ended):
         name = state.split(": ")[1]
         if name in ("Pool leftovers", "Answer on demand", "Answer remaining on demand"):
@@ -242,7 +242,7 @@ def test_functions_get_what_their_contracts_say(ended: dict[str, Ended]) -> None
 
 
 def test_every_function_is_told_the_contract_of_its_event(ended: dict[str, Ended]) -> None:
-    """Its edge refuses an event without one."""
+    """The edge of a function refuses an event without a contract."""
     functions = {str(state) for state in all_states() if state.body.get("Resource", "").endswith("lambda:invoke")}
     sent = {state: arguments["Payload"] for state, arguments in calls(ended) if state in functions}
     assert sent.keys() == functions
@@ -352,7 +352,7 @@ def test_a_run_that_has_succeeded_stays_so_with_warnings_too(ended: dict[str, En
 
 
 def test_end_of_a_job_is_written_down_once(ended: dict[str, Ended]) -> None:
-    """Whoever comes second, the run's child or the machine that stops it, changes nothing."""
+    """The run's child and stop-run may both record an end; the second one changes nothing."""
     for state, arguments in calls(ended):
         if state.split(": ")[1] in ("Record end", "Record no job"):
             assert arguments["ConditionExpression"] == "attribute_not_exists(ended_at)"

@@ -3,5 +3,5 @@
 import pytest_terraform
 
 # It puts a fixture of this name into the calling module, so `terraform` itself must not be a name here.
-pytest_terraform.terraform("terraform", scope="session", replay=False)
+pytest_terraform.terraform("terraform", scope="session", replay=False, teardown=pytest_terraform.terraform.TEARDOWN_OFF)
 APPLIED = pytest_terraform.terraform.get_fixture("terraform")

@@ -1,4 +1,4 @@
-"""The module on the local AWS, as a user has it: upload, start an execution, wait, read what came out."""
+"""The module on the local AWS, for use like a user: upload, start an execution, wait, read the output."""
 
 import io
 import json
@@ -38,7 +38,7 @@ class Batch:
         self.outputs = outputs
         self.bucket = str(outputs["runs_bucket_name"])
         self.root = str(outputs["output_uri"]).removeprefix(f"s3://{self.bucket}/").removesuffix("/output/")
-        # A fault that the run itself did not meet is met by whoever reads its objects.
+        # A fault that the run itself did not meet may hit these reads.
         patient = Config(retries={"mode": "standard", "total_max_attempts": 8})
         self.s3 = session.client("s3", endpoint_url=engine.url, config=patient)
         self.sfn = session.client("stepfunctions", endpoint_url=engine.url)
@@ -88,7 +88,7 @@ class Batch:
 
     def report(self, run_id: str) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(self.read(f"{self.root}/reports/{run_id}/report.json"))
-        # A test may have deployed the next contract, whose reports differ by its number alone.
+        # A test may have deployed the next contract. Its reports differ only by the contract's number.
         check(report | {"contract": CONTRACT} if report["contract"] == CONTRACT + 1 else report)
         return report
 

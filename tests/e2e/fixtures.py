@@ -37,12 +37,12 @@ RESERVED = {
     "review_run": 2,
     "gather_leftovers": 2,
     "pool_leftovers": 2,
-    # Waits between throttled calls run many times as fast here, and a chunk of slow answers does not.
+    # Waits between throttled calls are much shorter here, but a chunk of slow answers takes as long as always.
     "answer_on_demand": 8,
     "join_shard": 2,
     "finish_run": 2,
 }
-"""Each call at the same time is a process here, so few are allowed; the others are throttled, as on AWS."""
+"""Concurrent calls of functions. Each needs a process here, so few are allowed; others are throttled, as on AWS."""
 
 
 NETWORK = {"subnet_ids": ["subnet-00000001", "subnet-00000002"], "security_group_ids": ["sg-00000001"], "jobs": True}
@@ -60,7 +60,7 @@ def engine(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def profile(engine: Engine) -> str:
-    """The ARN of an application inference profile, which is one of the module's models: embeddings by Titan."""
+    """The ARN of an application inference profile of Titan embeddings, which is one of the module's models."""
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
     model = "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0"
     made = session.client("bedrock", endpoint_url=engine.url).create_inference_profile(
@@ -93,10 +93,10 @@ def terraform_points_here(engine: Engine, profile: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def module(request: pytest.FixtureRequest, terraform_points_here: None, tmpdir_factory: Any) -> Any:
-    """local/terraform, applied by pytest-terraform and destroyed at the end.
+    """local/terraform, applied by pytest-terraform. It goes when the engine ends: test_lifecycle.py destroys one.
 
-    Its decorator wants to be called while a module is imported, after the plugin was configured, which is later
-    than this file is. So it is in a module of its own.
+    Its decorator must be called while a module is imported, and after the plugin is configured. This file is imported
+    earlier, so the decorator is in its own module.
     """
     from tests.e2e.applied import APPLIED
 
@@ -111,7 +111,7 @@ def batch(engine: Engine, module: Any) -> Batch:
 @pytest.fixture(scope="session")
 def neighbour(
     engine: Engine, terraform_points_here: None, batch: Batch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Neighbour]:
+) -> Neighbour:
     """A second installation in the bucket of the first. Its prompts have the same ids and other texts."""
     variables = {
         "name": NEIGHBOUR,
@@ -123,6 +123,4 @@ def neighbour(
         "network": None,
         "encrypted": False,
     }
-    made = Neighbour(engine, Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("neighbour"), engine.url, variables))
-    yield made
-    made.deployment.destroy()
+    return Neighbour(engine, Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("neighbour"), engine.url, variables))

@@ -1,4 +1,4 @@
-"""A second installation in one bucket with the first: it may be made anew and deployed again while others work."""
+"""A second installation in the bucket of the first. Tests may deploy it again, or create its machine again."""
 
 import contextlib
 import dataclasses
@@ -14,11 +14,11 @@ from local.provision import Deployment
 from tests.e2e.batch import PATIENCE_SECONDS, Batch
 
 NEIGHBOUR = "e2e-next"
-"""The name of the first installation is the beginning of its name: so its rules and roles must not be found by it."""
+"""Its name begins with the first installation's name, so rules and roles that match too much would be noticed."""
 
 
 class Neighbour:
-    """An installation that is applied when it is made; `batch` shows what it is now."""
+    """An installation that is applied at once. `batch` is the present version of it."""
 
     def __init__(self, engine: Engine, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -40,7 +40,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An execution that was started under a name that has been taken; `stop` is where the machine behind it ended."""
+    """An execution that was started under a taken name. `stop` is the state in which its stop-run machine ended."""
 
     status: str
     error: str
@@ -53,9 +53,9 @@ class Attempt:
 
 
 def try_name(batch: Batch, run_id: str, run_input: Any, *, machine: str = "") -> Attempt:
-    """Start a run under a name that has been taken. `machine` is a copy of the machine of runs.
+    """Start a run under a taken name. `machine` is a copy of the run state machine.
 
-    No event rule knows the copy, so its stop is started here, with what the event would say.
+    No event rule matches the copy, so stop-run is started here, with the input that the event would give.
     """
     machine_arn = machine or batch.outputs["run_state_machine_arn"]
     arn = batch.sfn.start_execution(stateMachineArn=machine_arn, name=run_id, input=json.dumps(run_input))
@@ -70,7 +70,7 @@ def try_name(batch: Batch, run_id: str, run_input: Any, *, machine: str = "") ->
 
 
 def _end_of_stop(batch: Batch, detail: dict[str, Any], since: datetime) -> str:
-    """Return the state that a machine which stops runs ended in, once it has ended."""
+    """Wait for an execution of stop-run to end, and return the state in which it ended."""
     machine = batch.outputs["stop_run_state_machine_arn"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -89,7 +89,7 @@ def _end_of_stop(batch: Batch, detail: dict[str, Any], since: datetime) -> str:
 
 @contextlib.contextmanager
 def copy_of_machine(batch: Batch) -> Iterator[str]:
-    """Make a machine that does what the machine of runs does, and yield its ARN: its executions have other ones."""
+    """Create a copy of the run state machine and yield its ARN. Its executions have other ARNs."""
     machine = batch.sfn.describe_state_machine(stateMachineArn=batch.outputs["run_state_machine_arn"])
     arn: str = batch.sfn.create_state_machine(
         name=f"{machine['name']}-copy", definition=machine["definition"], roleArn=machine["roleArn"]
@@ -99,7 +99,7 @@ def copy_of_machine(batch: Batch) -> Iterator[str]:
 
 
 def everything_of(batch: Batch, run_id: str) -> dict[str, Any]:
-    """Return all that there is of a run, to be compared: its objects, its inventory items, its jobs at Bedrock."""
+    """Return everything that exists of a run, for comparison: objects, inventory items, Bedrock jobs."""
     found: dict[str, Any] = dict(batch.inventory(run_id))
     for kind in ("claims", "work", "output", "reports"):
         for page in batch.s3.get_paginator("list_object_versions").paginate(

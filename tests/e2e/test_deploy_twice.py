@@ -1,8 +1,8 @@
 """A new version of the module is deployed while a run goes on: the run keeps the code that it began with.
 
-The second version is made of the first: another contract in the functions and in the machines, and other names for the
-states that the machines end in, so that a history shows which definition was followed. The first has its zips from this
-machine, the second, a release, has them from a bucket.
+The second version is a changed copy of the first: functions and machines have another contract, and the machines' last
+states have other names, so that a history shows which definition was used. The first version has its zips from this
+machine; the second, a release, has them from a bucket.
 """
 
 import dataclasses
@@ -101,7 +101,7 @@ def mailbox(engine: Engine) -> tuple[str, str]:
 def versions(
     engine: Engine, terraform_points_here: None, mailbox: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Deployment]:
-    """The two versions of one installation, to be applied one after the other. It goes when the engine ends."""
+    """Two versions of one installation, to be applied one after the other. The installation ends with the engine."""
     work = tmp_path_factory.mktemp("work")
     common = {
         "name": NAME,
@@ -125,7 +125,7 @@ def versions(
 
 @dataclass(frozen=True)
 class Followed:
-    """What an execution did, its children included: states it entered, and functions it called, with their versions."""
+    """What an execution and its children did: the states they entered, and the functions they called, with versions."""
 
     states: list[str]
     functions: Counter[str]
@@ -156,7 +156,7 @@ def _with_children(batch: Batch, arn: str) -> Iterator[str]:
 
 
 def stop_of(batch: Batch, arn: str) -> str:
-    """Return the ARN of the execution that looked after a run which was stopped, once it has ended."""
+    """Wait for the stop-run execution of a stopped run to end, and return its ARN."""
     machine = batch.outputs["stop_run_state_machine_arn"]
 
     def ended() -> str | None:
@@ -269,9 +269,9 @@ def test_people_hear_of_every_end(story: Story) -> None:
 @pytest.mark.parametrize(
     ("contract", "said"),
     [
-        (CONTRACT - 1, "an older version of the module started this run. Start a new run."),
-        (CONTRACT + 2, "deploy the version of the module that started this run, or a newer one."),
-        (None, "let its runs end before the upgrade, or start a new run."),
+        (CONTRACT - 1, "An older version of the module started this run. Start a new run."),
+        (CONTRACT + 2, "Deploy the version of the module that started this run, or a newer one."),
+        (None, "Let runs of version 0.1 end before you upgrade."),
     ],
 )
 @pytest.mark.parametrize("function", ["finish-run", "join-shard"])
@@ -288,8 +288,19 @@ def test_a_function_refuses_the_contracts_that_it_does_not_read(
 
 
 def test_the_new_functions_read_what_the_old_ones_wrote(story: Story) -> None:
-    """The contract before: its events pass the edge, and fail behind it for what they lack."""
+    """Events of the contract before pass the edge, but fail later because keys are missing."""
     answer = client(story.batch.engine, "lambda").invoke(
         FunctionName=f"{NAME}-finish-run:2", Payload=json.dumps({"contract": CONTRACT}).encode()
     )
     assert "has no key" in json.loads(answer["Payload"].read())["errorMessage"]
+
+
+@pytest.mark.long
+def test_without_the_published_zips_only_what_needs_them_is_refused(story: Story, versions: list[Deployment]) -> None:
+    s3, release = client(story.batch.engine, "s3"), versions[1]
+    for item in s3.list_objects_v2(Bucket=ARTIFACTS)["Contents"]:
+        s3.delete_object(Bucket=ARTIFACTS, Key=item["Key"])
+    with pytest.raises(RuntimeError, match="make publish"):
+        release.call("plan", "-input=false")
+    release.call("plan", "-input=false", "-refresh-only")
+    assert "to destroy" in release.call("plan", "-input=false", "-destroy")

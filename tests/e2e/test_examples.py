@@ -1,4 +1,4 @@
-"""The run documents of docs/examples, run as they stand on the sample table."""
+"""Run the documents of docs/examples unchanged on the sample table."""
 
 import json
 

@@ -19,7 +19,7 @@ BUILT = {"code": ROOT / "build" / "code.zip", "layer": ROOT / "build" / "local" 
 
 
 DEFAULT_TAGS = {f"tag-{number:02}": "x" for number in range(11)}
-"""One more than an object may have."""
+"""One tag more than an object may have."""
 
 
 def client(engine: Engine, service: str) -> Any:
@@ -63,7 +63,7 @@ def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_zips(zips: Path) -> Iterator[None]:
-    """The zips are not where they were when the module was applied."""
+    """The zips were moved after the module was applied."""
     aside = zips.rename(zips.with_name("aside"))
     yield
     aside.rename(zips)
@@ -73,7 +73,7 @@ def no_zips(zips: Path) -> Iterator[None]:
 def kept(
     engine: Engine, terraform_points_here: None, zips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    """An installation as a company has it: nothing may be destroyed, eleven default tags, and it depends on something.
+    """An installation like a company's: nothing may be destroyed, eleven default tags, and a `depends_on`.
 
     Every test leaves it as it was.
     """
@@ -165,8 +165,9 @@ def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deploy
         s3.put_object(Bucket=bucket, Key=key, Body=b"paid for")
     s3.delete_object(Bucket=bucket, Key=keys[1])
     before = what_exists(engine)
-    with pytest.raises(RuntimeError, match="deletion protection|protected against deletion"):
+    with pytest.raises(RuntimeError, match="explicit deny in a resource-based policy") as refused:
         kept.destroy()
+    assert "aws_dynamodb_table_item.installation" in str(refused.value)
     assert what_exists(engine) == before
     assert kept.pending_changes() == []
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"

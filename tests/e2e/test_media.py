@@ -1,4 +1,4 @@
-"""Records that refer to videos on S3: in jobs, in a pooled job, on demand; the objects are in every job's folder."""
+"""Records that refer to videos on S3, in jobs, in a pooled job and on demand. Every job's folder has its objects."""
 
 import json
 from typing import Any

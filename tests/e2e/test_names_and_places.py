@@ -1,4 +1,4 @@
-"""A run's name belongs to one execution for ever, and an installation's place in a bucket to it alone."""
+"""A run's name belongs to one execution for ever. An installation's root in a bucket belongs to one installation."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from tests.e2e.test_recovery import NOVA, wait_until
 pytestmark = pytest.mark.e2e
 
 RUNS = {"monday": 3, "interrupted": 200, "unplanned": 3}
-"""Runs by what becomes of them before the machine is made anew: one ends, jobs of one run, the plan of one fails."""
+"""Runs before the machine is created again: one has ended, one has running jobs, one fails in its plan."""
 
 
 def rows(word: str, count: int) -> list[dict[str, str]]:
@@ -21,7 +21,7 @@ def rows(word: str, count: int) -> list[dict[str, str]]:
 
 
 def run_input(batch: Batch, name: str, word: str, count: int) -> dict[str, Any]:
-    """Upload a table and return the input of a run of it: the same whatever the table holds."""
+    """Upload a table and return a run input for it. The input is the same for every table."""
     text = "".join(json.dumps(row) + "\n" for row in rows(word, count))
     uri = batch.upload(f"names/{name}.jsonl", text.encode())
     return {
@@ -34,7 +34,7 @@ def run_input(batch: Batch, name: str, word: str, count: int) -> dict[str, Any]:
 
 
 def answered(batch: Batch, name: str, verb: str, word: str, count: int) -> bool:
-    """Tell whether the table has these rows and the answers to them: the stand-in makes each from its prompt."""
+    """Return whether the table has these rows with their answers, which the stand-in makes from the prompts."""
     table = batch.table(name)
     prompts = [f"{verb} {row['review']} of {row['id']}" for row in rows(word, count)]
     digests = [hashlib.sha256(prompt.encode()).hexdigest()[:8] for prompt in prompts]
@@ -51,10 +51,10 @@ def status_of_jobs(batch: Batch, name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def again(neighbour: Neighbour) -> dict[str, tuple[Attempt, dict[str, Any], dict[str, Any]]]:
-    """What became of each run's name when the machine had been made anew, and all of the first run before and after."""
+    """What happened to each name after the machine was created again, and the first run's files before and after."""
     batch = neighbour.batch
     crash = {"service": "lambda", "contains": ["e2e-next-plan-run", "unplanned"], "error": "Runtime.ExitError"}
-    batch.engine.fail([{**crash, "times": 7, "after": True}])  # planned and written, and dead before it answers
+    batch.engine.fail([{**crash, "times": 7, "after": True}])  # It plans and writes, but dies before it answers.
     batch.engine.configure(faults=[], records_per_second=1)  # a job outlasts the apply
     try:
         arns = {name: batch.start(name, run_input(batch, name, "FIRST", count)) for name, count in RUNS.items()}
@@ -92,9 +92,11 @@ def test_the_table_of_the_first_run_stays(again: dict[str, Any], neighbour: Neig
 
 
 def test_a_run_that_ended_with_its_machine_is_cleared_up(again: dict[str, Any], neighbour: Neighbour) -> None:
-    """Another execution has its ARN and its name by now; its jobs are stopped all the same, its answers joined."""
+    """Another execution now has its ARN and its name. Its jobs are still stopped, and its answers joined."""
     batch = neighbour.batch
-    report = wait_until(lambda: batch.keys("teams/e2e-next/reports/interrupted/") and batch.report("interrupted"))
+    report = wait_until(
+        lambda: batch.keys("teams/e2e-next/reports/interrupted/report.json") and batch.report("interrupted")
+    )
     assert (report["salvaged"], report["status"]) == (True, "ABORTED")
     assert set(status_of_jobs(batch, "interrupted")) == {"Stopped"}
     assert batch.table("interrupted").select(["id", "review"]).to_pylist() == rows("FIRST", 200)

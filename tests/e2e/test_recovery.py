@@ -1,4 +1,4 @@
-"""What goes wrong in a run, and how it ends well all the same: nothing lost, nothing paid twice."""
+"""Runs recover from faults: nothing is lost, nothing is paid twice."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ CLAUDE = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
 
 Rows = list[dict[str, str]]
 
-# Each run has a table of its own and its name in the names of its jobs, so that a fault hits no other.
+# Each run has its own table, and its jobs' names have the run's name, so that a fault hits only this run.
 RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "throttled": (300, {}),
     "expired": (200, {}),
@@ -39,7 +39,7 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "mostly": (200, {}),
     "lossy": (400, {"max_records_per_job": 400}),
-    "unseen": (100, {}),  # one job, so that its Get alone is refused, and none of the machine that stops it
+    "unseen": (100, {}),  # One job, so that only the run's Get is refused, and no Get of stop-run.
     "verbose": (
         200,
         {
@@ -127,7 +127,7 @@ def in_flight(batch: Batch, name: str = "e2e") -> list[str]:
 
 
 def paid_twice(batch: Batch, *names: str) -> dict[str, int]:
-    """Return what the jobs of these runs, and all calls on demand, answered more than once."""
+    """Return the requests that the jobs of these runs, and all calls on demand, answered more than once."""
     found: dict[str, int] = {}
     for name in names:
         found |= batch.engine.bedrock(job_name_contains=f"-{name}-")["paid_twice"]
@@ -257,7 +257,7 @@ def test_a_hopeless_run_fails_after_everything_is_written(batch: Batch, runs: di
 
 
 def ended_item(batch: Batch, name: str) -> dict[str, Any]:
-    """Return the run's item in the inventory when the machine that stops runs has said why the run failed."""
+    """Wait until stop-run has recorded why the run failed, and return the run's item in the inventory."""
     key = f"run/{name}"
     item: dict[str, Any] = wait_until(
         lambda: batch.inventory(name)[key] if "message" in batch.inventory(name)[key] else 0
@@ -269,7 +269,7 @@ def test_a_run_of_which_half_failed_is_no_success(batch: Batch, runs: dict[str, 
     ended = runs["mostly"]
     assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
     message = json.loads(ended.cause)["errorMessage"]
-    assert message.startswith("100 of 200 rows sent have no answer (50.0%, tolerated are 20%)")
+    assert message.startswith("100 of 200 rows that were sent have no answer (50.0%, but at most 20% are tolerated)")
     assert_rows_are_all_there(batch, "mostly")
     report = batch.report("mostly")
     assert (report["status"], report["error"], report["message"]) == ("FAILED", "TooManyFailures", message)
@@ -291,7 +291,7 @@ def test_what_bedrock_counted_and_lost_is_asked_again_and_told(batch: Batch, run
 
 
 def test_a_map_that_failed_is_told_by_its_children(batch: Batch, runs: dict[str, Ended]) -> None:
-    """The execution itself says no more than that too many of them failed."""
+    """The execution itself says only that too many children failed."""
     ended = runs["unseen"]
     assert (ended.status, ended.error) == ("FAILED", "States.ExceedToleratedFailureThreshold")
     item = ended_item(batch, "unseen")
@@ -315,9 +315,9 @@ def test_a_canary_goes_before_the_jobs(batch: Batch, runs: dict[str, Ended]) -> 
 def test_a_dead_canary_ends_the_run_before_any_job(batch: Batch, runs: dict[str, Ended]) -> None:
     ended = runs["deadcanary"]
     assert (ended.status, ended.error) == ("FAILED", "CanaryFailed")
-    assert "Of the first 15 records 0 were answered" in json.loads(ended.cause)["errorMessage"]
+    assert "Only 0 of the first 15 records were answered" in json.loads(ended.cause)["errorMessage"]
     assert batch.engine.bedrock(job_name_contains="-deadcanary-")["jobs"] == {}
-    assert ended_item(batch, "deadcanary")["message"].startswith("Of the first 15 records 0 were answered")
+    assert ended_item(batch, "deadcanary")["message"].startswith("Only 0 of the first 15 records were answered")
     report = batch.report("deadcanary")
     assert (report["status"], report["error"], report["jobs"]) == ("FAILED", "CanaryFailed", {})
     wait_until(lambda: batch.inventory("deadcanary")["run/deadcanary"]["status"] == "FAILED")
@@ -373,7 +373,7 @@ def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) ->
 
 
 def test_a_run_that_lacks_a_permission_goes_on_when_it_is_repaired(batch: Batch) -> None:
-    """Two of its three jobs lack it, each in its own way; what the third answered is kept."""
+    """Two of its three jobs lack a permission, in different ways. The third job's answers are kept."""
     refused = {"error": "AccessDeniedException", "message": "not authorized to perform: iam:PassRole"}
     unpermitted = "Customer doesn't have permissions to invokeModel"
     rules = [
@@ -431,7 +431,7 @@ def test_a_full_account_is_waited_for(batch: Batch) -> None:
 
 
 def test_names_of_jobs_tell_run_and_round(batch: Batch, runs: dict[str, Ended]) -> None:
-    """People find a run's jobs by the digest of what its claim says."""
+    """People find a run's jobs by the digest of its claim."""
     jobs = [key for key in batch.inventory("expired") if key.startswith("job/")]
     claim = json.loads(batch.read("e2e/claims/expired.json"))
     digest = run_digest(claim["execution_arn"], claim["started_at"])

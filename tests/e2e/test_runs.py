@@ -34,7 +34,7 @@ def reviews(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> tuple[str
 
 
 def digest_of(row: dict[str, str]) -> str:
-    """Return what the stand-in's answer to a row must hold: it is made from the whole prompt."""
+    """Return the text that the stand-in's answer to a row must contain. It depends on the whole prompt."""
     prompt = PROMPT.replace("{{", "\0").replace("}}", "\1")
     prompt = prompt.replace("{product}", row["product"]).replace("{review}", row["review"])
     return hashlib.sha256(prompt.replace("\0", "{").replace("\1", "}").encode()).hexdigest()[:8]
@@ -76,7 +76,7 @@ def test_every_row_gets_its_own_answer(batch: Batch, reviews: tuple[str, list[di
 def test_a_failed_job_a_half_completed_one_and_a_lost_event(
     batch: Batch, reviews: tuple[str, list[dict[str, str]]]
 ) -> None:
-    """And the table is deleted while the jobs run: nobody needs it any more."""
+    """The table is deleted while the jobs run, because it is not needed any more."""
     _, rows = reviews
     uri = batch.upload("deleted.csv", batch.read("datasets/reviews.csv"))
     batch.engine.configure(
@@ -93,7 +93,7 @@ def test_a_failed_job_a_half_completed_one_and_a_lost_event(
         "model_id": NOVA,
         "prompt_id": "sentiment",
         "max_records_per_job": 120,
-        # What became of each job shows, because nothing is sent again.
+        # Nothing is sent again, so the result of each job can be seen.
         "limits": {
             "check_seconds": 5,
             "max_rounds": 0,
@@ -230,7 +230,7 @@ def test_a_dry_run_spends_nothing(batch: Batch, reviews: tuple[str, list[dict[st
 TWO_ROWS = b"product,review\nlamp,fine\n"
 BAD_INPUTS = {
     "unknown-key": ({"max_records_per_batch": 2}, "InvalidRunInput", "did you mean 'max_records_per_job'"),
-    "unknown-model": ({"model_id": "amazon.nova-pro-v1:0"}, "UnknownModel", "add it to the module's `models`"),
+    "unknown-model": ({"model_id": "amazon.nova-pro-v1:0"}, "UnknownModel", "add the model to the module's `models`"),
     "unknown-prompt": ({"prompt_id": "sentimnt"}, "UnknownPrompt", "did you mean 'sentiment'"),
     "missing-column": ({"prompt": {"text": "{reviw}"}, "prompt_id": None}, "MissingColumn", "Did you mean {review}"),
     "no-object": ({"s3_uri": "nothing.csv"}, "InputNotFound", "nothing.csv"),
@@ -243,7 +243,7 @@ BAD_INPUTS = {
 
 
 def states_of_stop(batch: Batch, run_id: str) -> list[str]:
-    """Return the states that the machine that stops runs went through for a run, when it is over."""
+    """Wait for stop-run to end for a run, and return the states that it visited."""
     machine = batch.outputs["stop_run_state_machine_arn"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -314,7 +314,7 @@ def test_logs_hold_neither_prompt_text_nor_task_tokens(batch: Batch, reviews: tu
         for event in page["events"]
     ]
     records = [json.loads(line) for line in lines if line.startswith("{") and '"logger": "bedrock_batch.' in line]
-    # Of an event that a function does not read it cannot say the run.
+    # A function cannot name the run of an event that it cannot read.
     nameless = [record for record in records if "run_id" not in record]
     assert {record.get("error") for record in nameless} <= {"ContractMismatch"}
     done = {

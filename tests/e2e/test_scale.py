@@ -18,7 +18,7 @@ PER_JOB = 10_000
 PATIENCE_SECONDS = 3_600
 
 
-@pytest.mark.scale
+@pytest.mark.long
 def test_every_one_of_many_rows_gets_its_own_answer(
     batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """A table of large cells; `large_cells.py FOLDER FORM` plans, prepares and joins it.
 
-It prints the most memory in MB that each step has taken; that of a step has that of the steps before it.
+It prints the most memory in MB at the end of each step, which includes the steps before.
 """
 
 import json
@@ -48,7 +48,7 @@ def make(folder: Path, kind: str, size: int) -> None:
     path.parent.mkdir(parents=True)
     cells = column(kind, size)
     table = pa.table({"review": [f"review {row}" for row in range(len(cells))], "cell": cells})
-    # Only with Arrow's own schema in it, a file makes a dictionary of Arrow.
+    # Arrow reads a dictionary only from a file that has Arrow's own schema.
     pq.write_table(table, path, store_schema=kind == "categories", compression="zstd")
 
 

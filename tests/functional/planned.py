@@ -24,7 +24,7 @@ MODELS = [
 
 
 class ServiceQuotas:
-    """Service Quotas with pages of one quota, or with none, so that the catalogue's figures count.
+    """Service Quotas with pages of one quota, or without any, so that the catalogue's values are used.
 
     An exception in place of a list is raised.
     """

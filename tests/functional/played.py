@@ -1,7 +1,8 @@
-"""A run on S3 whose Maps a test plays: what children return is written where their ResultWriter puts it."""
+"""A run on S3 whose Maps a test plays: it writes the results of children as their ResultWriter does."""
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -23,7 +24,7 @@ RUN = "monday"
 State = dict[str, Any]
 
 FOLDERS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
-"""Where below `results/` the Map leaves its results that a `next` leads to."""
+"""The folder below `results/` for the results of the Map that a `next` leads to."""
 
 
 def reviewed(s3: S3, bedrock: Any, state: State) -> State:
@@ -36,10 +37,10 @@ def gathered(s3: S3, bedrock: Any, state: State) -> State:
     return gather_leftovers(s3, bedrock, RunState.from_json(state)).to_json()
 
 
-def finished(s3: S3, state: State) -> State:
-    """Call Finish run as its state does, with JSON; the report that it writes is as its schema says."""
+def finished(s3: S3, state: State, bedrock: Any = None) -> State:
+    """Call Finish run as its state does, with JSON, and compare its report with the schema."""
     try:
-        return finish_run(s3, RunState.from_json(state))
+        return finish_run(s3, bedrock or Jobs(), RunState.from_json(state))
     finally:
         check_report(s3)
 
@@ -47,7 +48,7 @@ def finished(s3: S3, state: State) -> State:
 class Jobs:
     """Bedrock as Gather leftovers sees it: a list of jobs."""
 
-    def __init__(self, *jobs: dict[str, str], error: str | None = None) -> None:
+    def __init__(self, *jobs: dict[str, Any], error: str | None = None) -> None:
         self.jobs, self.error = list(jobs), error
 
     def get_paginator(self, operation: str) -> "Jobs":
@@ -57,15 +58,15 @@ class Jobs:
     def paginate(self, **filters: Any) -> Iterator[dict[str, Any]]:
         if self.error:
             raise ClientError({"Error": {"Code": self.error, "Message": "no"}}, "ListModelInvocationJobs")
-        # Two pages, as the filter of names is Bedrock's work.
+        # Two pages, because Bedrock filters by name.
         found = [job for job in self.jobs if filters.get("nameContains", "") in job["jobName"]]
         yield {"invocationJobSummaries": found[:1]}
         yield {"invocationJobSummaries": found[1:]}
 
 
-def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1:0") -> dict[str, str]:
+def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1:0") -> dict[str, Any]:
     arn = f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
-    return {"jobName": name, "status": status, "modelId": arn}
+    return {"jobName": name, "status": status, "modelId": arn, "submitTime": datetime(2026, 11, 29, 7, tzinfo=UTC)}
 
 
 def check_report(s3: S3) -> None:
@@ -118,7 +119,7 @@ class Bench:
         return list(self.s3.lines(BUCKET, key))
 
     def joined(self, event: dict[str, Any], left: Sequence[int], again: Sequence[int] = ()) -> dict[str, Any]:
-        """Return what a join finds, with these rows left over and those to be sent again, and write them as it does."""
+        """Return a join's result with these leftovers and retries, and write its leftovers file."""
         number = event["shard"]
         count = self.prepared[number].records
         partly = bool(again) or 0 < len(left) < count
@@ -151,7 +152,7 @@ class Bench:
         status: str = "Completed",
         again: Sequence[int] = (),
     ) -> Any:
-        """Return what the child of a job returns, with the join of its shard where it has one."""
+        """Return the result of a job's child, with the join of its shard if it has one."""
         result = {"job_name": one["job_name"], "records": one["records"], "status": status, "message": ""}
         if left is None:
             return result

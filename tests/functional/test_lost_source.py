@@ -1,4 +1,4 @@
-"""Behind Review run nobody needs the source: whatever becomes of it, the same bytes come out."""
+"""After Review run, the source is not needed: if it is changed or deleted, the output has the same bytes."""
 
 import random
 from collections import Counter
@@ -76,7 +76,7 @@ def replaced(s3: MemoryS3, key: str) -> None:
 
 
 def touched(s3: MemoryS3, key: str) -> None:
-    """Copied over itself: the bytes are the same and the ETag is another."""
+    """The object is copied onto itself: the bytes stay the same, but the ETag changes."""
     s3.objects[key] = (s3.objects[key][0], '"touched"')
 
 
@@ -115,7 +115,7 @@ FORMS: dict[str, Callable[[Rows], bytes]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A run: its files and pictures, its input, and the dice for what becomes of its records and jobs."""
+    """A run: its files and pictures, its input, and random results of its records and jobs."""
 
     files: dict[str, bytes]
     document: Document
@@ -189,7 +189,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 class Meddling(BehindReview):
-    """Loses the source when a function behind Review run calls S3 for the time of number `moment`, from 0."""
+    """Loses the source at the S3 call number `moment`, from 0, of the functions after Review run."""
 
     def __init__(self, client: Any, calls: "count[int]", moment: int, lose: Callable[[], None]) -> None:
         super().__init__(client)
@@ -201,7 +201,7 @@ class Meddling(BehindReview):
 
 
 @given(case=cases(), lose=st.sampled_from(LOSSES), all_files=st.booleans(), moment=st.floats(0, 1))
-# An example is two whole runs: making a failing one small would take minutes.
+# An example is two whole runs, so shrinking a failing one would take minutes.
 @settings(max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_what_becomes_of_the_source_behind_review_run_changes_no_byte(
     case: Case, lose: Loss, all_files: bool, moment: float
@@ -225,7 +225,7 @@ def test_what_becomes_of_the_source_behind_review_run_changes_no_byte(
 
 
 def own(s3: MemoryS3) -> dict[str, tuple[bytes, str]]:
-    """Return all that the run wrote: the table and the report, and what the functions leave for each other."""
+    """Return everything that the run wrote: the table, the report and its work."""
     return {key: one for key, one in s3.objects.items() if key.startswith(OWN)}
 
 

@@ -1,4 +1,4 @@
-"""Memory is bounded by the batch, not by the shard or its cells: measured, at two sizes, in processes of their own."""
+"""Memory is bounded by the batch, not by the shard or its cells. It is measured at two sizes, in separate processes."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def peak(folder: Path, task: str, rows: int, held_bytes: int) -> float:
-    """Return the most memory in MB that a function's work has taken."""
+    """Return the most memory in MB that a function's work needed."""
     done = run("-c", SCRIPT, task, "ours", str(folder / str(rows)), str(rows), str(held_bytes))
     return float(json.loads(done)["peak"]) / 1e6
 
@@ -58,7 +58,7 @@ def run(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("task", "held_bytes", "growth"),
     [
-        # The answers of 30,000 rows are 10 MB, what is noted of each row some 5.
+        # The answers of 30,000 rows have 10 MB, and the other data about these rows about 5.
         pytest.param("prepare", UNBOUND, 15, id="prepare"),
         pytest.param("join text", UNBOUND, 40, id="join"),
         pytest.param("join text", 1 << 20, 25, id="join that holds 1 MB of answers"),
@@ -83,7 +83,7 @@ def test_memory_does_not_grow_with_the_shard(folder: Path, task: str, held_bytes
     ],
 )
 def test_memory_does_not_grow_with_the_cells(tmp_path: Path, kind: str, form: str) -> None:
-    """Cells of 1 MB, which a file of some KB holds once, and 300 rows have."""
+    """300 rows have the same cell of 1 MB, which is in a file of some KB only once."""
     small, large = tmp_path / "small", tmp_path / "large"
     peaks = []
     for folder, size in ((small, 1_000), (large, 1_000_000)):

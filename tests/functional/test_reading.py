@@ -1,4 +1,4 @@
-"""Tools, guardrails and reasoning through the whole run: what the models say becomes the right columns."""
+"""Tools, guardrails and reasoning in a whole run: the answers of models are in the right columns."""
 
 import json
 from typing import Any
@@ -68,7 +68,7 @@ def test_the_input_of_a_forced_tool_is_the_answer(
 
 def test_tools_that_could_not_be_read_are_refused_before_the_spend(s3: S3) -> None:
     tools = {"tools": [{"name": "judge"}]}
-    with pytest.raises(UnsupportedRequest, match="has tools, and the catalogue does not know .* response.tool_input"):
+    with pytest.raises(UnsupportedRequest, match="has tools, but the catalogue does not know .* response.tool_input"):
         rows_of(s3, model_id=LLAMA, invocation_type="InvokeModel", request=tools)
     reviews(s3, ROWS)
     body = {"ask": "{review}", "tools": [{"name": "judge"}]}
@@ -142,7 +142,10 @@ def test_reasoning_that_is_not_asked_for_is_nowhere(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"model_id": TITAN, "prompt": {"text": "{review}"}}, r"output\.reasoning is for models that answer with text"),
+        (
+            {"model_id": TITAN, "prompt": {"text": "{review}"}},
+            r"output\.reasoning is only for models that answer with text",
+        ),
         (
             {"model_id": LLAMA, "invocation_type": "InvokeModel"},
             r"response\.reasoning \(a path\) or response\.reasoning_tag",
@@ -159,7 +162,7 @@ def test_a_column_that_could_not_be_filled_is_refused(s3: S3, given: dict[str, A
 
 
 def test_of_a_record_that_was_asked_again_the_reasoning_belongs_to_the_answer(s3: S3) -> None:
-    """The second answer counts, with its reasoning; a second one without text leaves the first."""
+    """The second answer is kept, with its reasoning. If it has no text, the first answer is kept."""
     reviews(s3, ROWS)
     times: dict[str, int] = {}
 

@@ -1,4 +1,4 @@
-"""Reports of all kinds fit their schema, and would not with a key more or with a wrong type.
+"""Reports of all kinds match their schema, and would not match with another key or a wrong type.
 
 Every other report that a test writes is compared too: see `finished` in played.py.
 """
@@ -66,7 +66,7 @@ def of_nothing_sent(s3: S3) -> Document:
 
 
 def of_a_failed_canary(s3: S3) -> Document:
-    """Its answers are paid, though they are none that count."""
+    """Its answers are paid, although they are not kept."""
     played = WholeRun(s3)
     usage = {"inputTokens": 7, "outputTokens": 3}
     said = {"output": {"message": {"content": [{"text": "no object"}]}}, "stopReason": "end_turn", "usage": usage}
@@ -105,14 +105,15 @@ def report(request: pytest.FixtureRequest, s3: S3) -> Document:
 
 
 NAMED_BY_THEMSELVES = {"usage", "jobs", "errors", "error_messages", "differing_jobs", "modelInput", "first_record"}
-"""Objects whose keys are routes, statuses, codes, names of jobs or models, or the model's own."""
+NAMED_BY_THEMSELVES |= {"settings", "functions", "examples"}
+"""Objects whose keys are routes, statuses, codes, names, of the run input, or the model's own."""
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the paths of all values; within a model's own request there are none."""
+    """Yield the paths of all values; within a model's own request and the run input there are none."""
     if path:
         yield path
-    if path[-1:] == ("modelInput",):
+    if path[-1:] in (("modelInput",), ("settings",)):
         return
     for key, member in (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -121,7 +122,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(document: Document, path: tuple[Any, ...], change: Any) -> Document:
-    """Return a copy whose value at a path is what `change` makes of it."""
+    """Return a copy in which `change` was applied to the value at a path."""
     copied = copy.deepcopy(document)
     within: Any = copied
     for step in path[:-1]:

@@ -36,7 +36,7 @@ RETRY = {"outcomes": ["truncated"], "max_tokens": 900}
 
 
 def assert_own_answers(played: WholeRun, rows: list[Document], model_id: str) -> Counter[str]:
-    """Hold a model's table against the input and its answers against the model; return its outcomes."""
+    """Compare a model's table with the input, and its answers with the model; return its outcomes."""
     table = played.table(model_id)
     assert table.select(["id", "review"]).to_pylist() == rows
     outcomes: list[str] = table["bedrock_outcome"].to_pylist()
@@ -115,7 +115,7 @@ def test_a_model_that_fails_does_not_spoil_the_others(s3: S3) -> None:
     played = WholeRun(s3, lambda model_id, record_id: REFUSED if model_id == MICRO else {})
     ended = played.run(asked(LITE, MICRO))
     (warning,) = ended["first_warnings"]
-    assert warning.startswith(f"{MICRO}: 24 of 24 rows sent have no answer: 24 failed")
+    assert warning.startswith(f"{MICRO}: 24 of 24 rows that were sent have no answer: 24 failed")
     assert (played.report()["status"], played.report()["warnings"]) == ("SUCCEEDED", [warning])
     assert assert_own_answers(played, rows, LITE) == {"succeeded": 24}
     assert assert_own_answers(played, rows, MICRO) == {"failed": 24}
@@ -146,7 +146,7 @@ def test_leftovers_of_models_are_never_mixed(s3: S3) -> None:
 
 
 def test_each_model_has_its_own_tail(s3: S3) -> None:
-    """Both have the same record ids: what one answers on demand must not be taken for the other's."""
+    """Both models have the same record ids: an on-demand answer of one must not be used for the other."""
     rows = reviews(s3, 4)
     played = WholeRun(s3)
     played.run(asked(LITE, MICRO))
@@ -188,7 +188,7 @@ def test_warnings_are_those_of_each_model(s3: S3) -> None:
     lite, acme = report["models"]
     assert lite["warnings"] == []
     assert len(acme["warnings"]) == 1
-    few = "4 records are fewer than {}: answered on demand, about twice the batch price"
+    few = "4 records are fewer than {}, so they are answered on demand, at about twice the batch price"
     tails = [f"{LITE}: {few.format(5)}", f"acme.chat: {few.format(100)}"]
     assert report["warnings"] == acme["warnings"] + tails
     assert report["estimate"]["warnings"] == tails
@@ -211,7 +211,7 @@ def test_a_canary_that_fails_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -
         return converse(modelId=modelId, **body) if modelId == LITE else {"output": {}}
 
     monkeypatch.setattr(played, "converse", refusing)
-    with pytest.raises(CanaryFailed, match=f"^{MICRO}: Of the first 3 records 0 were answered"):
+    with pytest.raises(CanaryFailed, match=f"^{MICRO}: Only 0 of the first 3 records were answered"):
         played.run(asked(LITE, MICRO, limits={"canary_records": 3}))
     assert played.steps == ["answer", "join"]
     assert played.jobs == []
@@ -305,7 +305,7 @@ def test_every_row_of_every_model_has_one_outcome(
 
 
 def test_a_retry_is_of_the_model_whose_answer_was_cut(s3: S3) -> None:
-    """The second model is sent the records of the first, so their ids are none of its own shards."""
+    """The second model gets the records of the first, so their ids are not those of its own shards."""
     rows = reviews(s3, 12)
     asked_before: set[str] = set()
 
@@ -323,7 +323,7 @@ def test_a_retry_is_of_the_model_whose_answer_was_cut(s3: S3) -> None:
 
 
 def test_a_retry_is_sent_once_where_the_canary_was_skipped(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first pass is then the tail: it comes after the jobs, and its answers are the second ones."""
+    """The first pass is then the tail: it comes after the jobs, so its answers are second answers."""
     reviews(s3, 24, nulls={0, 1, 2})
     played = WholeRun(s3, lambda _, record_id: {"modelOutput": CUT} if record_id.endswith("1") else {})
     again: list[str] = []

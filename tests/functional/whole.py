@@ -1,4 +1,4 @@
-"""A whole run without a state machine: the functions that ship, one after the other, and a Bedrock of the test."""
+"""A whole run without a state machine: the shipped functions, one after the other, and a Bedrock of the test."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ LITE, MICRO, TITAN = "amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0", "amazon.
 Document = dict[str, Any]
 
 Verdict = dict[str, Any] | None
-"""What a record comes to, beside an answer: an `error`, or None where no line of it comes back."""
+"""The result of a record other than an answer: an `error`, or None if no line comes back."""
 
 
 def reviews(s3: S3, count: int, nulls: Collection[int] = ()) -> list[Document]:
@@ -67,21 +67,25 @@ def keys_below(s3: S3, folder: str) -> list[str]:
 
 
 Fate = tuple[str, str] | None
-"""What becomes of a job that does nothing, as its status and message; None where it runs."""
+"""The status and message of a job that does nothing; None for a job that runs."""
 
 
 class MemoryS3:
-    """What `aws.s3.S3` calls of a boto3 client for small objects, on a dict: moto is too slow for many runs."""
+    """The boto3 methods that `aws.s3.S3` calls for small objects, on a dict: moto is too slow for many runs."""
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.content_types: dict[str, str] = {}
         self.archived: set[str] = set()
-        """Keys of objects that can be listed and headed, and not be read."""
+        """Keys of objects that can be listed and headed, but not read."""
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = "", IfNoneMatch: str = "") -> Any:
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = "", IfNoneMatch: str = "", ContentType: str = ""
+    ) -> Any:
         etag = self.objects[Key][1] if Key in self.objects else ""
         if (IfMatch and IfMatch != etag) or (IfNoneMatch and etag):
             raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": Key}}, "PutObject")
+        self.content_types[Key] = ContentType
         self.objects[Key] = (bytes(Body), f'"{hashlib.md5(Body).hexdigest()}"')
         return {"ETag": self.objects[Key][1]}
 
@@ -117,7 +121,7 @@ class MemoryS3:
 
 
 class BehindReview:
-    """The S3 client of all functions behind Review run: they read what the run wrote, and never its source."""
+    """The S3 client of all functions after Review run: they read what the run wrote, never its source."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -129,36 +133,36 @@ class BehindReview:
             self.before(operation)
             read = str(request.get("CopySource", request).get("Key", f"reviews/work/{RUN}/"))
             own = tuple(f"reviews/{kind}/{RUN}/" for kind in ("work", "output", "reports"))
-            assert read.startswith(own), f"{operation} of {read} behind Review run"
-            assert "/staged/" not in read, f"{operation} of {read}, a copy of the source, behind Review run"
+            assert read.startswith(own), f"{operation} of {read} after Review run"
+            assert "/staged/" not in read, f"{operation} of {read}, a copy of the source, after Review run"
             return call(**request)
 
         return call if operation == "get_paginator" else checked
 
     def before(self, operation: str) -> None:
-        """Do what a test wants before a call."""
+        """Run the hook of a test before a call."""
 
 
 def echo(prompt: str, model: str) -> Reply:
-    """Say a text that begins with the model's id and has the prompt."""
+    """Return a text that begins with the model's id and contains the prompt."""
     return Reply(f"{model} on {prompt}")
 
 
 def checked(event: State) -> State:
-    """Return the event of a function whose edge would read it."""
+    """Return an event, after checking it like the edge of a function."""
     check_contract(event)
     return event
 
 
 class WholeRun:
-    """Plays the run's Maps. `verdict` says what a job's or a call's record comes to: {} is an answer.
+    """Plays the run's Maps. `verdict` returns the result of a job's or a call's record; {} is an answer.
 
-    `fate` says of a job's line what else may become of it: a status and message, and then it does nothing. The
-    execution is redriven as often as `redrives` says, each time that a permission is missing.
+    `fate` returns a status and message for the line of a job that does nothing. If a permission is missing, the
+    execution is redriven, at most `redrives` times.
 
-    `behind_review` is what all functions behind Review run call S3 with: by default it refuses to read the source.
+    `behind_review` is the S3 client of all functions after Review run. By default it refuses to read the source.
 
-    Notes every record that was sent, and fails if one is sent again that has its answer.
+    It notes every record that was sent, and fails if a record that has its answer is sent again.
     """
 
     def __init__(
@@ -179,12 +183,13 @@ class WholeRun:
         self.answered: set[tuple[str, str]] = set()
         self.jobs: list[dict[str, Any]] = []
         self.steps: list[str] = []
+        self.state: State = {}
         self.maps = 0
 
     def plan(
         self, asked: dict[str, Any], *, models: list[str] | None = None, quotas: Sequence[tuple[str, float]] = ()
     ) -> State:
-        """Plan and prepare; `models` are the module's, those of the run unless told, `quotas` further ones."""
+        """Plan and prepare. `models` are the module's (default: the run's own), `quotas` are further quotas."""
         name = "Minimum number of records per batch inference job for {}"
         state = plan_run(
             self.s3,
@@ -201,6 +206,7 @@ class WholeRun:
         state = reviewed(self.later, Jobs(), checked(self.plan(asked)))
         for _ in range(MANY_STEPS):
             self.steps.append(state["next"])
+            self.state = state
             if state["next"] == "finish":
                 return finished(self.later, checked(state))
             result = self.map(list(self.step(state)), FOLDERS[state["next"]])
@@ -208,7 +214,7 @@ class WholeRun:
         raise AssertionError(f"the run does not end: {self.steps}")
 
     def _gather(self, state: State) -> State:
-        """Call Gather leftovers, for a redrive with the same state again, when the run has been salvaged."""
+        """Call Gather leftovers. For a redrive, salvage the run and call it again with the same state."""
         while True:
             try:
                 return gathered(self.later, Jobs(), checked(state | {"redrives": self.redriven}))
@@ -219,12 +225,12 @@ class WholeRun:
                 self.salvage(status="FAILED", error="PermissionMissing")
 
     def salvage(self, **how: str) -> None:
-        """Do what the machine does that stops runs."""
+        """Do what the stop-run machine does."""
         found = salvage.gather(self.later, Jobs(), stopped(RUN, BUCKET, **how)).to_json()
         finished(self.later, checked(found) | {"result": self.map(list(self.step(found)), "salvage")})
 
     def step(self, state: State) -> Iterator[Any]:
-        """Do what the Map that comes next does, and yield what its children return."""
+        """Do the work of the next Map, and yield the results of its children."""
         if state["next"] == "run_jobs":
             for line in list(self.s3.lines(BUCKET, state["jobs_key"])):
                 yield self._job(line)
@@ -241,7 +247,7 @@ class WholeRun:
             pool_leftovers(self.later, Pool.from_json(checked(line["pool"])))
         model_id, request = line["request"]["ModelId"], line["request"]
         key = request["InputDataConfig"]["S3InputDataConfig"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
-        if key.endswith("/"):  # records that refer to objects lie in a folder beside these
+        if key.endswith("/"):  # Records that refer to objects are in a folder beside these.
             key += f"{key.split('/')[-2]}.jsonl"
         records = list(self.s3.lines(BUCKET, key))
         assert len(records) == line["records"]
@@ -280,7 +286,7 @@ class WholeRun:
         output: dict[str, Any] = json.loads(answer(base_model_id(model_id), body, self.author).body)
         return output
 
-    # What answer_on_demand calls of bedrock-runtime. A body does not tell its record's id, so all are answered.
+    # The methods of bedrock-runtime that answer_on_demand calls. A body has no record id, so all bodies are answered.
 
     def converse(self, *, modelId: str, serviceTier: Any = None, **body: Any) -> dict[str, Any]:
         told = self._tier(modelId, (serviceTier or {}).get("type"), "Converse")
@@ -296,7 +302,7 @@ class WholeRun:
         return {"body": io.BytesIO(output), **({"serviceTier": told} if told else {})}
 
     def _tier(self, model_id: str, asked: str | None, operation: str) -> str | None:
-        """Return the tier that an answer names: the one that was asked for. Refuse one that the model does not have."""
+        """Return the tier of an answer, which is the requested one. Refuse a tier that the model does not have."""
         try:
             tiers.check(model_id, asked)
         except Refused as err:

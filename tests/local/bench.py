@@ -81,7 +81,7 @@ class Bench:
         return [o["Key"] for o in self.aws.s3.list_objects_v2(Bucket="runs", Prefix="out/").get("Contents", [])]
 
     def statuses(self, wait_seconds: int = 2) -> list[str]:
-        """Return the statuses that events told, in the order in which they happened to be received."""
+        """Return the statuses of the received events, in the order of arrival."""
         bodies = [json.loads(m["Body"]) for m in self.aws.messages(self.queue, wait_seconds=wait_seconds)]
         return [body["detail"]["status"] for body in bodies]
 

@@ -36,7 +36,7 @@ def _client(url: str, service: str) -> Any:
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        # the service is to refuse what is wrong, not the client
+        # The service must refuse a wrong request, not the client.
         config=Config(retries={"total_max_attempts": 1}, proxies={}, parameter_validation=False),
     )
 
@@ -93,7 +93,7 @@ def aws(engine: Engine) -> Aws:
 
 @pytest.fixture
 def bench(engine: Engine, aws: Aws) -> "Bench":
-    """A bucket, a role, a queue with all job events, and jobs in a hurry."""
+    """A bucket, a role, a queue with all job events, and fast jobs."""
     from tests.local.bench import Bench
 
     aws.s3.create_bucket(Bucket="runs")

@@ -1,4 +1,4 @@
-"""An account on the local AWS, seen by the probes of Step Functions: clients, and shorthand for machines and runs."""
+"""An account on the local AWS for the tests of Step Functions: clients, and short methods for machines and runs."""
 
 import itertools
 import json
@@ -119,7 +119,7 @@ def _client(service: Any, url: str, access_key: str, secret_key: str) -> Any:
 
 
 def until(read: Callable[[], Any], enough: Callable[[Any], bool], *, seconds: float = 15) -> Any:
-    """Read until the value is enough, and return it."""
+    """Read again until the value passes a check, and return it."""
     deadline = time.monotonic() + seconds
     while not enough(value := read()):
         assert time.monotonic() < deadline, f"still {value} after {seconds} s"
@@ -165,7 +165,7 @@ def put(key: str, resource: str = "aws-sdk:dynamodb:updateItem", **more: Any) ->
 
 
 def park(key: str, **more: Any) -> Json:
-    """Return a Task state that stores its token under a key, a JSONata expression or not, and waits."""
+    """Return a Task state that stores its token under a key and waits. The key may be a JSONata expression."""
     return task(
         "aws-sdk:dynamodb:updateItem.waitForTaskToken",
         {

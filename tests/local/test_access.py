@@ -34,7 +34,7 @@ def list_below(prefix: str) -> dict[str, Any]:
 
 
 def through(profile: str) -> list[dict[str, Any]]:
-    """Return what lets a role call the model through one profile only."""
+    """Return the statements with which a role may call the model only through one profile."""
     condition = {"StringEquals": {"bedrock:InferenceProfileArn": profile}}
     return [RUN[1], allow(FOUNDATION, "bedrock:InvokeModel", **condition)]
 

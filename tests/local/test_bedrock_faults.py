@@ -1,4 +1,4 @@
-"""What can go wrong with the real service can be made to go wrong here."""
+"""The faults of the real service can be caused in the stand-in."""
 
 import time
 from typing import Any

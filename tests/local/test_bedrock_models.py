@@ -1,4 +1,4 @@
-"""The models of the stand-in answer in the shapes of the real ones, and refuse what those refuse."""
+"""The stand-in's models answer in the shapes of the real models, and refuse the same requests."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Application inference profiles and custom models: whose they are, and whose quota they use."""
+"""Application inference profiles and custom models: their base models, and the quotas that they use."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Records that refer to objects on S3: Nova follows them, within the folder that the job was given."""
+"""Records that refer to objects on S3: Nova reads these objects, but only in the folder of the job."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def video(uri: str) -> dict[str, Any]:
 
 
 def run(bench: Bench, given: str, *uris: str, **request: Any) -> list[str]:
-    """Return what a job of two files says of the records of one of them, which refer to these objects."""
+    """Return the output of a job of two files for the records of one of them, which refer to these objects."""
     bench.engine.configure(minimum_records=1)
     for key in ("in/7/a.mp4", "in/8/b.mp4"):
         bench.aws.s3.put_object(Bucket="runs", Key=key, Body=b"film")

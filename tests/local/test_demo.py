@@ -1,4 +1,4 @@
-"""What the demo shows: lines that fit, on a terminal and without one, and answers that fit the reviews."""
+"""The output of the demo: lines that fit, on a terminal and without one, and answers that match the reviews."""
 
 import csv
 import io
@@ -58,7 +58,7 @@ def test_without_a_terminal_there_are_plain_lines(capsys: pytest.CaptureFixture[
 
 
 def test_on_a_terminal_one_line_moves() -> None:
-    """The line is written over: at the end only what stays is to be seen."""
+    """The changing line is overwritten: at the end, only the lines that stay can be seen."""
     program = """if True:
         import time
         from local.screen import Screen

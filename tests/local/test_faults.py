@@ -21,7 +21,7 @@ def no_faults_remain(engine: Engine) -> Iterator[None]:
 
 @pytest.fixture
 def account(engine: Engine, aws: Aws) -> Account:
-    """The probes' account in an empty engine: other tests here forget everything."""
+    """The tests' account in an empty engine, because other tests here reset the engine."""
     account = Account(engine.url)
     prepare(account)
     return account

@@ -1,4 +1,4 @@
-"""Lambda on the local AWS: errors, asynchronous calls, and EventBridge's way to its targets."""
+"""Lambda on the local AWS: errors, asynchronous calls, and EventBridge's delivery to its targets."""
 
 import io
 import json
@@ -147,7 +147,7 @@ def test_a_module_that_cannot_be_imported(aws: Aws) -> None:
 
 
 def test_a_library_in_the_zip_counts_more_than_one_of_the_interpreter(aws: Aws) -> None:
-    """Our code zip brings its boto3; the engine's interpreter has a botocore of its own."""
+    """Our code zip has its own boto3, and the engine's interpreter has another botocore."""
     code = "import botocore\ndef handler(event, context):\n    return botocore.__version__"
     make_function(aws, code=code, libraries={"botocore/__init__.py": "__version__ = 'shipped'"})
     assert invoke(aws, {}) == (None, "shipped")
@@ -257,7 +257,7 @@ def test_an_alarm_reads_back_as_it_was_written(engine: Engine, aws: Aws) -> None
 
 
 def query_alarms(engine: Engine, name: str) -> dict[str, Any]:
-    """Describe one alarm in the Query protocol, which today's boto3 no longer speaks; return what was written."""
+    """Describe one alarm in the Query protocol, which today's boto3 does not use any more; return the answer."""
     import urllib.request
     from urllib.parse import urlencode
     from xml.etree import ElementTree

@@ -1,4 +1,4 @@
-"""What `make` says and does not say: a missing program is a sentence, and set-up is one line for each thing."""
+"""The output of `make`: a missing program gives a sentence, and set-up prints one line for each step."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def program(folder: Path, name: str, says: str) -> None:
-    """Put a program on the PATH that prints something, whatever it is asked."""
+    """Put a program on the PATH that always prints the same text."""
     path = folder / "bin" / name
     path.write_text(f"#!/bin/sh\necho '{says}'\n")
     path.chmod(0o755)
@@ -52,6 +52,7 @@ def complete(folder: Path) -> Path:
     program(folder, "terraform", "Terraform v1.11.0")
     program(folder, "node", "v20.16.0")
     program(folder, "npm", "10.0.0")
+    program(folder, "git", "git version 2.39.5")
     return folder
 
 
@@ -66,13 +67,18 @@ def complete(folder: Path) -> Path:
         ("setup", "python3", "3.10.2", "or name another: make PYTHON=/path/to/python3"),
         ("package", "python3", "3.9.18", "Python 3.11 or newer is needed, and 'python3' is 3.9.18."),
         ("soak", "terraform", "", "Terraform 1.9 or newer is needed"),
-        ("scale", "terraform", "", "Terraform 1.9 or newer is needed"),
+        ("check-long", "terraform", "", "Terraform 1.9 or newer is needed"),
         ("test", "terraform", "", "Terraform 1.11 or newer is needed"),
         ("test", "terraform", "Terraform v1.10.5", "Terraform 1.11 or newer is needed"),
         ("test", "python3", "", "Python 3.11 or newer is needed"),
         ("test", "node", "", "Node.js 20.16 or newer is needed, and there is no 'node' on the PATH."),
         ("test", "node", "v18.19.0", "Node.js 20.16 or newer is needed, and 'node' is 18.19.0."),
         ("test", "npm", "", "npm is needed, and is not on the PATH."),
+        ("test", "git", "", "git is needed, and is not on the PATH."),
+        ("release", "python3", "", "Python 3.11 or newer is needed, and there is no 'python3' on the PATH."),
+        ("publish BUCKET=artifacts", "python3", "3.10.2", "Python 3.11 or newer is needed, and 'python3' is 3.10.2."),
+        ("deploy VARS=Makefile", "python3", "", "Python 3.11 or newer is needed"),
+        ("deploy VARS=Makefile", "terraform", "", "Terraform 1.9 or newer is needed"),
     ],
 )
 def test_what_is_missing_or_too_old_is_a_sentence(
@@ -81,23 +87,31 @@ def test_what_is_missing_or_too_old_is_a_sentence(
     (complete / "bin" / name).unlink()
     if says:
         program(complete, name, says)
-    done = make(complete, target)
+    done = make(complete, *target.split())
     assert done.returncode == 2
     assert sentence in done.stderr
-    assert done.stdout == ""  # nothing was begun
+    assert "https://" in done.stderr, "and where to get it"
+    assert done.stdout == ""  # Nothing was started.
     assert len([line for line in done.stderr.splitlines() if "***" not in line]) == 1
 
 
 def test_all_that_is_missing_is_told_at_once(complete: Path) -> None:
-    for name in ("python3", "terraform", "node", "npm"):
+    for name in ("python3", "terraform", "node", "npm", "git"):
         (complete / "bin" / name).unlink()
     told = make(complete, "test").stderr
-    assert [name for name in ("Python", "Terraform", "Node.js", "npm") if f"✗ {name}" in told] == [
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("✗")] == [
         "Python",
         "Terraform",
         "Node.js",
         "npm",
+        "git",
     ]
+
+
+def test_without_a_bucket_nothing_is_published(complete: Path) -> None:
+    done = make(complete, "publish")
+    assert done.returncode == 2
+    assert done.stdout == "BUCKET is not set: make publish BUCKET=my-artifacts PREFIX=bedrock-batch/\n"
 
 
 def test_newer_versions_will_do(complete: Path) -> None:
@@ -108,7 +122,7 @@ def test_newer_versions_will_do(complete: Path) -> None:
 
 
 def test_set_up_says_what_it_does_and_nothing_else(complete: Path) -> None:
-    """Here with an environment whose pip talks much."""
+    """This environment's pip prints much text."""
     program(complete, "python3", "3.11.0")
     for venv in (".venv", ".venv-engine"):
         (complete / venv / "bin").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Starting and stopping the local AWS leaves nothing behind, however it ends."""
+"""The local AWS leaves nothing behind, in whatever way it ends."""
 
 import os
 import signal
@@ -13,10 +13,12 @@ from local.process import Engine, environment, start_engine
 from tests.local.conftest import ROOT, Aws
 from tests.local.test_lambda import invoke, make_function
 
+# A shell that starts the tests in the background lets them ignore SIGINT, and a child would do so, too.
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from local.process import start_engine
+signal.signal(signal.SIGINT, signal.default_int_handler)
 engine = start_engine(python=Path(sys.argv[1]), log=Path(sys.argv[2]))
 print(engine.pid, engine.url, flush=True)
 time.sleep(60)
@@ -24,7 +26,7 @@ time.sleep(60)
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; a dead one that nobody waited for does not."""
+    """Return whether a process runs. A zombie does not run."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

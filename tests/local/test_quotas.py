@@ -1,4 +1,4 @@
-"""Service Quotas of the local AWS tell the limits that its Bedrock enforces."""
+"""Service Quotas of the local AWS has the limits that its Bedrock enforces."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the stand-in's text models say: by rules, by a schema in the prompt, or made from the prompt alone."""
+"""The answers of the stand-in's text models: from rules, from a schema in the prompt, or from the prompt alone."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""S3 on the local AWS: conditional writes, and what is said of an object that is missing."""
+"""S3 on the local AWS: conditional writes, and answers for a missing object."""
 
 import json
 import threading
@@ -63,7 +63,7 @@ def test_of_those_that_write_at_once_one_wins(bucket: Aws) -> None:
 
 
 def test_a_conditional_write_may_meet_another_one(engine: Engine, bucket: Aws) -> None:
-    """S3 answers 409 where two writes overlap: the object may be there then, or not."""
+    """S3 answers 409 if two writes overlap. The object may or may not exist then."""
     for after in (False, True):
         key = f"claims/{after}.json"
         rule = {"service": "s3", "operation": "PutObject", "error": "ConditionalRequestConflict", "after": after}

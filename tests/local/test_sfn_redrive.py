@@ -91,12 +91,12 @@ def test_a_task_that_failed_in_a_child_is_tried_anew_with_the_variables_and_the_
     _vacate(account, "task b")
     end = _redriven(account, arn)
     assert json.loads(end["output"]) == {"answers": [["a", "a", 0], ["b", "b", 2]], "redrives": 2}
-    assert account.map_run(arn)["redriveCount"] == 2  # and there is one Map Run only
+    assert account.map_run(arn)["redriveCount"] == 2  # map_run also checks that there is only one.
     assert account.sfn.describe_execution(executionArn=stuck["executionArn"])["redriveCount"] == 2
 
 
 def test_a_fail_state_fails_again(account: Account) -> None:
-    """What could be done now is not tried: the child resumes at its Fail state, the run at its own."""
+    """The failed work is not tried again: the child resumes at its Fail state, and so does the run."""
     _occupy(account, "caught")
     caught = [{"ErrorEquals": ["States.ALL"], "Next": "F"}]
     child = {"Ask": put("caught", Catch=caught), "F": THROW}
@@ -149,7 +149,7 @@ def test_a_failure_that_was_tolerated_is_not_run_again(account: Account) -> None
 
 
 def test_results_that_were_too_large_start_a_new_map_run(account: Account) -> None:
-    """All children have succeeded then: to resume would fail for ever."""
+    """All children have succeeded, so resuming the Map Run would always fail again."""
     text = "{% $join($map([1..1500], function($i) { '" + "x" * 100 + "' })) %}"
     arn = account.start({"M": distributed({"A": give(text)}, Items=[1, 2])})
     assert failed(account.ended(arn)) == "States.DataLimitExceeded"
@@ -169,7 +169,7 @@ def test_a_full_history_cannot_go_on(account: Account) -> None:
 
 
 def test_a_redrive_keeps_the_definition_that_the_execution_began_with(account: Account) -> None:
-    """The parent, a child that failed and one that had not begun: all of them, although the machine was updated."""
+    """The parent, a failed child and a child that had not started all use the old definition after an update."""
     _occupy(account, "definition 1")
     name = "{% $states.context.State.Name %}"
     child = {

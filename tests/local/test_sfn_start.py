@@ -1,4 +1,4 @@
-"""Step Functions on the local AWS: what an execution is known by, its ARN and the time of its start."""
+"""Step Functions on the local AWS: the identity of an execution, which is its ARN and its start."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def _details(account: Account, queue: str, arn: str, count: int) -> list[dict[st
 
 
 def test_the_start_is_the_same_instant_wherever_it_is_read(account: Account) -> None:
-    """Twenty executions: a float on the way would lose a millisecond of some of them."""
+    """Twenty executions, because a conversion through floats would lose a millisecond of some of them."""
     queue = queue_of_events(account, "aws.states")
     machine = account.machine({"A": give(_START)})
     arns = [account.sfn.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(20)]
@@ -130,6 +130,6 @@ def test_executions_of_a_deleted_machine_call_nothing_any_more(account: Account)
     token = account.token("deleted 1")
     machine = account.sfn.describe_execution(executionArn=arn)["stateMachineArn"]
     account.sfn.delete_state_machine(stateMachineArn=machine)
-    account.sfn.delete_state_machine(stateMachineArn=machine)  # that it is gone is no error
+    account.sfn.delete_state_machine(stateMachineArn=machine)  # Deleting a missing machine is no error.
     with pytest.raises(account.sfn.exceptions.TaskDoesNotExist):
         account.sfn.send_task_success(taskToken=token, output="{}")

@@ -1,4 +1,4 @@
-"""Name everything about the end of a run that should not be."""
+"""Find everything that is wrong with the end of a run."""
 
 import base64
 import hashlib
@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, Key, fault, foretell
 from tests.soak.played import Played, Sent
 from tests.soak.schedules import EMBEDDING_MODEL, FORBIDDEN, MAX_TOKENS, MORE_TOKENS, MOST_REFUSALS
+from tests.unit.page.test_markup import seen
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
 TOKEN_BEGINS = base64.b64encode(b'["arn:aws:state').decode()
-"""How every task token of the local AWS begins."""
+"""The beginning of every task token of the local AWS."""
 
 
 def complaints(played: Played) -> list[str]:
-    """Return what is wrong with a run's end: an empty list is the proof."""
+    """Return what is wrong with a run's end; an empty list if nothing is."""
     schedule, ended = played.schedule, played.ended
     found: list[str] = []
     if not played.batch.keys(f"{played.batch.root}/claims/{played.run_id}.json"):
@@ -42,6 +43,7 @@ def complaints(played: Played) -> list[str]:
     found += _of_payment(played, told)
     found += _of_inventory(played)
     found += _of_report(played)
+    found += _of_page(played)
     for key in played.batch.keys(f"{played.batch.root}/work/{played.run_id}/results/"):
         if TOKEN_BEGINS.encode() in played.batch.read(key):
             found.append(f"a task token in {key}")
@@ -82,7 +84,9 @@ def _of_outcomes(played: Played, told: Foretold | None) -> Iterator[str]:
     if refused:
         yield f"{len(refused)} records were sent again though two jobs had refused them, such as {refused[0]}"
     answered = [{played.outcomes[key] for key in keys if key[0] == model} for model in played.models]
-    good = any({SUCCEEDED, TRUNCATED} & outcomes for outcomes in answered)  # of several models one will do
+    good = any(
+        {SUCCEEDED, TRUNCATED} & outcomes for outcomes in answered
+    )  # In a run of several models, one good model is enough.
     expected = ("SUCCEEDED", "") if good else ("FAILED", "TooManyFailures")
     if (played.ended.status, played.ended.error) != expected:
         yield f"the run ended {played.ended}"
@@ -102,13 +106,13 @@ def _of_foretold(played: Played, told: Foretold, keys: list[Key]) -> Iterator[st
     passes = [pass_["records"] for pass_ in played.report["on_demand"]]
     if passes != told.passes:
         yield f"{passes} records on demand, foretold were {told.passes}"
-    times = len(played.salvaged)  # whoever redrives a run for another reason meanwhile has repaired it
+    times = len(played.salvaged)  # A redrive for another reason also repairs the permission.
     if times > len(told.forbidden) or (times < len(told.forbidden) and not played.schedule.may_break):
         yield f"{times} times a permission was missing, foretold were the rounds {told.forbidden}"
 
 
 def _of_answers(played: Played) -> Iterator[str]:
-    """Every answer is the one to its own row: the stand-in makes it from the prompt."""
+    """Every answer belongs to its row. The stand-in makes answers from prompts, so this can be checked."""
     for key, outcome in played.outcomes.items():
         if outcome not in (SUCCEEDED, TRUNCATED):
             continue
@@ -159,8 +163,8 @@ def _of_payment(played: Played, told: Foretold | None) -> Iterator[str]:
 def _may_be_paid_twice(played: Played) -> Counter[Call]:
     """Return how often each request may have been paid twice in a run that was stopped.
 
-    What Bedrock answered and did not write down is asked again. So is a record of a chunk on demand whose call was
-    under way when the run was stopped: it meets the call of the redrive.
+    Answers that Bedrock did not write are asked for again. So is a record of an on-demand chunk whose call was in
+    progress when the run was stopped: the redrive calls for it too.
     """
     found: Counter[Call] = Counter()
     for one in played.sent:
@@ -169,7 +173,7 @@ def _may_be_paid_twice(played: Played) -> Counter[Call]:
 
 
 def _is_lost(played: Played, sent: Sent) -> bool:
-    """Tell whether Bedrock does not write down what a job answers to a record."""
+    """Return whether Bedrock does not write a job's answer to a record."""
     rules = played.schedule.bedrock_rules()
     return not sent.on_demand and sent.place <= (fault(rules, sent.source, "drop_records") or 0)
 
@@ -218,8 +222,29 @@ def _of_report(played: Played) -> Iterator[str]:
         yield from _of_retries(played)
 
 
+def _of_page(played: Played) -> Iterator[str]:
+    """The page and the statement lie beside the report; the page says the same end, and has no text of a row."""
+    folder = f"{played.batch.root}/reports/{played.run_id}/"
+    wanted = {f"{folder}{name}" for name in ("report.json", "report.html", "table.sql", "estimate.json")}
+    if missing := wanted - set(played.batch.keys(folder)):
+        yield f"no {sorted(missing)}"
+        return
+    page = played.batch.read(f"{folder}report.html").decode()
+    found = seen(page)
+    if [name for name, _ in found.elements if name in ("html", "main", "h1")] != ["html", "h1", "main"]:
+        yield f"the page has the elements {[name for name, _ in found.elements][:20]}"
+    said = {"SUCCEEDED": "Succeeded", "FAILED": "Failed"}.get(played.ended.status, "Stopped")
+    if said not in found.text:
+        yield f"the page does not say that the run has {said}"
+    told = [text for row in range(played.schedule.rows) if (text := played.schedule.text(row))]
+    if shown := [text for text in (f"seed {played.schedule.seed}:", *told[:20]) if text in found.text]:
+        yield f"the page shows texts of rows, such as {shown[0]!r}"
+    if "CREATE EXTERNAL TABLE" not in played.batch.read(f"{folder}table.sql").decode():
+        yield "table.sql has no statement"
+
+
 def _of_retries(played: Played) -> Iterator[str]:
-    """The report counts those that a model answered twice, and no others."""
+    """The report counts exactly the records that a model answered twice."""
     twice = [key for key, evidence in played.evidence.items() if len(evidence.moments) > 1]
     outcomes = Counter(played.outcomes[key][0] for key in twice)
     if played.report["retried"] != {"records": len(twice), **outcomes}:

@@ -50,7 +50,7 @@ _WRITTEN_BY_FUNCTIONS = (
     "<root>/reports/<run>/",
 )
 _CALLED = "/functions/arn:aws:lambda:us-east-1:000000000000:function:<name>-"
-"""How the path of a call begins: names of functions are in what others are given, too."""
+"""The beginning of a call's path. It is needed because names of functions also occur in the inputs of others."""
 
 _READ_BY_MAPS = tuple(f"{_WORK}/{key}" for key in ("plan.jsonl", "jobs-0.jsonl", "joins-"))
 _FUNCTIONS = ("claim-run", "plan-run", "prepare-shard", "review-run", "gather-leftovers", "pool-leftovers",
@@ -76,7 +76,7 @@ class _Draw:
         cut_every = dice.choice((0, 1, 2, 5, 30)) if EMBEDDING_MODEL not in models else 0
         refused = not stopped and not blind and dice.random() < 0.1
         if not small and dice.random() < 0.9:
-            # What happens to the second request of a record is decided in the rounds after the first.
+            # The result of a record's second request is drawn for the rounds after the first.
             self._faults_of_jobs(later_rounds=0 if stopped or blind else 0.7 if cut_every else 0.3)
         calls = [self._call() for _ in range(dice.choice((0, 0, 1, 2, 4)))]
         if breaks:
@@ -85,7 +85,7 @@ class _Draw:
         dies = not stopped and not small and dice.random() < 0.04
         if dies:
             calls.append(self._death_of_the_plan())
-        # One fault for each target: together they would outlast the retries.
+        # One fault for each target: several together would use up the retries.
         calls = list({(rule["service"], rule["contains"][0]): rule for rule in calls}.values())
         twin = not dies and EMBEDDING_MODEL not in models and dice.random() < 0.12
         schedule = Schedule(
@@ -118,7 +118,7 @@ class _Draw:
         return schedule if records >= MIN_RECORDS else replace(schedule, on_demand_tail=True)
 
     def _stops(self, *, retries: bool) -> list[Stop]:
-        """Stop a run once or twice, and where it has retries rather while these are under way."""
+        """Stop a run once or twice. If it has retries, prefer the time while they are in progress."""
         dice = self.random
         rounds = [1 if retries and dice.random() < 0.6 else 0 for _ in range(dice.choice((1, 1, 2, 3)))]
         return [Stop(n, round(dice.uniform(0.1, 4), 2), round(dice.uniform(0, 6), 2)) for n in sorted(rounds)]
@@ -143,7 +143,7 @@ class _Draw:
             self.faults.append((1, None, dict(faults)))
 
     def _hidden(self) -> Rule:
-        """A job that may not be looked at: the run fails while it still runs, and is redriven."""
+        """A job whose Get is refused: the run fails while the job is running, and is redriven."""
         stuck = round(self.random.uniform(0.5, 3), 2)
         return {"refuse_get": {"error": "AccessDeniedException"}, "early_event": True, "stuck": stuck}
 
@@ -153,7 +153,7 @@ class _Draw:
         return self.random.choice((*others, *self._refusals()))
 
     def _refusals(self) -> tuple[Rule, ...]:
-        """Return jobs that do nothing: twice for what their records or their request are, twice for a permission."""
+        """Return jobs that do nothing: two because of their records or their request, two because of a permission."""
         return (
             {"fail_job": "the file is of no use"},
             {"refuse_create": {"error": REFUSED_CREATE, "message": "not for you"}},
@@ -236,7 +236,7 @@ class _Draw:
         return self._rule("lambda", "Invoke", f"{_CALLED}plan-run", "<run>", error="Runtime.ExitError", times=GIVEN_UP)
 
     def _park(self) -> Rule:
-        # Thirteen is what makes a child give up parking: it must ask for its job without.
+        # After thirteen errors, a child gives up parking and polls its job.
         item = ("<jobs>", "-r0-00000", ":task_token")
         return self._rule("dynamodb", "UpdateItem", *item, error="ThrottlingException", times=13)
 
@@ -245,7 +245,7 @@ class _Draw:
         return self._rule("states", "SendTaskSuccess", "<jobs>", error=error, times=self.random.randint(1, 2))
 
     def _rule(self, service: str, operation: str, *contains: str, error: str, times: int) -> Rule:
-        # What is refused for its pace had no effect; of other errors nobody knows.
+        # A throttled call had no effect. After other errors, this is not known.
         after = error not in _WITHOUT_EFFECT and self.random.random() < 0.5
         return {
             "service": service,

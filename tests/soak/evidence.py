@@ -1,4 +1,4 @@
-"""What must be true of each record, judged from what Bedrock really did with it."""
+"""What must be true of each record, according to what Bedrock really did with it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ class Evidence:
     answers: list[tuple[int, Any]] = field(default_factory=list)
     codes: list[tuple[int, str]] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
-    """The moments of jobs that did nothing because of what the record is."""
+    """The moments of jobs that did nothing because the record is wrong."""
 
     @property
     def moments(self) -> list[int]:
-        """When it was answered: once, or a second time after an answer that met its limit."""
+        """The moments of its answers: one, or a second one after an answer that met its limit."""
         return sorted({at for at, _ in self.answers})
 
     @property
     def shown(self) -> Any:
-        """The model output that counts."""
+        """The model output to keep."""
         return next(output for at, output in self.answers if at == self.moments[-1])
 
     def allows(self, outcome: Outcome) -> bool:
-        """Tell whether that is what a row's outcome must be: an answer if there is one, else an error, else missing."""
+        """Return whether a row's outcome is right: an answer's if there is one, else an error's, else missing."""
         if self.answers:
             return outcome == (TRUNCATED if is_cut(self.shown) else SUCCEEDED)
         if len(self.refusals) >= MOST_REFUSALS:
@@ -39,9 +39,9 @@ class Evidence:
         return outcome == MISSING
 
     def settled_before(self, moment: int, *, retry: bool) -> bool:
-        """Tell whether the record was answered or refused for good before, or by two jobs: it must not be sent again.
+        """Return whether the record must not be sent again: it was answered, refused for good, or refused by two jobs.
 
-        With `retry` one answer that met its limit does not settle it.
+        With `retry`, a first answer that met its limit does not count.
         """
         if sum(at < moment for at in self.refusals) >= MOST_REFUSALS:
             return True
@@ -52,7 +52,7 @@ class Evidence:
         return bool(before) and not (retry and times == 1 and is_cut(before[0]))
 
     def is_settled(self, *, retry: bool) -> bool:
-        """Tell whether nothing more can become of it."""
+        """Return whether the record can get no other result."""
         return self.settled_before(1 << 60, retry=retry)
 
 
@@ -61,7 +61,7 @@ def is_cut(output: Mapping[str, Any]) -> bool:
 
 
 def read_evidence(lines: Iterable[tuple[int, int, dict[str, Any]]]) -> dict[Key, Evidence]:
-    """Return what the output lines, each with the number of its model and its moment, say of each record."""
+    """Return the evidence of each record from output lines, each with the number of its model and its moment."""
     evidence: dict[Key, Evidence] = {}
     for model, at, line in lines:
         found = evidence.setdefault((model, line["recordId"]), Evidence())

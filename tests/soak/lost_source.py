@@ -1,4 +1,4 @@
-"""The table of a run, and what becomes of it while the run goes on."""
+"""The table of a run, and its loss while the run goes on."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from tests.soak.schedules import Schedule
 
 
 def lose_source(batch: Batch, schedule: Schedule, run_id: str, over: Event) -> None:
-    """Overwrite, delete or archive the run's table once jobs are planned, or records that are answered on demand.
+    """Overwrite, delete or archive the run's table once jobs or on-demand answers are planned.
 
     If the run is over by then, nothing happens.
     """
@@ -73,7 +73,7 @@ def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Write texts that repeat no other file's type: the first file has plain ones, the second large ones."""
+    """Write texts with another type in each file: plain texts in the first, large ones in the second."""
     kind = pa.string() if next(iter(rows[0])) == "id" else pa.large_string()
     out = io.BytesIO()
     pq.write_table(pa.table({name: pa.array([row[name] for row in rows], kind) for name in rows[0]}), out)

@@ -1,7 +1,7 @@
-"""What a run does under its faults, foretold from its schedule alone.
+"""Predict what a run does under its faults, from its schedule alone.
 
-The flow of a run is written here a second time, in its plainest form: jobs, leftovers, rounds, retries, the canary and
-the tail on demand. For a run that nobody stopped it is exact; a stopped one is judged by what is always true.
+This is a second, simple implementation of a run's flow: jobs, leftovers, rounds, retries, the canary and the tail on
+demand. For a run that nobody stopped, the prediction is exact. A stopped run is checked by what is always true.
 """
 
 from collections import Counter
@@ -30,25 +30,25 @@ Want = Literal["run_jobs", "answer", "nothing"]
 
 @dataclass(slots=True)
 class Record:
-    """A record of a model, and what became of it."""
+    """A record of a model, and its results."""
 
     key: Key
     answered: Answered
     outcome: Outcome = MISSING
     listed: bool = False
-    """It was sent once more, because its answer met the limit."""
+    """It was asked again, because its answer met the limit."""
     closed: bool = False
-    """The model answered it then, or it was refused for good."""
+    """The model answered it the second time, or it was refused for good."""
     refusals: int = 0
-    """So many jobs did nothing because of what it is."""
+    """The number of jobs that did nothing because the record is wrong."""
 
     @property
     def is_retry(self) -> bool:
-        """Whether it is a retry: it is sent a second time, because its answer is useless."""
+        """Whether it is a retry: it is asked again, because its answer met the limit."""
         return self.outcome == TRUNCATED and not self.closed
 
     def refuse(self) -> None:
-        """Let a job do nothing with it: the second such job is the last."""
+        """Note that a job did nothing with it. After the second such job it is not sent again."""
         self.refusals += 1
         if self.refusals == MOST_REFUSALS:
             if self.is_retry:
@@ -59,9 +59,9 @@ class Record:
 
 @dataclass(slots=True)
 class Model:
-    """One of the run's models, with its shards' records; `sent`: the shards that a job or a pass had records of.
+    """One of the run's models, with its shards' records. `sent` are the shards with records in a job or a pass.
 
-    `forbidden`: the rounds in which one of its jobs lacked a permission. They do not count, and each costs a redrive.
+    `forbidden` are the rounds in which a job lacked a permission. They do not count, and each needs a redrive.
     """
 
     number: int
@@ -70,11 +70,11 @@ class Model:
     forbidden: set[int] = field(default_factory=set)
 
     def firsts(self) -> list[Record]:
-        """Return the records to send once more for the first time."""
+        """Return the records to ask again for the first time."""
         return [record for shard in self.shards for record in shard if record.is_retry and not record.listed]
 
     def left(self, without: Iterable[int] = ()) -> list[Record]:
-        """Return all records that may be sent, in the order of their files; not those of shards in `without`."""
+        """Return all records that may be sent, in the order of their files, without the shards in `without`."""
         found = []
         for number, shard in enumerate(self.shards):
             if number not in without:
@@ -110,7 +110,7 @@ class Foretold:
         return {call: count - 1 for call, count in self.paid.items() if count > 1}
 
     def answer(self, record: Record, *, lost: bool = False) -> None:
-        """Let the model answer; the answer is lost where Bedrock does not write it down."""
+        """Let the model answer. The answer is lost if Bedrock does not write it."""
         again = record.is_retry
         self.paid[*record.key, again] += 1
         if lost:
@@ -122,7 +122,7 @@ class Foretold:
             self.retried[record.outcome[0]] += 1
 
     def send(self, model: Model, records: list[Record]) -> None:
-        """Note that a job or a pass takes these."""
+        """Note that a job or a pass has these records."""
         keys = {record.key for record in records}
         model.sent |= {number for number, shard in enumerate(model.shards) if keys & {one.key for one in shard}}
         for record in records:
@@ -200,7 +200,7 @@ def _round(told: Foretold, schedule: Schedule, due: list[tuple[Model, list[Recor
 
 
 def fault(rules: Iterable[Rule], job_name: str, kind: str) -> Any:
-    """Return what the first rule for a job says of a fault."""
+    """Return the value of a fault in the first rule for a job."""
     of_jobs = (rule for rule in rules if kind in rule and "job_name_contains" in rule)
     return next((rule[kind] for rule in of_jobs if all(text in job_name for text in rule["job_name_contains"])), None)
 
@@ -211,7 +211,7 @@ def lacks_permission(rules: list[Rule], job_name: str) -> bool:
 
 
 def does_nothing(rules: list[Rule], job_name: str, records: int) -> bool:
-    """Tell whether a job refuses its records because of what they or its request are."""
+    """Return whether a job refuses its records because they or its request are wrong."""
     if lacks_permission(rules, job_name):
         return False
     if fault(rules, job_name, "refuse_create"):
@@ -221,7 +221,7 @@ def does_nothing(rules: list[Rule], job_name: str, records: int) -> bool:
 
 
 def _job(told: Foretold, rules: list[Rule], name: str, records: list[Record]) -> str:
-    """Let a job do what its faults say; return its status."""
+    """Run a job with its faults; return its status."""
     if does_nothing(rules, name, len(records)):
         for record in records:
             record.refuse()

@@ -1,4 +1,4 @@
-"""Play a schedule against the applied module, with all that is done to its run meanwhile."""
+"""Play a schedule against the applied module, with all its stops, redrives and faults."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,9 @@ _STOP_SECONDS = 300
 
 
 def play(batch: Batch, schedule: Schedule, copy: str) -> Played:
-    """Run a schedule to its end, with the stops and redrives that it wants. Its fault rules must be in force.
+    """Run a schedule to its end, with its stops and redrives. Its fault rules must be in force.
 
-    `copy` is the machine whose executions want the name of the run when another one has it.
+    `copy` is the machine whose executions try to take the name of the run.
     """
     started, run_id = time.monotonic(), schedule.run_id
     for key, body in source_files(schedule, run_id, schedule.table()).items():
@@ -55,7 +55,7 @@ def play(batch: Batch, schedule: Schedule, copy: str) -> Played:
 
 
 def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tuple[Ended, list[dict[str, Any]]]:
-    """Stop and redrive a run as its schedule wants; return its end, and its report of each missing permission."""
+    """Stop and redrive a run according to its schedule; return its end, and its report of each missing permission."""
     for stop in schedule.stops:
         _wait_for_round(batch, run_id, arn, stop.round)
         time.sleep(stop.seconds)
@@ -63,13 +63,13 @@ def _to_the_end(batch: Batch, schedule: Schedule, run_id: str, arn: str) -> tupl
             break
         batch.sfn.stop_execution(executionArn=arn)
         time.sleep(stop.redriven)
-        if _status(batch, arn) == "ABORTED":  # else the stop came too late
+        if _status(batch, arn) == "ABORTED":  # If not, the stop came too late.
             batch.sfn.redrive_execution(executionArn=arn)
-            with suppress(ClientError):  # somebody else redrives it too, and is refused while it runs
+            with suppress(ClientError):  # Another thread redrives it too, and is refused while it runs.
                 batch.sfn.redrive_execution(executionArn=arn)
     ended = batch.wait(arn)
     salvaged: list[dict[str, Any]] = []
-    # Every fault comes so many times and no more.
+    # Every fault occurs only a limited number of times.
     while ended.error == "PermissionMissing" or (schedule.may_break and ended.error.startswith("States.")):
         if ended.error == "PermissionMissing":
             salvaged.append(_wait_for_salvage(batch, run_id, arn))
@@ -95,7 +95,7 @@ def _wait_for_round(batch: Batch, run_id: str, arn: str, round_: int) -> None:
 
 
 def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
-    """Wait until the stop machine is done with a run that has just failed, as its error asks for; return the report."""
+    """Wait until stop-run has ended for a failed run, as the run's error asks people to do; return the report."""
     deadline = time.monotonic() + _STOP_SECONDS
     before = len(_salvages(batch, run_id))
     while len(_salvages(batch, run_id)) == before:
@@ -106,12 +106,12 @@ def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
 
 
 def _salvages(batch: Batch, run_id: str) -> list[str]:
-    """Return the manifests of the joins of the stop machine: one for each time that it took care of the run."""
+    """Return the manifests of the joins of stop-run: one for each time that stop-run ran for this run."""
     return [key for key in batch.keys(f"{batch.root}/work/{run_id}/results/salvage/") if key.endswith("/manifest.json")]
 
 
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:
-    """Wait for the machines that were started because the run was stopped or failed: none may spoil its end."""
+    """Wait for all executions of stop-run for this run, so that none of them changes its end later."""
     deadline = time.monotonic() + _STOP_SECONDS
     machine = batch.outputs["stop_run_state_machine_arn"]
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""A schedule's run that has ended, and what it left behind, read from S3, Bedrock and the inventory."""
+"""A schedule's run that has ended, and its results, read from S3, Bedrock and the inventory."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from tests.soak.oracle import Call, Key, Outcome, does_nothing
 from tests.soak.schedules import MORE_TOKENS, Schedule
 
 _CANARY, _ON_DEMAND = -1, 1_000
-"""Stand for the rounds of what is answered on demand: canaries come before all others, the rest after them."""
+"""The numbers of rounds for on-demand answers: canaries come before all rounds, the rest after them."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A record that was sent: `moment` is its round or what stands for it, `place` its place in the job's file."""
+    """A record that was sent: `moment` is its round (or the number for on demand), `place` its index in the file."""
 
     key: Key
     moment: int
@@ -50,13 +50,13 @@ class Played:
     ended: Ended
     seconds: float
     salvaged: tuple[dict[str, Any], ...]
-    """The report of each time that a permission was missing."""
+    """The reports, one for each time that a permission was missing."""
     attempts: tuple[Attempt, ...]
-    """What became of other executions that wanted the name."""
+    """The ends of other executions that tried to take the name."""
 
     @cached_property
     def digest(self) -> str:
-        """What the names of the run's jobs hold; said here once more, so that a change of it shows."""
+        """The text in the names of the run's jobs. It is written here again, so that a change is noticed."""
         claim = json.loads(self.batch.read(f"{self.batch.root}/claims/{self.run_id}.json"))
         return hashlib.sha256(f"{claim['execution_arn']} {claim['started_at']}".encode()).hexdigest()[:10]
 
@@ -132,7 +132,7 @@ class Played:
 
     @cached_property
     def sections(self) -> list[dict[str, Any]]:
-        """What the report says of each model."""
+        """The report's section of each model."""
         report = self.batch.report(self.run_id)
         found: list[dict[str, Any]] = report.get("models", [report])
         return found
@@ -158,7 +158,7 @@ class Played:
 
     @cached_property
     def outcomes(self) -> dict[Key, Outcome]:
-        """What the output says of each record; a code counts for failed rows alone."""
+        """The outcome of each record in the output. Only failed rows have a code here."""
         found = {}
         for key in ((model, record) for model in self.models for record in self.rows):
             row = self.row(key)
@@ -179,20 +179,20 @@ class Played:
         return found
 
     def _records_of(self, job: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
-        """Yield what is in the file that a job was sent, with the bodies."""
+        """Yield the records of a job's input file, with their bodies."""
         model, number = self._model_of(job), job["number"] % len(self.shards)
         key = job["pool"]["input_key"] if "pool" in job else f"{self.work}input/{number:05d}.jsonl"
         for line in self._objects(key):
             yield (model, line["recordId"]), line["modelInput"]
 
     def paid_twice(self) -> Counter[Call]:
-        """Return how often Bedrock answered a request more than once, as the stand-in has counted it."""
+        """Return how often Bedrock answered a request more than once, according to the stand-in's counts."""
         calls = {self._digest_of(one): one.call for one in self.sent}
         counts = self.batch.engine.bedrock(job_name_contains=self.digest)["paid_twice"]
         return Counter({calls[digest]: count - 1 for digest, count in counts.items() if digest in calls})
 
     def _digest_of(self, sent: Sent) -> str:
-        """Return what the stand-in calls a request; for a profile it has the model behind it."""
+        """Return the stand-in's digest of a request. For a profile, the digest has the profile's model."""
         model = self.schedule.models[sent.key[0]].removeprefix("us.")
         return hashlib.sha256(f"{model}\n{json.dumps(sent.body, sort_keys=True)}".encode()).hexdigest()[:16]
 

@@ -1,8 +1,8 @@
-"""Runs and their mishaps: what is done to one, and the rules that make it happen.
+"""Runs and their faults: what happens to a run, and the rules that cause it.
 
-A schedule is a table, the limits of its run, what goes wrong with its jobs, its records, its events and the calls of
-its functions, and when somebody stops it. All of it hits this run alone: rules name jobs by the run's label, calls by
-its id, calls of the model by the text of its rows. So many schedules go on at once, and share the account's quotas.
+A schedule has a table, the limits of its run, the faults of its jobs, records, events and function calls, and the times
+when somebody stops it. All faults hit only this run: rules name jobs by the run's label, calls by its id, and calls of
+the model by the text of its rows. This allows many schedules to run at the same time and share the account's quotas.
 """
 
 import json
@@ -14,13 +14,13 @@ from tests.e2e.neighbour import NEIGHBOUR
 TEXT_MODEL, EMBEDDING_MODEL = "amazon.nova-lite-v1:0", "amazon.titan-embed-text-v2:0"
 SECOND_MODEL = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
 VERBS = {"e2e": "Judge", NEIGHBOUR: "Weigh"}
-"""How the prompts of each installation begin."""
+"""The beginning of each installation's prompts."""
 
 MIN_RECORDS = 100
-"""Of a batch job: what is fewer is pooled or answered on demand."""
+"""Fewest records of a batch job. Fewer are pooled or answered on demand."""
 
 MAX_TOKENS, MORE_TOKENS = 10, 20
-"""The limits of the first and of the second time, where a run has `retry`. A word is a token."""
+"""The limits of the first and the second request in a run with `retry`. A word is a token."""
 
 ANSWERS = [
     {"prompt_contains": " endlessly", "text": "answer {hash} " + "word " * 30},
@@ -29,20 +29,20 @@ ANSWERS = [
 """How the stand-in answers rows that ask for more words than the first limit, or than both."""
 
 GIVEN_UP = 7
-"""So often must a function fail that a child gives up its join, and leaves it to Gather leftovers; or a plan ends."""
+"""The number of failures after which a child gives up its join (Gather leftovers starts it again), or a plan ends."""
 
 FORBIDDEN = "the role may not read it"
-"""What a job that lacks a permission says, and a Create that is denied."""
+"""The messages of a job that lacks a permission, and of a Create that is denied."""
 
 REFUSED_CREATE = "ValidationException"
-"""What Bedrock answers to a Create that it takes for invalid."""
+"""Bedrock's answer to an invalid Create."""
 
 MOST_REFUSALS = 2
-"""So many jobs may refuse a record, and no job is sent it again."""
+"""The number of jobs that refuse a record before it is not sent again."""
 
 Rule = dict[str, Any]
 Form = Literal["jsonl", "folders", "csv", "parquet"]
-"""How the table lies on S3: as one file; as a file in each of two folders; as files with columns in another order."""
+"""The table's form on S3: one file; one file in each of two folders; files with columns in different orders."""
 
 Loss = Literal["overwritten", "deleted", "archived"]
 Answered = Literal["whole", "cut once", "cut always"]
@@ -52,7 +52,7 @@ Answered = Literal["whole", "cut once", "cut always"]
 class Stop:
     """Somebody stops the run, and redrives it later.
 
-    `seconds` count from the moment when the round of that number begins, or from the start of the run for round 0.
+    `seconds` count from the beginning of the round with that number, or for round 0 from the start of the run.
     """
 
     round: int
@@ -76,47 +76,47 @@ class Schedule:
     models: tuple[str, ...]
     rows: int
     null_every: int
-    """Every so many rows the cell that the prompt uses is null, so that the row is skipped; 0: never."""
+    """The distance of rows in which the prompt's cell is null, so that the row is skipped; 0: none."""
     records_per_job: int
     concurrency: int
     max_rounds: int
     on_demand_tail: bool
     canary: int = 0
     cut_every: int = 0
-    """Every so many rows ask for an answer that meets its limit, and the run has `retry`; 0: neither."""
+    """The distance of rows whose answer meets its limit; the run then has `retry`. 0: no such rows and no `retry`."""
     job_faults: tuple[tuple[int, int | None, Rule], ...] = ()
     call_faults: tuple[Rule, ...] = ()
     refusals: int = 0
-    """So many calls on demand are denied before the account may call the model."""
+    """The number of calls on demand that are denied before the account may call the model."""
     stops: tuple[Stop, ...] = ()
     form: Form = "jsonl"
     installation: str = "e2e"
     twin: bool = False
     """The other installation, which has the same bucket, gets the same run at the same time."""
     again: float | None = None
-    """So many seconds after the run has its name, another execution wants it."""
+    """The seconds after which another execution tries to take the run's name."""
     plan_dies: bool = False
-    """The plan fails half-way or behind its work. Another execution wants the name, then the run is redriven."""
+    """The plan fails in the middle or after its work. Another execution tries to take the name before the redrive."""
     source_loss: SourceLoss | None = None
-    """It changes nothing of what is foretold: the frames hold the rows."""
+    """The loss of the source. It does not change the prediction, because the frames have the rows."""
     may_break: bool = False
-    """One of the faults can fail a Map, which nothing retries: then the run is redriven."""
+    """Whether a fault can fail a Map. Nothing retries a Map, so the run is then redriven."""
     exact: bool = True
-    """Its end can be foretold: no job is stopped at a moment that nobody knows."""
+    """Whether its end can be predicted: no job is stopped at an unknown moment."""
 
     @property
     def run_id(self) -> str:
-        """The name of the run. No name is a part of another one."""
+        """The name of the run. No name contains another one."""
         return f"soak-{self.seed:05d}"
 
     @property
     def jobs(self) -> str:
-        """How the names of its jobs begin, before the digest, which nobody knows before the run starts."""
+        """The beginning of its jobs' names, up to the digest, which is not known before the run starts."""
         return f"{self.installation}-s{self.seed:05d}-"
 
     @property
     def prompt(self) -> str:
-        """How a prompt begins: with the installation's own word. What is embedded has none."""
+        """The beginning of a prompt, which differs between installations; empty for embeddings."""
         return "" if EMBEDDING_MODEL in self.models else f"{VERBS[self.installation]} "
 
     @property
@@ -134,7 +134,7 @@ class Schedule:
         return rows
 
     def text(self, row: int) -> str | None:
-        """Return what a row asks about; None where it is skipped."""
+        """Return the cell that the prompt of a row uses; None for a skipped row."""
         if self.null_every and row % self.null_every == self.null_every - 1:
             return None
         words = {"whole": "", "cut once": " verbosely", "cut always": " endlessly"}[self.answered(row)]
@@ -166,7 +166,7 @@ class Schedule:
                 "max_rounds": self.max_rounds,
                 "on_demand_tail": self.on_demand_tail,
                 "canary_records": self.canary,
-                "tolerated_failure_percentage": 100,  # how many rows fail is drawn, and foretold
+                "tolerated_failure_percentage": 100,  # The number of failed rows is drawn and predicted.
             },
             **asked,
         }

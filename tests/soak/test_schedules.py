@@ -1,12 +1,12 @@
-"""Many runs at once, each with mishaps of its own, and nothing lost, nothing paid twice in any of them.
+"""Many runs at the same time, each with its own faults: nothing is lost and nothing is paid twice.
 
-They belong to two installations in one bucket. One of the two gets another version while runs go on, and when they have
-ended, its machine is made anew and their names are used again.
+They belong to two installations in one bucket. One of these gets another version while runs go on. When its runs have
+ended, its machine is deleted and created again, and the runs' names are used again.
 
 make test                                    a hundred and fifty schedules
 make soak                                    a thousand schedules
-SOAK_SEED=1234 pytest tests/soak             one of them again: its draw is the same, the moment of a thread is not
-SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty that nobody has seen
+SOAK_SEED=1234 pytest tests/soak             one of them again: the draw is the same, the timing of threads is not
+SOAK_SCHEDULES=50 SOAK_FIRST=7000 pytest …   fifty new ones
 """
 
 import json
@@ -37,10 +37,10 @@ from tests.soak.schedules import ANSWERS, FORBIDDEN, REFUSED_CREATE, Schedule
 
 AT_ONCE = int(os.environ.get("SOAK_AT_ONCE", "12"))
 CHUNK = 200
-"""So many schedules share one list of fault rules: a change of rules starts their counts anew."""
+"""The number of schedules that share one list of fault rules: if rules change, their counts start at 0 again."""
 
 NAMES_USED_AGAIN = 10
-"""So many ended runs of a chunk: their names are used once more when the machine has been made anew."""
+"""The number of ended runs whose names are used again after the machine was created again."""
 
 if "SOAK_SEED" in os.environ:
     SEEDS = [int(os.environ["SOAK_SEED"])]
@@ -51,7 +51,7 @@ else:
 
 @dataclass(slots=True)
 class Soaked:
-    """What is wrong with the end of each seed's runs: nothing, it is to be hoped. Moments of runs and deploys."""
+    """What is wrong with the end of each seed's runs, and the times of runs and deployments."""
 
     verdicts: dict[int, list[str]] = field(default_factory=lambda: {seed: [] for seed in SEEDS})
     spans: list[tuple[Schedule, float, float]] = field(default_factory=list)
@@ -73,7 +73,7 @@ def soaked(batch: Batch, neighbour: Neighbour, tmp_path_factory: pytest.TempPath
     versions = [released(tmp_path_factory.mktemp(f"contract-{one}"), one) for one in (CONTRACT + 1, CONTRACT)]
     batches = {"e2e": batch, NEIGHBOUR: neighbour.batch}
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # a dozen runs share the machine
+        patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # A dozen runs share this computer.
         patch.setattr(neighbour_module, "PATIENCE_SECONDS", 600)
         engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE, answers=ANSWERS)
         engine.wait_scale(0.04)
@@ -95,7 +95,7 @@ def play_all(
     places: dict[str, tuple[Batch, str]],
     schedules: list[Schedule],
 ) -> None:
-    """Play schedules, each where it belongs; meanwhile another version of the neighbour is deployed."""
+    """Play schedules, each in its installation. Meanwhile, deploy another version of the neighbour."""
     other = {"e2e": NEIGHBOUR, NEIGHBOUR: "e2e"}
     plays = [
         each
@@ -120,7 +120,7 @@ def play_all(
         try:
             its_batch, copy = places[schedule.installation]
             wrong = complaints(play(its_batch, schedule, copy))
-        except Exception:  # it must not take the verdicts of the others along
+        except Exception:  # It must not hide the results of the other schedules.
             wrong = [traceback.format_exc()]
         found.verdicts[schedule.seed] += [f"{schedule.installation}: {text}" for text in wrong]
         found.spans.append((schedule, began, time.time()))
@@ -132,7 +132,7 @@ def play_all(
 
 
 def use_names_again(found: Soaked, neighbour: Neighbour, schedules: list[Schedule]) -> None:
-    """Make the machine anew when all its runs have ended: its executions' ARNs come once more, with other starts."""
+    """Create the machine again when all its runs have ended, so that executions get the same ARNs with other starts."""
     batch = neighbour.batch
     chosen = [one for one in schedules if one.installation == NEIGHBOUR][:NAMES_USED_AGAIN]
     before = {one.run_id: everything_of(batch, one.run_id) for one in chosen}
@@ -185,19 +185,19 @@ def test_no_event_was_left_undelivered(soaked: Soaked, batch: Batch, neighbour: 
 
 
 def test_runs_outlast_deploys(soaked: Soaked) -> None:
-    """Else their foretold ends prove nothing about deploys; some are stopped and redriven besides."""
+    """Runs overlap with deployments, so that their ends prove something. Some are also stopped and redriven."""
     found = soaked.outlasted_a_deploy()
     assert len(SEEDS) < 100 or (found and any(one.stops for one in found))
 
 
 def test_faults_happen(soaked: Soaked, batch: Batch) -> None:
-    """Most of the drawn faults of calls meet a call; a rule whose words match nothing proves nothing."""
+    """Most of the drawn call faults hit a call. A rule that matches nothing would prove nothing."""
     fired = [rule["fired"] > 0 for rule in batch.engine.faults()]
     assert not fired or len(SEEDS) < 20 or sum(fired) > len(fired) / 2
 
 
 def test_sources_are_lost_in_time(soaked: Soaked, batch: Batch) -> None:
-    """Most of them while their run goes on: later nobody could need them."""
+    """Most sources are lost while their run goes on. A later loss would prove nothing."""
     found = {item: batch.s3.head_object(Bucket=batch.bucket, Key=item) for item in batch.keys("datasets/soak/")}
     lost = []
     for seed in (seed for seed in SEEDS if draw(seed).source_loss):

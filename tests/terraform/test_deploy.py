@@ -1,4 +1,4 @@
-"""`make deploy`, with programs in the place of Terraform and the AWS command line that note what they are asked."""
+"""`make deploy`, with programs in place of Terraform and the AWS CLI that note their arguments."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import pytest
 from local.provision import ROOT
 
 TERRAFORM = """#!/bin/sh
+[ "$*" = version ] && echo "Terraform v1.9.0" && exit
 echo "terraform $*" >> "$ASKED"
 case "$*" in
   *"output -raw runs_bucket_name") printf reviews-runs ;;

@@ -1,6 +1,6 @@
 """A release of the module as people take it: from git, by its tag, its zips from S3. With a mocked provider.
 
-The release is made of the working tree. Its manifest names zips that need not exist, as a plan asks S3 for names alone.
+The release is made from the working tree. The zips in its manifest need not exist: a plan only asks S3 for names.
 """
 
 import os
@@ -13,11 +13,11 @@ import pytest
 
 from local.provision import ROOT
 from release import manifest
-from tests.terraform.test_module import MODULE, terraform
+from tests.terraform.workspace import MODULE, published, released_zips, terraform
 
 README = (ROOT / "README.md").read_text("utf-8")
 ADDRESS = "https://git.example.com/"
-"""Where the README says that the repository is."""
+"""The repository's address in the README."""
 
 AUTHOR = {
     "GIT_AUTHOR_NAME": "A",
@@ -29,12 +29,7 @@ AUTHOR = {
 
 @pytest.fixture(scope="module")
 def zips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, manifest.Zip]:
-    folder, found = tmp_path_factory.mktemp("dist"), {}
-    for name in ("code", "layer-arm64", "layer-x86_64"):
-        path = folder / f"{name.replace('-', f'-{manifest.version()}-', 1)}.zip"
-        path.write_bytes(name.encode())
-        found[name] = manifest.describe(path)
-    return found
+    return released_zips(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +55,7 @@ def no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Path) -> 
     """A machine with Terraform and git, on which the README's address leads to the repository."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    # The last ones are what scripts of git call.
+    # Scripts of git call the last ones.
     for name in ("terraform", "git", "basename", "sed", "sh", "uname"):
         (tools / name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(tools))
@@ -76,8 +71,7 @@ def copy_mocks(root: Path, zips: dict[str, manifest.Zip]) -> None:
     """Copy the mocked provider into a root; the bucket has these zips."""
     mocks = root / "tests" / "mocks"
     shutil.copytree(MODULE / "tests" / "mocks", mocks, dirs_exist_ok=True)
-    keys = ", ".join(f'"bedrock-batch/{one.key}"' for one in zips.values())
-    (mocks / "published.tfmock.hcl").write_text(f'mock_data "aws_s3_objects" {{ defaults = {{ keys = [{keys}] }} }}\n')
+    (mocks / "published.tfmock.hcl").write_text(published(zips))
 
 
 @pytest.mark.usefixtures("no_python")

@@ -15,11 +15,13 @@ from bedrock_batch.run_input import validate
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 OPUS = "global.anthropic.claude-opus-5"
 STARTED = "2100-01-01T00:00:00.000Z"
-"""When runs of tests start: so late that none of them is ever too old."""
+"""The start of runs in tests. It is so late that no run expires."""
 
 
 JOIN_SHARD = "arn:aws:lambda:us-east-1:123456789012:function:reviews-join-shard:3"
 """The version that a stopped run began with."""
+
+_OF_CLAIM: dict[str, Any] = {"started_at": STARTED, "functions": {"join_shard": JOIN_SHARD}}
 
 
 def settings(*models: str, **others: Any) -> Settings:
@@ -46,7 +48,7 @@ def claimed(run_id: str, bucket: str) -> RunState:
 
 
 def compose(model_id: str, **given: Any) -> request_body.Composed:
-    """Plan what a run input asks of a model, as plan_run does."""
+    """Plan the request of a run input to a model, as plan_run does."""
     given.setdefault("s3_uri", "s3://bucket/t.csv")
     if "request" not in given:
         given.setdefault("prompt", {"text": "Judge {review}"})
@@ -56,7 +58,7 @@ def compose(model_id: str, **given: Any) -> request_body.Composed:
 
 
 def make_run(**changes: Any) -> Run:
-    """Return a planned text run of one shard, with changes; those of the run input's keys are made there."""
+    """Return a planned text run of one shard with changes. Changes of the run input's keys go into its run input."""
     asked = changes.pop("input", None) or validate.validate(
         {"s3_uri": "s3://bucket/t.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}
     )
@@ -94,7 +96,8 @@ def make_run(**changes: Any) -> Run:
 
 def stopped(run_id: str, bucket: str, **how: Any) -> Stopped:
     """Return the event of Gather leftovers for a run that was stopped."""
-    return Stopped(CONTRACT, bucket, "reviews", run_id, **{"status": "ABORTED", "join_shard": JOIN_SHARD, **how})
+    given = {"status": "ABORTED", "join_shard": JOIN_SHARD, **_OF_CLAIM, **how}
+    return Stopped(CONTRACT, bucket, "reviews", run_id, **given)
 
 
 def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedShard:
@@ -110,7 +113,7 @@ def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedSh
 
 
 def make_prepared(number: int, *, records: int = 100, skipped: int = 0) -> Prepared:
-    """Return what prepare_shard says of a shard: 400 bytes and 50 tokens a record."""
+    """Return prepare_shard's result for a shard: 400 bytes and 50 tokens for each record."""
     return Prepared(
         shard=number,
         rows=records + skipped,

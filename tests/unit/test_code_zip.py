@@ -1,4 +1,4 @@
-"""build/code.zip as it ships: unpacked, as Lambda does, and imported with nothing beside it."""
+"""The shipped build/code.zip: unpacked as in Lambda, and imported without anything else."""
 
 import ast
 import json
@@ -75,7 +75,7 @@ def test_every_client_is_made_from_the_zip(code: Path) -> None:
 
 
 def test_the_models_know_what_we_send(code: Path) -> None:
-    """Older versions refuse both, and a run with a schema, or of Converse bodies, would fail record by record."""
+    """Older SDKs refuse both, and every record of a run with a schema, or with Converse bodies, would fail."""
     known = run(
         code,
         "import json\nfrom bedrock_batch.aws.clients import client\n"

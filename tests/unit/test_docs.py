@@ -1,4 +1,4 @@
-"""What the documents claim is what the code has."""
+"""The documents agree with the code."""
 
 import json
 import re
@@ -9,12 +9,13 @@ import pytest
 
 from bedrock_batch.answers.outcome import OUTCOMES
 from bedrock_batch.run_input import validate
+from tests.unit.run_input.test_validate import SAMPLE_DOCUMENTS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda_src" / "bedrock_batch"
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "local/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "local/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "terraform").rglob("README.md")),
 ]
@@ -27,7 +28,7 @@ UNDESCRIBED = {
 }
 """Attributes of inputs that the lists of the descriptions do not have."""
 
-# A file, or a folder of the repository. What lies on S3 has other folders, or a place such as <run>.
+# A file or a folder of the repository. Keys on S3 have other folders, or a placeholder such as <run>.
 PATH = re.compile(
     r"`((?:asl|bench|docs|lambda_src|local|requirements|terraform|tests)/[\w./-]*|[\w./-]+\.(?:py|tf|toml))`"
 )
@@ -75,6 +76,13 @@ def test_the_readmes_run_inputs_are_valid() -> None:
         validate.validate({"s3_uri": "s3://bucket/t.csv", "model_id": "a.b", "prompt_id": "p"} | value)
 
 
+def test_the_guide_from_the_sample_shows_one_of_its_documents() -> None:
+    guide = (ROOT / "docs" / "from-the-aws-sample.md").read_text("utf-8")
+    (document,) = re.findall(r"^```json\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    buckets = re.sub(r"batch-inference-bucket-\d{12}", "batch-inference-bucket", document)
+    assert json.loads(buckets) in SAMPLE_DOCUMENTS
+
+
 def test_the_make_targets_that_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -113,7 +121,7 @@ def test_paths_that_the_maps_name_exist(document: Path) -> None:
 
 
 def rooms_files(document: Path) -> set[str]:
-    """Return what a document names in a room of the package, whatever its suffix."""
+    """Return the files that a document names in a folder of the package, with any suffix."""
     rooms = "|".join(sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"))
     return set(re.findall(rf"`((?:{rooms})/[\w./-]*)`", document.read_text("utf-8")))
 

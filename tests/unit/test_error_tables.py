@@ -1,6 +1,7 @@
 """docs/operations.md has every error of a run and every code of a row, each with its cause and a remedy."""
 
 import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -36,10 +37,20 @@ def test_every_row_has_a_cause_and_a_remedy(row: list[str]) -> None:
     assert all(len(cell) > 3 for cell in row), row
 
 
+def test_the_tables_are_made_from_what_the_page_of_a_report_says() -> None:
+    path = ROOT / "docs" / "error_tables.py"
+    spec = importlib.util.spec_from_file_location("error_tables", path)
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    remedies = json.loads((PACKAGE / "page" / "remedies.json").read_text("utf-8"))
+    assert tables.with_tables(OPERATIONS, remedies) == OPERATIONS, "run `make docs`"
+
+
 # --- Errors of a run ---
 
 OF_STEP_FUNCTIONS = {"States.Permissions"}
-"""Step Functions documents it for a task; neither our machines nor the stand-in name it."""
+"""An error that Step Functions documents for a task, but that our machines and the stand-in do not name."""
 
 
 def of_step_functions() -> set[str]:
@@ -61,7 +72,7 @@ def uncaught(machine: dict[str, Any]) -> set[str]:
 
 
 def of_services() -> set[str]:
-    """Return how the errors begin that end a run when its retries are over."""
+    """Return the beginnings of errors that end a run after all retries."""
     retries = json.loads((ROOT / "asl" / "retries.json").read_text("utf-8"))
     names = {
         name
@@ -78,8 +89,8 @@ def test_the_table_of_errors_has_every_error_of_a_run_and_no_other() -> None:
     raised = {name for name in errors.BY_NAME if name not in groups}
     known = raised | of_step_functions() | of_services()
     listed = [name for row in ERRORS for name in re.findall(r"\b[A-Z]\w+(?:\.\w+|\.…)?", row[0].split(" (")[0])]
-    # What a row says beside names: where a Map failed, an end without an error, what nobody foresaw.
-    others = {"Join", "Run", "TIMED_OUT", "KeyError", "ClientError"}
+    # Texts of rows that are not names: where a Map failed, an end without an error, an unexpected error.
+    others = {"Join", "Run", "ABORTED", "TIMED_OUT", "KeyError", "ClientError"}
     found = [name for name in listed if name not in others]
     assert sorted(found) == sorted(known)
 
@@ -112,7 +123,7 @@ def test_the_table_of_codes_has_every_code_of_a_row_with_its_outcome_and_no_othe
 
 
 def test_a_code_of_our_own_is_made_in_one_place_and_used() -> None:
-    """`Failure` and `Skipped` take no code that is written out; a code of Bedrock is no constant of ours."""
+    """`Failure` and `Skipped` never get a literal code. Codes of Bedrock are not our constants."""
     used = set()
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

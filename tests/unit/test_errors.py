@@ -1,4 +1,4 @@
-"""Errors say what to do: before the spend what to mend, after it what is kept."""
+"""Errors say what to do: before the spend what to correct, after it what is kept."""
 
 import pytest
 
@@ -9,7 +9,7 @@ KEPT = "All answers are kept; a redrive costs nothing."
 
 
 def said(error: Exception) -> str:
-    """Return what an error says when it leaves a block behind the spend; its class stays."""
+    """Return the message of an error that leaves an `after_spend` block. Its class does not change."""
     with pytest.raises(type(error)) as caught, after_spend(KEPT):
         raise error
     return str(caught.value)

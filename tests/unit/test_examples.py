@@ -1,4 +1,4 @@
-"""The documents in docs/examples are run inputs that plan, and whose records the models' stand-ins take."""
+"""The documents in docs/examples are valid run inputs, and the models' stand-ins accept their records."""
 
 import json
 from datetime import date
@@ -17,7 +17,7 @@ from local.sample import write_reviews
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.json"))
 REVIEWS = pa.record_batch({"review": ["Fine."], "product": ["lamp"]})
 FOLDERS = {"day": pa.array([date(2026, 11, 1)]), "country": pa.array(["DE"])}
-"""What the names of folders add."""
+"""The column that the names of folders add."""
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Ids and keys: legal for Bedrock whatever the user calls things, and never shared by two runs."""
+"""Ids and keys are legal for Bedrock for any names of the user, and no two runs share one."""
 
 import re
 
@@ -19,7 +19,7 @@ DIGEST = keys.run_digest(ARN, STARTED)
 
 
 def matches(shape: str, value: str) -> bool:
-    """Tell whether a value fits a string shape of Bedrock's service model."""
+    """Return whether a value fits a string shape of Bedrock's service model."""
     limits = MODEL[shape]
     fits = limits.get("min", 0) <= len(value) <= limits.get("max", len(value))
     return fits and re.fullmatch(limits["pattern"], value) is not None

@@ -35,7 +35,7 @@ OF_LAMBDA = {
 
 
 def calls(path: Path) -> Iterator[ast.Call]:
-    """Yield the calls of a module that write a record."""
+    """Yield the log calls of a module."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
@@ -58,7 +58,7 @@ def keys(call: ast.Call) -> set[str]:
 
 
 def spread(call: ast.Call) -> set[str]:
-    """Return what a call spreads into its fields, as it stands there."""
+    """Return the expressions that a call unpacks into its fields."""
     given = extra(call)
     return {ast.unparse(value) for key, value in zip(given.keys, given.values, strict=True) if key is None}
 
@@ -105,7 +105,7 @@ SPREAD = {
         *(f"Rows{outcome.value.capitalize()}" for outcome in Outcome),
     },
 }
-"""The fields of what log calls spread."""
+"""The fields of the expressions that log calls unpack."""
 
 
 def logged() -> dict[str, set[str]]:

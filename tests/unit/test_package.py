@@ -1,4 +1,4 @@
-"""How the zips are made that Terraform uploads. What is made then, tests/unit/test_code_zip.py looks at."""
+"""How the zips that Terraform uploads are built. tests/unit/test_code_zip.py checks the result."""
 
 import ast
 import base64
@@ -19,7 +19,7 @@ LAMBDA_SRC = Path(__file__).resolve().parents[2] / "lambda_src"
 
 
 def load_package() -> ModuleType:
-    # By its path: it is a script beside our package, and not a part of it.
+    # Load it by its path, because it is a script beside our package.
     spec = importlib.util.spec_from_file_location("package_script", LAMBDA_SRC / "package.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -145,7 +145,7 @@ def test_code_zip_holds_every_handler_and_data_file() -> None:
     names = set(package.read_code(LAMBDA_SRC / "bedrock_batch"))
     sources = {
         f"bedrock_batch/{path.relative_to(LAMBDA_SRC / 'bedrock_batch').as_posix()}"
-        for suffix in ("*.py", "*.json")
+        for suffix in ("*.py", "*.json", "*.css")
         for path in (LAMBDA_SRC / "bedrock_batch").rglob(suffix)
         if ".mypy_cache" not in path.parts
     }

@@ -1,4 +1,4 @@
-"""The published schemas of report.json and of the catalogue: what is written fits, and nothing else."""
+"""The published schemas of report.json and of the catalogue match the real documents and nothing else."""
 
 import copy
 import json
@@ -60,7 +60,7 @@ def at(document: Any, path: tuple[Any, ...]) -> Any:
 
 
 def test_a_mistyped_key_of_the_catalogue_is_an_error() -> None:
-    """Of every kind of object the first one is tried."""
+    """The first object of every kind is tried."""
     kinds: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for path in objects(catalogue.entries()):
         kinds.setdefault(tuple("*" if isinstance(step, int) else step for step in path), path)

@@ -1,1 +1,1 @@
-"""Read what a model answered."""
+"""Read the answers of models."""

@@ -1,4 +1,4 @@
-"""What a parser returns for output lines: an answer or a failure for each, or a block of answers column by column."""
+"""The results of a parser: an answer or a failure for each output line, or a block of answers column by column."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -11,9 +11,9 @@ Vector = npt.NDArray[np.float32]
 
 
 class Answer(msgspec.Struct, gc=False):
-    """An answer of a model: `value` is text in UTF-8 or a vector, None where there was none.
+    """An answer of a model: `value` is text in UTF-8 or a vector, None if the answer was empty.
 
-    `reasoning` is text too, and there only if the run keeps it.
+    `reasoning` is text in UTF-8, None if the run does not keep it.
     """
 
     record_id: str | None
@@ -25,7 +25,7 @@ class Answer(msgspec.Struct, gc=False):
 
 
 class Failure(msgspec.Struct, gc=False):
-    """A record that came back without an answer we can use."""
+    """A record that came back without a usable answer."""
 
     record_id: str | None
     code: str
@@ -33,9 +33,9 @@ class Failure(msgspec.Struct, gc=False):
 
 
 class Answers(msgspec.Struct, gc=False):
-    """The answers of a block of lines that all hold one, column by column: the usual case.
+    """The answers of a block of lines, column by column. This is the usual case: every line has an answer.
 
-    `values` are texts in UTF-8 (None where there was none) or a matrix of vectors. Iterating gives each as an `Answer`.
+    `values` are texts in UTF-8 (None for an empty answer) or a matrix of vectors. An iterator yields `Answer` objects.
     """
 
     record_ids: list[str | None]
@@ -44,7 +44,7 @@ class Answers(msgspec.Struct, gc=False):
     input_tokens: list[int | None]
     output_tokens: list[int | None]
     reasonings: list[bytes | None] | None = None
-    """None where the run does not keep reasoning."""
+    """None if the run does not keep reasoning."""
 
     def __iter__(self) -> Iterator[Answer]:
         reasonings = repeat(None) if self.reasonings is None else self.reasonings
@@ -60,4 +60,4 @@ class Answers(msgspec.Struct, gc=False):
 
 
 Parsed = Answers | list[Answer | Failure | None]
-"""The content of a block of whole lines; None stands for a line that is not a JSON object, such as a cut-off one."""
+"""The content of a block of whole lines. None stands for a line that is not a JSON object, such as a cut line."""

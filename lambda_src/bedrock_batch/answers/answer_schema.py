@@ -1,7 +1,7 @@
-"""Answers that follow a JSON Schema: find the object in the text, validate it, turn it into typed columns.
+"""Read answers that follow a JSON Schema: find the object in the text, validate it, turn it into typed columns.
 
-The last object that is valid counts, unless the whole text is JSON. `find_object` says what an object is,
-`schema_validator` what is valid, `schema_columns` which types the columns have.
+If the whole text is JSON, it is the answer. If not, the last valid object in the text is. `find_object` finds objects,
+`schema_validator` validates them, and `schema_columns` has the types of the columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from bedrock_batch.answers.schema_validator import Validator
 from bedrock_batch.errors import InvalidRunInput
 
 _CHUNK = 128
-"""So many answers are read before they become columns: their memory is used again, which is much faster."""
+"""Answers that become columns together. Small numbers reuse the same memory, which is much faster."""
 
 
 class Reader:
-    """A schema made ready for many answers: `fields` are the columns of its properties.
+    """Reads many answers with one schema. `fields` are the columns of the schema's properties.
 
-    Raises InvalidRunInput for anything but a JSON Schema of an object that is within the limits.
+    Raises InvalidRunInput unless the schema is a JSON Schema of an object and within the limits.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ class Reader:
         self._try_out(places)
 
     def read(self, text: bytes) -> dict[str, Any]:
-        """Return an answer's properties, ready for Arrow. Raises Unfit, and nothing else, whatever the text is."""
+        """Return an answer's properties, ready for Arrow. For any text, the only error is Unfit."""
         try:
             value = parse(text)
         except NotJson:
@@ -45,7 +45,7 @@ class Reader:
         return self._columns.converted(value)
 
     def columns(self, texts: Sequence[bytes | None]) -> tuple[list[pa.Array], dict[int, str]]:
-        """Return the columns of some rows, and what is wrong with their answers, by place; None has no answer."""
+        """Return the columns of some rows, and by index what is wrong with their answers. None is a row without one."""
         problems: dict[int, str] = {}
         chunks = [self._chunk(texts, start, problems) for start in range(0, len(texts), _CHUNK)]
         if len(chunks) == 1:
@@ -53,7 +53,7 @@ class Reader:
         return [pa.concat_arrays(column) for column in zip(*chunks, strict=True)] or self.arrays([]), problems
 
     def _chunk(self, texts: Sequence[bytes | None], start: int, problems: dict[int, str]) -> list[pa.Array]:
-        """Return the columns of some rows from `start` on, and note what is wrong with their answers."""
+        """Return the columns of rows from `start` on; put what is wrong with their answers into `problems`."""
         answers: list[dict[str, Any] | None] = []
         for place, text in enumerate(texts[start : start + _CHUNK], start):
             answer = None
@@ -66,13 +66,14 @@ class Reader:
         return self.arrays(answers)
 
     def arrays(self, answers: Sequence[Mapping[str, Any] | None]) -> list[pa.Array]:
-        """Return the columns of what `read` gave for some rows; None is a row without an answer."""
+        """Return the columns of some rows from the results of `read`. None is a row without an answer."""
         return self._columns.arrays(answers)
 
     def _found(self, text: bytes) -> dict[str, Any]:
-        """Return the last object in a text that is valid. Raises Unfit.
+        """Return the last valid object in a text. Raises Unfit.
 
-        A later object may be broken. If its first key is ours, the model said it last, and no earlier object counts.
+        A later object may be broken. If its first key is a property of the schema, it is the model's last word, so no
+        earlier object counts.
         """
         found = list(spans(text))
         problem = None
@@ -88,7 +89,7 @@ class Reader:
                 continue
             if self._validator.is_valid(value):
                 if Surroundings(text, found).show_a_member(number):
-                    raise Unfit("an object in the answer is not JSON: it has no proper beginning")
+                    raise Unfit("an object in the answer is not JSON: its beginning is missing")
                 try:
                     return self._columns.converted(value)
                 except Unfit as err:
@@ -110,14 +111,14 @@ class Reader:
         return Unfit(self._validator.problem(value, size=size))
 
     def _try_out(self, places: Places) -> None:
-        """Read a few answers, so that a schema that no answer can be read with is refused before any spend."""
+        """Read a few made-up answers, so that a schema that cannot be used is refused before any spend."""
         for text in trials(places):
             try:
                 self.arrays([self.read(text)])
             except Unfit:
                 continue
-            except Exception as err:  # whatever it is would come again, after the spend
+            except Exception as err:  # Whatever the error is, real answers would raise it too, after the spend.
                 raise InvalidRunInput(
-                    f"output.schema cannot be used: reading {text.decode()[:200]} with it gives {type(err).__name__}: "
-                    f"{str(err)[:200]}"
+                    f"output.schema cannot be used: reading the answer {text.decode()[:200]} raises "
+                    f"{type(err).__name__}: {str(err)[:200]}"
                 ) from err

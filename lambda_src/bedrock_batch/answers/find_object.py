@@ -1,10 +1,10 @@
 """Find the JSON objects in the text of an answer, and read JSON strictly.
 
-Models put JSON into fences and prose, however they are asked. An object begins only where `{`, a quoted key and a colon
-stand; other braces are prose, code or formulas. What lies inside an object that began is a part of it, also when the
-object turns out to be no JSON: a part of an answer is never taken for the answer.
+Models put JSON into fences and prose, even if the prompt forbids it. An object begins with `{`, a quoted key and a
+colon; other braces are prose, code or formulas. Everything inside an object is part of it, even if the object is not
+JSON in the end. So a part of an answer is never used as the answer.
 
-All of it takes time in proportion to the text: each object is looked at once, and its parts are not looked at again.
+The time is proportional to the length of the text: each object is read once, and its parts are not read again.
 """
 
 import json
@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 MOST_DEPTH = 200
-"""Levels of nesting in an answer. The validator's own stack bounds them: it ends the process at some thousand."""
+"""Most levels of nesting in an answer. At some thousand levels, the validator's stack overflow ends the process."""
 
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+'
 _BEGIN = re.compile(rb"\{\s*+(" + _TEXT + rb'")\s*+:', re.DOTALL)
-_BRACE = re.compile(_TEXT + rb'"?|[{}]', re.DOTALL)  # a text without an end goes on to the end
+_BRACE = re.compile(_TEXT + rb'"?|[{}]', re.DOTALL)  # A string without a closing quote reaches to the end.
 _BRACKET = re.compile(_TEXT + rb'"?|[{}\[\]]', re.DOTALL)
 _STRING = re.compile(_TEXT + rb'"', re.DOTALL)
 _MAY_BE_JSON = re.compile(rb'\s*+[{\["]')
@@ -29,7 +29,7 @@ _ESCAPED = {b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t"}
 
 _decode = msgspec.json.Decoder().decode
 _skip = json.JSONDecoder(strict=False).raw_decode
-"""Takes more than JSON; what it skips is parsed anew."""
+"""Finds the end of a value. It accepts more than JSON, so `parse` reads the value again."""
 
 
 class NotJson(ValueError):
@@ -38,19 +38,19 @@ class NotJson(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where an object that began stands in a text. It need not be JSON."""
+    """The place of an object in a text. The object need not be JSON."""
 
     start: int
     stop: int
     key: bytes
-    """Its first key, in quotes."""
+    """The object's first key, in quotes."""
 
 
 def parse(text: bytes) -> Any:
     """Return the value of a JSON text. Raises NotJson.
 
-    Line breaks and tabs within strings are taken as if they were escaped. Nothing else is forgiven: not NaN, not a
-    number that is too large for a float, not half of a surrogate pair.
+    Line breaks and tabs within strings are accepted. Nothing else that is not JSON is: no NaN, no number that is too
+    large for a float, no half of a surrogate pair.
     """
     if _is_too_deep(text):
         raise NotJson("the answer is nested too deeply")
@@ -67,16 +67,17 @@ def parse(text: bytes) -> Any:
 
 
 def spans(text: bytes) -> Iterator[Span]:
-    """Yield the objects that begin in a text, in order, but none inside another."""
+    """Yield the objects in a text in order, without objects inside another."""
     if (alone := _alone(text)) is not None:
         yield alone
         return
-    characters = text.decode("latin-1")  # one for each byte, so that places are the same
+    characters = text.decode("latin-1")  # One character for each byte, so that offsets are the same.
     start, is_json = 0, True
     while begun := _BEGIN.search(text, start):
         start = begun.start()
         try:
-            # Much faster than `_end`. It is given up where it fails once: each failure counts the lines before it.
+            # `_skip` is much faster than `_end`. After one failure it is not used again: each failure is slow, because
+            # the library counts all lines before it.
             stop = _skip(characters, start)[1] if is_json else _end(text, start)
         except (ValueError, RecursionError):
             is_json = False
@@ -86,7 +87,7 @@ def spans(text: bytes) -> Iterator[Span]:
 
 
 def _alone(text: bytes) -> Span | None:
-    """Return the object that goes from the first to the last brace, as most do. None when there is no such object."""
+    """Return the object from the first to the last brace, which is the usual case; None if that is not an object."""
     begun, stop = _BEGIN.search(text), text.rfind(b"}") + 1
     if begun is None or _BEGIN.search(text, stop):
         return None
@@ -98,7 +99,7 @@ def _alone(text: bytes) -> Span | None:
 
 
 def _end(text: bytes, start: int) -> int:
-    """Return where the brace at `start` is closed, texts aside; where it is not, the end of the text."""
+    """Return the end of the object whose brace is at `start`, or the end of the text if the brace is not closed."""
     depth = 0
     for token in _BRACE.finditer(text, start):
         if token[0] == b"{":
@@ -143,7 +144,7 @@ _MEMBER_RIGHT = re.compile(rb"""(?:[^\[\]{}]*\])*\s*(?:\}|,?\s*["'][^"'\n]{1,100
 
 
 class Surroundings:
-    """What stands around the objects of a text."""
+    """The text around the objects of a text."""
 
     def __init__(self, text: bytes, found: Sequence[Span]) -> None:
         gaps, at, size = [], 0, 0
@@ -157,10 +158,9 @@ class Surroundings:
         self._text = b"\0".join([*gaps, text[at:]])
 
     def show_a_member(self, number: int) -> bool:
-        """Tell whether an object is a value of a key although it stands in no object.
+        """Return whether an object is the value of a key although no other object contains it.
 
-        So it is where a brace, a quote or a colon of the object around it is missing: that one did not begin, or ended
-        too early.
+        This happens if the outer object lacks a brace, a quote or a colon, so that it did not begin or ended too early.
         """
         place = self._places[number]
         if not _MEMBER_RIGHT.match(self._text[place + 1 : place + 1 + _WINDOW]):

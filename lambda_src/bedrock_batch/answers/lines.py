@@ -1,14 +1,14 @@
-"""Streams of bytes as blocks of whole lines, and blocks as lines."""
+"""Cut streams of bytes into blocks of whole lines, and blocks into lines."""
 
 from collections.abc import Iterable, Iterator
 
-_BLOCK = 1 << 19  # bytes that are parsed at once: little enough for the processor's cache
+_BLOCK = 1 << 19  # Bytes to parse at once: they fit into a processor's cache.
 
 
 def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Re-cut a stream of bytes into small blocks that end with a line; the last may lack its newline.
+    """Cut a stream of bytes into small blocks of whole lines. The last line may lack its newline.
 
-    Cuts at byte `\\n` only: U+2028, U+0085 and the like may stand inside a JSON string.
+    Only the byte `\\n` ends a line: U+2028, U+0085 and similar characters may be part of a JSON string.
     """
     held: list[bytes] = []
     for block in blocks:
@@ -23,7 +23,7 @@ def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
 
 
 def lines_of(block: bytes | memoryview) -> Iterator[bytes]:
-    """Yield the lines of a block, without those that are blank."""
+    """Yield the lines of a block that are not blank."""
     whole, start = bytes(block), 0
     while start < len(whole):
         end = whole.find(b"\n", start) + 1 or len(whole)

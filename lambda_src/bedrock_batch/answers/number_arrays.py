@@ -1,7 +1,7 @@
-"""Arrays of numbers in JSON lines, taken out so that only the wanted ones are ever parsed.
+"""Take arrays of numbers out of JSON lines, so that only the needed ones are parsed.
 
-A vector is 10 KB of text, and models send it in several forms. Looking for brackets is many times faster than
-parsing numbers, and what is left of the lines is short.
+A vector is 10 KB of text, and models send it in several forms. Finding brackets is many times faster than parsing
+numbers, and the rest of the lines is short.
 """
 
 from collections.abc import Sequence
@@ -14,29 +14,29 @@ import simdjson
 from bedrock_batch.answers.answer import Vector
 
 _FIRST = -(10**15)
-"""The first placeholder: no record id holds a minus, and no model sends such a number in place of a vector."""
+"""The first placeholder. It cannot be confused: record ids have no minus, and no model sends such a number."""
 
 Place = Annotated[int, msgspec.Meta(le=_FIRST)]
 """The type of a placeholder."""
 
 
 class Arrays:
-    """The arrays that were taken out of some lines, by their placeholders."""
+    """The arrays that were taken out of lines, by their placeholders."""
 
     def __init__(self, lines: bytes, spans: list[tuple[int, int]]) -> None:
         self._lines, self._spans = lines, spans
 
     def __getitem__(self, place: int) -> bytes:
-        """Return the array's text, brackets included."""
+        """Return the array's text with its brackets."""
         start, stop = self._spans[_FIRST - place]
         return self._lines[start:stop]
 
 
 def take_out(lines: bytes) -> tuple[bytes, Arrays]:
-    """Put a placeholder, an integer, in the place of each array of numbers; return the shorter lines and the arrays.
+    """Replace each array of numbers by a placeholder integer; return the shortened lines and the arrays.
 
-    Whatever stands between two brackets, without another bracket or a quote, is taken for an array of numbers. If the
-    brackets stand within a text, a piece of this text is replaced. It is still one text, as its quotes are escaped.
+    Two brackets without a bracket or a quote between them are an array of numbers. If they are part of a string, a part
+    of that string is replaced. It stays one string, because its quotes are escaped.
     """
     pieces: list[bytes] = []
     spans: list[tuple[int, int]] = []
@@ -56,7 +56,7 @@ def take_out(lines: bytes) -> tuple[bytes, Arrays]:
 
 
 class ArrayParser:
-    """Parses arrays of numbers with one reused parser: no Python object per number."""
+    """Parses arrays of numbers with one parser, without a Python object for each number."""
 
     def __init__(self) -> None:
         self._parser = simdjson.Parser()
@@ -70,8 +70,8 @@ class ArrayParser:
         for row, text in enumerate(texts):
             array: Any = self._parser.parse(text)
             numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-            del array  # or the parser could not be used again
+            del array  # Otherwise the parser could not be used again.
             if len(numbers) != dimensions:
-                raise ValueError("a vector of other dimensions")
+                raise ValueError("a vector has other dimensions")
             vectors[row] = numbers
         return vectors

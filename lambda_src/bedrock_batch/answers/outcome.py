@@ -1,4 +1,4 @@
-"""What became of a row, judged from the stop reason of the model or the error code of Bedrock."""
+"""The outcome of a row, from the model's stop reason or Bedrock's error code."""
 
 import re
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from bedrock_batch.row_errors import RowError
 
 
 class Outcome(StrEnum):
-    """What became of a row. JSON and the output table hold the words, a join one byte a row: the `code`."""
+    """The outcome of a row. JSON and the output table have the word. A join has one byte for each row: the `code`."""
 
     SUCCEEDED = "succeeded"
     TRUNCATED = "truncated"
-    """The answer was cut, or the model withheld the rest of it."""
+    """The answer was cut, or the rest of it was withheld."""
     INVALID = "invalid"
     """The answer does not match `output.schema`."""
     FAILED = "failed"
     """An error came back, or an answer without content."""
     SKIPPED = "skipped"
-    """Refused before submission."""
+    """The row was refused before submission."""
     MISSING = "missing"
     """No answer and no error came back."""
 
@@ -31,24 +31,24 @@ class Outcome(StrEnum):
 _CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
-"""The words, by code: also the order in which a report names them."""
+"""The words in the order of their codes, which is also their order in a report."""
 
 ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.TRUNCATED})
-"""Outcomes of rows with an answer that can be used; all others have an error code."""
+"""Outcomes of rows with a usable answer. Rows with other outcomes have an error code."""
 
 OPEN = frozenset({Outcome.FAILED, Outcome.MISSING})
-"""Outcomes of rows that an answer may still come for."""
+"""Outcomes of rows that may still get an answer."""
 
 GUARDRAIL = "guardrail_intervened"
-"""The stop reason of every answer that a guardrail has touched. Converse says it in this word."""
+"""The stop reason of every answer that a guardrail changed. Converse sends this word."""
 
 INTERVENED = "INTERVENED"
-"""How InvokeModel says the same, beside the model's own stop reason."""
+"""InvokeModel's word for the same. It sends the model's own stop reason too."""
 
 Ended = Literal["whole", "cut", "withheld"]
 
 STOP_REASONS: dict[str, Ended] = {
-    # The model said all it wanted to say. Converse, Nova and Claude; then OpenAI-shaped bodies and Llama.
+    # The model ended its answer. Converse, Nova and Claude; then OpenAI-shaped bodies and Llama.
     "end_turn": "whole",
     "stop_sequence": "whole",
     "stop": "whole",
@@ -62,29 +62,29 @@ STOP_REASONS: dict[str, Ended] = {
     "model_context_window_exceeded": "cut",
     # Claude paused within its own server-side tools; the text so far is not the end.
     "pause_turn": "cut",
-    # Something stepped in. Text that comes along is what was said until then.
+    # Something stopped the model. The text is what the model said until then.
     "refusal": "withheld",  # Claude
     "content_filtered": "withheld",  # Converse, Nova
     "content_filter": "withheld",  # OpenAI-shaped bodies
     "malformed_model_output": "withheld",  # Converse
     "malformed_tool_use": "withheld",  # Converse
-    # A guardrail stepped in: the text is its message, or the answer with parts of it masked.
+    # A guardrail intervened: the text is the guardrail's message, or the answer with masked parts.
     GUARDRAIL: "withheld",
 }
 """Stop reasons of the model families (Bedrock user guide, "Inference request parameters"; botocore's
-`StopReason` for Converse). One that is not listed counts as whole: a new word must not turn
+`StopReason` for Converse). A stop reason that is not in this list counts as whole, so that a new word does not turn
 good answers into failures."""
 
 _NAMES_THE_FAILURE = {reason for reason, ended in STOP_REASONS.items() if ended != "whole"}
 
 MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
-"""Stop reasons of answers that a larger limit would have let go on."""
+"""Stop reasons of answers that met `max_tokens`: with a larger limit they would be longer."""
 
 _MAY_STILL_BE_ANSWERED = {
-    RowError.EXPIRED,  # the job's deadline came before the record's turn
+    RowError.EXPIRED,  # The job reached its deadline before the record's turn.
     "408",  # the model took too long
     "429",  # throttled, or the model was not ready
-    # The same by name, with the HTTP codes of the bedrock-runtime service model.
+    # The same errors by name, with the HTTP codes of the bedrock-runtime service model.
     "ModelTimeoutException",  # 408
     "ThrottlingException",  # 429
     "ModelNotReadyException",  # 429
@@ -94,13 +94,13 @@ _MAY_STILL_BE_ANSWERED = {
 _SERVER_ERROR = re.compile(r"5[0-9][0-9]")
 
 _TOP_CODES = 10
-"""The number of error codes that are reported by name."""
+"""Most error codes in a report."""
 
 
 def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | None, str | None]:
-    """Return the outcome of a row that came back, and the error code and message when it failed.
+    """Return the outcome of a row that came back, and if it failed, its error code and message.
 
-    Text of an answer that was cut or withheld is kept, because it was paid for: such a row is `truncated`.
+    The text of an answer that was cut or withheld is kept, because it was paid for. Such a row is `truncated`.
     """
     if has_answer:
         whole = STOP_REASONS.get(stop_reason or "", "whole") == "whole"
@@ -112,10 +112,10 @@ def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | 
 
 
 def is_leftover(outcome: str, error_code: str) -> bool:
-    """Tell whether a row may still get an answer: the same request can succeed another time.
+    """Return whether a row may still get an answer, because the same request may succeed later.
 
-    Either nothing came back for it, or Bedrock failed on its own side (5xx) or for want of time or capacity. The
-    other 4xx are the fault of the record, and would come again.
+    That is so if nothing came back, if Bedrock itself failed (5xx), or if it had too little time or capacity. Other 4xx
+    errors are the record's fault, and the same request would get them again.
     """
     if outcome != Outcome.FAILED:
         return outcome == Outcome.MISSING
@@ -123,12 +123,12 @@ def is_leftover(outcome: str, error_code: str) -> bool:
 
 
 def most_frequent(codes: Mapping[str, int]) -> dict[str, int]:
-    """Return the most frequent error codes, the most frequent first: a report is for reading."""
+    """Return the most frequent error codes, the most frequent first. A report has only these, to be readable."""
     return dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))[:_TOP_CODES])
 
 
 def named(codes: Mapping[str, int], messages: Mapping[str, str]) -> str:
-    """Return error codes for a sentence, each with its number of rows and what the first of them says."""
+    """Return error codes for a sentence, each with its number of rows and the message of the first row."""
     return ", ".join(
         f"{code} ({count} rows)" + (f': "{messages[code]}"' if code in messages else "")
         for code, count in codes.items()

@@ -1,8 +1,8 @@
 """Read Bedrock's output lines: `{"recordId": …, "modelInput": …, "modelOutput": …}` or with `error` instead.
 
-The echoed modelInput is most of a line and is never built. C code decodes a block of lines straight into the few
-fields that a run needs. When one line of a block cannot be decoded so, the block is read again line by line, and
-`parse_slowly` reads that line: one odd answer costs time and never the shard.
+Most of a line is the echoed modelInput, which is never decoded. C code decodes a block of lines into only the fields
+that a run needs. If that fails for one line of a block, the block is read again line by line, and `parse_slowly` reads
+that line. So an unusual answer costs time, but never the shard.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +16,12 @@ Parse = Callable[[bytes | memoryview], Parsed]
 
 
 def parser(response: Mapping[str, str], dimensions: int | None, *, reasoning: bool = False) -> Parse:
-    """Return the parser of a run's answers: of vectors where they have `dimensions`, else of texts.
+    """Return the parser of a run's answers: for vectors if `dimensions` is given, otherwise for texts.
 
     `reasoning` says whether the run keeps the models' reasoning.
 
     Raises:
-        InvalidRunInput: a path of `response` cannot be followed.
+        InvalidRunInput: a path of `response` is not valid.
     """
     return TextParser(response, reasoning=reasoning) if dimensions is None else VectorParser(response, dimensions)
 
@@ -29,10 +29,10 @@ def parser(response: Mapping[str, str], dimensions: int | None, *, reasoning: bo
 def without_contradictions(
     response: Mapping[str, str], given: Mapping[str, str], dimensions: int | None
 ) -> dict[str, str]:
-    """Return the paths of a run without those of the catalogue that contradict the ones that were `given`.
+    """Return the paths of a run, without paths of the catalogue that contradict the user's paths, `given`.
 
     Raises:
-        InvalidRunInput: a path that was given cannot be followed, or contradicts another one of these.
+        InvalidRunInput: a path of the user is not valid, or contradicts another one.
     """
     answer = "text" if dimensions is None else "embedding"
     kept = {name: path for name, path in response.items() if name in given or name == answer}

@@ -1,7 +1,7 @@
-"""Read output lines one by one with the standard library: slowly, and whatever is wrong with them.
+"""Read output lines one by one with the standard library. This is slow, but works for lines with any fault.
 
-This is for the few lines that a parser's decoder refuses. The parsers make their failures here too, so that a line
-has the same words whichever way it was read.
+It is for the few lines that a parser's decoder refuses. The parsers make their failures here too, so that a failure has
+the same message in both ways.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from bedrock_batch.answers.response_path import Path, WrongKind, find
 from bedrock_batch.row_errors import RowError
 
 MAX_INT64 = 2**63 - 1
-"""A count above it is none: no column could hold it."""
+"""The largest count. A larger number is not a count, because no column could hold it."""
 
 _MOST_DIGITS = 4000
-"""Python refuses to make integers of more than 4300."""
+"""Most digits of an integer. Python refuses to make one of more than 4300."""
 
 _TOO_DEEP = object()
 """Stands for a value that is nested more deeply than Python reads."""
@@ -27,10 +27,10 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}:,]', re.DOTALL)
 
 
 def exactly(line: bytes, read: Callable[[str | None, Any], Answer | Failure]) -> Answer | Failure | None:
-    """Read one line with the standard library, forgiving what does not change the meaning.
+    """Read one line with the standard library; accept faults that do not change the meaning.
 
-    Invalid UTF-8, raw control characters and lone surrogates are read (as U+FFFD or `?` where they cannot be
-    kept): the answer around them was paid for.
+    These are invalid UTF-8, raw control characters and lone surrogates. They become U+FFFD or `?` if they cannot be
+    kept, because the rest of the answer was paid for.
     """
     text = line.decode("utf-8-sig", "replace")
     try:
@@ -71,14 +71,14 @@ def _outcome(
 
 
 def _loaded(text: str) -> Any:
-    """Decode JSON; an integer that Python refuses is the text of its digits."""
+    """Decode JSON. An integer that is too long for Python becomes the text of its digits."""
     return json.loads(
         text, strict=False, parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else digits
     )
 
 
 def _members(text: str) -> dict[str, Any]:
-    """Decode an object member by member, where as a whole it is nested too deeply: most often that is the echo.
+    """Decode an object member by member, if as a whole it is nested too deeply. Usually the echo is the cause.
 
     Raises ValueError unless the text is an object.
     """
@@ -127,24 +127,24 @@ def failure_of(line: Any) -> Failure:
 def no_output(record_id: str | None, expired: bool | None) -> Failure:
     """Return the failure of a line with neither output nor error."""
     if expired:
-        return Failure(record_id, RowError.EXPIRED, "the job's time was over before the record's turn")
-    return Failure(record_id, RowError.EMPTY_ANSWER, "the output line holds neither modelOutput nor error")
+        return Failure(record_id, RowError.EXPIRED, "the job reached its deadline before the record's turn")
+    return Failure(record_id, RowError.EMPTY_ANSWER, "the output line has neither modelOutput nor error")
 
 
 def as_text(value: Any) -> str:
-    """Return a text as it is, anything else as JSON: a number where text was expected is still an answer."""
+    """Return a text unchanged and anything else as JSON: a number in place of a text is still an answer."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()  # a lone surrogate has no UTF-8
+    return text.encode("utf-8", "replace").decode()  # UTF-8 cannot hold a lone surrogate.
 
 
 def any_text(paths: Sequence[Path], output: Any) -> str | None:
-    """Return the text at the first of the paths where there is something."""
+    """Return the text at the first path that has a value."""
     value = _any_value(paths, output)
     return None if value is None else as_text(value)
 
 
 def all_texts(paths: Sequence[Path], output: Any) -> list[str]:
-    """Return the texts at the first of the paths where there is something."""
+    """Return the texts at the first path that has a value."""
     for path in paths:
         with contextlib.suppress(WrongKind):
             if values := list(find(path, output)):
@@ -153,7 +153,7 @@ def all_texts(paths: Sequence[Path], output: Any) -> list[str]:
 
 
 def any_count(paths: Sequence[Path], output: Any) -> int | None:
-    """Return the count at the first of the paths where there is something; None if that is not a count."""
+    """Return the count at the first path that has a value; None if that value is not a count."""
     value = _any_value(paths, output)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -161,7 +161,7 @@ def any_count(paths: Sequence[Path], output: Any) -> int | None:
 
 
 def _any_value(paths: Sequence[Path], output: Any) -> Any:
-    """Return the first value at one of the paths. It comes beside the answer: an odd one must not cost the answer."""
+    """Return the first value at one of the paths. A value of the wrong kind is skipped, so that the answer is kept."""
     for path in paths:
         with contextlib.suppress(WrongKind):
             if (value := next(find(path, output), None)) is not None:

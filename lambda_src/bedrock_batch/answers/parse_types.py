@@ -1,4 +1,4 @@
-"""Types made at run time for just the fields that a run needs, so that decoding skips all others."""
+"""Make types at run time that have only the fields that a run needs, so that decoding skips all others."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
 
 
 def line_decoder(paths: list[tuple[Path, Any]]) -> msgspec.json.Decoder[Any]:
-    """Return the decoder of an output line that keeps of `modelOutput` what lies at the paths. Raises as `type_of`."""
+    """Return the decoder of an output line that keeps only the paths of `modelOutput`. Raises like `type_of`."""
     error = msgspec.defstruct(
         "Error",
         [
@@ -47,7 +47,7 @@ def outputs_of(lines: list[Any]) -> list[Any]:
 
 
 def type_of(paths: list[tuple[Path, Any]]) -> Any:
-    """Return the type whose decoding keeps what lies at the paths, as their leaves' types or null.
+    """Return the type that keeps only the values at the paths. A value has the type of its path, or is null.
 
     Raises:
         InvalidRunInput: two paths contradict each other.
@@ -58,7 +58,7 @@ def type_of(paths: list[tuple[Path, Any]]) -> Any:
         if path:
             branches.setdefault(path[0] if isinstance(path[0], str) else EVERY, []).append((path[1:], leaf))
     if len(leaves) + bool(branches) > 1 or (EVERY in branches and len(branches) > 1):
-        raise InvalidRunInput("response paths contradict each other: one value cannot be of two kinds")
+        raise InvalidRunInput("The paths of response contradict each other: one value cannot be of two kinds.")
     if leaves:
         leaf = leaves.pop()
         return leaf if leaf is msgspec.Raw else leaf | None
@@ -77,15 +77,15 @@ def type_of(paths: list[tuple[Path, Any]]) -> Any:
 
 
 def attribute(key: str) -> str:
-    """Return an identifier for any key."""
+    """Return a Python identifier for any key."""
     return f"k{key.encode().hex()}"
 
 
 def reader(path: Path | None, combine: Callable[[list[Any]], Any], *, strict: bool = False) -> Callable[[Any], Any]:
-    """Return the function that reads a path from an object of `type_of`; None where it leads nowhere.
+    """Return a function that reads a path from an object of `type_of`, or None if the path has no value.
 
-    `combine` makes one value of those of several list elements, or of none. A `strict` reader is quicker, and
-    raises AttributeError or TypeError where there is a null on the way.
+    `combine` joins the values of several list elements, or of none, to one. A `strict` reader is faster, and raises
+    AttributeError or TypeError if a null is on the way.
     """
     if path is None:
         return lambda _: None
@@ -97,7 +97,7 @@ def reader(path: Path | None, combine: Callable[[list[Any]], Any], *, strict: bo
     def forgiving(value: Any) -> Any:
         try:
             return get(value) if get else value
-        except AttributeError:  # a null on the way
+        except AttributeError:  # A null is on the way.
             return None
 
     descend = get if strict and get else forgiving
@@ -126,9 +126,10 @@ def reader(path: Path | None, combine: Callable[[list[Any]], Any], *, strict: bo
 def choice(
     paths: Sequence[Path] | None, combine: Callable[[list[Any]], Any], *, strict: bool = False
 ) -> Callable[[Any], Any]:
-    """Return the function that reads the first of several paths where there is something.
+    """Return a function that reads the first of several paths that has a value.
 
-    A `strict` one is quicker, and raises AttributeError or TypeError where a single path meets a null on the way.
+    If there is a single path, a `strict` function is faster, and raises AttributeError or TypeError if a null is on the
+    way.
     """
     if not paths or len(paths) == 1:
         return reader(paths[0] if paths else None, combine, strict=strict)
@@ -137,9 +138,9 @@ def choice(
 
 
 def column(paths: Sequence[Path] | None, combine: Callable[[list[Any]], Any]) -> Callable[[list[Any]], list[Any]]:
-    """Return the function that does as a strict `choice` for each of many values, a step at a time for all of them.
+    """Return a function that does what a strict `choice` does, for many values: each step is taken for all of them.
 
-    So no Python function is called per value, unless there are several paths, or lists of not just one element.
+    So no Python function is called for each value, unless there are several paths or lists of not exactly one element.
     """
     if not paths:
         return lambda values: [None] * len(values)
@@ -170,7 +171,7 @@ def column(paths: Sequence[Path] | None, combine: Callable[[list[Any]], Any]) ->
 
 
 def _attributes(keys: Iterable[Step]) -> Callable[[Any], Any]:
-    """Return what gets the value below these keys, one within the other."""
+    """Return a function that gets the value at these nested keys."""
     return attrgetter(".".join(attribute(str(key)) for key in keys))
 
 

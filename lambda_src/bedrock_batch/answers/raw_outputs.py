@@ -1,4 +1,4 @@
-"""The raw outputs of the jobs of a shard, read as answers. Bedrock wrote them, or Answer on demand in its place."""
+"""Read the raw outputs of a shard's jobs as answers. Bedrock wrote them, or the function answer_on_demand did."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,7 +16,7 @@ from bedrock_batch.keys import is_on_demand
 
 
 class _Tier(msgspec.Struct):
-    """What an answer on demand says of its service tier; a batch job's output says nothing."""
+    """The service tier in an answer on demand. The output of a batch job has none."""
 
     serviceTier: str | None = None
 
@@ -25,10 +25,9 @@ _TIER = msgspec.json.Decoder(_Tier)
 
 
 class RawOutputs:
-    """The raw outputs of some jobs, listed once and read as often as need be.
+    """The raw outputs of some jobs. They are listed once and can be read several times.
 
-    `size` is the size of all in bytes. `came` has the counts of those that were read, by the job's name and
-    the route.
+    `size` is the size of all in bytes. `came` has the counts of the records that were read, by job name and route.
     """
 
     def __init__(self, s3: S3, run: Run, jobs: Sequence[JobEnd]) -> None:
@@ -36,18 +35,18 @@ class RawOutputs:
         self._parse = parser(run.response, run.dimensions, reasoning=run.output.get("reasoning", False))
         self._names = [job.job_name for job in jobs]
         self.came: dict[str, dict[str, JobCounts]] = {}
-        # A folder named by the job's id lies in between, and a manifest beside the output.
+        # Bedrock puts the output into a folder named by the job's id, beside a manifest.
         self._files = [
             [item for item in s3.list(run.bucket, job.raw_prefix) if item.key.endswith(".jsonl.out")] for job in jobs
         ]
         self.size = sum(item.size for files in self._files for item in files)
 
     def wrote(self, job: int) -> bool:
-        """Tell whether there is anything of a job, counted from 0."""
+        """Return whether a job, by its number from 0, wrote anything."""
         return any(item.size for item in self._files[job])
 
     def of(self, job: int) -> Iterator[Parsed]:
-        """Yield the answers of a job, counted from 0, a block at a time and always in the same order."""
+        """Yield the answers of a job, by its number from 0, a block at a time and always in the same order."""
         name, came = self._names[job], dict[str, JobCounts]()
         for item in self._files[job]:
             blocks = self._s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)
@@ -59,7 +58,7 @@ class RawOutputs:
 
 
 def _routed(blocks: Iterable[bytes | memoryview], *, on_demand: bool) -> Iterator[tuple[str, bytes | memoryview]]:
-    """Yield blocks of lines, each with the route of its answers: for answers on demand a line at a time."""
+    """Yield blocks of lines, each with the route of its answers. For answers on demand, a block is one line."""
     for block in blocks:
         if not on_demand:
             yield routes.BATCH, block
@@ -69,7 +68,7 @@ def _routed(blocks: Iterable[bytes | memoryview], *, on_demand: bool) -> Iterato
 
 
 def _tier(line: bytes) -> str | None:
-    """Return the service tier that an output line names; None where it names none, or cannot be read."""
+    """Return the service tier of an output line; None if it has none or cannot be read."""
     try:
         return _TIER.decode(line).serviceTier
     except (ValueError, RecursionError):
@@ -77,7 +76,7 @@ def _tier(line: bytes) -> str | None:
 
 
 def _more(before: JobCounts, parsed: Parsed) -> JobCounts:
-    """Add the records of a block, and the tokens that its answers name."""
+    """Return the counts plus the records of a block and the tokens of its answers."""
     if isinstance(parsed, Answers):
         tokens = parsed.input_tokens, parsed.output_tokens
         records = answered = len(parsed.record_ids)

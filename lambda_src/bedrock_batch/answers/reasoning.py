@@ -1,4 +1,4 @@
-"""Take reasoning off a text that has it between tags: `<think>first this</think>then that`."""
+"""Separate reasoning from a text that has it between tags: `<think>first this</think>then that`."""
 
 import re
 
@@ -7,17 +7,18 @@ BETWEEN = "\n\n"
 
 
 class Tag:
-    """A tag by its name, `think` for `<think>` and `</think>`."""
+    """A tag, by its name: `think` for `<think>` and `</think>`."""
 
     def __init__(self, name: str) -> None:
         self._tags = re.compile(f"<(/?){re.escape(name)}>")
 
     def split(self, text: str, *, cut: bool) -> tuple[str, str]:
-        """Return what a model said and what it thought; each may be empty. `cut`: the answer met a limit.
+        """Return the answer and the reasoning of a text; each may be empty. `cut` says that the answer met a limit.
 
-        All text before a closing tag is reasoning: from its opening tag on, or from the last block on where models
-        leave the opening tag out. Without a closing tag the reasoning has no end, unless an answer that is whole
-        already has text before the opening tag: such an answer only speaks of the tag.
+        Reasoning is the text between an opening and a closing tag. Some models leave out the opening tag: then it
+        begins after the previous reasoning, or at the start of the text. Without a closing tag, everything after the
+        opening tag is reasoning. The exception is an answer that is not cut and has text before the opening tag: it
+        only mentions the tag.
         """
         said, thought = [], []
         start, opened = 0, -1
@@ -29,7 +30,7 @@ class Tag:
                 said.append(text[start : tag.start()])
                 opened = tag.start()
             else:
-                continue  # reasoning that speaks of its tag
+                continue  # The reasoning mentions its own tag.
             start = tag.end()
         if opened < 0:
             said.append(text[start:])

@@ -1,7 +1,7 @@
-"""Why a job did nothing: a permission is missing, its records or its request are at fault, or neither.
+"""Find why a job did nothing: a permission is missing, its records or its request are wrong, or neither.
 
-A permission can be granted later, so the records wait for a redrive. Records and request stay as they are: they are
-sent to one more job, as Bedrock may have been wrong, and to no third one.
+A permission can be granted later, so the records wait for a redrive. Wrong records or a wrong request do not change:
+they are sent in one more job, in case Bedrock was wrong, but not in a third one.
 """
 
 import re
@@ -9,10 +9,10 @@ import re
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd
 
 MOST_JOBS = 2
-"""A record that this number of jobs refused is not sent again."""
+"""If this number of jobs refused a record, it is not sent again."""
 
 _REFUSED_CREATE = ("Bedrock.ValidationException:", "Bedrock.ResourceNotFoundException:")
-"""How the message of a job begins whose Create was refused as invalid."""
+"""Beginnings of a job's message if Bedrock refused its Create as invalid."""
 
 _PERMISSION = re.compile(
     r"access ?denied|access is denied|denied access|forbidden|unauthorized"
@@ -29,26 +29,26 @@ _PERMISSION = re.compile(
     r"|use case details have not been submitted",
     re.IGNORECASE,
 )
-"""What Bedrock says where a role, bucket, key or model may not be used (examples: test_refused_jobs.py)."""
+"""Bedrock's messages if a role, bucket, key or model may not be used (examples: test_refused_jobs.py)."""
 
 _BEDROCKS_OWN = re.compile(
     r"unexpected error|internal ?(?:server|service)? ?(?:error|exception|failure)|throttl"
     r"|temporarily unavailable|service ?(?:is )?unavailable",
     re.IGNORECASE,
 )
-"""What Bedrock says where neither the records nor the request are at fault."""
+"""Bedrock's messages if neither the records nor the request are wrong."""
 
 
 def lacks_permission(end: JobEnd) -> bool:
-    """Tell whether a job of a round has not answered its records because something may not be used."""
+    """Return whether a job of a round did not answer its records because a permission is missing."""
     return end.status in (NOT_CREATED, "Failed") and _PERMISSION.search(end.message) is not None
 
 
 def is_refusal(end: JobEnd) -> bool:
-    """Tell whether a job did nothing because its records or its request are at fault.
+    """Return whether a job did nothing because its records or its request are wrong.
 
-    That is not so for a job that expired, was stopped, or processed a record, or where nobody knows whether it did;
-    nor where Create met a full quota, throttling or an error on Bedrock's side.
+    It is false if the job expired, was stopped, or processed a record or may have done so, and if Create met a full
+    quota, throttling or an error of Bedrock itself.
     """
     if lacks_permission(end):
         return False

@@ -1,14 +1,13 @@
-"""Response paths: where in a model's answer a value lies.
+"""Response paths, which lead to a value in a model's answer.
 
     stopReason                       a key
     usage.inputTokens                a key of a key
     output.message.content[].text    every element of a list
     choices[0].message.content       one element of a list
-    finish_reason | stop_reason      the first of several paths where there is something
+    finish_reason | stop_reason      the first of several paths that has a value
 
-Models are free to leave anything out or to send null instead, so a path that leads nowhere finds nothing.
-A path that meets the wrong kind of value (a text where a list should be) raises WrongKind instead, because there
-an answer exists that we cannot read.
+A model may leave out any member or send null, so it is no error if a path has no value. But if a path meets the wrong
+kind of value (a text in place of a list), it raises WrongKind, because there is an answer that we cannot read.
 """
 
 import enum
@@ -34,7 +33,7 @@ _INDEX = re.compile(r"\[([0-9]*)\]")
 
 
 class WrongKind(ValueError):
-    """The value at a path's step is of a kind the path does not expect."""
+    """The value at a step of a path has the wrong kind."""
 
 
 def compile_path(text: str) -> Path:
@@ -48,8 +47,8 @@ def compile_path(text: str) -> Path:
         match = _SEGMENT.fullmatch(segment)
         if match is None:
             raise InvalidRunInput(
-                f"response path {text!r} is not valid: write keys separated by dots, with [] for every"
-                " element of a list or [0] for one (up to [9999]), such as output.message.content[].text"
+                f"The path {text!r} in response is not valid. Write keys with dots between them, [] for every element"
+                " of a list and [0] for one element (up to [9999]), such as output.message.content[].text."
             )
         key, brackets = match.groups()
         steps.append(key)
@@ -58,15 +57,15 @@ def compile_path(text: str) -> Path:
 
 
 def compile_choices(text: str) -> tuple[Path, ...]:
-    """Return the paths of `a | b`, of which the first counts where there is something. Raises as `compile_path`."""
+    """Return the paths of `a | b`; the first one that has a value is used. Raises like `compile_path`."""
     return tuple(compile_path(choice.strip()) for choice in text.split("|"))
 
 
 def find(path: Path, value: Any) -> Iterator[Any]:
-    """Yield every value that the path leads to in decoded JSON, nulls left out.
+    """Yield every value that the path leads to in decoded JSON, except nulls.
 
     Raises:
-        WrongKind: a step meets a value that has no such elements. The message holds no part of the value.
+        WrongKind: a step meets a value of the wrong kind. The message contains no part of the value.
     """
     if value is None:
         return

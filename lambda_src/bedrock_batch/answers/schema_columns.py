@@ -1,8 +1,8 @@
-"""The columns of a JSON Schema's properties: their Arrow types, and valid values as values of these types.
+"""The columns of a JSON Schema's properties: find their Arrow types, and convert valid values to these.
 
-Types follow the schema: string, int64, double, bool, list, and struct for an object with known properties; what has no
-such type (several types, free-form objects) is JSON text. Properties may be missing and columns are nullable, whatever
-the schema says.
+Types follow the schema: string, int64, double, bool, list, and struct for an object with known properties. A property
+without such a type (several types, free-form objects) becomes JSON text. Properties may be missing and columns may be
+null, even if the schema forbids it.
 """
 
 import json
@@ -16,29 +16,29 @@ from bedrock_batch.answers.schema_places import Places
 from bedrock_batch.errors import InvalidRunInput
 
 MOST_DEPTH = 16
-"""Levels of lists and structs within a column; what lies deeper is JSON text."""
+"""Most levels of lists and structs within a column. Deeper levels become JSON text."""
 
 RECURSIVE_DEPTH = 2
-"""The same limit, for a schema part that contains itself."""
+"""The same limit for a part of the schema that contains itself."""
 
 MOST_FIELDS = 2_000
-"""Fields of all columns, those within structs and lists counted."""
+"""Most fields of all columns. Fields within structs and lists count too."""
 
 _MOST_STEPS = 16
 
 _EXACT = {"minimum": -(2**53), "maximum": 2**53}
-"""Numbers that Arrow takes as they are, whether they were written as 3 or as 3.0."""
+"""Integers in this range need no conversion for Arrow, whether written as 3 or as 3.0."""
 
 Convert = Callable[[Any], Any]
 
 
 class Column(NamedTuple):
-    """An Arrow type, and how a valid value becomes one of it."""
+    """An Arrow type, and a function that converts a valid value to it."""
 
     type: pa.DataType
     convert: Convert
     as_it_is: Mapping[str, Any] | None = None
-    """A JSON Schema of the values that Arrow takes without `convert`; None when it takes none."""
+    """A JSON Schema of the values that Arrow accepts without `convert`; None if there are none."""
 
 
 class Unfit(ValueError):
@@ -46,7 +46,7 @@ class Unfit(ValueError):
 
 
 class Columns:
-    """The columns of an object's properties. Raises InvalidRunInput unless the schema is that of such an object."""
+    """The columns of an object's properties. Raises InvalidRunInput unless the schema describes such an object."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -58,14 +58,14 @@ class Columns:
         self.names = frozenset(columns)
         self._columns = columns
         as_they_are = {name: column.as_it_is for name, column in columns.items() if column.as_it_is is not None}
-        # Much faster than a conversion, which most answers do not need.
+        # This check is much faster than a conversion, and most answers need no conversion.
         self._need_none = jsonschema_rs.validator_for({"properties": as_they_are}, offline=True).is_valid
         self._others = {name: column for name, column in columns.items() if name not in as_they_are}
 
     def converted(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Return the properties of a valid object, ready for Arrow. Raises Unfit for what a type cannot hold.
+        """Return the properties of a valid object, ready for Arrow. Raises Unfit if a type cannot hold a value.
 
-        The object itself may be changed and returned: copies would take longer than the validation.
+        The object itself may be changed and returned: a copy would take longer than the validation.
         """
         converted = value if value.keys() <= self.names else {key: value[key] for key in value if key in self.names}
         for name, column in (self._others if self._need_none(value) else self._columns).items():
@@ -77,7 +77,7 @@ class Columns:
         return converted
 
     def arrays(self, answers: Sequence[Mapping[str, Any] | None]) -> list[pa.Array]:
-        """Return the columns of what `converted` gave for some rows; None is a row without an answer."""
+        """Return the columns of some rows from the results of `converted`. None is a row without an answer."""
         return [
             pa.array([answer.get(field.name) if answer else None for answer in answers], field.type)
             for field in self.fields
@@ -88,8 +88,8 @@ class Columns:
         self._fields += 1
         if self._fields > MOST_FIELDS:
             raise InvalidRunInput(
-                f"output.schema makes columns of more than {MOST_FIELDS:,} fields, those within objects and lists "
-                "counted and references followed. Ask for less, or leave parts of it as {}, which becomes JSON text."
+                f"output.schema needs columns of more than {MOST_FIELDS:,} fields. Fields within objects and lists "
+                "count, and references are followed. Remove fields, or replace parts by {}, which become JSON text."
             )
         plain, is_recursive = self._plain(schema)
         kind = plain.get("type")
@@ -105,9 +105,9 @@ class Columns:
         return _struct_of({name: self._column(member, depth + 1) for name, member in members.items()})
 
     def _plain(self, schema: Any) -> tuple[Mapping[str, Any], bool]:
-        """Return a schema with its references, and with what only says "or null", resolved; `{}` when it has no type.
+        """Return a schema with its references resolved and without its "or null"; `{}` if it has no single type.
 
-        And whether it is a part of itself.
+        Also return whether the schema contains itself.
         """
         is_recursive = False
         for _ in range(_MOST_STEPS):
@@ -145,14 +145,14 @@ def _struct_of(members: Mapping[str, Column]) -> Column:
 
 def _check_root(plain: Mapping[str, Any]) -> None:
     if plain.get("type") != "object":
-        raise InvalidRunInput('output.schema must be that of an object: {"type": "object", "properties": {…}}.')
+        raise InvalidRunInput('output.schema must describe an object: {"type": "object", "properties": {…}}.')
     if not plain.get("properties"):
-        raise InvalidRunInput("output.schema has no properties, which are what becomes columns.")
+        raise InvalidRunInput("output.schema has no properties. Add some: each property becomes a column.")
     unknown = set(plain.get("required", ())) - set(plain["properties"])
     if unknown and plain.get("additionalProperties") is False and not plain.get("patternProperties"):
         raise InvalidRunInput(
-            f"output.schema requires {', '.join(map(repr, sorted(unknown)))}, which properties does not have and "
-            "additionalProperties forbids: no answer could be valid."
+            f"output.schema requires {', '.join(map(repr, sorted(unknown)))}, but properties does not have it and "
+            "additionalProperties forbids it, so no answer could be valid. Add it to properties."
         )
 
 
@@ -167,7 +167,7 @@ def _with_one_type(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _kind_of(values: Sequence[Any]) -> str | None:
-    """Return the one JSON type of an enumeration's values, nulls aside."""
+    """Return the one JSON type of an enumeration's values, ignoring nulls; None if there are several."""
     kinds = {_KINDS.get(type(value)) for value in values if value is not None}
     return kinds.pop() if len(kinds) == 1 else None
 
@@ -176,14 +176,14 @@ _KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def _integer(value: Any) -> int:
-    number = int(value)  # JSON Schema has 1.0 for an integer
+    number = int(value)  # To JSON Schema, 1.0 is an integer.
     if not -(2**63) <= number < 2**63:
         raise Unfit(f"{_shown(value)} does not fit into 64 bits")
     return number
 
 
 def _shown(number: Any) -> str:
-    """Return a number in digits, but not in thousands of them."""
+    """Return a number's digits, or how many there are if they are too many to show."""
     text = str(number)
     return text if len(text) <= 40 else f"a number of {len(text)} digits"
 

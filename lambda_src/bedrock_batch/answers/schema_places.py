@@ -1,7 +1,7 @@
-"""The places of a JSON Schema where a schema stands: what its references mean, and whether it is within the limits.
+"""Find the places of a JSON Schema, which are the schemas within it, resolve its references and check its limits.
 
-References stay within the schema and are pointers (`#`, `#/$defs/name`). So they mean the same to the validator and
-to the columns.
+References must be pointers within the schema (`#`, `#/$defs/name`). So the validator and the columns resolve them to
+the same place.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from bedrock_batch.errors import InvalidRunInput
 
 MOST_PLACES = 2_000
-"""Schemas within the schema, each counted as often as it is referred to: the validator may try all at one value."""
+"""Most schemas within the schema. One counts for each reference to it: the validator may try all for one value."""
 
 MOST_DEPTH = 64
-"""Levels of schemas within schemas, before references are followed."""
+"""Most levels of schemas within schemas, without following references."""
 
 _ONE = (
     "additionalItems",
@@ -38,7 +38,7 @@ _OTHER_REFERENCES = ("$dynamicRef", "$recursiveRef")
 
 
 class _Inner(NamedTuple):
-    """A schema within another: the keyword that holds it, its key path, and itself."""
+    """A schema within another: the keyword that holds it, its key path, and the schema."""
 
     key: str
     name: str
@@ -46,13 +46,13 @@ class _Inner(NamedTuple):
 
 
 class Places:
-    """A schema with its places, found once.
+    """A schema and its places.
 
     Raises InvalidRunInput if the schema is too large, or if a reference has no target inside it.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        # A copy in which no two places are the same object: places are known by their identity.
+        # Copy the schema so that no two places are the same object: places are identified by `id`.
         try:
             self.root: dict[str, Any] = json.loads(json.dumps(schema))
         except RecursionError:
@@ -69,11 +69,11 @@ class Places:
         return self._targets[reference]
 
     def is_recursive(self, place: Mapping[str, Any]) -> bool:
-        """Tell whether references lead from a place back to it."""
+        """Return whether references lead from a place back to it."""
         return id(place) in self._recursive
 
     def _find(self, root: dict[str, Any]) -> None:
-        """Find all places, and check what needs no more than to look at each of them."""
+        """Find all places, and check each of them alone."""
         id_key = "id" if "draft-04" in str(root.get("$schema")) else "$id"
         waiting: list[tuple[str, dict[str, Any], int]] = [("", root, 0)]
         while waiting:
@@ -102,7 +102,7 @@ class Places:
             return {} if found else {"not": {}}
         if not isinstance(found, dict) or not (reference == "#" or reference.startswith("#/")):
             raise InvalidRunInput(
-                f"output.schema refers to {reference[:200]!r}: it may refer only to parts of itself, as #/$defs/name."
+                f"output.schema refers to {reference[:200]!r}, but it may refer only to its own parts: #/$defs/name."
             )
         return found
 
@@ -122,7 +122,7 @@ class Places:
                 yield one.place, one.name
 
     def _next(self, place: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the places that the validator goes on to from a place: definitions count where they are used."""
+        """Yield the places that the validator visits next from a place. Definitions count where they are used."""
         for one in self._inner[id(place)]:
             if one.key not in _DEFINITIONS:
                 yield one.place
@@ -142,7 +142,7 @@ class Places:
         return False
 
     def _counts(self) -> tuple[int, int]:
-        """Return the number of places with references followed, and how many lead to one that contains itself."""
+        """Return the number of places, references followed, and the number of those that lead to a recursive one."""
         count = back_references = 0
         entered: set[int] = set()
         waiting = [self.root]
@@ -164,18 +164,18 @@ def _check(name: str, place: Mapping[str, Any], id_key: str) -> None:
     for key in _OTHER_REFERENCES:
         if key in place:
             raise InvalidRunInput(
-                f"output.schema has {key} in {name or 'its first level'}, which may refer to one thing here and to "
-                "another there. Use $ref with #/$defs/name."
+                f"output.schema has {key} in {name or 'its first level'}. What it refers to may change from place to "
+                "place. Use $ref with #/$defs/name."
             )
     if name and isinstance(place.get(id_key), str):
         raise InvalidRunInput(
-            f"output.schema has {id_key} in {name}: references within it would begin there. Leave it out; only the "
-            "schema as a whole may have one."
+            f"output.schema has {id_key} in {name}, so references within {name} would start there. Remove it: only "
+            "the whole schema may have one."
         )
 
 
 def _inner(name: str, place: Mapping[str, Any]) -> Iterator[_Inner]:
-    """Yield the schemas that stand directly within one."""
+    """Yield the schemas directly within a schema."""
     for key, value in place.items():
         at = f"{name}.{key}".lstrip(".")
         if key in _ONE and isinstance(value, dict):
@@ -187,12 +187,12 @@ def _inner(name: str, place: Mapping[str, Any]) -> Iterator[_Inner]:
 
 
 def _unquoted(step: str) -> str:
-    """Return a step of a pointer without the escapes that an address needs."""
+    """Return a step of a pointer without the escapes of URIs."""
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda code: bytes([int(code[1], 16)]), step.encode()).decode(errors="replace")
 
 
 def _too_large() -> InvalidRunInput:
     return InvalidRunInput(
-        f"output.schema is too large: it may have {MOST_PLACES:,} schemas within it, with references followed, in "
-        f"{MOST_DEPTH} levels. Ask for less, or leave parts of it as {{}}, which takes any value."
+        f"output.schema is too large: it may have at most {MOST_PLACES:,} schemas within it, references followed, in "
+        f"at most {MOST_DEPTH} levels. Remove parts, or replace them by {{}}, which accepts any value."
     )

@@ -1,4 +1,4 @@
-"""Answers to try a schema with at plan time: one that should be valid, and others with a value of each kind."""
+"""Make answers to try a schema at plan time: one that should be valid, and others with values of each kind."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ _ANY: tuple[Any, ...] = (None, True, 7, 1.5, 10**30, "é", "2026-01-31", [], [1,
 
 
 def trials(places: Places) -> Iterator[bytes]:
-    """Yield answers: the whole text, and in prose."""
+    """Yield answers, each as the whole text and within prose."""
     made = _Maker(places).value(places.root, 0)
     names = list(made) if isinstance(made, dict) else []
     for value in (made, *_ANY, *(dict.fromkeys(names, value) for value in _ANY)):
@@ -22,7 +22,7 @@ def trials(places: Places) -> Iterator[bytes]:
 
 
 class _Maker:
-    """Makes values that a schema probably takes."""
+    """Makes values that are probably valid for a schema."""
 
     def __init__(self, places: Places) -> None:
         self._places = places

@@ -1,7 +1,7 @@
-"""Validate values against a JSON Schema, in bounded time, and say in a sentence what is wrong.
+"""Validate values against a JSON Schema in bounded time, and describe what is wrong in a sentence.
 
-Regular expressions are run by an engine without backtracking, so that no answer makes one take long. Nothing is ever
-fetched. `format` says what is meant and is not checked, as JSON Schema has it since 2019-09.
+The engine for regular expressions does not backtrack, so no answer makes one slow. Nothing is ever fetched. `format` is
+not checked, which is the default of JSON Schema since 2019-09.
 """
 
 import re
@@ -16,12 +16,12 @@ from bedrock_batch.errors import InvalidRunInput
 
 MOST_PATTERNS = 200
 _PATTERN_BYTES = 1 << 20
-"""Of a compiled regular expression. Counted repetitions (`{1,1000}`) make them large."""
+"""Most bytes of a compiled regular expression. Counted repetitions (`{1,1000}`) make it large."""
 
 _MOST_MESSAGE = 300
 _MOST_WORK = 500_000
-"""The most work for finding the sentence: schema parts times bytes of the answer. The library follows every branch of
-every `anyOf`, and does so again at each level that refers to itself."""
+"""Most work to find the sentence: parts of the schema times bytes of the answer. The library follows every branch of
+every `anyOf`, and repeats this at each level of a recursive schema."""
 
 _NEEDS_BACKTRACKING = {
     r"\(\?[=!]": "a look-ahead",
@@ -40,7 +40,7 @@ class Validator:
         self.is_valid = self._validator.is_valid
 
     def problem(self, value: Any, *, size: int) -> str:
-        """Say what is wrong with a value that is not valid, and where; `size` is that of its JSON, in bytes."""
+        """Return a sentence: what is wrong with an invalid value, and where. `size` is its JSON's size in bytes."""
         work = size * self._places.count
         if work <= _MOST_WORK and self._places.back_references > 1:
             work *= self._places.back_references ** _levels(value)
@@ -73,7 +73,7 @@ _OPTIONS = jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES, dfa_size_limit=
 
 
 def _first(validator: jsonschema_rs.Validator, value: Any) -> ValidationError:
-    """Return the first error; of a choice, that of the branch that comes furthest."""
+    """Return the first error. For `anyOf` and `oneOf`, return the error of the branch that got furthest."""
     try:
         validator.validate(value)
     except ValidationError as err:
@@ -89,7 +89,7 @@ def _first(validator: jsonschema_rs.Validator, value: Any) -> ValidationError:
 
 
 def _branches(error: ValidationError) -> Iterator[ValidationError]:
-    """Yield the first error of each branch of a choice, without "or null"."""
+    """Yield the first error of each branch of `anyOf` or `oneOf`, except the branch "or null"."""
     for branch in getattr(error.kind, "context", ()):
         if branch and not (branch[0].kind.name == "type" and branch[0].instance_path == error.instance_path):
             yield branch[0]
@@ -102,7 +102,9 @@ def _levels(value: Any) -> int:
 
 def _check_patterns(places: Places) -> None:
     if len(places.patterns) > MOST_PATTERNS:
-        raise InvalidRunInput(f"output.schema has {len(places.patterns)} patterns; {MOST_PATTERNS} are the most.")
+        raise InvalidRunInput(
+            f"output.schema has {len(places.patterns)} patterns, but may have at most {MOST_PATTERNS}. Remove some."
+        )
     for where, pattern in places.patterns:
         try:
             jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=_OPTIONS, offline=True)
@@ -111,13 +113,13 @@ def _check_patterns(places: Places) -> None:
 
 
 def _why_not(pattern: str) -> str:
-    # Pairs of a backslash and what it escapes are taken out, as are sets: `\(?=` and `[(?=]` are plain characters.
+    # Remove escaped characters and sets, because in `\(?=` and `[(?=]` the characters have no special meaning.
     plain = re.sub(r"\\[^1-9k]", "", pattern)
     plain = re.sub(r"\[\^?\]?[^\]]*\]", "", plain)
     for construct, name in _NEEDS_BACKTRACKING.items():
         if found := re.search(construct, plain):
             return (
-                f"has {name} ({found[0]}), which needs a search that may take for ever on some answer. Write the "
-                "pattern without it, or leave it out and check the column after the run."
+                f"has {name} ({found[0]}). The search for it may never end for some answers. Write the pattern without "
+                "it, or remove the pattern and check the column after the run."
             )
-    return f"is {pattern[:80]!r}: no regular expression of JSON Schema, or one that becomes too large. Make it simpler."
+    return f"is {pattern[:80]!r}. It is not a regular expression of JSON Schema, or becomes too large. Make it simpler."

@@ -1,6 +1,6 @@
 """Read output lines whose answers are texts.
 
-The text of an answer is what the model said. A tool call takes its place; reasoning never is part of it.
+The answer is the model's text, or if there is a tool call, the call's input. Reasoning is never part of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from bedrock_batch.answers.reasoning import BETWEEN, Tag
 from bedrock_batch.answers.response_path import Path, WrongKind, compile_choices, find
 
 _ACTION = "amazon-bedrock-guardrailAction"
-"""InvokeModel's own member beside those of any model's body."""
+"""A member that InvokeModel itself adds to the model's body."""
 
 _LEAVES: dict[str, Any] = {
     "text": str,
@@ -33,9 +33,9 @@ _Read = Callable[[Any], Any]
 
 
 class TextParser:
-    """Parses blocks of whole lines; `response` holds the paths as in `run.json`.
+    """Parses blocks of whole lines. `response` has the paths, as in `run.json`.
 
-    `reasoning` says whether the answers are to have it; it is taken off their text in any case.
+    `reasoning` says whether to return reasoning; it is removed from the text in any case.
 
     Raises:
         InvalidRunInput: a path is malformed, or two paths contradict each other.
@@ -46,7 +46,7 @@ class TextParser:
         if not reasoning:
             self._paths.pop("reasoning", None)
         if "tool_input" in self._paths:
-            # What lies at both is read as the tool's input, which is the answer anyway.
+            # A path that is in both lists is read as the tool's input, because that is the answer.
             tools = self._paths["tool_input"]
             self._paths["text"] = tuple(path for path in self._paths["text"] if path not in tools)
         self._tag = Tag(response["reasoning_tag"]) if "reasoning_tag" in response else None
@@ -62,7 +62,7 @@ class TextParser:
         self._thoughts = parse_types.choice(self._paths.get("reasoning"), BETWEEN.join)
 
     def _readers(self, kind: Callable[..., Any]) -> list[_Read]:
-        """Return the functions that read text, stop reason and tokens; `kind` is `choice` or `column`."""
+        """Return the functions that read text, stop reason and tokens. `kind` is `choice` or `column`."""
         return [
             kind(self._paths.get(name), "".join if name == "text" else parse_types.first)
             for name in ("text", "stop_reason", "input_tokens", "output_tokens")
@@ -80,7 +80,7 @@ class TextParser:
             return [self._alone(line) for line in lines_of(block)]
 
     def _together(self, lines: list[Any]) -> Answers:
-        """Do as `_one` for all, column by column. Raises AttributeError or TypeError unless all are answers."""
+        """Parse all lines column by column. Raises AttributeError or TypeError unless all are answers."""
         outputs = parse_types.outputs_of(lines)
         texts, stops, input_tokens, output_tokens = (read(outputs) for read in self._by_column)
         if any(map(self._action, outputs)):
@@ -89,7 +89,7 @@ class TextParser:
         if self._is_plain:
             values = [text.encode() if text else None for text in texts]
         else:
-            read = [self._told(*one) for one in zip(outputs, texts, stops, strict=True)]
+            read = [self._text_and_reasoning(*one) for one in zip(outputs, texts, stops, strict=True)]
             values = [text for text, _ in read]
             reasonings = [thought for _, thought in read] if self._keeps_reasoning else None
         return Answers([line.recordId for line in lines], values, stops, input_tokens, output_tokens, reasonings)
@@ -100,13 +100,13 @@ class TextParser:
             return failure_of(line)
         text, stop, input_tokens, output_tokens = (read(output) for read in self._one_by_one)
         stop = self._stop_reason(output, stop)
-        value, reasoning = self._told(output, text, stop)
+        value, reasoning = self._text_and_reasoning(output, text, stop)
         return Answer(line.recordId, value, stop, input_tokens, output_tokens, reasoning)
 
     def _stop_reason(self, output: Any, said: str | None) -> str | None:
         return GUARDRAIL if self._action(output) == INTERVENED else said
 
-    def _told(self, output: Any, text: str | None, stop: str | None) -> tuple[bytes | None, bytes | None]:
+    def _text_and_reasoning(self, output: Any, text: str | None, stop: str | None) -> tuple[bytes | None, bytes | None]:
         """Return the text and the reasoning of a decoded answer."""
         tool = tool_calls.together(tool_calls.raw_texts(self._tools(output)))
         return self._apart(text, tool, self._thoughts(output), stop)
@@ -114,7 +114,7 @@ class TextParser:
     def _apart(
         self, text: str | None, tool: str | None, thought: str | None, stop: str | None
     ) -> tuple[bytes | None, bytes | None]:
-        """Return what counts as the answer, and its reasoning if the run keeps it."""
+        """Return the answer, and its reasoning if the run keeps it."""
         between_tags = ""
         if text and self._tag:
             text, between_tags = self._tag.split(text, cut=STOP_REASONS.get(stop or "") == "cut")

@@ -15,17 +15,17 @@ from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.row_errors import RowError
 
 _MESSAGE: Path = ("message",)
-"""Titan Multimodal reports an error here, in an answer like any other."""
+"""Titan Multimodal reports an error in this member of an ordinary answer."""
 
 _ODD = (ValueError, RecursionError, LookupError, TypeError, RuntimeError, FloatingPointError)
-"""What a line raises that does not fit: not JSON, absent or of another kind, a number beyond 32 bits."""
+"""Errors of lines that the fast way cannot read: no JSON, no value or one of another kind, a number beyond 32 bits."""
 
 
 class VectorParser:
-    """Parses blocks of whole lines into vectors of `dimensions` floats; `response` holds the paths as in `run.json`.
+    """Parses blocks of whole lines into vectors of `dimensions` floats. `response` has the paths, as in `run.json`.
 
     Raises:
-        InvalidRunInput: a path is malformed, or the vector's path stands for several vectors.
+        InvalidRunInput: a path is malformed, or the vector's path may lead to several vectors.
     """
 
     def __init__(self, response: Mapping[str, str], dimensions: int) -> None:
@@ -33,7 +33,7 @@ class VectorParser:
         self._name = response["embedding"]
         self._path = path = compile_path(self._name)
         if EVERY in path:
-            raise InvalidRunInput(f"response.embedding {self._name!r} must lead to one vector: write [0] instead of []")
+            raise InvalidRunInput(f"response.embedding {self._name!r} must lead to one vector. Write [0], not [].")
         self._tokens_path = tokens = compile_path(response["input_tokens"]) if "input_tokens" in response else None
         paths: list[tuple[Path, Any]] = [(path, Place), (_MESSAGE, str)]
         if tokens:
@@ -65,7 +65,7 @@ class VectorParser:
             return [self._one(line, arrays) for line in lines]
 
     def _together(self, lines: list[Any], arrays: Arrays) -> Answers:
-        """Do as `_one` for all lines, column by column. Raises AttributeError or TypeError unless all are answers."""
+        """Parse all lines column by column. Raises AttributeError or TypeError unless all are answers."""
         outputs = parse_types.outputs_of(lines)
         if any(said is not None for said in self._all_messages(outputs)):
             raise TypeError("not only answers")
@@ -84,7 +84,7 @@ class VectorParser:
         return Answer(line.recordId, vector, None, self._tokens(output))
 
     def _alone(self, line: bytes) -> Answer | Failure | None:
-        """Parse a line of a block in which some line does not fit."""
+        """Parse a line of a block in which the fast way could not read some line."""
         try:
             (found,) = self._read(line)
             return found
@@ -107,11 +107,11 @@ class VectorParser:
 
 
 def _vector(numbers: list[int | float]) -> Vector:
-    """Return numbers as 32-bit floats. Raises WrongKind where one is too large for these."""
+    """Return numbers as 32-bit floats. Raises WrongKind if one is too large."""
     try:
         with np.errstate(over="raise"):
             vector = np.array(numbers, np.float64).astype(np.float32)
-    except ArithmeticError:  # also of an integer beyond 64-bit floats
+    except ArithmeticError:  # An integer beyond 64-bit floats raises it too.
         vector = np.array([np.nan], np.float32)
     if not np.isfinite(vector).all():
         raise WrongKind("a number does not fit into a 32-bit float")

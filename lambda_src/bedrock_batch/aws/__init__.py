@@ -1,1 +1,1 @@
-"""Thin calls of AWS; every function takes its client."""
+"""Thin calls of AWS. Every function takes its client."""

@@ -1,4 +1,4 @@
-"""The AWS clients, made on first use and kept: importing this needs neither region nor credentials."""
+"""The AWS clients, made on first use and kept. Importing this module needs neither a Region nor credentials."""
 
 import os
 from functools import cache, partial
@@ -15,19 +15,19 @@ _CONFIG = Config(
     read_timeout=60,
 )
 _OWN_CONFIGS = {
-    # Adaptive: throttled calls slow the next ones down. A model may think for minutes, and a call that was given
-    # up too early is paid all the same.
+    # "adaptive" slows down the next calls after a throttled one. A model may think for minutes, and a call that is
+    # given up early is paid too.
     "bedrock-runtime": Config(retries={"mode": "adaptive", "max_attempts": 8}, connect_timeout=5, read_timeout=600),
-    # A run does without it, so a VPC may have no endpoint for it.
+    # A run works without it, so a VPC may have no endpoint for it.
     "service-quotas": _CONFIG.merge(Config(connect_timeout=3)),
 }
 _FINAL: dict[str, tuple[type[Exception], ...]] = {
-    # The model still works on the first call, and each is paid.
+    # The model still works on the first call, and each call is paid.
     "bedrock-runtime": (ReadTimeoutError,),
-    # What cannot be reached cannot be reached a moment later either.
+    # A service that cannot be reached cannot be reached a moment later either.
     "service-quotas": (ConnectTimeoutError, EndpointConnectionError),
 }
-"""What botocore would retry and must not, by service."""
+"""The errors that botocore would retry and must not, by service."""
 
 _WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 """The calls that say how an object is encrypted."""
@@ -35,7 +35,7 @@ _WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 
 @cache
 def client(service: str) -> Any:
-    """Return the process's one client of an AWS service; every retry setting is in this module."""
+    """Return the process's only client of an AWS service. All retry settings are in this module."""
     config = _OWN_CONFIGS.get(service, _CONFIG)
     made: Any = boto3.client(service, config=config)  # type: ignore[call-overload]  # the name is not a literal here
     if service in _FINAL:

@@ -1,4 +1,4 @@
-"""Read the records that no answer was found for yet: lines of leftovers files and of input files."""
+"""Read leftovers: lines of leftovers files and of input files."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,10 +10,10 @@ from bedrock_batch.errors import PoolIncomplete
 
 
 def read_leftover_lines(s3: S3, run: Run, wanted: Iterable[LeftoverLines]) -> Iterator[bytes]:
-    """Yield the lines, which are of the model's shards, in the order of `wanted`, without their newlines.
+    """Yield the lines in the order of `wanted`, without their newlines. `wanted` has lines of the model's shards.
 
     Raises:
-        PoolIncomplete: a file has fewer lines than were planned with.
+        PoolIncomplete: a file has fewer lines than planned.
     """
     for one in wanted:
         key = run.input_key(one.shard)
@@ -25,8 +25,8 @@ def read_leftover_lines(s3: S3, run: Run, wanted: Iterable[LeftoverLines]) -> It
             yield line
         if count != one.records:
             raise PoolIncomplete(
-                f"s3://{run.bucket}/{key} ends before line {one.stop}, with which these records were to be sent. It "
-                f"was changed or deleted meanwhile. Nothing of it was paid again, and all answers so far are kept in "
-                f"s3://{run.bucket}/{run.keys.raw_folder}. The records stay without an answer: start a "
+                f"s3://{run.bucket}/{key} ends before line {one.stop}, which is one of the records to send. The file "
+                f"was changed or deleted. None of the records was paid again, and all answers so far are kept in "
+                f"s3://{run.bucket}/{run.keys.raw_folder}. The records stay without an answer. Start a "
                 "new run over their rows."
             )

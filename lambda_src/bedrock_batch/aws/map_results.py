@@ -1,4 +1,4 @@
-"""What the children of a Distributed Map returned, where its ResultWriter puts it."""
+"""Read what the children of a Distributed Map returned, from the files of its ResultWriter."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _MOST_ERRORS = 10
 
 
 def read_results(s3: S3, details: MapResult | None) -> list[Any]:
-    """Return the children's outputs, in no particular order; none when the Map did not run.
+    """Return the children's outputs, in no particular order. There are none if the Map did not run.
 
     `details` is the Map state's `ResultWriterDetails`: the manifest that lists the result files.
     """
@@ -35,18 +35,18 @@ def write_results(s3: S3, bucket: str, folder: str, outputs: Iterable[Any]) -> M
 
 
 def all_results(s3: S3, bucket: str, folder: str) -> list[Any]:
-    """Return the outputs of the children of all Maps that wrote below a folder, also of Maps that failed."""
+    """Return the outputs of the children of all Maps that wrote below a folder, including failed Maps."""
     manifests = [item.key for item in s3.list(bucket, folder) if item.key.endswith("/manifest.json")]
     return [output for key in manifests for output in read_results(s3, {"Bucket": bucket, "Key": key})]
 
 
 def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[FailedChildren]:
-    """Return the first distinct errors of the children of one Map: of those below `prefix` the one that failed last.
+    """Return the first distinct errors of one Map's children: of the Map below `prefix` that failed last.
 
     Maps below the prefix `but` do not count.
 
-    When a Map fails, the state machine says only that a threshold was passed. Of a child's input only its name is
-    repeated: which job, shard or chunk it was.
+    If a Map fails, the state machine says only that a threshold was exceeded. A child's input is not repeated, except
+    for the name of its job, shard or chunk.
     """
     keys = [item.key for item in s3.list(bucket, prefix) if not item.key.startswith(but)]
     manifests = [key for key in keys if key.endswith("/manifest.json")]
@@ -62,7 +62,7 @@ def failed_children(s3: S3, bucket: str, prefix: str, *, but: str) -> list[Faile
 
 
 def _failed(s3: S3, bucket: str, manifest_key: str) -> list[dict[str, Any]]:
-    """Return the executions of a Map's children that failed with an error; the others were stopped because of these."""
+    """Return the executions of a Map's children that failed with an error. These made the Map stop the others."""
     files = s3.get_json(bucket, manifest_key)["ResultFiles"].get("FAILED", ())
     children = (child for file in files for child in islice(s3.lines(bucket, file["Key"]), _MOST_READ))
     return [child for child in islice(children, _MOST_READ) if child.get("Error")]
@@ -73,7 +73,7 @@ def _stopped(child: Mapping[str, Any]) -> str:
 
 
 def _name(child: Mapping[str, Any]) -> str:
-    """Return which child it was, from its input."""
+    """Return the name of a child's job, shard or chunk, from the child's input."""
     try:
         given = json.loads(child["Input"])
     except (KeyError, ValueError):

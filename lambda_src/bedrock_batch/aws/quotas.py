@@ -1,4 +1,4 @@
-"""The account's quotas for batch inference, from Service Quotas, found by their names: their codes change."""
+"""Read the account's quotas for batch inference from Service Quotas. They are found by name, because codes change."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ _GIGABYTE = 10**9
 _NAMES = {
     "minimum number of records per batch inference job for {}": ("min_records", 1),
     "records per batch inference job for {}": ("max_records", 1),
-    # A job of ours reads one file.
+    # Our jobs read one file, so the limit of a file is the limit of a job.
     "records per input file per batch inference job for {}": ("max_records", 1),
     "batch inference input file size for {}": ("max_file_bytes", _GIGABYTE),
     "batch inference job size for {}": ("max_job_bytes", _GIGABYTE),
@@ -34,12 +34,12 @@ def applied(
     custom: bool = False,
     listed: dict[str, Any] | None = None,
 ) -> tuple[dict[str, int], dict[str, str]]:
-    """Return the quotas of the model that quota names call `label`, and where each was found.
+    """Return the quotas of a model and where each was found. `label` is the model's name in the names of quotas.
 
-    The account's applied value is used before AWS's default, and the default before the catalogue's figure. Without
-    the label or the permission all are the catalogue's; so is a quota that is missing in Service Quotas. Custom models
-    share one quota of jobs apart from that of the model they were made from. `listed` keeps what Service Quotas said
-    for the next model of the same run, `run_id`; also that it could not be reached, which takes seconds to find out.
+    The account's applied value is used first, then AWS's default, then the catalogue's value. The catalogue's value is
+    also used without a label or without the permission. Custom models have a quota of jobs of their own, separate from
+    that of the model they were made from. `listed` keeps the answers of Service Quotas for the next model of the run
+    `run_id`. It also keeps that Service Quotas could not be reached, because finding that out takes seconds.
     """
     values, origins = dict(catalogue), dict.fromkeys(catalogue, "catalogue")
     if label is None:
@@ -51,7 +51,7 @@ def applied(
             if operation not in listed:
                 listed[operation] = list(_quotas(client, operation))
         except (ClientError, BotoCoreError) as err:
-            # A run must not fail because a look-up failed: the catalogue has AWS's documented figures.
+            # A run must not fail because a look-up failed. The catalogue has the values of the AWS documentation.
             _LOG.warning("quotas are not looked up", extra={"run_id": run_id, "operation": operation, "why": str(err)})
             listed[operation] = []
             if isinstance(err, ConnectTimeoutError | EndpointConnectionError):
@@ -67,7 +67,7 @@ def _found(listed: Iterable[tuple[str, float]], label: str, names: Mapping[str, 
     for name, value in listed:
         if (quota := wanted.get(_plain(name))) is not None:
             key, unit = quota
-            # Of two limits on the same thing the lower counts.
+            # If two quotas limit the same thing, the lower one counts.
             found[key] = min(int(value * unit), found.get(key, int(value * unit)))
     return found
 
@@ -79,5 +79,5 @@ def _quotas(client: Any, operation: str) -> Iterator[tuple[str, float]]:
 
 
 def _plain(name: str) -> str:
-    """Return a quota's name without what AWS writes in different ways: case, `(in GB)`, a final stop."""
+    """Return a quota's name without what AWS does not write consistently: case, `(in GB)`, a final full stop."""
     return re.sub(r"\s+", " ", name.casefold().replace("(in gb)", " ")).strip().removesuffix(".").strip()

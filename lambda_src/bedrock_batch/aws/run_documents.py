@@ -1,4 +1,4 @@
-"""The documents of a run: one for each of its models."""
+"""Read the run documents: one for each model of a run."""
 
 from datetime import UTC, datetime
 
@@ -9,10 +9,10 @@ from bedrock_batch.errors import RunExpired
 
 
 def read_run(s3: S3, bucket: str, run_key: str) -> Run:
-    """Return a model's document.
+    """Return a model's run document.
 
     Raises:
-        ContractMismatch: it is of a version of the module that this one does not read.
+        ContractMismatch: this code cannot read the document's contract.
         RunExpired: the run is so old that some of its files may be deleted.
     """
     document = s3.get_json(bucket, run_key)
@@ -21,15 +21,15 @@ def read_run(s3: S3, bucket: str, run_key: str) -> Run:
     if datetime.now(UTC) > run.expires_at:
         raise RunExpired(
             f"The run {run.run_id!r} started at {run.started_at}, more than {run.work_days} days ago "
-            "(retention.work_days): some of its files may be deleted, so nothing more is done with it. Its table, as "
-            f"far as there is one, stays in s3://{run.bucket}/{run.keys.output_folder()}. Start a new run over the "
+            "(retention.work_days). Some of its files may be deleted, so it cannot go on. If it has written a table, "
+            f"the table stays in s3://{run.bucket}/{run.keys.output_folder()}. Start a new run over the "
             "rows without an answer."
         )
     return run
 
 
 def read_runs(s3: S3, bucket: str, run_key: str) -> list[Run]:
-    """Return the documents of all models, in the order of the run input; `run_key` is the first one's key.
+    """Return the run documents of all models, in the order of the run input. `run_key` is the key of the first one.
 
     Raises ContractMismatch and RunExpired.
     """

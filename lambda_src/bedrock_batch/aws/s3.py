@@ -1,6 +1,6 @@
-"""S3, thinly: list, read pinned by ETag, write. No policy lives here.
+"""Thin calls of S3: list, read a version by its ETag, write. There is no policy here.
 
-Only the standard library and botocore are imported: functions without the libraries' layer use it too.
+It imports only the standard library and botocore, because functions without the libraries layer use it too.
 """
 
 import json
@@ -18,27 +18,27 @@ from bedrock_batch.aws.s3_upload import Writer, naming_object
 from bedrock_batch.errors import InputNotFound, InvalidRunInput
 
 READ_BYTES = 8 << 20
-"""The most that one request of `S3.stream` reads."""
+"""Most bytes of one request of `S3.stream`."""
 
 _READ_AHEAD = 2
 _BODY_ATTEMPTS = 4
 _URI = re.compile(r"s3://([A-Za-z0-9._-]{3,255})/(.*)", re.DOTALL)
-"""The names that the client takes for a bucket: old buckets have capitals and underscores."""
+"""Bucket names that the client accepts: names of old buckets have capitals and underscores."""
 
 _NO_BUCKET = "NoSuchBucket"
 
 _HEADS_AT_ONCE = 16
 
 _MAY_BE_ARCHIVED = ("GLACIER", "DEEP_ARCHIVE", "INTELLIGENT_TIERING")
-"""Storage classes of objects that cannot be read until they are restored; of the last one, some objects."""
+"""Storage classes of archived objects, which must be restored before reading; of the last one, only some objects."""
 
 _NO_BODY = ("301", "400", "403")
-"""What a refused HEAD says is its status alone."""
+"""Statuses of a refused HEAD. Its answer has nothing but the status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object as listed or headed; `etag` keeps S3's quotes."""
+    """An object from a listing or a HEAD. `etag` has S3's quotes."""
 
     bucket: str
     key: str
@@ -52,15 +52,15 @@ class Object:
 
 
 class S3:
-    """The operations this package needs of S3, over a boto3 client."""
+    """The operations of S3 that this package needs, with a boto3 client."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
     def check_archived(self, items: Iterable[Object]) -> None:
-        """Raise InputNotFound, naming it, for an object that is archived.
+        """Raise InputNotFound, naming the object, for an archived object.
 
-        A listing does not say whether an object is restored, or in which tier it lies: it is asked for.
+        A listing shows neither whether an object is restored nor its tier, so this sends a HEAD.
         """
         doubtful = [item for item in items if item.storage_class in _MAY_BE_ARCHIVED]
         with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
@@ -78,7 +78,7 @@ class S3:
             s3_refusals.refuse(err, bucket, prefix, "s3:ListBucket")
 
     def head(self, bucket: str, key: str) -> Object:
-        """Return an object that can be read. Raises InputNotFound, for one that is archived too."""
+        """Return an object that can be read. Raises InputNotFound if it is missing or archived."""
         try:
             answer = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as err:
@@ -92,7 +92,7 @@ class S3:
         return Object(bucket, key, answer["ETag"], answer["ContentLength"])
 
     def _check_bucket(self, bucket: str, key: str) -> None:
-        """Raise InputNotFound where there is no such bucket: the answer to a HEAD does not say what is missing."""
+        """Raise InputNotFound if the bucket does not exist. (The answer to a HEAD does not say what is missing.)"""
         try:
             next(self.list(bucket, key), None)
         except InputNotFound as err:
@@ -100,7 +100,7 @@ class S3:
                 raise
 
     def read(self, bucket: str, key: str, *, start: int = 0, end: int | None = None, etag: str | None = None) -> bytes:
-        """Return bytes [start, end) of an object. Raises InputChanged when it no longer has that ETag."""
+        """Return bytes [start, end) of an object. Raises InputChanged if it no longer has that ETag."""
         if end is not None and start >= end:
             return b""
         request = {"Bucket": bucket, "Key": key}
@@ -108,7 +108,7 @@ class S3:
             request["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         if etag is not None:
             request["IfMatch"] = etag
-        # botocore retries requests, but not a body that breaks off.
+        # botocore repeats requests, but not after a body that breaks off.
         attempts = _BODY_ATTEMPTS
         while True:
             try:
@@ -124,7 +124,7 @@ class S3:
     def stream(
         self, bucket: str, key: str, *, start: int, end: int, etag: str | None = None
     ) -> Generator[bytes, None, None]:
-        """Yield bytes [start, end) in order, 8 MB at a time; the next requests are already on their way."""
+        """Yield bytes [start, end) in order, 8 MB at a time. The next requests are already running."""
 
         def fetch(at: int) -> bytes:
             return self.read(bucket, key, start=at, end=min(at + READ_BYTES, end), etag=etag)
@@ -148,22 +148,24 @@ class S3:
     def put_json(
         self, bucket: str, key: str, value: Any, *, replaces: str | None = None, indent: int | None = None
     ) -> None:
-        """Write a value as JSON, for people with an `indent`; `replaces` as in `writer`."""
+        """Write a value as JSON, with an `indent` for people. `replaces`: see `writer`."""
         with self.writer(bucket, key, replaces=replaces) as out:
             out.write(_json(value, indent))
 
-    def put(self, bucket: str, key: str, body: bytes) -> None:
+    def put(self, bucket: str, key: str, body: bytes, *, content_type: str = "") -> None:
+        """Write an object; with a `content_type` a browser shows it."""
+        given = {"ContentType": content_type} if content_type else {}
         try:
-            self._client.put_object(Bucket=bucket, Key=key, Body=body)
+            self._client.put_object(Bucket=bucket, Key=key, Body=body, **given)
         except ClientError as err:
             raise naming_object(err, bucket, key) from None
 
     def copy(self, bucket: str, key: str, *, to: tuple[str, str], etag: str | None = None) -> None:
-        """Copy an object of up to 5 GB to the bucket and key `to`, within S3. Raises as `read` does."""
+        """Copy an object of at most 5 GB to the bucket and key `to`, within S3. Raises like `read`."""
         pinned = {} if etag is None else {"CopySourceIfMatch": etag}
         source = {"Bucket": bucket, "Key": key}
         try:
-            # Tags stay behind: to copy them takes permissions of their own.
+            # Do not copy tags, because that needs more permissions.
             self._client.copy_object(Bucket=to[0], Key=to[1], CopySource=source, TaggingDirective="REPLACE", **pinned)
         except ClientError as err:
             s3_refusals.refuse(err, bucket, key, "s3:GetObject")
@@ -173,7 +175,7 @@ class S3:
         return map(json.loads, self.raw_lines(bucket, key))
 
     def raw_lines(self, bucket: str, key: str) -> Iterator[bytes]:
-        """Yield the lines of an object without their newlines; empty ones are left out."""
+        """Yield the lines of an object that are not empty, without their newlines."""
         item = self.head(bucket, key)
         rest = b""
         for chunk in self.stream(bucket, key, start=0, end=item.size, etag=item.etag):
@@ -194,9 +196,9 @@ class S3:
     def writer(self, bucket: str, key: str, *, empty: bool = True, replaces: str | None = None) -> Writer:
         """Return a writer of one object of any size: `with s3.writer(b, k) as out: out.write(data)`.
 
-        The object appears when the block ends; an error inside the block leaves nothing behind. With
-        `empty=False` there is no object when nothing was written. `replaces` is the ETag that the object must
-        still have by then, "" if there must be none; else the block ends with Overtaken.
+        The object exists when the block ends. After an error inside the block, there is no object. With `empty=False`
+        there is no object if nothing was written. `replaces` is the ETag that the object must still have at that time,
+        or "" if it must not exist. Otherwise the block ends with Overtaken.
         """
         return Writer(self._client, bucket, key, empty=empty, replaces=replaces)
 
@@ -211,5 +213,5 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 def _json(value: Any, indent: int | None = None) -> bytes:
     separators = (",", ":") if indent is None else None
-    # Half a surrogate pair, which a row's error may repeat, has no UTF-8.
+    # A row's error may repeat half of a surrogate pair, which UTF-8 cannot hold.
     return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).encode(errors="replace")

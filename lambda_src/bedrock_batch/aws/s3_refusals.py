@@ -1,4 +1,4 @@
-"""What a refusal by S3 means for the user: which object, and what to do."""
+"""Turn refusals by S3 into errors for the user: which object, and what to do."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ _ELSEWHERE = (
 )
 
 _CUSTOMER_KEY = "server side encryption"
-"""In S3's sentence for an object whose key the customer gives with every request."""
+"""Part of S3's message for an object whose key the customer sends with every request."""
 
 _REQUESTER_PAYS = "requester pays"
 
@@ -31,9 +31,9 @@ _RESTORED = 'ongoing-request="false"'
 
 
 def refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn:
-    """Raise what a refusal means for the user; anything else goes on as it is.
+    """Raise the user's error for a refusal by S3. Other errors are raised again.
 
-    Raises InputChanged, InputNotFound, or `err` with the object in its sentence.
+    Raises InputChanged, InputNotFound, or `err` with the object in its message.
     """
     error: Mapping[str, Any] = err.response["Error"]
     code, said = error["Code"], error.get("Message") or ""
@@ -52,12 +52,12 @@ def refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn
     if code.startswith("KMS."):
         raise InputNotFound(
             f"{uri} cannot be decrypted ({code}): its KMS key is disabled, deleted or cannot be used. S3 says: {said}",
-            advice="Enable the key, or copy the object with another one.",
+            advice="Enable the key, or copy the object with another key.",
         ) from err
     if _CUSTOMER_KEY in said.lower():
         raise InputNotFound(
-            f"{uri} is encrypted with a key of your own that goes with every request (SSE-C), and functions have none.",
-            advice="Copy it with SSE-S3 or SSE-KMS.",
+            f"{uri} is encrypted with a key that you send with every request (SSE-C). The functions do not have it.",
+            advice="Copy the object with SSE-S3 or SSE-KMS.",
         ) from err
     if code in _DENIED:
         raise _denied(uri, bucket, key, permission, said) from err
@@ -65,7 +65,7 @@ def refuse(err: ClientError, bucket: str, key: str, permission: str) -> NoReturn
 
 
 def check_archived(answer: Mapping[str, Any], bucket: str, key: str) -> None:
-    """Raise InputNotFound where the answer to a HEAD shows an object that cannot be read before it is restored."""
+    """Raise InputNotFound if the answer to a HEAD shows an archived object, which must be restored first."""
     storage_class, tier = answer.get("StorageClass") or "", answer.get("ArchiveStatus")
     if (storage_class in _ARCHIVES or tier) and _RESTORED not in answer.get("Restore", ""):
         raise _archived(f"s3://{bucket}/{key}", storage_class, tier)
@@ -75,21 +75,22 @@ def _archived(uri: str, storage_class: str, tier: str | None) -> InputNotFound:
     where = f"{storage_class}, {tier}" if tier else storage_class
     return InputNotFound(
         f"{uri} is archived ({where}) and cannot be read.",
-        advice="Restore it, wait until that is done, and start the run again; or give a copy in another storage class.",
+        advice="Restore it and start the run again, or use a copy in another storage class.",
     )
 
 
 def _denied(uri: str, bucket: str, key: str, permission: str, said: str) -> InputNotFound:
     if _REQUESTER_PAYS in said.lower():
         return InputNotFound(
-            f"{uri} lies in a bucket with Requester Pays, and functions do not offer to pay. S3 says: {said}",
-            advice="Copy it to a bucket of yours.",
+            f"The bucket of {uri} has Requester Pays, but the functions do not pay for requests. S3 says: {said}",
+            advice="Copy the object to a bucket of yours.",
         )
-    resource = f"arn:aws:s3:::{bucket}" + ("" if permission == "s3:ListBucket" else f"/{key}")
+    # Not by its ARN, which begins with aws-us-gov or aws-cn elsewhere.
+    resource = f"the bucket {bucket}" if permission == "s3:ListBucket" else f"{key} in the bucket {bucket}"
     return InputNotFound(
-        f"{uri} may not be read: the function's role needs {permission} on {resource}, and kms:Decrypt on the key "
-        "it is encrypted with, if it is. List the bucket in the module's inputs.buckets, or a prefix of it in "
-        "inputs.locations, and the key in inputs.kms_key_arns. To a role without s3:ListBucket a missing object "
+        f"{uri} may not be read: the function's role needs {permission} on {resource}, and if the object is encrypted "
+        "with a KMS key, kms:Decrypt on that key. List the bucket in the module's inputs.buckets, or a prefix of it in "
+        "inputs.locations, and the key in inputs.kms_key_arns. To a role without s3:ListBucket, a missing object "
         "looks the same. If another account's bucket has Requester Pays, copy the object to a bucket of yours. "
         f"S3 says: {said}"
     )
@@ -101,6 +102,6 @@ def _elsewhere(err: ClientError, uri: str, bucket: str) -> InputNotFound:
     region = headers.get("x-amz-bucket-region") or error.get("Region") or error.get("Endpoint") or ""
     named = f" ({region})" if region else ""
     return InputNotFound(
-        f"{uri}: the bucket {bucket} lies in another Region{named}, and S3 sends the request there.",
+        f"{uri}: the bucket {bucket} is in another Region{named}.",
         advice="Copy the objects to a bucket in the module's Region.",
     )

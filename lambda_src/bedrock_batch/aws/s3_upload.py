@@ -1,4 +1,4 @@
-"""Write one object of any size to S3, in parts that are on their way while the next ones are made."""
+"""Write one object of any size to S3. One part is uploaded while the next one is made."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -7,26 +7,26 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 PART_BYTES = 8 << 20
-"""What one request uploads; S3 takes 10,000 parts an object, so 80 GB."""
+"""Bytes of one request. An object may have 10,000 parts, so 80 GB."""
 
 _OVERTAKEN = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 
 
 class Overtaken(Exception):
-    """Somebody else wrote the object that this write was to replace; theirs stays."""
+    """Another write has changed the object that this write should replace. The other one stays."""
 
 
 def naming_object(err: ClientError, bucket: str, key: str) -> ClientError:
-    """Return S3's error, of the same class, with the object in its sentence: S3 itself does not name it."""
+    """Return S3's error, of the same class, with the object in its message, because S3 does not name it."""
     err.args = (f"{err} (s3://{bucket}/{key})",)
     return err
 
 
 class Writer:
-    """A streaming upload in parts of 8 MB or more, one on its way while the next fills.
+    """A streaming upload in parts of 8 MB or more. One part is uploaded while the next one fills.
 
-    `size` is what was written; `etag`, behind the block, is the object's, if there is one. A body below 8 MB is one
-    PutObject.
+    `size` is the number of written bytes. After the block, `etag` is the object's ETag, if there is an object. A body
+    below 8 MB is one PutObject.
     """
 
     def __init__(self, client: Any, bucket: str, key: str, *, empty: bool, replaces: str | None) -> None:
@@ -43,7 +43,7 @@ class Writer:
         self._pool = ThreadPoolExecutor(1)
 
     def write(self, data: bytes) -> int:
-        # Kept as they are until the part is full: a buffer that grows copies what it has over and over.
+        # Keep the pieces until the part is full: a growing buffer would copy its content again and again.
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         self.size += len(data)
@@ -85,7 +85,7 @@ class Writer:
 
     def _send_part(self, number: int, part: bytes) -> dict[str, Any]:
         answer = self._client.upload_part(**self._upload, PartNumber=number, Body=part)
-        # A part's checksum, where the SDK sent one, must be repeated when the upload is completed.
+        # If the SDK sent a part's checksum, it must be repeated when the upload is completed.
         sums = {name: answer[name] for name in answer if name.startswith("Checksum")}
         sums.pop("ChecksumType", None)
         return {"PartNumber": number, "ETag": answer["ETag"], **sums}
@@ -106,6 +106,6 @@ class Writer:
     def _abort(self) -> None:
         if not self._upload:
             return
-        # A part still on its way would outlive the abort.
+        # Wait for running uploads: a part that ends after the abort would stay.
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._client.abort_multipart_upload(**self._upload)

@@ -1,4 +1,4 @@
-"""The claim: whose execution the name of a run is."""
+"""The claim: the execution that owns the name of a run."""
 
 from dataclasses import dataclass, field
 
@@ -7,9 +7,9 @@ from bedrock_batch.contracts.shape import Shape
 
 @dataclass(frozen=True, slots=True)
 class Claim(Shape):
-    """`claims/<run>.json`. The execution that wrote it has the name for ever; `started_at` is its start, ISO 8601.
+    """`claims/<run>.json`. The execution that wrote it owns the name for ever. `started_at` is its start in ISO 8601.
 
-    A state machine that is deleted and made anew may start an execution of the same ARN, but not at the same time.
+    A state machine that is deleted and created again may start an execution with the same ARN, but with another start.
     A redrive changes neither.
     """
 
@@ -17,4 +17,4 @@ class Claim(Shape):
     execution_arn: str
     started_at: str
     functions: dict[str, str] = field(default_factory=dict)
-    """The versions that the run began with of the functions that `stop_run` calls: their ARNs by name."""
+    """The functions that `stop_run` calls, in the versions that the run began with: their ARNs by name."""

@@ -1,4 +1,4 @@
-"""The estimate of a run: what it would send, and what that would cost."""
+"""The estimate of a run: its jobs, tokens and cost."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,13 @@ from bedrock_batch.contracts.shape import Sparse
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Sparse):
-    """What the run would send. Tokens are bytes of text / 4; output tokens are the most that may come back.
+    """The estimate of a run. Tokens are bytes of text / 4. Output tokens are the most that the answers may have.
 
-    `jobs` are those of the first round; `on_demand_records` are in none of them: the canary, and what is too few for
-    a job. They cost the price on demand, all others that of batch. All of it is for one answer a record;
-    `cost_with_retries_usd` is the cost if `retry` had every record sent twice, and None without `retry`.
-    `cost_unknown` says why there is no cost. Of several models it is the sum, and `models` has each one's own.
+    `jobs` are the jobs of the first round. `on_demand_records` are not in jobs: the canary, and records that are too
+    few for a job. They have the price on demand, all others the batch price. All figures assume one answer for each
+    record. `cost_with_retries_usd` is the cost if `retry` asked every record again, and None without `retry`.
+    `cost_unknown` says why there is no cost. In a run of several models the figures are sums, and `models` has the
+    figures of each model.
     """
 
     model_id: str = field(default="", kw_only=True)

@@ -1,4 +1,4 @@
-"""The lines of the files that Distributed Maps read. What their children return is in `results.py`."""
+"""The lines of the files that Distributed Maps read. `results.py` has what their children return."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +19,8 @@ NOT_CREATED = "NotCreated"
 class Piece(Sparse):
     """A contiguous range of one source: bytes [start, end) of a text file, rows [start, end) of a Parquet file.
 
-    Planning knows the offset of every n-th record of a text file only, so the bytes may hold `skip` rows before
-    and `tail` rows after the `rows` that are meant.
+    Planning knows only the offset of every n-th record of a text file. So the bytes may also hold `skip` rows before
+    the piece's `rows`, and `tail` rows after them.
     """
 
     source: int
@@ -33,14 +33,14 @@ class Piece(Sparse):
 
 @dataclass(frozen=True, slots=True)
 class Event(Shape):
-    """What a function is called with. At its edge the contract is looked at first."""
+    """The event of a function. The function's edge checks the contract first."""
 
     contract: int = field(default=CONTRACT, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Shard(Event):
-    """Rows [first_row, first_row + rows) of the table, for the model whose document `run_key` is."""
+    """Rows [first_row, first_row + rows) of the table, for the model of the run document at `run_key`."""
 
     bucket: str
     run_key: str
@@ -51,52 +51,52 @@ class Shard(Event):
 
 @dataclass(frozen=True, slots=True)
 class PlannedShard(Shard):
-    """A line of `plan.jsonl`: a shard of the table, for all models, as pieces of its sources."""
+    """A line of `plan.jsonl`: a shard of the table, for all models, with the pieces of its sources."""
 
     pieces: list[Piece]
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnd(Shape):
-    """How a job ended, for the join: `raw_prefix` is searched whatever the status says."""
+    """The end of a job, for the join. The join searches `raw_prefix` for any status."""
 
     job_name: str
     status: str
     raw_prefix: str
     message: str = ""
     leftovers_step: int | None = None
-    """The step of the leftovers file that the job was made from; None if that was the shard's input file."""
+    """Step of the leftovers file that the job was made from; None if it was made from the shard's input file."""
     start: int = 0
     stop: int | None = None
-    """The job had lines [start, stop) of that file; where `stop` is None, all from `start` on."""
+    """The job had lines [start, stop) of that file. If `stop` is None, it had all lines from `start` on."""
     processed: int | None = None
-    """How many records it processed, as Bedrock counts; None if that is not known."""
+    """The number of records that the job processed, as counted by Bedrock; None if not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardJoin(Shard):
-    """The event of Join shard: a shard, and `jobs`, its ended jobs in the order of time.
+    """The event of Join shard: a shard, and its ended `jobs` in the order of time.
 
-    Without jobs its rows are missing.
+    Without jobs, its rows are missing.
     """
 
     jobs: list[JobEnd]
     skipped_key: str | None = None
-    """The key of its skipped rows, if there are any."""
+    """The key of the shard's skipped rows, if there are any."""
     step: int | None = None
-    """Of the leftovers file to write, `leftovers/<step>/`; None: no leftovers are written."""
+    """Step of the leftovers file to write, `leftovers/<step>/`; None to write no leftovers."""
     replaces: str | None = None
-    """The ETag of the part that this join may replace; a part that was written since then stays. None: any part."""
+    """ETag of the part that this join may replace; a later part stays. None to replace any part."""
     function: str | None = None
-    """The version of `join_shard` to call for a run that was stopped: the Map's children know only their line."""
+    """Version of `join_shard` to call for a run that was stopped: the Map's children know only their line."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverLines(Shape):
-    """Lines [start, stop) of the file that holds a shard's leftovers: records to send.
+    """Records to send: lines [start, stop) of the file that has a shard's leftovers.
 
-    The file is that of `leftovers/<step>/`. Where `step` is None all records of the shard are left, and the file is
-    its input file.
+    The file is in `leftovers/<step>/`. If `step` is None, all records of the shard are leftovers, and the file is the
+    shard's input file.
     """
 
     shard: int
@@ -111,7 +111,7 @@ class LeftoverLines(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Pool(Event):
-    """`pool` in a line of `jobs-<round>.jsonl`: the records of a pooled job, and the input file they are written to."""
+    """`pool` in a line of `jobs-<round>.jsonl`: the records of a pooled job, and the key of its input file."""
 
     bucket: str
     run_key: str
@@ -121,9 +121,10 @@ class Pool(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobLine(Sparse):
-    """A line of `jobs-<round>.jsonl`: the request that creates a job, and what its child needs beside it.
+    """A line of `jobs-<round>.jsonl`: the request that creates a job, and what else its child needs.
 
-    A job of a whole shard has the event that joins it (`join`), a pooled job the one that writes its file (`pool`).
+    A job of a whole shard has the event that joins the shard (`join`). A pooled job has the event that writes its input
+    file (`pool`).
     """
 
     run_id: str
@@ -133,7 +134,7 @@ class JobLine(Sparse):
     records: int
     check_seconds: int
     expires_at: str
-    """From then on the job is not made any more (`Run.last_job_at`)."""
+    """Time after which the job is not created any more (`Run.last_job_at`)."""
     raw_prefix: str
     request: dict[str, Any]
     join: ShardJoin | None = None
@@ -145,7 +146,7 @@ class JobLine(Sparse):
 
     @property
     def shards(self) -> list[int]:
-        """The shards whose records the job has."""
+        """The shards of the job's records."""
         if self.pool:
             return sorted({one.shard for one in self.pool.leftover_lines})
         return [self.join.shard] if self.join else []
@@ -153,7 +154,7 @@ class JobLine(Sparse):
 
 @dataclass(frozen=True, slots=True)
 class Chunk(Event):
-    """A line of `answers-<pass>.jsonl`: records that one call answers on demand, and the file of their answers."""
+    """A line of `answers-<pass>.jsonl`: records that one call answers on demand, and the key of their answers."""
 
     bucket: str
     run_key: str

@@ -7,7 +7,7 @@ from bedrock_batch.contracts.shape import Shape, Sparse
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Shape):
-    """The records of one model's shard: `records` lines of `bytes` bytes await Bedrock, `skipped` rows do not."""
+    """The prepared records of one model's shard: `records` lines of `bytes` bytes; `skipped` rows have no record."""
 
     shard: int
     rows: int
@@ -17,12 +17,12 @@ class Prepared(Shape):
     input_tokens_estimate: int
     skipped_key: str | None = None
     blank: int = 0
-    """How many of the records have a place with a blank text; see `Rendered` in records/render.py."""
+    """The number of records with a blank text in a place; see `Rendered` in records/render.py."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedShard(Shape):
-    """What `prepare_shard` returns: the size of the frame in bytes, and the records of every distinct body."""
+    """The result of `prepare_shard`: the frame's size in bytes, and the records of every distinct body."""
 
     shard: int
     frame_bytes: int
@@ -31,7 +31,7 @@ class PreparedShard(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Failure(Sparse):
-    """What the child of a shard or of a chunk returns in place of a result: the error of its function."""
+    """The result of a shard's or a chunk's child whose function failed: the function's error."""
 
     error: str
     cause: str
@@ -41,7 +41,7 @@ class Failure(Sparse):
 
 @dataclass(frozen=True, slots=True)
 class ChunkAnswered(Shape):
-    """What `answer_on_demand` returns: how many records have an answer or an error, and how many an error."""
+    """The result of `answer_on_demand`: the numbers of records with an answer or an error, and with an error."""
 
     chunk: int
     records: int
@@ -50,7 +50,7 @@ class ChunkAnswered(Shape):
 
 @dataclass(frozen=True, slots=True)
 class JobCounts(Shape):
-    """Records of a job that came back, as answers or errors, how many are answers, and the tokens that these name."""
+    """The records of a job that came back, as answers or errors; how many are answers; the answers' tokens."""
 
     records: int = 0
     answered: int = 0
@@ -60,7 +60,7 @@ class JobCounts(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Joined(Shape):
-    """What `join_shard` returns: the shard's part of the output table and its counts."""
+    """The result of `join_shard`: the shard's part of the output table and its counts."""
 
     shard: int
     rows: int
@@ -71,43 +71,43 @@ class Joined(Shape):
     input_tokens: int
     output_tokens: int
     errors: dict[str, int] = field(default_factory=dict)
-    """The most frequent error codes of its rows: why rows have no answer."""
+    """The most frequent error codes of rows without an answer, with their numbers of rows."""
     jobs: int = 0
-    """How many ended jobs it took into account; when more have ended since, the shard is to be joined again."""
+    """The number of ended jobs in this join. If more jobs have ended since, the shard must be joined again."""
     leftovers_step: int | None = None
-    """The step of its leftovers file; None if nothing is left, or if all records are, and the input file holds them."""
+    """Step of the leftovers file; None if nothing is left, or if everything is and the input file serves."""
     leftover_bytes: int = 0
-    """The size of that file in bytes."""
+    """The size of the leftovers file in bytes."""
     retries: int = 0
-    """How many records have an answer and are to be asked again for a better one: the first lines of that file. A
-    record counts here once; if it was sent again and got no second answer, it counts among `leftovers`."""
+    """The number of records to ask again for a better answer: the first lines of the leftovers file. A record counts
+    here only once. If it is sent again and gets no second answer, it counts in `leftovers`."""
     retried: dict[str, int] = field(default_factory=dict)
-    """The outcomes of the rows that a model answered for the second time."""
+    """The outcomes of the rows that a model answered a second time."""
     messages: dict[str, str] = field(default_factory=dict)
-    """What the first failed or missing row of each of `errors` says."""
+    """For each code of `errors`, the message of its first row."""
     met_max_tokens: int = 0
-    """How many of its truncated answers met their limit."""
+    """The number of truncated answers that met `max_tokens`."""
     came: dict[str, dict[str, JobCounts]] = field(default_factory=dict)
-    """What the raw output of each of its jobs holds, by route, records of other shards included."""
+    """The counts of the raw output of each job, by route. They include records of other shards."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardJoined(Shape):
-    """What a child of Join shards returns."""
+    """The result of a child of Join shards."""
 
     joined: Joined
 
 
 @dataclass(frozen=True, slots=True)
 class JobResult(Sparse):
-    """What a child of Run jobs returns: how its job ended. `joined` is there where it had a whole shard."""
+    """The result of a child of Run jobs: how its job ended. For a job of a whole shard there is `joined`."""
 
     job_name: str
     records: int
     status: str
     message: str
     processed: int | None = None
-    """How many records the job processed, as Bedrock counts; None if that is not known."""
+    """The number of records that the job processed, as counted by Bedrock; None if not known."""
     joined: Joined | None = None
     model_id: str = ""
-    """No child returns it: readers add it where a run has several models."""
+    """No child returns this. Readers add it in a run of several models."""

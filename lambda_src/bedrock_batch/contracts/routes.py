@@ -1,4 +1,4 @@
-"""The routes on which records are answered. Each has a price of its own."""
+"""The routes by which records are answered. Each has its own price."""
 
 BATCH = "batch"
 FLEX = "flex"
@@ -7,8 +7,8 @@ ON_DEMAND = "on_demand"
 
 
 def of_tier(tier: str | None) -> str:
-    """Return the route of an answer on demand, by the service tier that the answer names.
+    """Return the route of an answer on demand, from the service tier in the answer.
 
-    An answer that names none was given at the default tier. Another tier, such as `priority`, is a route of its own.
+    An answer without a tier was given at the default tier. Another tier, such as `priority`, is its own route.
     """
     return ON_DEMAND if tier in (None, "", "default") else str(tier)

@@ -1,10 +1,10 @@
-"""What run.json holds: everything decided at plan time."""
+"""The run document, `run.json`: everything decided at plan time."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from bedrock_batch.contracts.shape import Shape
+from bedrock_batch.contracts.shape import Shape, Sparse
 from bedrock_batch.keys import RunKeys, job_names, model_folder, run_digest
 
 InvocationType = Literal["InvokeModel", "Converse"]
@@ -14,15 +14,15 @@ Nulls = Literal["error", "skip", "empty"]
 _TIME_TO_JOIN = timedelta(days=1)
 
 REDRIVE_DAYS = 14
-"""Step Functions takes a redrive for so long after the end of an execution."""
+"""Days after the end of an execution in which Step Functions accepts a redrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source(Shape):
-    """One input file as shards read it: `rows` data rows in `size` bytes.
+    """One input file as Prepare shard reads it: `rows` rows in `size` bytes.
 
-    An S3 object, pinned by its ETag; if it is the plain copy of a compressed one, `origin` is that one's URI. Or,
-    with `dataset`, a file of the Hugging Face hub at the commit `revision`.
+    It is an S3 object, pinned by its ETag. If it is a plain copy, `origin` is the URI of the original. With `dataset`,
+    it is a file of the Hugging Face hub at the commit `revision`.
     """
 
     bucket: str
@@ -34,15 +34,15 @@ class Source(Shape):
     dataset: str = ""
     revision: str = ""
     columns: list[str] | None = None
-    """The columns of a CSV file in its own order, where that is not the table's."""
+    """The columns of a file in its own order, if that differs from the table's."""
     dialect: dict[str, Any] = field(default_factory=dict)
-    """What a CSV file itself shows of its dialect, where that is not the table's (`table/csv_head.py`)."""
+    """The part of a CSV file's dialect that differs from the table's (`table/csv_head.py`)."""
     path_values: dict[str, str | None] = field(default_factory=dict)
-    """The values of columns that its folders name (`dt=2024-01-01/`)."""
+    """The columns that the file's folders name (`dt=2024-01-01/`), with their values."""
 
     @property
     def uri(self) -> str:
-        """The name of the user's own file."""
+        """The URI of the user's own file."""
         if self.dataset:
             return f"hf://datasets/{self.dataset}@{self.revision}/{self.key}"
         return self.origin or f"s3://{self.bucket}/{self.key}"
@@ -50,33 +50,45 @@ class Source(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Column(Shape):
-    """A column of the input table; `type` is the text form of its Arrow type, for people."""
+    """A column of the input table; `type` is the text of its Arrow type, for people."""
 
     name: str
     type: str
 
 
 @dataclass(frozen=True, slots=True)
+class OutputColumn(Sparse):
+    """A column of the output: `type` is what Athena reads its files as, in the words of Hive.
+
+    It is empty where Athena has no type that reads them. `note` says what a reader of the statement should know.
+    """
+
+    name: str
+    type: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table(Shape):
-    """The input as a whole. `schema` is the Arrow schema in IPC form, base64: exact, unlike its text form."""
+    """The input table. `schema` is the Arrow schema in IPC form as base64. It is exact, unlike the schema's text."""
 
     format: Literal["csv", "jsonl", "bedrock_jsonl", "parquet"]
     rows: int
     schema: str
     columns: list[Column]
     csv: dict[str, Any] = field(default_factory=dict)
-    """How CSV is read: delimiter, quote and so on (`dialect` in table/csv_dialect.py)."""
+    """The dialect of CSV: delimiter, quote and so on (`dialect` in table/csv_dialect.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
-    """For JSON lines: the names of the columns that hold JSON text (`as_json`) and of the declared ones (`typed`)."""
+    """For JSON lines: the columns that hold JSON text (`as_json`) and the columns with a declared type (`typed`)."""
     path_columns: list[str] = field(default_factory=list)
-    """The columns that are in no file: the folders of the files name them."""
+    """The columns that are not in the files, only in the names of their folders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run(Shape):
     """`run.json`: everything decided at plan time. `request` is a template with `{column}` places.
 
-    What the run input says is read from `input`, and stands nowhere else.
+    The run input's keys are only in `input`, never copied to other fields.
     """
 
     contract: int
@@ -86,7 +98,7 @@ class Run(Shape):
     execution_arn: str
     started_at: str
     input: dict[str, Any]
-    """The run input as it was validated; of several models each has one of its own."""
+    """The validated run input. In a run of several models, each model has its own."""
     name: str
     family: str
     kind: Literal["text", "embedding"]
@@ -100,32 +112,36 @@ class Run(Shape):
     table: Table
     sources: list[Source]
     shards: int
-    """How many shards the table is cut into; in a run of several models each model has this number of shards."""
+    """The number of shards of the table. In a run of several models, each model has that many shards."""
     quotas: dict[str, int]
     quota_origins: dict[str, str] = field(default_factory=dict)
-    """Where each of `quotas` was found: `applied`, `default` (both of Service Quotas) or `catalogue`. For media that
-    records refer to, `max_records` is lowered to what a job has room for."""
+    """Where each of `quotas` was found: `applied`, `default` (both from Service Quotas) or `catalogue`. If records
+    refer to media, `max_records` is lowered so that the media fit into a job."""
     warnings: list[str] = field(default_factory=list)
     """The warnings of the plan; the report repeats them."""
     retry_place: str | None = None
-    """Where in a record's body the limit stands that `retry.max_tokens` raises."""
+    """The place in a record's body of the limit that `retry.max_tokens` raises."""
     models: list[str] = field(default_factory=list)
-    """In a run of several models all of them; each has a document like this one (`keys.run_key`)."""
+    """All models, in a run of several models. Each has a run document (`RunKeys.run`)."""
     number: int = 0
-    """Which of `models` this is. Shard s of the table is, for this model, the shard number * shards + s."""
+    """The index of this model in `models`. Shard s of the table is this model's shard number * shards + s."""
     rendered_as: int = 0
-    """The number of the model whose records are sent to this one too: its own, or an earlier one of the same body."""
+    """The number of the model whose records this model gets: its own, or an earlier model's with the same body."""
     tags: dict[str, str] = field(default_factory=dict)
-    """The module's tags for its jobs, which show in the bill."""
+    """The module's tags for jobs. They show in the bill."""
     network: dict[str, list[str]] | None = None
-    """Where Bedrock's jobs reach S3: `subnet_ids` and `security_group_ids`. None: by Bedrock's own network."""
+    """`subnet_ids` and `security_group_ids` of the VPC from which jobs reach S3. None: Bedrock's own network."""
     left_out: dict[str, Any] = field(default_factory=dict)
-    """How many objects below the input's prefixes are not the table's, and the `first` of them."""
+    """The number of objects below the input's prefixes that are not the table's files, and the `first` few of them."""
 
     model_behind: str = ""
-    """The ARN of the model that an application inference profile calls; empty for every other id."""
+    """The ARN of the model that an application inference profile calls; empty for other ids."""
+    output_columns: list[OutputColumn] = field(default_factory=list)
+    """The columns of the output, in order."""
+    functions: dict[str, str] = field(default_factory=dict)
+    """The versions of functions that the run began with, as its claim names them."""
     work_days: int = 90
-    """How many days after its start the run's work may be deleted: it cannot be redriven then."""
+    """Days after the run's start when its work may be deleted. After that it cannot be redriven."""
 
     @property
     def model_id(self) -> str:
@@ -148,14 +164,19 @@ class Run(Shape):
 
     @property
     def media(self) -> dict[str, Any] | None:
-        """What stands in the records beside text."""
+        """The run input's `media`: what records have beside text."""
         return self.input.get("media")
 
     @property
     def retry(self) -> dict[str, Any] | None:
-        """Which records are asked again, with which limit, and its `place` in their bodies."""
+        """The run input's `retry`, and the `place` of its limit in the body."""
         asked = self.input.get("retry")
         return asked and {"max_tokens": None, **asked, "place": self.retry_place}
+
+    @property
+    def examples(self) -> bool:
+        """Whether texts of rows and prompts may stand in its report."""
+        return bool(self.input.get("report", {}).get("examples"))
 
     @property
     def dry_run(self) -> bool:
@@ -163,60 +184,60 @@ class Run(Shape):
 
     @property
     def canary(self) -> bool:
-        """Whether shard 0 is a trial that is answered on demand before any job is made."""
+        """Whether shard 0 is a canary: it is answered on demand before any job."""
         return bool(self.limits["canary_records"])
 
     @property
     def folder(self) -> str:
-        """The folder below the run's output that holds its parts, where there are several models."""
+        """The model's folder in the run's output, in a run of several models."""
         return model_folder(self.output["prefix"], self.label) if self.label else ""
 
     @property
     def keys(self) -> RunKeys:
-        """Where everything of the run lies."""
+        """The keys of the run's files."""
         return RunKeys(self.root, self.run_id)
 
     @property
     def expires_at(self) -> datetime:
-        """When the first of the run's files may be deleted; from then on nothing more is done with it."""
+        """Time when the first of the run's files may be deleted. After that the run cannot go on."""
         return datetime.fromisoformat(self.started_at) + timedelta(days=self.work_days)
 
     @property
     def last_job_at(self) -> datetime:
-        """From then on no job is made: its answers would be paid, and could come too late for their join."""
+        """Time after which no job is created: its answers would be paid, but could come too late for the join."""
         return self.expires_at - timedelta(hours=self.limits["job_timeout_hours"]) - _TIME_TO_JOIN
 
     @property
     def digest(self) -> str:
-        """The part of its jobs' names that is this run's alone."""
+        """The part of the jobs' names that only this run has."""
         return run_digest(self.execution_arn, self.started_at)
 
     @property
     def job_names(self) -> str:
-        """How the names of its jobs begin."""
+        """The beginning of the names of the run's jobs."""
         return job_names(name=self.name, label=self.input.get("job_name_prefix") or "", digest=self.digest)
 
     def pooled_job(self, input_key: str) -> str:
-        """Return the name of a pooled job: its input file is named after the job's round and number too."""
+        """Return the name of a pooled job, from its input file: the file's name has the job's round and number too."""
         return f"{self.job_names}-{input_key.rpartition('/')[2].removesuffix('.jsonl')}"
 
     @property
     def numbers(self) -> range:
-        """The numbers of its shards."""
+        """The numbers of the model's shards."""
         return range(self.number * self.shards, (self.number + 1) * self.shards)
 
     @property
     def label(self) -> str:
-        """The name that its messages begin with in a run of several models; empty where it is the only one."""
+        """The model's name, with which messages begin in a run of several models; empty for the only model."""
         return self.model_id if self.models else ""
 
     def rendered(self, shard: int) -> int:
-        """Return the shard that was prepared, and has the record ids, for this shard of the model."""
+        """Return the shard that was prepared for this shard of the model. It has the record ids."""
         return shard + (self.rendered_as - self.number) * self.shards
 
     @property
     def own_folders(self) -> bool:
-        """Whether each job reads a folder of its own, which holds the objects that its records refer to."""
+        """Whether each job has its own folder, with the objects that its records refer to."""
         return (self.media or {}).get("source") == "s3_location"
 
     def input_key(self, shard: int) -> str:
@@ -224,9 +245,9 @@ class Run(Shape):
         return self.keys.input(self.rendered(shard), own_folder=self.own_folders)
 
     def frame_key(self, shard: int) -> str:
-        """Return the key of a shard's frame, which all models share."""
+        """Return the key of a shard's frame. All models share it."""
         return self.keys.frame(shard - self.numbers.start)
 
     def output_key(self, shard: int) -> str:
-        """Return the key of a shard's part of the table."""
+        """Return the key of a shard's part of the output table."""
         return self.keys.part(shard - self.numbers.start, self.output["format"], self.folder)

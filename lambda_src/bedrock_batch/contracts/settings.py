@@ -1,4 +1,4 @@
-"""What the Terraform module tells its functions: `config/settings.json`."""
+"""The settings that the Terraform module writes for its functions: `config/settings.json`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from bedrock_batch.contracts.version import check_document
 
 @dataclass(frozen=True, slots=True)
 class Settings(Shape):
-    """The module's variables and resources, as far as plans need them; terraform/storage.tf writes them."""
+    """The module's variables and resources that planning needs. terraform/storage.tf writes them."""
 
     contract: int
     name: str
@@ -25,6 +25,6 @@ class Settings(Shape):
 
     @classmethod
     def read(cls, document: Any) -> "Settings":
-        """Return the settings. Raises ContractMismatch: the module that wrote them is of another version."""
+        """Return the settings. Raises ContractMismatch if another version of the module wrote them."""
         check_document(document, "The module's settings.json", "Apply the module again, then start a new run.")
         return cls.from_json(document)

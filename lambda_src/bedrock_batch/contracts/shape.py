@@ -1,4 +1,4 @@
-"""Dataclasses that read and write themselves as JSON values."""
+"""Dataclasses that can be read from JSON values and written as JSON values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
@@ -12,25 +12,25 @@ Reader = Callable[[Any], Any]
 
 
 class Shape:
-    """A dataclass that reads itself from, and writes itself to, plain JSON values, with the shapes within."""
+    """A dataclass that can be read from plain JSON values and written as such, including nested shapes."""
 
     __slots__ = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Build the shape from the keys it knows; other shapes read further keys.
+        """Return the shape from the keys that it knows. Other keys are ignored.
 
         Raises:
-            ContractMismatch: a key is missing that the shape must have, or the value is no object.
+            ContractMismatch: a required key is missing, or the value is not an object.
         """
         if not isinstance(value, Mapping):
-            raise ContractMismatch(f"{cls.__name__} is an object, and what was read is of type {type(value).__name__}.")
+            raise ContractMismatch(f"{cls.__name__} must be an object, but was of type {type(value).__name__}.")
         given = {}
         for name, read, needed in _fields(cls):
             if name in value:
                 given[name] = value[name] if read is None else read(value[name])
             elif needed:
-                raise ContractMismatch(f"{cls.__name__} has no key {name!r}, which it must have.")
+                raise ContractMismatch(f"{cls.__name__} has no key {name!r}, but must have it.")
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Shape:
 
 
 class Sparse(Shape):
-    """A shape that leaves out of its JSON what has its default."""
+    """A shape whose JSON leaves out fields that have their default."""
 
     __slots__ = ()
 
@@ -49,7 +49,7 @@ class Sparse(Shape):
 
 
 def _read_fields(shape: Any) -> list[tuple[str, Reader | None, bool]]:
-    """Return each field with what reads its value (None: it is as it is), and whether its key must be there."""
+    """Return each field, the function that reads its value (None for no change), and whether its key is required."""
     kinds, defaults = get_type_hints(shape), _defaults(shape)
     return [(one.name, _reader(kinds[one.name]), one.name not in defaults) for one in fields(shape)]
 
@@ -59,13 +59,13 @@ def _read_defaults(shape: Any) -> dict[str, Any]:
     return of_value | {one.name: one.default_factory() for one in fields(shape) if one.default_factory is not MISSING}
 
 
-# Looked up once for each shape: a run's files have many lines.
+# Cached for each shape, because a run's files have many lines.
 _fields: Callable[[Any], list[tuple[str, Reader | None, bool]]] = cache(_read_fields)
 _defaults: Callable[[Any], dict[str, Any]] = cache(_read_defaults)
 
 
 def _reader(kind: Any) -> Reader | None:
-    """Return what reads a value of a type; None where it is as it is in JSON."""
+    """Return the function that reads a value of a type; None if the value is the same in JSON."""
     if isinstance(kind, type) and issubclass(kind, Shape):
         return kind.from_json
     origin, members = get_origin(kind), get_args(kind)
@@ -85,7 +85,7 @@ def _of_optional(readers: list[Reader | None]) -> Reader | None:
     if not found:
         return None
     if len(readers) > 1:
-        raise TypeError("Of a union of shapes JSON does not tell which one a value is.")
+        raise TypeError("A field cannot be a union of shapes: JSON does not show which shape a value has.")
     read = found[0]
     return lambda value: None if value is None else read(value)
 

@@ -1,4 +1,4 @@
-"""The state that a run carries from state to state: references and counts, so that it never grows with the table."""
+"""The state that a run carries from state to state: references and counts, so that it does not grow with the table."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,15 +8,15 @@ from bedrock_batch.contracts.shape import Shape, Sparse
 from bedrock_batch.keys import RunKeys
 
 Next = Literal["run_jobs", "answer", "join", "finish"]
-"""What a run does next; *Next step?* in run.asl.json has a way for each."""
+"""What a run does next. *Next step?* in run.asl.json has a branch for each."""
 
 MapResult = dict[str, str]
-"""Where a Map's ResultWriter listed what the children returned: `Bucket` and `Key` of the manifest."""
+"""A Map's `ResultWriterDetails`: `Bucket` and `Key` of the manifest that lists what the children returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapResults(Shape):
-    """The results of all Maps that have run behind Review run, in the order of time."""
+    """The results of all Maps after Review run, in the order of time."""
 
     jobs: list[MapResult] = field(default_factory=list)
     answers: list[MapResult] = field(default_factory=list)
@@ -25,7 +25,7 @@ class MapResults(Shape):
 
 @dataclass(frozen=True, slots=True)
 class OverBudget(Shape):
-    """Why the budget ended a run: what was spent, and what the next step could have cost."""
+    """Why the budget ended a run: the USD spent, and the most that the next step could have cost."""
 
     budget_usd: float
     spent_usd: float
@@ -36,7 +36,7 @@ class OverBudget(Shape):
 
 @dataclass(frozen=True, slots=True)
 class FailedChildren(Shape):
-    """An error that children of a Map ended with, how many of them did, and which was the first."""
+    """An error of a Map's children: its name and message, the number of children, and the first of them."""
 
     error: str
     message: str
@@ -46,7 +46,7 @@ class FailedChildren(Shape):
 
 @dataclass(frozen=True, slots=True)
 class End(Sparse):
-    """How a run ended, as its report says it first."""
+    """How a run ended: the first fields of its report."""
 
     status: str
     failed_children: list[FailedChildren] = field(default_factory=list)
@@ -56,9 +56,9 @@ class End(Sparse):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState(Sparse):
-    """The state of a run; the fields stand in the order in which functions add them.
+    """The state of a run. The fields are in the order in which functions add them.
 
-    State machines read some of them by name, so `to_json` leaves out what is not set.
+    State machines read some fields by name, so `to_json` leaves out fields that are not set.
     """
 
     contract: int
@@ -67,16 +67,18 @@ class RunState(Sparse):
     run_id: str
     execution_arn: str = ""
     started_at: str = ""
+    functions: dict[str, str] = field(default_factory=dict)
+    """The versions of functions that the claim names."""
 
     # From plan_run on.
     prefix: str = ""
-    """Of the run's work: Maps write their results below it."""
+    """The prefix of the run's work. Maps write their results below it."""
     plan_key: str = ""
     job_names: str = ""
-    """How the names of its jobs begin."""
+    """The beginning of the names of the run's jobs."""
     rows: int = 0
     shards: int = 0
-    """Of all models together."""
+    """The number of shards of all models together."""
     dry_run: bool = False
     prepared: MapResult | None = None
 
@@ -89,26 +91,26 @@ class RunState(Sparse):
     jobs: int = 0
     results: MapResults = field(default_factory=MapResults)
     result: MapResult | None = None
-    """That of the Map that `next` led to, until it is filed under `results`."""
+    """The result of the Map that `next` led to. Gather leftovers moves it to `results`."""
     jobs_key: str = ""
     answers_key: str = ""
     joins_key: str = ""
-    """The lines that the next Map reads."""
+    """The key of the lines that the next Map reads."""
     max_concurrent_jobs: int = 0
     redrives: int = 0
     round_redrives: int = 0
-    """How often the execution had been redriven when the last round began."""
+    """The number of redrives before the last round began."""
     over_budget: OverBudget | None = None
 
-    # Of a run that was stopped.
+    # Only for a run that was stopped.
     salvage: bool = False
     ended: End | None = None
     message: str | None = None
     """How the run ended, for the inventory."""
     replaces: str | None = None
-    """The ETag of the report that this one may replace; None: any."""
+    """ETag of the report that this run's report may replace; None to replace any."""
     job_statuses: dict[str, int] = field(default_factory=dict)
-    """How many jobs have which status, those included that nobody tried to make; `model_job_statuses` by model."""
+    """The number of jobs with each status, including jobs that were never created; `model_job_statuses` by model."""
     model_job_statuses: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
@@ -127,10 +129,13 @@ class Stopped(Shape):
     run_id: str
     status: str
     join_shard: str
-    """The version of `join_shard` that the run began with."""
+    """ARN of the version of `join_shard` that the run began with."""
     error: str = ""
     cause: str = ""
     salvage: bool = True
+    started_at: str = ""
+    functions: dict[str, str] = field(default_factory=dict)
+    """The start of the run and the versions of functions, as its claim has them."""
 
     @property
     def keys(self) -> RunKeys:

@@ -1,7 +1,8 @@
-"""The version of the contract: of what functions hand to each other, in events and in the files of a run.
+"""The version of the contract: what functions hand to each other in events and in the files of a run.
 
-A run keeps the functions that it began with, so events are of one contract as a rule. Who calls a function by hand, or
-has runs of a version that did not keep them, must not get a wrong answer from fields that mean something else by now.
+A run keeps the functions that it began with, so normally all its events have one contract. There are exceptions: calls
+by hand, and runs of a version that did not keep its functions. These must get an error, not a wrong result from fields
+whose meaning has changed.
 """
 
 from collections.abc import Mapping
@@ -10,39 +11,39 @@ from typing import Any, TypeGuard
 from bedrock_batch.errors import ContractMismatch
 
 CONTRACT = 1
-"""Raise it when a field of an event or of a file changes its name or its meaning."""
+"""Increase this when a field of an event or of a file changes its name or its meaning."""
 
 _FIRST = 1
-"""The first contract that events name. Events of version 0.1 name none."""
+"""The first contract with a number. Events of version 0.1 have no number."""
 
 
 def check_contract(event: object) -> None:
-    """Raise ContractMismatch unless this code reads the event: it reads its own contract and the one before it."""
+    """Raise ContractMismatch unless this code reads the event's contract: its own or the one before."""
     found = _of(event)
     if not _is_number(found):
-        said = "has no contract" if found is None else f"has the contract {found!r}, which is no number"
+        said = "has no contract" if found is None else f"has the contract {found!r}, which is not a number"
         raise ContractMismatch(
-            f"The event {said}, so it is not of this version: {_what_is_read()}. If this run was started by version "
-            "0.1: let its runs end before the upgrade, or start a new run."
+            f"The event {said}, so this version cannot read it: {_what_is_read()}. If version 0.1 of the module "
+            "started this run, start a new run. Let runs of version 0.1 end before you upgrade."
         )
     if found > CONTRACT:
         raise ContractMismatch(
-            f"The event has contract {found}, and {_what_is_read()}: deploy the version of the module that started "
+            f"The event has contract {found}, but {_what_is_read()}. Deploy the version of the module that started "
             "this run, or a newer one."
         )
     if found < CONTRACT - 1:
         raise ContractMismatch(
-            f"The event has contract {found}, and {_what_is_read()}: an older version of the module started this run. "
+            f"The event has contract {found}, but {_what_is_read()}. An older version of the module started this run. "
             "Start a new run."
         )
 
 
 def check_document(document: object, name: str, what_to_do: str) -> None:
-    """Raise the same for a file that outlives a deployment, unless this code reads it."""
+    """Raise ContractMismatch unless this code reads a file's contract. `name` and `what_to_do` are for the message."""
     found = _of(document)
     if not _is_number(found) or not CONTRACT - 1 <= found <= CONTRACT:
         said = "no contract" if found is None else f"contract {found!r}"
-        raise ContractMismatch(f"{name} has {said}, and {_what_is_read()}. {what_to_do}")
+        raise ContractMismatch(f"{name} has {said}, but {_what_is_read()}. {what_to_do}")
 
 
 def _of(document: object) -> Any:

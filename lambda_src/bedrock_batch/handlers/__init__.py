@@ -1,1 +1,1 @@
-"""Lambda entry points, one module for each function; each parses, calls, returns."""
+"""Lambda entry points, one module for each function. Each reads its event, calls one function and returns."""

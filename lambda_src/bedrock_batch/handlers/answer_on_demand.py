@@ -16,7 +16,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     chunk = Chunk.from_json(event)
     with after_spend(
         f"The chunk's answers so far are kept in s3://{chunk.bucket}/{chunk.raw_key}. Its other records stay "
-        "without an answer: a new run over their rows pays for no others."
+        "without an answer. Start a new run over their rows: it pays only for these."
     ):
         time_left = getattr(context, "get_remaining_time_in_millis", None)
         seconds = time_left() / 1000 if time_left else 0

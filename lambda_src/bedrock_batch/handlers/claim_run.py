@@ -1,4 +1,4 @@
-"""Claim run: the first act of a run. Its execution takes the name, or is refused where another one has it."""
+"""Claim run, the first step of a run: its execution gets the run's name, or is refused if another one has it."""
 
 from typing import Any
 
@@ -12,5 +12,5 @@ from bedrock_batch.run.claim_run import claim_run
 
 @at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return the state that the run begins with; the event has it, and what the claim is to say."""
+    """Return the run's first state. The event has that state and the content of the claim."""
     return claim_run(S3(clients.s3()), RunState.from_json(event), Claim.from_json(event)).to_json()

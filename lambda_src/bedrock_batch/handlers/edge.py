@@ -1,6 +1,6 @@
-"""The edge of a function: it reads events of its contract, and its errors have names that the state machines know.
+"""The edge of a function: it checks the contract of events, and gives errors names that the state machines know.
 
-It also writes a record for each call, so that the log shows every call of a run.
+It also logs a record for each call, so that the log has every call of a run.
 """
 
 import logging
@@ -21,14 +21,14 @@ logging.getLogger("bedrock_batch").setLevel(logging.INFO)
 
 _OF_EVENT = ("run_id", "shard", "chunk", "input_key", "raw_key")
 _OF_RESULT = ("next", "step", "rounds", "passes", "jobs", "rows", "shards")
-"""The fields that records take from the event, and from what the function returns. None of them holds text of rows."""
+"""The fields of a record from the event and from the function's result. None of them has text of rows."""
 
 
 def at_edge(handler: Handler) -> Handler:
-    """Check the event's contract, then call; raise TransientError for every error that may be gone at the next call.
+    """Check the event's contract, then call. Raise TransientError for errors after which the next call may succeed.
 
-    The message of a TransientError begins with the name of the error that it stands for. Step Functions sees the
-    name of the class alone, so it must be this very class and none below it.
+    The message of a TransientError begins with the name of the original error. Step Functions sees only the name of the
+    class, so it must be this class, not a subclass.
     """
     function = handler.__module__.rpartition(".")[2]
 
@@ -53,7 +53,7 @@ def at_edge(handler: Handler) -> Handler:
 
 
 def _about(event: object) -> dict[str, Any]:
-    """Return what records say of an event: which run it belongs to, and which part of the run."""
+    """Return the fields of a record about the event: its run, and its part of the run."""
     if not isinstance(event, Mapping):
         return {}
     of_run = {"run_id": name_of_folder(str(event["run_key"]))} if "run_key" in event else {}

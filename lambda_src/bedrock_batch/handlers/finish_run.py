@@ -1,4 +1,4 @@
-"""Finish run: reconcile rows in and rows out, judge whether too many rows failed, write the report."""
+"""Finish run: check that all rows are in the output, decide whether too many failed, write the report."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from bedrock_batch.run.finish_run import finish_run
 
 @at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return the run's result: where output and report lie, and the counts.
+    """Return the run's result: the places of output and report, and the counts.
 
-    With `salvage` the run was stopped: its report says how it `ended` and is not judged.
+    With `salvage` the run was stopped: its report has `ended`, and the number of failed rows is not checked.
     """
     state = RunState.from_json(event)
     keys, where = state.keys, f"s3://{state.bucket}"
     kept = "Nothing was spent"
     if not state.dry_run:
         kept = f"The table is kept in {where}/{keys.output_folder()}, all answers in {where}/{keys.raw_folder}"
-    with after_spend(f"{kept}; a redrive counts again, asks the model nothing and costs nothing."):
-        return finish_run(S3(clients.s3()), state)
+    with after_spend(f"{kept}. A redrive only counts again; it calls no model, so it costs no tokens."):
+        return finish_run(S3(clients.s3()), clients.client("bedrock"), state)

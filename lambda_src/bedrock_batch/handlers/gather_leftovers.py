@@ -1,4 +1,4 @@
-"""Gather leftovers: see which records have no answer yet, decide what is done about it, and write that down."""
+"""Gather leftovers: find the records without an answer, decide what to do about them, and write the next lines."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     given = Stopped.from_json(event) if event.get("salvage") else RunState.from_json(event)
     raw = f"s3://{given.bucket}/{given.keys.raw_folder}"
     with after_spend(
-        f"All answers so far are kept in {raw}; a redrive goes on from here, and pays only for records without an "
+        f"All answers so far are kept in {raw}. A redrive goes on from here and pays only for records without an "
         "answer."
     ):
         if isinstance(given, Stopped):

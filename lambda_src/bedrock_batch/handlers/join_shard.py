@@ -1,4 +1,4 @@
-"""Join shard: lay the answers of a shard's jobs beside its rows and write its part of the output table."""
+"""Join shard: match the answers of a shard's jobs with its rows, and write its part of the output table."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Plan run: check the run input, resolve it, read metadata only, cut shards, freeze all in `run.json`."""
+"""Plan run: check the run input, describe the table, cut it into shards, and write it all to `run.json`."""
 
 import math
 import os
@@ -14,9 +14,9 @@ from bedrock_batch.plan.plan_run import plan_run
 
 @at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return the state that the run carries from here on: references and counts.
+    """Return the run's state: references and counts.
 
-    The event is what `claim_run` returned with the run's `input`.
+    The event is the result of `claim_run` and the run's `input`.
     """
     s3 = S3(clients.s3())
     settings = Settings.read(s3.get_json(*split_uri(os.environ["SETTINGS_URI"])))

@@ -14,7 +14,7 @@ from bedrock_batch.records.pool_leftovers import pool_leftovers
 def handler(event: dict[str, Any], context: object) -> dict[str, int]:
     """Return the number of records and bytes written; the event is the `pool` of a line of `jobs-*.jsonl`."""
     with after_spend(
-        "No job was made of these records, and none of them was paid again. They stay without an answer: the next "
-        "round sends them, or a new run over the rows without an answer."
+        "No job was created for these records, and none of them was paid again. They stay without an answer until the "
+        "next round, or a new run over the rows without an answer, sends them."
     ):
         return pool_leftovers(S3(clients.s3()), Pool.from_json(event))

@@ -1,4 +1,4 @@
-"""Review run: add the prepared shards up, refuse what must not be paid, decide what is done first."""
+"""Review run: add up the prepared shards, refuse a run over its budget, decide what to do first."""
 
 from typing import Any
 
@@ -11,5 +11,5 @@ from bedrock_batch.run.review_run import review_run
 
 @at_edge
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return the run's state with the estimate and with `next`, what to do first."""
+    """Return the run's state with the estimate and with `next`, the first thing to do."""
     return review_run(S3(clients.s3()), clients.client("bedrock"), RunState.from_json(event)).to_json()

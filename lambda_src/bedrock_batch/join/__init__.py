@@ -1,1 +1,1 @@
-"""Lay the answers beside the rows, and write the output table."""
+"""Match the answers with the rows, and write the output table."""

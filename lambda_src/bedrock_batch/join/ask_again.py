@@ -1,8 +1,8 @@
-"""Ask records again whose answer met its limit or does not match the schema, and decide which answer counts.
+"""Ask records again if their answer is truncated or invalid, and decide which of the two answers to keep.
 
-A join writes these retries into its leftovers file, before the leftovers, with the larger limit. They are sent with
-the next leftovers, so each later job that was made from this file had all retries in it. A retry that no model was
-asked, because its request was throttled or its job was stopped, is from then on a leftover like any other.
+A join writes these retries, with the larger limit, into its leftovers file, before the leftovers. The next jobs send
+the whole file, so every job made from the file had all its retries. If no model answered a retry, because the request
+was throttled or the job was stopped, the retry is treated as a leftover from then on.
 """
 
 import json
@@ -23,7 +23,7 @@ from bedrock_batch.record_ids import row_of, shard_prefix
 
 
 def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
-    """Return a record's line with the larger limit, which it has the second time; its body stays the same otherwise."""
+    """Return a record's line with the larger limit of a retry. The rest of its body does not change."""
     if retry["max_tokens"] is None:
         return line
     record = json.loads(line)
@@ -33,16 +33,16 @@ def larger(line: bytes, retry: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Rows of a joined shard whose records are to be asked again, in order."""
+    """Rows of a joined shard whose records must be asked again, in order."""
 
     first: list[int]
-    """For the first time."""
+    """Rows whose records are asked again for the first time."""
     again: list[int]
-    """Again, as no model was asked the last time."""
+    """Rows whose retry no model answered, so that it is sent again."""
 
 
 def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> Due:
-    """Return the rows of a joined shard whose records are to be asked again."""
+    """Return the rows of a joined shard whose records must be asked again."""
     rows = joiner.outcomes.rows_to_ask_again(retry["outcomes"])
     if chooser is None:
         return Due(rows, [])
@@ -50,7 +50,7 @@ def due(joiner: Joiner, chooser: "Chooser | None", retry: Mapping[str, Any]) -> 
 
 
 def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", due: Due) -> Joined:
-    """Add the counts of a shard's retries to its other counts."""
+    """Return `joined` with the counts of the shard's retries."""
     joined = replace(joined, retries=len(due.first), leftovers=joined.leftovers + len(due.again))
     if chooser is None:
         return joined
@@ -63,30 +63,30 @@ def counted(joined: Joined, joiner: Joiner, chooser: "Chooser | None", due: Due)
 
 
 class Chooser:
-    """Goes through the answers of a shard that had retries, and finds for each row the one that counts.
+    """Goes through the answers of a shard that had retries, and chooses the answer to keep for each row.
 
-    That is the second answer, unless it has no text and the first one has: a retry never loses an answer.
+    That is the second answer, unless only the first one has text. So a retry never loses an answer.
     """
 
     def __init__(self, *, shard: int, rows: int, retry: Mapping[str, Any], reader: Reader | None) -> None:
         self.other_input_tokens = 0
         self.other_output_tokens = 0
-        """Tokens of the answers that do not count: they were paid too."""
+        """Output tokens of the answers that are not kept. They are paid too."""
         self.listed = np.zeros(rows, np.bool_)
-        """Whether a row's record was asked again, with or without success."""
+        """For each row, whether its record was asked again, with or without success."""
         self.retried = np.zeros(rows, np.bool_)
-        """Whether a model answered it for the second time."""
+        """For each row, whether a model answered its record a second time."""
         self._prefix, self._rows = shard_prefix(shard), rows
         self._met = MET_MAX_TOKENS if Outcome.TRUNCATED in retry["outcomes"] else frozenset[str]()
         self._reader = reader if Outcome.INVALID in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
-        self._shown = array("i", [-1]) * rows  # the job whose answer counts
+        self._shown = array("i", [-1]) * rows  # For each row, the job whose answer is kept.
         self._has_text, self._unsatisfying, self._refused = (np.zeros(rows, np.bool_) for _ in range(3))
         self._tokens = np.zeros((2, rows), np.int64)
 
     def look(self, leftovers_step: int | None, answers: Iterable[Iterable[Answer | Failure | None]]) -> None:
-        """Take in the answers of the next job, in the order of time; `leftovers_step` is that of its end."""
+        """Look at the answers of the next job, in the order of time; `leftovers_step` is the one of its `JobEnd`."""
         self._job += 1
         if leftovers_step not in (None, self._step):
             self._step = leftovers_step
@@ -99,7 +99,7 @@ class Chooser:
                         self._look(row, answer)
 
     def _look(self, row: int, answer: Answer | Failure) -> None:
-        """Look at an answer. First ones count as in `Joiner.add`: a text stays, and before it the latest counts."""
+        """Look at an answer. A first answer is kept as in `Joiner.add`: the first text, or else the latest failure."""
         if isinstance(answer, Failure):
             if self.listed[row]:
                 self._refused[row] |= not is_leftover(Outcome.FAILED, answer.code)
@@ -139,18 +139,18 @@ class Chooser:
         return True
 
     def refuse(self, rows: Iterable[int]) -> None:
-        """Note the rows whose records two jobs refused: the answer that is there stays."""
+        """Note the rows whose records two jobs refused. They keep the answer that they have."""
         for row in rows:
             self._refused[row] = True
 
     def is_open(self, row: int) -> bool:
-        """Tell whether a record that was asked again may still be answered: a refusal would come again."""
+        """Return whether a retry may still be answered. It may not if it was refused: it would be refused again."""
         return bool(self.listed[row] and not self.retried[row] and not self._refused[row])
 
     def counting(
         self, job: int, answers: Iterable[Iterable[Answer | Failure | None]]
     ) -> Iterator[list[Answer | Failure | None]]:
-        """Yield the answers of a job, counted from 0, without those of listed rows that do not count."""
+        """Yield the answers of a job, whose number `job` counts from 0, without those that are not kept."""
         for some in answers:
             yield [answer for answer in some if answer is None or self._counts(job, answer)]
 

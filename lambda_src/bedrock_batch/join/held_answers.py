@@ -1,7 +1,7 @@
-"""The answers of a shard that are held at one time: those of a window of its rows.
+"""Hold the answers of a shard in memory: those of a window of its rows at a time.
 
-A shard's answers may be larger than a function's memory. Answers that do not fit are dropped, and the raw outputs are
-read once more when the turn of their rows comes. Most shards fit at once.
+A shard's answers may be larger than the function's memory. Answers that do not fit are dropped, and the raw outputs are
+read again for the next window. Most shards fit into one window.
 """
 
 from typing import Any
@@ -14,18 +14,18 @@ from bedrock_batch.answers.answer import Vector
 from bedrock_batch.record_ids import Rows
 
 MOST_HELD_BYTES = 512_000_000
-"""Unless said otherwise: for a function of 1,300 MB."""
+"""Default number of bytes to hold, for a function of 1,300 MB."""
 
 _BESIDE_BYTES = 800_000_000
-"""What else a join may take up: the libraries, 100 bytes for each of a million rows, one row group of output, and what
-is on its way in and out."""
+"""Memory that a join needs besides answers: the libraries, 100 bytes for each of a million rows, one row group of
+output, and buffers for reading and writing."""
 
 _TEXT_OVERHEAD = 41
-"""What a text takes besides its bytes: the object's head, and its place in the list."""
+"""Bytes of memory of a text besides its own: the object's header and the pointer in the list."""
 
 
 def held_bytes(memory_bytes: int) -> int:
-    """Return how much a function of this memory may hold of its answers."""
+    """Return how many bytes of answers a function with this memory may hold."""
     return max(memory_bytes - _BESIDE_BYTES, memory_bytes // 8)
 
 
@@ -34,9 +34,9 @@ def vector_type(dimensions: int) -> pa.DataType:
 
 
 class Texts:
-    """Texts of rows [start, stop), as bytes rather than str: a str takes up to four bytes a character.
+    """Texts of rows [start, stop), as bytes, because a str needs up to four bytes for each character.
 
-    With `reasoning` it holds that of each row, too.
+    With `reasoning` it also holds the reasoning of each row.
     """
 
     def __init__(self, rows: int, most_bytes: int, *, reasoning: bool = False) -> None:
@@ -46,14 +46,14 @@ class Texts:
         self.move(0, rows)
 
     def move(self, start: int, rows: int) -> None:
-        """Hold the rows from `start` on instead; `rows` is where the shard ends."""
+        """Drop all answers and hold the rows from `start` on; `rows` is the number of rows of the shard."""
         self.start, self.stop = start, min(start + self._most, rows)
         self._texts: list[bytes | None] = [None] * (self.stop - start)
         self._thoughts: list[bytes | None] = [None] * (self.stop - start) if self._reasoning else []
         self._bytes = 0
 
     def put(self, row: int, value: Any, reasoning: bytes | None = None) -> None:
-        """Hold the answer of a row of the window. The first text stays; before it the latest reasoning counts."""
+        """Hold the answer of a row of the window. The first text stays; before it, the latest reasoning is held."""
         place = row - self.start
         if not self.start <= row < self.stop or self._texts[place] is not None:
             return
@@ -67,7 +67,7 @@ class Texts:
         texts[place] = text
 
     def put_all(self, rows: Rows, values: Any, reasonings: Any = None) -> None:
-        """Hold the answers of rows that have none so far; those outside the window are dropped."""
+        """Hold the answers of rows that have none yet; answers outside the window are dropped."""
         self._hold_all(self._texts, rows, values)
         if self._reasoning and reasonings is not None:
             self._hold_all(self._thoughts, rows, reasonings)
@@ -82,7 +82,7 @@ class Texts:
         self._bytes += sum(map(len, filter(None, values))) + _TEXT_OVERHEAD * len(values)
 
     def _fit(self) -> None:
-        """Drop answers at the window's end while it holds too much."""
+        """Drop answers at the window's end until the window is small enough."""
         while self._bytes > self._most_bytes and self.stop - self.start > 1:
             self._most = (self.stop - self.start) // 2
             self.stop = self.start + self._most
@@ -100,12 +100,12 @@ class Texts:
 
 
 def _size(text: bytes | None) -> int:
-    """Return what a held text takes."""
+    """Return the bytes of memory that a held text needs."""
     return 0 if text is None else len(text) + _TEXT_OVERHEAD
 
 
 def _strings(found: list[bytes | None]) -> pa.Array:
-    # Arrow would look at each text's type and encoding. They are bytes of UTF-8, so its buffers are made here.
+    # Arrow would check each text's type and encoding. All texts are bytes in UTF-8, so this makes the buffers itself.
     texts = [text or b"" for text in found]
     valid = None if all(found) else np.packbits([text is not None for text in found], bitorder="little")
     ends = np.zeros(len(texts) + 1, np.int32)
@@ -115,7 +115,7 @@ def _strings(found: list[bytes | None]) -> pa.Array:
 
 
 class Vectors:
-    """Vectors of rows [start, stop), in one array that takes up memory only where it is filled."""
+    """Vectors of rows [start, stop), in one array. It needs memory only for the rows that are filled."""
 
     def __init__(self, rows: int, dimensions: int, most_bytes: int) -> None:
         self._most, self._dimensions = max(1, most_bytes // max(1, 4 * dimensions)), dimensions
@@ -123,15 +123,15 @@ class Vectors:
         self.move(0, rows)
 
     def move(self, start: int, rows: int) -> None:
-        """Hold the rows from `start` on instead; `rows` is where the shard ends."""
+        """Drop all answers and hold the rows from `start` on; `rows` is the number of rows of the shard."""
         self.start, self.stop = start, min(start + self._most, rows)
-        # The old array first: there is no room for both.
+        # Free the old array first: memory has no room for two.
         self._vectors: Vector = np.zeros((0, self._dimensions), np.float32)
         self._vectors = np.zeros((self.stop - start, self._dimensions), np.float32)
         self._present: npt.NDArray[np.bool_] = np.zeros(self.stop - start, np.bool_)
 
     def put(self, row: int, value: Any, reasoning: Any = None) -> None:
-        """Hold the answer of a row of the window; the first one stays. Vectors have no reasoning."""
+        """Hold the answer of a row of the window. The first one stays. Vectors have no reasoning."""
         place = row - self.start
         if value is None or not self.start <= row < self.stop or self._present[place]:
             return
@@ -139,7 +139,7 @@ class Vectors:
         self._present[place] = True
 
     def put_all(self, rows: Rows, values: Any, reasonings: Any = None) -> None:
-        """Hold the answers of rows that have none so far; those outside the window are dropped."""
+        """Hold the answers of rows that have none yet; answers outside the window are dropped."""
         inside = (rows >= self.start) & (rows < self.stop)
         if not inside.all():
             rows, values = rows[inside], values[inside]
@@ -150,7 +150,7 @@ class Vectors:
         places = slice(start - self.start, stop - self.start)
         floats = self._vectors[places].reshape(-1)
         if self._moves:
-            # A view would keep the whole window, while its rows wait to be written and the next one fills.
+            # A view would keep this window in memory until its rows are written, while the next window fills.
             floats = floats.copy()
         mask = pa.array(~self._present[places])
         return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=vector_type(self._dimensions), mask=mask)

@@ -1,4 +1,4 @@
-"""Join a shard: lay the raw outputs of its jobs beside its frame, write its part of the table and its leftovers."""
+"""Join a shard: match the raw outputs of its jobs with its frame, write its part of the table and its leftovers."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +17,7 @@ from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend
 from bedrock_batch.join import ask_again, sent_records
+from bedrock_batch.join.examples import Examples
 from bedrock_batch.join.held_answers import MOST_HELD_BYTES
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import answer_column, output_schema
@@ -26,16 +27,15 @@ _LOG = logging.getLogger(__name__)
 
 
 def join_shard(s3: S3, shard: ShardJoin, *, held_bytes: int = MOST_HELD_BYTES) -> Joined:
-    """Write the shard's part; the same raw outputs give the same bytes, so it may be done again at any time.
+    """Write the shard's part. The same raw outputs give the same bytes, so a shard may be joined again at any time.
 
-    Memory: answers up to `held_bytes` (when there are more, the raw outputs are read again for the rows behind),
-    some 100 bytes a row, one row group of output and a few blocks of 8 MB; the echoed input and the rest of the
-    raw output pass by.
+    Memory holds answers up to `held_bytes`, about 100 bytes for each row, one row group of output and a few blocks of
+    8 MB. If there are more answers, the raw outputs are read again for the later rows.
     """
     raw = f"s3://{shard.bucket}/{keys.folder_of(shard.run_key)}raw/"
     with after_spend(
-        f"All answers of shard {keys.shard_name(shard.shard)} are kept in {raw}; a redrive joins the shard again, asks "
-        "the model nothing and costs nothing."
+        f"All answers of shard {keys.shard_name(shard.shard)} are kept in {raw}. A redrive joins the shard again; it "
+        "calls no model, so it costs no tokens."
     ):
         return _join(s3, read_run(s3, shard.bucket, shard.run_key), shard, held_bytes)
 
@@ -71,7 +71,7 @@ def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
 
 
 def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None, held_bytes: int) -> Joiner:
-    """Return a joiner that has no answers so far, and knows the skipped rows and how the jobs ended."""
+    """Return a joiner without answers. It has the skipped rows and the ends of the jobs."""
     joiner = Joiner(
         shard=run.rendered(shard.shard),
         rows=shard.rows,
@@ -89,9 +89,9 @@ def _joiner(s3: S3, run: Run, shard: ShardJoin, reader: Reader | None, held_byte
 
 
 def _chooser(run: Run, shard: ShardJoin, raw: RawOutputs, reader: Reader | None) -> ask_again.Chooser | None:
-    """Return what chooses among two answers of a row, if there may be two.
+    """Return the chooser between two answers of a row; None if no row can have two.
 
-    It goes through all answers before the joiner holds any: the first answer of a row may not be the one that counts.
+    It looks at all answers before the joiner holds any, because the first answer of a row may not be kept.
     """
     if not run.retry or all(job.leftovers_step is None for job in shard.jobs):
         return None
@@ -102,7 +102,7 @@ def _chooser(run: Run, shard: ShardJoin, raw: RawOutputs, reader: Reader | None)
 
 
 def _answers(raw: RawOutputs, jobs: int, chooser: ask_again.Chooser | None) -> Iterator[Parsed]:
-    """Yield the answers of all jobs that count, in the order of time."""
+    """Yield the answers to keep, of all jobs, in the order of time."""
     for number in range(jobs):
         yield from raw.of(number) if chooser is None else chooser.counting(number, raw.of(number))
 
@@ -110,7 +110,10 @@ def _answers(raw: RawOutputs, jobs: int, chooser: ask_again.Chooser | None) -> I
 def _write_part(
     s3: S3, run: Run, shard: Shard, joiner: Joiner, answers: Callable[[], Iterator[Parsed]], *, replaces: str | None
 ) -> tuple[int, bool]:
-    """Write the rows with their answers; return the part's size, and whether a part that knows more was there."""
+    """Write the rows with their answers.
+
+    Returns the part's size in bytes, and whether another join has written the part since: then that part stays.
+    """
     form, prefix = run.output["format"], run.output["prefix"]
     schema = output_schema(
         frame.schema_of(run),
@@ -123,12 +126,17 @@ def _write_part(
     )
     rows = frame.read_frame(s3, run, shard)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)
+    examples = Examples(prefix, shard.first_row)
     try:
         with out:
             joined = joiner.join(rows, schema, answers)
+            if run.examples:
+                joined = examples.of(joined)
             write.write(joined, schema, out, form=form, unique=[answer_column(run.kind, prefix)])
     except Overtaken:
         return out.size, True
+    if run.examples:
+        s3.put_json(run.bucket, run.keys.examples(shard.shard), examples.rows)
     return out.size, False
 
 

@@ -1,8 +1,8 @@
-"""Put a shard's answers beside its rows.
+"""Match a shard's answers with its rows.
 
-A record id holds its row's number, so joining is a scatter: an answer goes straight to its place, in
-whatever order Bedrock wrote it. Then the rows of the frame pass by, in order, each batch taking the answers of its
-rows along. A row is never lost and never doubled, because the rows come from the frame and only from there.
+A record id has its row's number, so each answer is stored at its row, whatever order Bedrock wrote the answers in. Then
+the frame is read in order, and each batch of rows gets its answers. No row is lost or doubled, because rows come only
+from the frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from bedrock_batch.record_ids import row_of, rows_of, shard_prefix
 
 
 class Joiner:
-    """Collects the answers of one shard, then lays them beside its rows.
+    """Collects the answers of one shard, then adds them to its rows.
 
-    Holds the answers of as many rows as fit `held_bytes` (texts as UTF-8, vectors at 4 bytes a dimension) and some
-    100 bytes for each row. With `first_row`, the shard's place in the table, rows get their numbers. With a `reader`,
-    answers are validated and become typed columns as their rows pass by.
+    Memory holds up to `held_bytes` of answers (texts as UTF-8, vectors at 4 bytes for each dimension) and about 100
+    bytes for each row. With `first_row`, the table's row (from 0) of the shard's first row, the output has row numbers.
+    With a `reader`, answers are validated and become typed columns.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Joiner:
         held_bytes: int = MOST_HELD_BYTES,
     ) -> None:
         self.foreign = 0
-        """Lines whose record id is not that of a submitted row of the shard."""
+        """Lines whose record id does not belong to a submitted row of the shard."""
         self.duplicates = 0
-        """Lines for rows that had their answer already; the first stays."""
+        """Lines for rows that already had an answer. The first answer stays."""
         self.broken = 0
-        """Lines that are not JSON objects; their rows count as missing unless another line answers them."""
+        """Lines that are not JSON objects. Their rows are missing unless another line answers them."""
         self.outcomes = RowOutcomes(rows)
         self._shard, self._rows = shard, rows
         self._prefix = shard_prefix(shard)
@@ -67,21 +67,21 @@ class Joiner:
     def skip(self, lines: Iterable[Mapping[str, Any]], *, first_row: int) -> None:
         """Note the rows that were refused before submission, from the lines of the skipped file.
 
-        These name the table's rows, from 1; `first_row` is the number of the shard's first row, from 0.
+        The lines have the table's rows from 1. `first_row` is the table's row (from 0) of the shard's first row.
         """
         for line in lines:
             self.outcomes.skip(int(line["row"]) - 1 - first_row, str(line["code"]), str(line["reason"]))
 
     def end(self, jobs: Sequence[JobEnd]) -> None:
-        """Note how the shard's jobs ended, in the order of time; rows without a line blame the last."""
+        """Note how the shard's jobs ended, in the order of time. The last one explains rows without a line."""
         if jobs:
             self.outcomes.blame(jobs[-1])
 
     def add(self, answers: Parsed) -> None:
-        """Scatter answers to their rows.
+        """Store answers at their rows.
 
-        The first success stays: later lines for the row change nothing. Until then a later failure replaces
-        an earlier one: it says what happened to the record in the latest round.
+        The first success stays; later lines for its row change nothing. Until then, a later failure replaces an
+        earlier one, because it says what happened in the latest round.
         """
         if not (isinstance(answers, Answers) and self._add_together(answers)):
             for answer in answers:
@@ -104,7 +104,10 @@ class Joiner:
             self._values.put(row, answer.value, answer.reasoning)
 
     def _add_together(self, answers: Answers) -> bool:
-        """Add answers column by column, if all are successes of rows that have none: the usual case, faster."""
+        """Add answers column by column, which is faster, if all are successes of rows without an answer.
+
+        Returns false, and does nothing, if they are not.
+        """
         rows = rows_of(answers.record_ids, self._prefix)
         if rows is None or not len(rows) or rows.max() >= self._rows:
             return False
@@ -115,7 +118,7 @@ class Joiner:
         return True
 
     def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
-        """Fail the rows among these that have no answer: this job was the last that refused their records."""
+        """Fail those of `rows` that have no answer. `job` was the last that refused their records."""
         self.outcomes.refuse(rows, job)
 
     def join(
@@ -124,9 +127,9 @@ class Joiner:
         schema: pa.Schema,
         again: Callable[[], Iterable[Parsed]] = tuple,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the shard's rows, batch by batch, with their answers, in `output_schema`'s columns.
+        """Yield the shard's rows with their answers, batch by batch, in the columns of `output_schema`.
 
-        `again` gives the answers that were added once more; it is called when not all can be held at once.
+        `again` returns all added answers again. It is called for each further window, if not all answers fit into one.
         """
         start = 0
         for batch in batches:
@@ -140,7 +143,7 @@ class Joiner:
                 start += rows.num_rows
 
     def _hold(self, start: int, again: Iterable[Parsed]) -> None:
-        """Hold the answers of the rows from `start` on: the first success of a row, as before."""
+        """Hold the answers of the rows from `start` on: the first success of each row."""
         self._values.move(start, self._rows)
         for answers in again:
             for answer in answers:
@@ -153,13 +156,13 @@ class Joiner:
                     self._values.put(row, None)
 
     def columns(self, start: int, stop: int) -> list[pa.Array]:
-        """Return our columns for rows [start, stop) of the shard, and validate their answers if there is a schema."""
+        """Return our columns for rows [start, stop) of the shard. With a reader, validate the answers."""
         properties = self._properties(start, stop)
         rows = Known(self.outcomes, self._values, properties, start, stop, self._first_row)
         return [column.values(rows) for column in self._columns]
 
     def _properties(self, start: int, stop: int) -> dict[str, pa.Array]:
-        """Return the properties of the answers, by name; an answer that does not match the schema gets its outcome."""
+        """Return the properties of the answers by name. An answer that does not match the schema becomes `invalid`."""
         if self._reader is None or not isinstance(self._values, Texts):
             return {}
         arrays, problems = self._reader.columns([self._values.get(row) for row in range(start, stop)])
@@ -172,5 +175,5 @@ class Joiner:
         return self.outcomes.leftover_rows()
 
     def joined(self, *, output_key: str, size: int) -> Joined:
-        """Return the shard's counts; `size` is the part's in bytes."""
+        """Return the shard's counts; `size` is the part's size in bytes."""
         return self.outcomes.joined(shard=self._shard, output_key=output_key, size=size)

@@ -1,6 +1,6 @@
-"""The columns of the output table: those of the input that are kept, then ours.
+"""The columns of the output table: the kept columns of the input, then ours.
 
-Name, type and value of each of our columns stand together here, in the order of the output.
+This module has the name, the type and the values of each of our columns, in the order of the output.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ Kind = Literal["text", "embedding"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a join knows of rows [start, stop) of its shard; `properties` are those of the answers, by name."""
+    """What a join knows about rows [start, stop) of its shard; `properties` are the answers' properties by name."""
 
     outcomes: RowOutcomes
     answers: Texts | Vectors
@@ -28,12 +28,12 @@ class Known:
     start: int
     stop: int
     first_row: int
-    """The number of the shard's first row in the table, from 0."""
+    """The table's row (from 0) of the shard's first row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of ours: its name without the run's prefix, its type, and what gives its values for some rows."""
+    """One of our columns: its name without the run's prefix, its type, and a function that returns its values."""
 
     name: str
     type: pa.DataType
@@ -57,7 +57,7 @@ _ERROR = Column("error", pa.string(), lambda rows: rows.outcomes.errors(rows.sta
 
 
 def _numbers(rows: Known) -> pa.Array:
-    """Return the rows' numbers in the table, from 1, as messages count them."""
+    """Return the rows' numbers in the table, from 1, as in messages."""
     first = rows.first_row + 1
     return pa.array(np.arange(first + rows.start, first + rows.stop, dtype=np.int64))
 
@@ -78,18 +78,18 @@ def our_columns(
     reasoning: bool = False,
     row_number: bool = False,
 ) -> list[Column]:
-    """Return our columns in order; with `reader`, the properties of the answers come last.
+    """Return our columns in order. With `reader`, the properties of the answers come last.
 
-    `reasoning` says whether texts have a column for it, `row_number` whether rows have one for their number.
+    `reasoning` adds a column for the reasoning, `row_number` a column for the row's number.
 
     Raises:
-        InvalidRunInput: the dimensions of the vectors are not known.
+        InvalidRunInput: the vectors' dimensions are not known.
     """
     if kind == "text":
         said = [_RESPONSE, _REASONING] if reasoning else [_RESPONSE]
         ours = [_OUTCOME, *said, _STOP_REASON, _INPUT_TOKENS, _OUTPUT_TOKENS, _ERROR_CODE, _ERROR]
     elif dimensions is None:
-        raise InvalidRunInput("embedding.dimensions is needed: the vectors' column has a fixed size.")
+        raise InvalidRunInput("Set embedding.dimensions: the column of the vectors has a fixed size.")
     else:
         ours = [_OUTCOME, _embedding(dimensions), _INPUT_TOKENS, _ERROR_CODE, _ERROR]
     if row_number:
@@ -117,8 +117,8 @@ def output_schema(
     With `answer_schema`, a JSON Schema, the properties of the answers come last.
 
     Raises:
-        InvalidRunInput: one of our columns has the name of a column of the table. Upper and lower case count
-            as the same, as they do for Athena, Glue and Spark.
+        InvalidRunInput: one of our columns has the name of a column of the table. Case does not distinguish names, as
+            in Athena, Glue and Spark.
     """
     reader = None if answer_schema is None else Reader(answer_schema)
     ours = [
@@ -133,11 +133,11 @@ def output_schema(
     twice = [field.name for index, field in enumerate(ours) if field.name.casefold() in names[:index]]
     if twice:
         raise InvalidRunInput(
-            f"output.schema has a property that would make a second column {', '.join(twice)}: rename the property."
+            f"output.schema has a property that would become a second column {', '.join(twice)}. Rename the property."
         )
     if collisions:
         raise InvalidRunInput(
-            f"The input already has a column {', '.join(collisions)}: set output.prefix (now {prefix!r}) to"
-            " something that none of its columns starts with."
+            f"The input already has a column {', '.join(collisions)}. Set output.prefix (now {prefix!r}) to a text "
+            "that no column of the input begins with."
         )
     return pa.schema([*table, *ours], metadata=table.metadata)

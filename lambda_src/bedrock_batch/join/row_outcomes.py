@@ -1,4 +1,4 @@
-"""What became of each row of a shard: its outcome, its error, and how the model ended its answer."""
+"""The outcome of each row of a shard, its error, and its stop reason."""
 
 from array import array
 from collections import Counter
@@ -33,7 +33,7 @@ _MOST_MESSAGE = 300
 
 
 def _mask(outcomes: Collection[Outcome]) -> npt.NDArray[np.bool_]:
-    """Return an array that holds True at the codes of these outcomes."""
+    """Return an array that is true at the codes of these outcomes."""
     return np.isin(np.arange(256), [outcome.code for outcome in outcomes])
 
 
@@ -42,18 +42,18 @@ _ANSWERED_CODES = frozenset(outcome.code for outcome in ANSWERED)
 
 
 class RowOutcomes:
-    """The outcomes of a shard's rows, all of them missing at first. Takes some 30 bytes a row, and more for errors."""
+    """The outcomes of a shard's rows; at first all are missing. Needs about 30 bytes for each row, more for errors."""
 
     def __init__(self, rows: int) -> None:
         self.input_tokens, self.output_tokens = Counts(rows), Counts(rows)
         self._rows = rows
-        # The arrays for single rows, where they are faster; their memory as numpy's for many.
+        # Python's arrays are faster for single rows, numpy's for many rows. Both share the same memory.
         self._codes = bytearray([_MISSING]) * rows
         self._all_codes = np.frombuffer(self._codes, np.uint8)
         self._stopped = array("i", [0]) * rows
         self._all_stopped = np.frombuffer(self._stopped, np.int32)
-        # There are few different stop reasons. A row stores the number of its own, and the outcome that an answer
-        # with this stop reason has is looked up once, in `_ends`.
+        # There are few different stop reasons. Each row stores the number of its stop reason. `_ends` has the outcome
+        # for each number, so that it is looked up once.
         self._stop_reasons: dict[str | None, int] = {None: 0}
         self._ends = [judge(None, has_answer=True)[0].code]
         self._failures: dict[int, tuple[str, str]] = {}
@@ -67,7 +67,7 @@ class RowOutcomes:
         return self._codes[row] in _ANSWERED_CODES
 
     def are_open(self, rows: Rows) -> bool:
-        """Tell whether an answer may still come for all of these rows."""
+        """Return whether all of these rows may still get an answer."""
         return bool(_OPEN[self._all_codes[rows]].all())
 
     def skip(self, row: int, code: str, reason: str) -> None:
@@ -76,11 +76,11 @@ class RowOutcomes:
         self._failures[row] = (code, reason)
 
     def blame(self, job: JobEnd) -> None:
-        """Let rows that stay missing say how this job ended."""
-        self._missing = (job.status, _told(job))
+        """Set this job's end as the error of all rows that stay missing."""
+        self._missing = (job.status, _how_ended(job))
 
     def answer(self, row: int, answer: Answer) -> None:
-        """Note the end and the tokens of an answer; without a value it is a failure."""
+        """Note the stop reason and the tokens of an answer. An answer without a value is a failure."""
         reason = answer.stop_reason
         if answer.value is None:
             _, code, message = judge(reason, has_answer=False)
@@ -93,7 +93,7 @@ class RowOutcomes:
         self._stopped[row] = self._number(reason)
 
     def answer_all(self, rows: Rows, answers: Answers) -> None:
-        """Do as `answer` for open rows, column by column. All answers have a value."""
+        """Note answers of open rows, column by column. All answers have a value."""
         for reason in set(answers.stop_reasons):
             self._number(reason)
         reasons = [self._stop_reasons[reason] for reason in answers.stop_reasons]
@@ -115,16 +115,16 @@ class RowOutcomes:
 
     def fail(self, row: int, code: str, message: str) -> None:
         self._codes[row] = _FAILED
-        failure = (code, message)  # kept once: a wrong parameter fails every row with the same words
+        failure = (code, message)  # Keep equal failures once: a wrong parameter fails every row with the same message.
         self._failures[row] = self._known_failures.setdefault(failure, failure)
 
     def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
         """Fail the rows among these that have no answer: this job was the last that refused their records."""
         for row in set(rows).intersection(self.leftover_rows()):
-            self.fail(row, RowError.REFUSED_TWICE, _told(job))
+            self.fail(row, RowError.REFUSED_TWICE, _how_ended(job))
 
     def invalidate(self, row: int, problem: str) -> None:
-        """Note that an answer does not match the schema. If it was cut, that is why: then it stays truncated."""
+        """Note that an answer does not match the schema. A truncated answer stays truncated, for that is the cause."""
         if self._codes[row] != _TRUNCATED:
             self._codes[row] = _INVALID
             self._failures[row] = (RowError.INVALID_ANSWER, problem)
@@ -138,9 +138,9 @@ class RowOutcomes:
         ]
 
     def rows_to_ask_again(self, wanted: Collection[str]) -> list[int]:
-        """Return the rows whose answer met its limit (`truncated`) or does not match the schema (`invalid`), in order.
+        """Return the rows, in order, whose answer is `truncated` or `invalid`, as far as `wanted` has that word.
 
-        An answer that met its limit before the first word counts as truncated here, though its row is `failed`.
+        An answer that met its limit before its first word counts as truncated here, although its row is `failed`.
         """
         met = MET_MAX_TOKENS if Outcome.TRUNCATED in wanted else frozenset[str]()
         numbers = self._numbers(met)
@@ -156,7 +156,7 @@ class RowOutcomes:
         return {number for reason, number in self._stop_reasons.items() if reason in stop_reasons}
 
     def names(self, start: int, stop: int) -> pa.Array:
-        """Return the outcomes of rows [start, stop), in words."""
+        """Return the names of the outcomes of rows [start, stop)."""
         return pa.array(OUTCOMES).take(pa.array(self._all_codes[start:stop]))
 
     def stop_reasons(self, start: int, stop: int) -> pa.Array:
@@ -169,7 +169,7 @@ class RowOutcomes:
         return self._errors(start, stop, 1)
 
     def _errors(self, start: int, stop: int, member: int) -> pa.Array:
-        """Return the codes (member 0) or messages (member 1) of rows without an answer that can be used."""
+        """Return the codes (member 0) or messages (member 1) of the rows' errors, null for rows without an error."""
         places = np.flatnonzero(~_ANSWERED[self._all_codes[start:stop]]).tolist()
         if not places:
             return pa.nulls(stop - start, pa.string())
@@ -179,7 +179,7 @@ class RowOutcomes:
         return pa.array(told, pa.string())
 
     def counts_of(self, rows: Iterable[int]) -> dict[str, int]:
-        """Return the number of these rows by outcome."""
+        """Return how many of these rows have each outcome."""
         return _by_outcome(self._all_codes[np.fromiter(rows, np.int64)])
 
     def joined(self, *, shard: int, output_key: str, size: int) -> Joined:
@@ -209,12 +209,12 @@ class RowOutcomes:
 
 
 def _by_outcome(codes: npt.NDArray[np.uint8]) -> dict[str, int]:
-    """Return how often each outcome occurs among these codes."""
+    """Return how many of these codes belong to each outcome."""
     counts = np.bincount(codes, minlength=len(OUTCOMES)).tolist()
     return {name: count for name, count in zip(OUTCOMES, counts, strict=True) if count}
 
 
-def _told(job: JobEnd) -> str:
-    """Return for the rows of a job how it ended."""
+def _how_ended(job: JobEnd) -> str:
+    """Return a sentence for the rows of a job: how the job ended."""
     message = f": {job.message}" if job.message else ""
     return f"job {job.job_name} ended {job.status}{message}"

@@ -1,4 +1,4 @@
-"""The records of a joined shard: which ones its jobs were sent and refused, and which ones are to be sent next."""
+"""The records of a joined shard: those that its jobs received, those that they refused, and those to send next."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from bedrock_batch.record_ids import id_in, record_id, row_of, shard_prefix
 
 
 def refused(s3: S3, run: Run, shard: ShardJoin, raw: RawOutputs) -> Iterator[tuple[JobEnd, list[int]]]:
-    """Yield each job that refused records for the last time, with their rows.
+    """Yield each job that refused records a last time, with the rows of these records.
 
-    A job may have had only some of a shard's records, so the rows are read from the file that it was sent.
+    A job may have only some of a shard's records, so the rows are read from the job's input file.
     """
     refusals = [job for number, job in enumerate(shard.jobs) if is_refusal(job) and not raw.wrote(number)]
     if len(refusals) < MOST_JOBS:
@@ -31,7 +31,7 @@ def refused(s3: S3, run: Run, shard: ShardJoin, raw: RawOutputs) -> Iterator[tup
 
 
 def _rows_sent(s3: S3, run: Run, shard: ShardJoin, job: JobEnd) -> Iterator[int]:
-    """Yield the rows of a shard whose records a job was sent. If it was sent all, the skipped rows are among them."""
+    """Yield the rows of a shard whose records a job received. For a job of all records, skipped rows are included."""
     step = job.leftovers_step
     if step is None and job.start == 0 and job.stop is None:
         yield from range(shard.rows)
@@ -47,9 +47,8 @@ def _rows_sent(s3: S3, run: Run, shard: ShardJoin, job: JobEnd) -> Iterator[int]
 def write_leftovers(s3: S3, run: Run, joined: Joined, rows: list[int], due: ask_again.Due, *, step: int) -> Joined:
     """Write the records to send next; return `joined` with the step and the size of their file.
 
-    First come the records that are due to be asked again for a better answer, for the first time and then again,
-    with the larger limit. The records of `rows` follow as they were prepared. If the file would hold all records as
-    they were prepared, it is not written, as the input file serves.
+    First come the retries, with the larger limit: `due.first`, then `due.again`. The records of `rows` follow, as they
+    were prepared. If the file would be the same as the shard's input file, it is not written.
     """
     asked_again = bool(due.first or due.again)
     if not asked_again and (not rows or len(rows) == joined.rows - joined.outcomes.get("skipped", 0)):

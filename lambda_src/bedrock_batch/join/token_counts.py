@@ -1,4 +1,4 @@
-"""A count for each row of a shard, such as tokens; a row may have none."""
+"""One count for each row of a shard, such as tokens. A row may have none."""
 
 from array import array
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ _NONE = -1
 
 
 class Counts:
-    """Counts of a shard's rows, at 8 bytes each; at first no row has one."""
+    """The counts of a shard's rows, of 8 bytes each. At first no row has a count."""
 
     def __init__(self, rows: int) -> None:
-        # The array for single rows, where it is faster; its memory as numpy's for many.
+        # Python's array is faster for single rows, numpy's for many rows. Both share the same memory.
         self._values = array("q", [_NONE]) * rows
         self._view = np.frombuffer(self._values, np.int64)
 
@@ -30,6 +30,6 @@ class Counts:
         return pa.array(values, mask=values == _NONE)
 
     def total(self) -> int:
-        # By halves of a number, made a Python integer each: a nonsensical count must not wrap around.
+        # Sum the two halves of each number as Python integers, so that absurdly large counts cannot overflow.
         values = self._view[self._view != _NONE]
         return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())

@@ -1,4 +1,4 @@
-"""Where an answer lies in a model's output: what the catalogue knows, and what the run input adds."""
+"""Find the paths of an answer in a model's output, from the catalogue and from the run input."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ _ANSWERS = {"text", "embedding"}
 _REASONING = {"reasoning", "reasoning_tag"}
 
 _TOOLS = ("/tools", "/toolConfig", "/additionalModelRequestFields/tools")
-"""Where a body may have tools, in Converse and in the models' own bodies."""
+"""The members of a body that may hold tools, in Converse and in the models' own bodies."""
 
 
 def answer_paths(family: Family, asked: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, str]:
-    """Return the paths of a run's answers; those that only some runs need are left out of all others.
+    """Return the paths of a run's answers, without paths that the run does not need.
 
     Raises:
-        InvalidRunInput: it is not known where the answers lie, or they have nothing that the run asks for.
-        UnsupportedRequest: the request has tools, and it is not known where their calls lie.
+        InvalidRunInput: the paths of the answers are not known, or the answers lack something that the run asks for.
+        UnsupportedRequest: the request has tools, and the path of tool calls is not known.
     """
     given = asked.get("response", {})
     known = dict(family.body.response) if family.body else {}
@@ -28,20 +28,20 @@ def answer_paths(family: Family, asked: Mapping[str, Any], request: Mapping[str,
     paths: dict[str, str] = known | given
     if ("text" in paths) == ("embedding" in paths):
         raise InvalidRunInput(
-            f"The catalogue does not know how {family.model} answers to {family.invocation_type}: give response, the "
-            'paths of either text or embedding, such as {"text": "choices[0].message.content"}.'
+            f"The catalogue does not know how {family.model} answers through {family.invocation_type}. Set response to "
+            'the path of text or of embedding, such as {"text": "choices[0].message.content"}.'
         )
     output = asked.get("output", {})
     if "embedding" in paths:
         for key in ("schema", "reasoning"):
             if output.get(key):
-                raise InvalidRunInput(f"output.{key} is for models that answer with text.")
+                raise InvalidRunInput(f"output.{key} is only for models that answer with text. Remove it.")
         return paths
     if output.get("reasoning"):
         _check_reasoning(family, paths)
     elif "reasoning" not in given:
         paths.pop("reasoning", None)
-    # What ready-made records hold is known only when they are read.
+    # The content of ready-made records is known only when they are read.
     if has_tools(request):
         check_tools(family, paths)
     elif "tool_input" not in given and asked.get("input", {}).get("format") != "bedrock_jsonl":
@@ -50,17 +50,17 @@ def answer_paths(family: Family, asked: Mapping[str, Any], request: Mapping[str,
 
 
 def has_tools(body: Mapping[str, Any]) -> bool:
-    """Tell whether a body gives the model tools to call."""
+    """Return whether a body gives the model tools to call."""
     return any(tools for pointer in _TOOLS for tools in json_pointer.found(body, pointer))
 
 
 def check_tools(family: Family, paths: Mapping[str, str]) -> None:
-    """Refuse tools whose calls could not be read. Raises UnsupportedRequest."""
+    """Raise UnsupportedRequest if the calls of tools could not be read."""
     if "text" in paths and "tool_input" not in paths:
         raise UnsupportedRequest(
-            f"The request has tools, and the catalogue does not know where {family.model} puts the input of a tool "
-            f"call through {family.invocation_type}: give its path as response.tool_input, such as "
-            '"choices[0].message.tool_calls[].function.arguments", or leave the tools out.'
+            f"The request has tools, but the catalogue does not know where {family.model} puts the input of a tool "
+            f"call through {family.invocation_type}. Set response.tool_input to its path, such as "
+            '"choices[0].message.tool_calls[].function.arguments", or remove the tools.'
         )
 
 
@@ -68,5 +68,6 @@ def _check_reasoning(family: Family, paths: Mapping[str, str]) -> None:
     if not _REASONING & paths.keys():
         raise InvalidRunInput(
             f"output.reasoning: the catalogue does not know where {family.model} puts its reasoning through "
-            f"{family.invocation_type}. Give response.reasoning (a path) or response.reasoning_tag, or leave it out."
+            f"{family.invocation_type}. Set response.reasoning (a path) or response.reasoning_tag, or remove "
+            "output.reasoning."
         )

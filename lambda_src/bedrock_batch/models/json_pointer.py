@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901) into bodies. Without escapes: no member that the catalogue points at needs them."""
+"""JSON pointers (RFC 6901) into bodies. Escapes are not supported: no pointer in the catalogue needs them."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,10 +6,9 @@ from typing import Any
 
 
 def found(body: Any, pointer: str) -> list[Any]:
-    """Return the value at a pointer in a list; none where the body has no such member.
+    """Return a list with the values at a pointer. It is empty if the body has no such member.
 
-    `*` stands for every element of a list, so that there may be several values. `text()` at the end leaves out what is
-    no text.
+    `*` matches every element of a list, so there may be several values. `text()` at the end keeps only texts.
     """
     values = [body]
     for step in pointer.split("/")[1:]:
@@ -23,7 +22,7 @@ def found(body: Any, pointer: str) -> list[Any]:
 
 
 def put(body: Any, pointer: str, value: Any) -> None:
-    """Set the value at a pointer, making objects and list items on the way."""
+    """Set the value at a pointer. Missing objects and list items on the way are created."""
     steps = pointer.split("/")[1:]
     for step, following in itertools.pairwise(steps):
         empty: Any = [] if following.isdigit() else {}

@@ -1,4 +1,4 @@
-"""Look up what is behind an application inference profile: its ARN does not name its model."""
+"""Look up the model of an application inference profile: the profile's ARN does not contain it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,22 +7,22 @@ from botocore.exceptions import ClientError
 
 from bedrock_batch.models.catalogue import is_application_profile
 
-_NOT_TOLD = ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
+_NOT_KNOWN = ("AccessDeniedException", "ResourceNotFoundException", "ValidationException")
 
 
 def model_behind(bedrock: Callable[[], Any], model_id: str) -> tuple[str, list[str]]:
-    """Return the ARN of the model that an application inference profile calls, and warnings; any other id as it is.
+    """Return the ARN of the model that an application inference profile calls, and warnings. Other ids do not change.
 
-    `bedrock` makes the client, which few runs need. A profile that cannot be looked up stays as it is: whether it can
-    be used is for Bedrock to say.
+    `bedrock` makes the client, because few runs need one. If the profile cannot be looked up, its ARN is returned:
+    Bedrock will decide whether it can be used.
     """
     if not is_application_profile(model_id):
         return model_id, []
     try:
         profile = bedrock().get_inference_profile(inferenceProfileIdentifier=model_id)
     except ClientError as err:
-        if err.response["Error"]["Code"] not in _NOT_TOLD:
+        if err.response["Error"]["Code"] not in _NOT_KNOWN:
             raise
-        return model_id, [f"Which model is behind {model_id} is not known: {err}"]
-    # The same model in each Region that the profile calls.
+        return model_id, [f"The model of the inference profile {model_id} is not known: {err}"]
+    # A profile lists the same model once for each Region.
     return str(profile["models"][0]["modelArn"]), []

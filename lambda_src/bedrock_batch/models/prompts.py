@@ -1,4 +1,4 @@
-"""Find the prompt of a run: one of the module's, or one given in the run input."""
+"""Find the prompt of a run: one of the module's prompts, or one from the run input."""
 
 import difflib
 import hashlib
@@ -12,10 +12,10 @@ from bedrock_batch.models import template
 from bedrock_batch.models.catalogue import Family
 
 DEFAULT_EMBEDDING_PROMPT = "{input_text}"
-"""What an embedding run without a prompt embeds: the column that the published AWS sample uses."""
+"""The prompt of an embedding run without one: the column that the published AWS sample uses."""
 
 MOST_BYTES = 1 << 20
-"""Of all texts of a prompt, which are repeated in every record."""
+"""Most bytes of all texts of a prompt. Every record repeats them."""
 
 _VARIABLE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 
@@ -29,11 +29,11 @@ def resolve(
 ) -> dict[str, Any] | None:
     """Return `{"id", "text", "system", "messages", "sha256"}`, of which `id` and `system` may be None.
 
-    `fetched` is what an `s3_uri` or `arn` led to; `system` and `messages` of the run input go before it. None when
-    the run input's `request` is the whole body.
+    `fetched` is the prompt from `s3_uri` or `arn`; `system` and `messages` of the run input replace those in it.
+    Returns None if the run input's `request` is the whole body.
 
     Raises:
-        UnknownPrompt: the module has no such prompt, a text model was given none, or the turns do not alternate.
+        UnknownPrompt: the module has no such prompt, a text model has none, or the turns do not alternate.
     """
     prompt_id = run_input.get("prompt_id")
     if "prompt" in run_input:
@@ -43,14 +43,14 @@ def resolve(
             return None
         if family.kind == "embedding":
             return _prompt(None, DEFAULT_EMBEDDING_PROMPT)
-        raise UnknownPrompt(f"A text model needs a prompt: give prompt_id ({_known(prompts)}) or prompt.")
+        raise UnknownPrompt(f"A text model needs a prompt. Set prompt_id ({_known(prompts)}) or prompt.")
     if prompt_id not in prompts:
         raise UnknownPrompt(_unknown(prompt_id, prompts))
     return _prompt(prompt_id, prompts[prompt_id])
 
 
 def warnings(run_input: Mapping[str, Any], prompts: Mapping[str, str], family: Family) -> list[str]:
-    """Return what `resolve` does not do though the run input asks for it."""
+    """Return warnings about a prompt of the run input that `resolve` ignores."""
     prompt_id = run_input.get("prompt_id")
     if not prompt_id or not _is_ignored(prompt_id, prompts, family):
         return []
@@ -59,7 +59,7 @@ def warnings(run_input: Mapping[str, Any], prompts: Mapping[str, str], family: F
 
 
 def _is_ignored(prompt_id: str, prompts: Mapping[str, str], family: Family) -> bool:
-    """Tell whether a prompt is named that is not there and not needed: the AWS sample has none for embeddings."""
+    """Return whether the prompt does not exist but is not needed either: the AWS sample has none for embeddings."""
     return family.kind == "embedding" and prompt_id not in prompts
 
 
@@ -70,21 +70,21 @@ def _unknown(prompt_id: str, prompts: Mapping[str, str]) -> str:
 
 
 def from_document(key: str, body: bytes) -> dict[str, Any]:
-    """Return the prompt in an object: its text, or `text`, `system` and `messages` of a `.json` object.
+    """Return the prompt of an object: its text, or for a `.json` object its `text`, `system` and `messages`.
 
     Raises:
-        UnknownPrompt: the object is not UTF-8, or not such JSON.
+        UnknownPrompt: the object is not UTF-8, or its JSON has another form.
     """
     try:
         text = body.decode("utf-8-sig")
         if not key.endswith(".json"):
             return {"text": text}
         found = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair fits into no record
+        json.dumps(found, ensure_ascii=False).encode()  # No record can hold half a surrogate pair.
     except (ValueError, RecursionError) as err:
         raise UnknownPrompt(f"The prompt in {key} cannot be read: {err}") from err
     if not isinstance(found, dict) or not isinstance(found.get("text"), str) or set(found) - _PARTS:
-        raise UnknownPrompt(f"The prompt in {key} must be a JSON object with text and, if wanted, system and messages.")
+        raise UnknownPrompt(f"The prompt in {key} must be a JSON object with text and perhaps system and messages.")
     if not _are_turns(found.get("messages", [])) or not isinstance(found.get("system", ""), str):
         raise UnknownPrompt(
             f'The prompt in {key}: system must be a text, messages a list of {{"role": "user", "text": …}}.'
@@ -93,12 +93,12 @@ def from_document(key: str, body: bytes) -> dict[str, Any]:
 
 
 def from_management(prompt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a prompt of Bedrock Prompt Management (the answer of GetPrompt): its default variant, as templates.
+    """Return the default variant of a prompt of Bedrock Prompt Management (the answer of GetPrompt), as templates.
 
-    Its model and inference parameters are not taken over: the run input has its own.
+    Its model and its inference parameters are ignored: the run input has its own.
 
     Raises:
-        UnknownPrompt: the variant is none that a batch can use.
+        UnknownPrompt: a batch cannot use this variant.
     """
     name = prompt.get("name", "")
     variants = prompt.get("variants", [])
@@ -108,7 +108,7 @@ def from_management(prompt: Mapping[str, Any]) -> dict[str, Any]:
     if "text" in written:
         return {"text": _template(written["text"]["text"])}
     if "chat" not in written:
-        raise UnknownPrompt(f"The prompt {name!r} of Prompt Management has no text: give its default variant one.")
+        raise UnknownPrompt(f"The prompt {name!r} of Prompt Management has no text. Add one to its default variant.")
     turns = [{"role": turn["role"], "text": _texts(turn["content"])} for turn in written["chat"]["messages"]]
     if not turns or turns[-1]["role"] != "user":
         raise UnknownPrompt(f"The chat prompt {name!r} of Prompt Management must end with a message of the user.")
@@ -134,16 +134,16 @@ def _prompt(
     for index, message in enumerate([*messages, {"role": "user"}]):
         if message["role"] != ("user", "assistant")[index % 2]:
             raise UnknownPrompt(
-                "prompt.messages must begin with user and alternate with assistant, which has the last word before "
-                f"the prompt itself; message {index + 1} does not."
+                "prompt.messages must alternate between user and assistant, begin with user, and end with assistant: "
+                f"the prompt itself follows. Message {index + 1} breaks this rule."
             )
     if not text.strip():
-        raise UnknownPrompt("The prompt is blank.")
+        raise UnknownPrompt("The prompt is blank. Write a text into it.")
     size = sum(len(said.encode(errors="replace")) for said in (text, system or "", *(one["text"] for one in messages)))
     if size > MOST_BYTES:
         raise UnknownPrompt(
             f"{f'The prompt {prompt_id!r}' if prompt_id else 'The prompt'} has {size} bytes, with system prompt and "
-            f"examples; {MOST_BYTES} are the most, as every record repeats them."
+            f"examples, but may have at most {MOST_BYTES}, because every record repeats it. Shorten it."
         )
     _check_templates(f"The module's prompt {prompt_id!r}" if prompt_id else "prompt.text", text, system, messages)
     written = [text, system or "", *(value for message in messages for value in (message["role"], message["text"]))]
@@ -152,7 +152,7 @@ def _prompt(
 
 
 def _check_templates(where: str, text: str, system: str | None, messages: list[dict[str, str]]) -> None:
-    """Refuse braces that make no sense, and name the text that has them."""
+    """Refuse unmatched braces, and name the text that has them."""
     template.parse_at(where, text)
     template.parse_at("prompt.system", system or "")
     for index, message in enumerate(messages):
@@ -170,7 +170,7 @@ def _are_turns(messages: Any) -> bool:
 
 
 def _template(text: str) -> str:
-    """Return a text of Prompt Management, in which only `{{variable}}` is a place, as a template of ours."""
+    """Turn a text of Prompt Management, in which only `{{variable}}` is a place, into our template."""
     split = _VARIABLE.split(text)
     literals = [literal.replace("{", "{{").replace("}", "}}") for literal in split[::2]]
     places = [f"{{{name}}}" for name in split[1::2]]

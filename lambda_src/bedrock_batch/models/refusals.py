@@ -1,18 +1,18 @@
-"""Refuse at plan time what would waste whole jobs: Bedrock checks no body before it has taken the job.
+"""Refuse at plan time what would waste whole jobs: Bedrock checks bodies only after it has accepted the job.
 
-A rule of the catalogue holds for `models` (patterns) and, where it says so, for one `invocation_type`. It is broken
+A rule of the catalogue holds for `models` (patterns) and, if it has an `invocation_type`, only for that. A rule without
+a condition is always broken: the model cannot be used. The conditions:
 
-- always, when it has no condition: the model cannot be used;
-- `bare_id`: when the model is named by its bare id and not by a profile, outside of `except_regions`;
-- `forbid`: when the body has one of these members (with `value`: and it is that value);
-- `together`: when the body has all of these members;
-- `require`: when the body lacks one of these members;
-- `allow`: when the body's first level has another member than these;
-- `ceiling`: when this member is a number above the model's own `max_tokens`.
+- `bare_id`: broken if the run input has the model's bare id, not a profile's, except in `except_regions`;
+- `forbid`: broken if the body has one of these members (with `value`: if the member has that value);
+- `together`: broken if the body has all of these members;
+- `require`: broken if the body lacks one of these members;
+- `allow`: broken if the body's first level has any other member;
+- `ceiling`: broken if this member is a number above the model's own `max_tokens`.
 
 A member is a pointer of `models/json_pointer.py` (`/toolConfig`, `/messages/*/content`), `**/key` for that key at any
-depth, or the name of a place of the body (`temperature`). `reason` completes the sentence; with `warn` the run goes on
-and the sentence is in its report.
+depth, or the name of a place of the body (`temperature`). `reason` completes the sentence of the error. With `warn` the
+run goes on, and its report has the sentence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ Rule = Mapping[str, Any]
 
 
 def check_model(family: Family, model_id: str, region: str) -> list[str]:
-    """Return the warnings about a model in a Region, before anything is known of the body.
+    """Return the warnings about a model in a Region, without its body.
 
     Raises:
         UnsupportedRequest: the model cannot be used, or not under this id.
@@ -40,7 +40,7 @@ def check_body(family: Family, body: Mapping[str, Any]) -> list[str]:
     """Return the warnings about a record's body.
 
     Raises:
-        UnsupportedRequest: the model would refuse every record; names the member.
+        UnsupportedRequest: the model would refuse every record; the message names the member.
     """
     warnings = []
     for rule in _rules(family):
@@ -53,23 +53,26 @@ def check_media(family: Family, media: Mapping[str, Any]) -> list[str]:
     """Return the warnings about the media of a run.
 
     Raises:
-        UnsupportedRequest: the model does not take them, or not this way.
+        UnsupportedRequest: the model does not accept them, or not in this way.
     """
     kind = media["kind"]
     takes = family.media.get(kind)
     if takes is False:
         raise UnsupportedRequest(
-            f"media: {family.model} takes no {kind}, so that every record would fail. Use a model that does, or leave "
-            "media out."
+            f"media: {family.model} does not accept {'an' if kind == 'image' else 'a'} {kind}, so every record would "
+            "fail. Use a model that does, or remove media."
         )
     if media["source"] == "s3_location" and not family.s3_location:
         raise UnsupportedRequest(
-            f"media.source s3_location: in batch inference references to objects are known to work with Amazon Nova "
-            f'alone, not with {family.model}. Set it to "inline".'
+            f"media.source is s3_location, but in batch inference, references to objects are known to work only with "
+            f'Amazon Nova, not with {family.model}. Set media.source to "inline".'
         )
     if takes:
         return []
-    return [f"media: the catalogue does not know whether {family.model} takes a {kind}: start with input.limit."]
+    return [
+        f"media: the catalogue does not know whether {family.model} accepts {'an' if kind == 'image' else 'a'} {kind}. "
+        "Try a few rows first: set input.limit."
+    ]
 
 
 def _rules(family: Family) -> Iterator[Rule]:
@@ -81,14 +84,14 @@ def _rules(family: Family) -> Iterator[Rule]:
 
 
 def _far_away(model_id: str, region: str) -> list[str]:
-    """Return a warning when a profile is of another geography than the Region it is called from."""
+    """Return a warning if a profile's geography does not contain the module's Region."""
     own = geography(model_id)
     near = entries()["geographies"].get(own)
     if near is None or region.startswith(tuple(near)):
         return []
     return [
-        f"{model_id} is a profile for Regions of {own}, and the module is in {region}: if there is no such profile "
-        "there, Bedrock refuses its jobs. Use the profile of the module's own geography, or global."
+        f"{model_id} is a profile for Regions of {own}, but the module is in {region}. If that Region does not have "
+        "this profile, Bedrock refuses the jobs. Use the profile of the module's own geography, or global."
     ]
 
 
@@ -113,7 +116,7 @@ def _forbids_model(rule: Rule, model_id: str, region: str) -> bool:
 
 
 def _broken(rule: Rule, family: Family, body: Mapping[str, Any]) -> list[str]:
-    """Return the members with which a body breaks a rule; none when it does not."""
+    """Return the members of a body that break a rule; none if the body keeps the rule."""
 
     def found(member: str) -> list[Any]:
         return _find(member, family, body)

@@ -19,7 +19,7 @@ _SCHEMA_PROMPT = "\n\nAnswer with one JSON object that fits this JSON Schema, an
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What is asked of the model and where its answer lies; `max_tokens` is the most that an answer may have."""
+    """A request to the model and the paths of its answer. `max_tokens` is the most tokens of an answer."""
 
     request: dict[str, Any]
     response: dict[str, str]
@@ -30,9 +30,9 @@ class Composed:
 
 
 def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] | None) -> Composed:
-    """Return the body template and the response paths of a run; without a prompt its `request` is the whole body.
+    """Return the body template and the response paths of a run. Without a prompt, `request` is the whole body.
 
-    `asked` is the validated run input, `prompt` what `prompts.resolve` returns.
+    `asked` is the validated run input. `prompt` comes from `prompts.resolve`.
 
     Raises:
         UnsupportedRequest: the model refuses what the run asks for, or the catalogue does not know its body.
@@ -47,7 +47,7 @@ def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] 
         request = _merged(_built(family, asked, prompt), own or {})
     if "media" in asked and not _uses_media(request, asked["media"]):
         raise InvalidRunInput(
-            f"Without a prompt, request is the whole body: put {_place(asked['media'])} into it, or leave media out."
+            f"Without a prompt, request is the whole body. Put {_place(asked['media'])} into it, or remove media."
         )
     response = answer_paths(family, asked, request)
     kind: Literal["text", "embedding"] = "text" if "text" in response else "embedding"
@@ -57,7 +57,7 @@ def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] 
         kind=kind,
         dimensions=dimensions(family, asked.get("embedding", {})) if kind == "embedding" else None,
         max_tokens=_max_tokens(family, request),
-        # Ready-made records bring their bodies along; there is none to look at.
+        # Ready-made records have their own bodies, so there is none to check here.
         warnings=_unlisted(family) + doubts + (refusals.check_body(family, request) if request else []),
     )
 
@@ -84,12 +84,12 @@ def _built(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any]) 
 def _check_whole(asked: Mapping[str, Any]) -> None:
     if asked.get("inference"):
         raise InvalidRunInput(
-            f"Without a prompt, request is the whole body: write {', '.join(asked['inference'])} of inference into "
-            "it, under the names that the model has for them."
+            f"Without a prompt, request is the whole body. Move {', '.join(asked['inference'])} from inference into "
+            "request, under the model's own names."
         )
     if asked.get("output", {}).get("enforce"):
         raise InvalidRunInput(
-            "Without a prompt, request is the whole body: ask for the schema in it, and leave output.enforce out."
+            "Without a prompt, request is the whole body. Ask for the schema there, and remove output.enforce."
         )
 
 
@@ -97,8 +97,8 @@ def _unlisted(family: Family) -> list[str]:
     if family.listed:
         return []
     return [
-        f"{family.model} is not in the catalogue: it is used through {family.invocation_type} with the documented "
-        "default quotas. Whether it can do batch inference at all, Bedrock says only when the first job is created."
+        f"{family.model} is not in the catalogue. The run uses it through {family.invocation_type}, with the default "
+        "quotas of the AWS documentation. Only the first job will show whether the model can do batch inference."
     ]
 
 
@@ -113,18 +113,18 @@ def body_template(
     schema: Mapping[str, Any] | None = None,
     media: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the family's body with everything put in its place; `schema` is asked for in the model's own way.
+    """Return the family's body with all values in their places. `schema` is requested in the model's own way.
 
-    `media` is the run input's: what stands before the prompt.
+    `media` is the run input's object; the media are put before the prompt.
 
     Raises:
-        UnsupportedRequest: the family has no place for something that was asked for.
+        UnsupportedRequest: the family has no place for a value of the run input.
     """
     known = family.body
     if known is None:
         raise UnsupportedRequest(
-            f"The catalogue does not know the {family.invocation_type} body of {family.model}: give the whole body as "
-            "request, with {column} places, and where its answer lies as response; and no prompt."
+            f"The catalogue does not know the {family.invocation_type} body of {family.model}. Remove the prompt, set "
+            "request to the whole body with {column} places, and set response to the paths of the answer."
         )
     body = copy.deepcopy(dict(known.request))
     wanted = {**known.defaults, **inference, **embedding}
@@ -146,8 +146,8 @@ def body_template(
         if name not in known.places:
             section = "inference" if name in inference else "embedding" if name in embedding else "prompt"
             raise UnsupportedRequest(
-                f"{section}.{name} is not supported by the model family {family.family!r} through "
-                f"{family.invocation_type}: leave it out."
+                f"The model family {family.family!r} does not support {section}.{name} through "
+                f"{family.invocation_type}. Remove it."
             )
         json_pointer.put(body, known.places[name], value)
     return body
@@ -161,7 +161,7 @@ def _converse(
     messages: Sequence[Mapping[str, str]],
     prompt: str,
 ) -> str | None:
-    """Write the conversation into the body; return the system prompt if it belongs elsewhere."""
+    """Write the conversation into the body; return the system prompt if it is not part of the conversation."""
     conversation = [(message["role"], message["text"]) for message in messages] + [("user", prompt)]
     if system is not None and "system" in turns:
         conversation.insert(0, ("system", system))
@@ -180,8 +180,9 @@ def _show(body: dict[str, Any], family: Family, known: Body, media: Mapping[str,
     kind = media["kind"]
     if known.turns is None or kind not in known.media or media["source"] not in known.media_sources:
         raise UnsupportedRequest(
-            f"No way is known to give {family.family!r} through {family.invocation_type} a record's {kind}: use "
-            f"Converse, or put {_place(media)} and {{media.format}} into a request of your own."
+            f"The catalogue does not know how to give {'an' if kind == 'image' else 'a'} {kind} to {family.family!r} "
+            f"through {family.invocation_type}. Use Converse, or put {_place(media)} and {{media.format}} into your "
+            "request."
         )
     shown = _filled(known.media[kind], {"$source": known.media_sources[media["source"]]})
     body[known.turns["at"].removeprefix("/")][-1]["content"].insert(0, shown)
@@ -192,15 +193,16 @@ def _uses_media(request: Any, media: Mapping[str, Any]) -> bool:
 
 
 def _place(media: Mapping[str, Any]) -> str:
-    """Return the place of a request that stands for the media themselves."""
+    """Return the place in a request that is replaced by the media."""
     return "{media.data}" if media["source"] == "inline" else "{media.uri}"
 
 
 def _ask_for(body: dict[str, Any], family: Family, known: Body, schema: Mapping[str, Any]) -> None:
     if known.schema is None:
         raise UnsupportedRequest(
-            f"output.enforce: no way is known to make {family.family!r} through {family.invocation_type} answer in a "
-            "schema: leave it out. The schema then goes into the prompt; answers are validated either way."
+            f"output.enforce: the catalogue does not know how to make {family.family!r} through "
+            f"{family.invocation_type} follow a schema. Remove output.enforce: then the prompt has the schema. Answers "
+            "are validated in both cases."
         )
     text = _escaped(json.dumps(schema, ensure_ascii=False))
     json_pointer.put(
@@ -209,19 +211,21 @@ def _ask_for(body: dict[str, Any], family: Family, known: Body, schema: Mapping[
 
 
 def dimensions(family: Family, embedding: Mapping[str, Any]) -> int:
-    """Return the length of the vectors.
+    """Return the dimensions of the vectors.
 
     Raises:
-        InvalidRunInput: the model does not have this length, or the catalogue does not know the model's.
+        InvalidRunInput: the model does not offer these dimensions, or the catalogue does not know any.
     """
     length = embedding.get("dimensions", family.dimensions.get("default"))
     if length is None:
         raise InvalidRunInput(
-            f"embedding.dimensions is needed: the catalogue does not know the length of the vectors of {family.model}."
+            f"Set embedding.dimensions: the catalogue does not know the dimensions of the vectors of {family.model}."
         )
     allowed = family.dimensions.get("allowed", [length])
     if length not in allowed:
-        raise InvalidRunInput(f"embedding.dimensions is {length}; {family.family} has {', '.join(map(str, allowed))}.")
+        raise InvalidRunInput(
+            f"embedding.dimensions is {length}, but {family.family} offers {', '.join(map(str, allowed))}."
+        )
     return int(length)
 
 
@@ -232,7 +236,7 @@ def _max_tokens(family: Family, request: Any) -> int | None:
 
 
 def _merged(body: Any, own: Any) -> Any:
-    """Return the body with the members of `own` added: objects are merged, of anything else `own` wins."""
+    """Return the body with the members of `own`. Objects are merged; any other value of `own` replaces the body's."""
     if not isinstance(body, dict) or not isinstance(own, Mapping):
         return copy.deepcopy(own)
     return body | {
@@ -241,7 +245,7 @@ def _merged(body: Any, own: Any) -> Any:
 
 
 def _filled(value: Any, marks: Mapping[str, Any]) -> Any:
-    """Return JSON with every string that is a mark replaced."""
+    """Return JSON in which every string that is a key of `marks` is replaced by its value."""
     if isinstance(value, dict):
         return {key: _filled(member, marks) for key, member in value.items()}
     if isinstance(value, list):
@@ -250,7 +254,7 @@ def _filled(value: Any, marks: Mapping[str, Any]) -> Any:
 
 
 def _escaped(value: Any) -> Any:
-    """Return JSON in which no string is a template."""
+    """Return JSON with the braces of all strings doubled, so that no string has a place."""
     if isinstance(value, str):
         return value.replace("{", "{{").replace("}", "}}")
     if isinstance(value, Mapping):

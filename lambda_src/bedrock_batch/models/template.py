@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _LITERAL = re.compile(r"\{\s*([^{}]+?)\s*\}")
-_DOUBLED = "A place is {column}; write literal braces doubled: {{ and }}."
+_DOUBLED = "A place is {column}. Write literal braces twice: {{ and }}."
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`{name}`: a column, or a dotted path into a struct column; `position` is its brace in the text."""
+    """`{name}`: a column, or a dotted path into a struct column. `position` is the index of its brace in the text."""
 
     name: str
     position: int
@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Literal texts and places, in order; adjacent literals are merged and none is empty."""
+    """Literal texts and places in order. No two literals are adjacent, and none is empty."""
 
     segments: tuple[str | Place, ...]
 
@@ -35,11 +35,11 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """Parse a template. Raises UnknownPrompt naming the position of a brace that makes no sense, and no text of it."""
+    """Parse a template. Raises UnknownPrompt with the position of a wrong brace, but without the template's text."""
     try:
         text.encode()
     except UnicodeEncodeError as err:
-        raise UnknownPrompt(f"Half a surrogate pair, which is no character, at {_where(text, err.start)}.") from None
+        raise UnknownPrompt(f"Half of a surrogate pair at {_where(text, err.start)}. Remove it.") from None
     segments: list[str | Place] = []
     literal = ""
     end = 0
@@ -62,7 +62,7 @@ def parse(text: str) -> Template:
 
 
 def parse_at(where: str, text: str) -> Template:
-    """Parse a template; an error begins with where it stands."""
+    """Parse a template; an error's message begins with `where`."""
     try:
         return parse(text)
     except UnknownPrompt as err:
@@ -70,7 +70,7 @@ def parse_at(where: str, text: str) -> Template:
 
 
 def templates_of(request: Any, where: str = "request") -> Iterator[Template]:
-    """Yield the template of every string value in a request body, depth first; keys are constants."""
+    """Yield the template of every string value in a request body, depth first. Keys are not templates."""
     if isinstance(request, str):
         yield parse_at(where, request)
     elif isinstance(request, dict):
@@ -82,20 +82,20 @@ def templates_of(request: Any, where: str = "request") -> Iterator[Template]:
 
 
 def columns_of(request: Any) -> list[str]:
-    """Return the names in a request's places, each once, in order of appearance."""
+    """Return the distinct names of a request's places, in order of appearance."""
     return list(dict.fromkeys(place.name for template in templates_of(request) for place in template.places))
 
 
 def resolve(name: str, schema: "pa.Schema") -> tuple[str, ...] | None:
-    """Return the column and the struct fields a place's name leads to; None when there is no such column.
+    """Return the column and the struct fields of a place's name; None if there is no such column.
 
-    A column whose own name holds the dots wins over a path.
+    If a column's own name has dots, it wins over a path.
     """
     return _descend(name.split("."), list(schema))
 
 
 def check_columns(request: Any, schema: "pa.Schema") -> None:
-    """Raise MissingColumn for the first place that names no column, with near misses and all columns."""
+    """Raise MissingColumn for the first place that names no column, with the most similar names and all columns."""
     for name in columns_of(request):
         if resolve(name, schema) is not None:
             continue
@@ -106,7 +106,7 @@ def check_columns(request: Any, schema: "pa.Schema") -> None:
 
 
 def literal_columns(request: Any, schema: "pa.Schema") -> list[str]:
-    """Return the columns that stand in doubled braces, as in other template languages, and so are literal text."""
+    """Return the columns in doubled braces. Other template languages write places so; here they are literal text."""
     texts = (text for template in templates_of(request) for text in template.segments if isinstance(text, str))
     names = (name for text in texts for name in _LITERAL.findall(text))
     return list(dict.fromkeys(name for name in names if resolve(name, schema) is not None))
@@ -134,14 +134,14 @@ def _paths(fields: "list[pa.Field]") -> Iterator[str]:
 
 
 def _children(field: "pa.Field") -> "list[pa.Field]":
-    """Return the fields of a struct; other nested types have none that a path could name."""
-    # Told by its text so that this module works, and is tested, without importing pyarrow.
+    """Return the fields of a struct. Other nested types have no fields that a path could name."""
+    # Compare the type's text, so that this module does not import pyarrow.
     return list(field.type) if str(field.type).startswith("struct<") else []
 
 
 def _problem(token: str) -> str:
     if token == "{":
-        return "An opening brace is never closed"
+        return "An opening brace has no closing brace"
     return "A closing brace has no opening brace" if token == "}" else "A place is empty"
 
 

@@ -1,1 +1,1 @@
-"""Cut the table into shards and settle everything before any spend."""
+"""Cut the table into shards, and decide everything else before any spend."""

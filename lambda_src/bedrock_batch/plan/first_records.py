@@ -1,4 +1,4 @@
-"""Look at the first ready-made records before anything is planned: only they say how long their vectors are."""
+"""Check the first ready-made records before planning: only they show the dimensions of their vectors."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,11 +14,11 @@ _ROWS = 256
 
 
 def settled(models: list[Model], table: Description) -> list[Model]:
-    """Return the models with what the records of the table say of them; as they are where it has none.
+    """Return the models, with the dimensions that ready-made records ask for. Without such records they do not change.
 
     Raises:
         UnsupportedRequest: the model would refuse one of these records, or its answer could not be read.
-        InvalidRunInput: the run input asks for vectors of another length.
+        InvalidRunInput: the run input has other dimensions.
     """
     if table.table.format != "bedrock_jsonl":
         return models
@@ -39,8 +39,8 @@ def _dimensions(model: Model, length: Any) -> int:
     asked = model.asked.get("embedding", {}).get("dimensions", length)
     if asked != length:
         raise InvalidRunInput(
-            f"embedding.dimensions is {asked}, and the first record asks for {str(length)[:20]}: records of "
-            "input.format bedrock_jsonl are sent as they are. Leave embedding.dimensions out."
+            f"embedding.dimensions is {asked}, but the first record asks for {str(length)[:20]}. With input.format "
+            "bedrock_jsonl, records are sent unchanged. Remove embedding.dimensions."
         )
     try:
         return request_body.dimensions(model.family, {"dimensions": length})
@@ -49,7 +49,7 @@ def _dimensions(model: Model, length: Any) -> int:
 
 
 def _first_bodies(table: Description) -> list[bytes]:
-    """Return the bodies in the first rows of the table; a row without one has an empty text."""
+    """Return the bodies of the table's first rows. For a row without a body, it is an empty text."""
     number, layout = next((number, layout) for number, layout in enumerate(table.layouts) if layout.rows)
     piece = layout.piece(number, 0, min(_ROWS, layout.rows))
     bodies = [body for batch in table.rows.read(piece, [BODY], row=1) for body in batch.column(BODY).to_pylist()]

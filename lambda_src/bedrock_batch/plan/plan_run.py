@@ -23,12 +23,12 @@ from bedrock_batch.records import media
 from bedrock_batch.records.ready_made import Renders
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.run_input import validate
-from bedrock_batch.table import frame, read, schemas
+from bedrock_batch.table import athena_types, frame, read, schemas
 from bedrock_batch.table.deadline import Deadline
 from bedrock_batch.table.input_files import InputFiles
 
 _RESERVED_SECONDS = 60
-"""Kept of the function's time for cutting and writing the plan."""
+"""Part of the function's time that is kept for cutting the table and writing the plan."""
 
 
 def plan_run(
@@ -40,10 +40,10 @@ def plan_run(
     input: Any,
     seconds: float = math.inf,
 ) -> RunState:
-    """Plan the run: write `run.json` and `plan.jsonl`, return the run's state. Doing it twice writes the same bytes.
+    """Write `run.json` and `plan.jsonl`; return the run's state. A second call writes the same bytes.
 
-    `state` is that of a run that has its claim. `seconds` is how long the function may still run. Raises PlanUnfinished
-    before they are over; called again, planning goes on where it was.
+    `state` is the state of a run that has its claim. `seconds` is how long the function may still run. Raises
+    PlanUnfinished before that time ends; the next call continues where this one stopped.
     """
     deadline = Deadline.within(seconds - _RESERVED_SECONDS)
     asked = validate.validate(input)
@@ -57,9 +57,10 @@ def plan_run(
         files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
     )
     models = first_records.settled(models, table)
+    written = []
     for model in models:
         with naming(model.label):
-            _check_output(model, table.schema)
+            written.append(_output(model, table.schema))
     shards = _cut(asked, models, table, quotas, bucket=state.bucket, run_key=own.run())
     warnings = [*validate.warnings(asked), *files.found.warnings]
     common = _of_run(state, settings) | {
@@ -68,7 +69,7 @@ def plan_run(
         "left_out": _left_out(files.found),
         "shards": len(shards),
     }
-    runs = _runs(models, common, warnings)
+    runs = _runs(models, common, warnings, written)
     _write(s3, runs, shards)
     return replace(
         state,
@@ -82,7 +83,7 @@ def plan_run(
 
 
 def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | None:
-    """Return how many rows of the table the run reads at most."""
+    """Return the most rows of the table that the run reads; None for all rows."""
     return row_limit(
         limit=asked["input"].get("limit"),
         max_jobs=asked.get("max_num_jobs") or None,
@@ -91,21 +92,21 @@ def _row_limit(asked: Mapping[str, Any], quotas: Mapping[str, int]) -> int | Non
 
 
 def _check_age(asked: Mapping[str, Any], work_days: int) -> None:
-    """Refuse limits with which the run could outlive its own files."""
+    """Refuse limits with which the run could last longer than its files are kept."""
     limits = asked["limits"]
     rounds = 1 + limits["max_rounds"] + ("retry" in asked)
     days = math.ceil(rounds * limits["job_timeout_hours"] / 24) + REDRIVE_DAYS
     if days > work_days:
         raise InvalidRunInput(
             f"limits: {rounds} rounds of jobs that may take {limits['job_timeout_hours']} hours each, and "
-            f"{REDRIVE_DAYS} days for a redrive, are {days} days; the module keeps what a run works with for "
-            f"{work_days} (retention.work_days). Lower limits.max_rounds or limits.job_timeout_hours, or raise "
+            f"{REDRIVE_DAYS} days for a redrive, are {days} days, but the module keeps a run's work for only "
+            f"{work_days} days (retention.work_days). Lower limits.max_rounds or limits.job_timeout_hours, or raise "
             "retention.work_days."
         )
 
 
-def _check_output(model: Model, table: pa.Schema) -> None:
-    """Refuse an output that could not be written, by its columns or its format, or not be read as one table."""
+def _output(model: Model, table: pa.Schema) -> pa.Schema:
+    """Return the columns of the output. Refuse one that could not be written, or not be read as one table."""
     wanted, composed = model.asked["output"], model.composed
     kept = schemas.kept(table, wanted.get("columns"))
     frame.check(kept, wanted["format"])
@@ -121,10 +122,11 @@ def _check_output(model: Model, table: pa.Schema) -> None:
     column = keys.model_column(wanted["prefix"])
     if model.label and column.casefold() in {name.casefold() for name in written.names}:
         raise InvalidRunInput(
-            f"The output has a column {column}, and of several models each has a folder {column}=…, from which readers "
-            "make a column of that name. Set output.prefix to another text, rename the property of output.schema, or "
-            "leave the column out by output.columns."
+            f"The output has a column {column}. In a run of several models, each model has a folder {column}=…, and "
+            "readers turn it into a column of the same name. Set output.prefix to another text, rename the property of "
+            "output.schema, or leave the column out of output.columns."
         )
+    return written
 
 
 def _cut(
@@ -136,26 +138,26 @@ def _cut(
     bucket: str,
     run_key: str,
 ) -> list[PlannedShard]:
-    """Cut the table into shards. Raises TooLarge when there are more of them than a run may have."""
+    """Cut the table into shards. Raises TooLarge if there are more than a run may have."""
     size = _row_size(asked, models, table, folder=f"s3://{bucket}/{run_key}")
     shards = cut(table.layouts, Bounds.of(asked, quotas), size, bucket=bucket, run_key=run_key)
     if len(shards) * len(models) > keys.MAX_SHARDS:
         raise TooLarge(
-            f"{len(shards)} shards for each of {len(models)} models are more than the {keys.MAX_SHARDS} of one run. "
-            "Start a run for each model, or raise max_records_per_job."
+            f"{len(shards)} shards for each of {len(models)} models are more than the {keys.MAX_SHARDS} shards that a "
+            "run may have. Start a run for each model, or raise max_records_per_job."
         )
     return shards
 
 
 def _row_size(asked: Mapping[str, Any], models: Sequence[Model], table: read.Description, *, folder: str) -> RowSize:
-    """Return the size of a row as a sample shows it; of its records the largest of all models'."""
+    """Return the size of a row, from a sample. Of several models, the one with the largest records counts."""
     schema, media_bytes = _with_media(asked, table.schema, folder=folder)
     renderers = []
     for number, model in enumerate(models):
         if rendered_as(models, number) == number:
             with naming(model.label):
                 renderers.append(_renderer(model, table, schema))
-    # Media are not fetched for a sample; in a record they are base64.
+    # A sample does not fetch media. In a record they are base64.
     expansion = media.BASE64 if "media" in asked else max(sampling.expansion(table, one) for one in renderers)
     return RowSize(
         expansion=expansion,
@@ -165,7 +167,7 @@ def _row_size(asked: Mapping[str, Any], models: Sequence[Model], table: read.Des
 
 
 def _renderer(model: Model, table: read.Description, schema: pa.Schema) -> Renders:
-    """Return what renders the model's records; without a prompt, an error names a column that one could ask for."""
+    """Return the renderer of the model's records. Without a prompt, an error suggests a column to embed."""
     try:
         nulls = model.asked["input"]["nulls"]
         return renderer_of(table.table, model.composed.request, schema, nulls=nulls, check=model.check)
@@ -175,13 +177,13 @@ def _renderer(model: Model, table: read.Description, schema: pa.Schema) -> Rende
         ignored = model.asked.get("prompt_id")
         why = f"The module has no prompt {ignored!r}, and without one" if ignored else "Without a prompt"
         raise MissingColumn(
-            f"{why} the column input_text is embedded, which the table does not have. {columns_are(schema.names)} "
+            f"{why} the column input_text is embedded, but the table has no such column. {columns_are(schema.names)} "
             f'Name one of them: "prompt": {{"text": "{{{sampling.longest_text(table)}}}"}}.'
         ) from err
 
 
 def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> tuple[pa.Schema, int]:
-    """Return the schema with the columns for media, if any, and how many bytes of media a record has on average."""
+    """Return the schema with the columns for media, if any, and the average bytes of media in a record."""
     if "media" not in asked:
         return schema, 0
     media.check(asked["media"], schema, nulls=asked["input"]["nulls"])
@@ -189,8 +191,13 @@ def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> 
     return media.extended(schema, asked["media"]), size
 
 
-def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence[str]) -> list[Run]:
-    """Return the documents of the models; `common` and `warnings` are the same in all of them."""
+def _runs(
+    models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence[str], written: Sequence[pa.Schema]
+) -> list[Run]:
+    """Return the run documents of the models; `common` and `warnings` are the same in all of them.
+
+    `written` are the columns of each model's output.
+    """
     labels = [model.label for model in models] if len(models) > 1 else []
     return [
         Run(
@@ -198,6 +205,7 @@ def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence
             models=labels,
             rendered_as=rendered_as(models, number),
             warnings=[*warnings, *model.warnings],
+            output_columns=athena_types.columns(written[number], model.asked["output"]["format"]),
             **common,
             **_of_model(model),
         )
@@ -206,14 +214,14 @@ def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence
 
 
 def _of_run(state: RunState, settings: Settings) -> dict[str, Any]:
-    """Return what `run.json` has of the run's claim and of the module."""
-    claimed = ("contract", "bucket", "root", "run_id", "execution_arn", "started_at")
+    """Return the fields of `run.json` from the run's claim and from the module's settings."""
+    claimed = ("contract", "bucket", "root", "run_id", "execution_arn", "started_at", "functions")
     of_module = ("name", "service_role_arn", "kms_key_arn", "network", "tags", "work_days")
     return {name: getattr(state, name) for name in claimed} | {name: getattr(settings, name) for name in of_module}
 
 
 def _of_model(model: Model) -> dict[str, Any]:
-    """Return a model's part of `run.json`."""
+    """Return the fields of `run.json` that differ between models."""
     return {
         "input": model.asked,
         "model_behind": "" if model.behind == model.asked["model_id"] else model.behind,
@@ -231,14 +239,14 @@ def _of_model(model: Model) -> dict[str, Any]:
 
 
 def _left_out(found: InputFiles) -> dict[str, Any]:
-    """Return how many objects beside the table's files there are, and the first of them."""
+    """Return the number of objects below the prefixes that are not the table's files, and the first few of them."""
     return {"objects": found.left_out, "first": found.left_out_first} if found.left_out else {}
 
 
 def _write(s3: S3, runs: Sequence[Run], shards: Sequence[PlannedShard]) -> None:
-    """Write the plan's shards, and then the models' documents."""
+    """Write the plan's shards, then the run documents of the models."""
     first = runs[0]
     s3.put_lines(first.bucket, first.keys.plan, (shard.to_json() for shard in shards))
-    # The first model's last: with it the run counts as planned.
+    # The first model's document comes last: once it exists, the run is planned.
     for run in reversed(runs):
         s3.put_json(run.bucket, run.keys.run(run.number), run.to_json())

@@ -1,4 +1,4 @@
-"""The models of a run: what each is asked, and what it takes."""
+"""Resolve the models of a run: the request to each, and its quotas."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ from bedrock_batch.run_input import validate
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One of the run's models: what it is asked, and what it takes.
+    """One of the run's models, with its part of the run input, its request and its quotas.
 
-    `label` is empty for the only model of a run. `behind` is its id, or the ARN of the model that an application
-    inference profile calls.
+    `label` is empty for the only model of a run. `behind` is the model's id, or the ARN of the model that an
+    application inference profile calls.
     """
 
     label: str
@@ -38,14 +38,14 @@ class Model:
 
     @property
     def check(self) -> BodyCheck:
-        """What looks at bodies that the table brings along."""
+        """Return the check for ready-made bodies."""
         return BodyCheck(self.family, self.composed.response, self.composed.dimensions)
 
 
 def resolve(
     s3: S3, service_quotas: Any, asked: Mapping[str, Any], settings: Settings, *, region: str, run_id: str
 ) -> list[Model]:
-    """Return the models of the run `run_id`. Of several models, an error names the one that refuses something."""
+    """Return the models of the run `run_id`. In a run of several models, an error names the model."""
     fetched = None
     if asked["input"].get("format") != "bedrock_jsonl":
         fetched = prompt_store.fetch(s3, lambda: clients.client("bedrock-agent"), asked.get("prompt"))
@@ -76,7 +76,7 @@ def resolve(
 
 
 def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
-    """Switch off the tail on demand for a custom model, as Bedrock offers it for jobs only; return a warning.
+    """Switch off the tail on demand for a custom model, which Bedrock offers only for jobs; return a warning.
 
     Raises:
         UnsupportedRequest: the run has a canary, which is answered on demand.
@@ -84,22 +84,22 @@ def _for_jobs_alone(own: dict[str, Any]) -> list[str]:
     model_id, limits = own["model_id"], own["limits"]
     if limits["canary_records"]:
         raise UnsupportedRequest(
-            f"limits.canary_records: {model_id} is a custom model, which cannot be called on demand as canaries are. "
-            "Leave it out, and start with input.limit for a trial."
+            f"limits.canary_records: {model_id} is a custom model. It cannot be called on demand, but a canary needs "
+            "that. Remove limits.canary_records. For a trial, set input.limit."
         )
     if not limits["on_demand_tail"]:
         return []
     limits["on_demand_tail"] = False
     return [
-        f"{model_id} is a custom model, which cannot be called on demand: records that are too few for a job stay "
-        "without an answer, as with limits.on_demand_tail false."
+        f"{model_id} is a custom model and cannot be called on demand. Leftovers that are too few for a job stay "
+        "without an answer, as if limits.on_demand_tail were false."
     ]
 
 
 def rendered_as(models: Sequence[Model], number: int) -> int:
-    """Return the number of the first model that is sent the same records: same body, same limits of size."""
+    """Return the number of the first model with the same records: the same body and the same size limits."""
     own = models[number]
-    # Objects that records refer to count against the job, not against the file.
+    # Objects that records refer to count towards the job's size, not the file's.
     sizes = ["max_file_bytes", "max_job_bytes"] if _refers(own.asked) else ["max_file_bytes"]
     return next(
         earlier
@@ -114,20 +114,20 @@ def _refers(asked: Mapping[str, Any]) -> bool:
 
 
 def _behind(asked: Mapping[str, Any], models: list[str]) -> tuple[str, list[str]]:
-    """Return the id of the model, or the ARN of the one behind an application inference profile, and warnings."""
+    """Return the model's id and warnings. For an application inference profile, return the ARN of its model."""
     model_id = asked["model_id"]
     if model_id not in models:
         raise UnknownModel(
             f"model_id {model_id!r} is not on the module's list ({', '.join(sorted(models))}). "
-            "Use one of these, or add it to the module's `models`, from which its permissions are built."
+            "Use one of these, or add the model to the module's `models`, which gives the permission to use it."
         )
     return profiles.model_behind(lambda: clients.client("bedrock"), model_id)
 
 
 def _settle_tier(own: dict[str, Any], behind: str) -> list[str]:
-    """Put the service tier of the model's calls on demand into its limits, for `auto`; return a warning.
+    """Replace the tier `auto` in the model's limits by the tier that its calls on demand use; return warnings.
 
-    Without calls on demand there is nothing to warn of.
+    Without calls on demand there is no warning.
     """
     limits = own["limits"]
     known = catalogue.has_flex(behind)
@@ -136,20 +136,20 @@ def _settle_tier(own: dict[str, Any], behind: str) -> list[str]:
     if known or limits["on_demand_tier"] != "flex" or not (limits["on_demand_tail"] or limits["canary_records"]):
         return []
     return [
-        f"limits.on_demand_tier: the catalogue does not know that {own['model_id']} has the service tier flex. It is "
-        "tried. Where it is refused, calls on demand go to the default tier, at about twice the batch price."
+        f"limits.on_demand_tier: the catalogue does not say that {own['model_id']} has the service tier flex. The run "
+        "tries it. If Bedrock refuses it, calls on demand use the default tier, at about twice the batch price."
     ]
 
 
 def _compose(
     asked: dict[str, Any], known_prompts: Mapping[str, str], family: catalogue.Family, fetched: Any
 ) -> tuple[dict[str, Any] | None, request_body.Composed]:
-    """Return the prompt, if the run has one, and the body of a record; a bound on the answers goes into `asked`."""
+    """Return the prompt, if the run has one, and the body of a record; set the most tokens of an answer in `asked`."""
     prompt = None
     if asked["input"].get("format") != "bedrock_jsonl":
         prompt = prompts.resolve(asked, known_prompts, family, fetched=fetched)
     composed = request_body.compose(family, asked, prompt)
-    # Paths that the join could not follow are refused before there is anything to join.
+    # Refuse paths that the join could not follow now, before any spend.
     paths = without_contradictions(composed.response, asked.get("response", {}), composed.dimensions)
     composed = replace(composed, response=paths)
     if composed.max_tokens:
@@ -158,21 +158,21 @@ def _compose(
 
 
 def _retry_place(family: catalogue.Family, asked: Mapping[str, Any], composed: request_body.Composed) -> str | None:
-    """Return where in the body the limit stands that `retry.max_tokens` raises; None where nothing raises it.
+    """Return the place in the body of the limit that `retry.max_tokens` raises; None if no retry raises it.
 
     Raises:
-        InvalidRunInput: nothing shows which answers to ask for again, or there is no way to give them a larger limit.
-        UnsupportedRequest: the model has a lower limit than `retry.max_tokens`.
+        InvalidRunInput: nothing shows which records to ask again, or the body has no limit to raise.
+        UnsupportedRequest: the model's own limit is lower than `retry.max_tokens`.
     """
     wanted = asked.get("retry")
     if wanted is None:
         return None
     if composed.kind != "text":
-        raise InvalidRunInput("retry is for models that answer with text: leave it out.")
+        raise InvalidRunInput("retry is only for models that answer with text. Remove it.")
     if "truncated" in wanted["outcomes"] and "stop_reason" not in composed.response:
         raise InvalidRunInput(
-            "retry.outcomes has truncated, but nothing tells why an answer stopped: give response.stop_reason, or "
-            "leave truncated out."
+            "retry.outcomes has truncated, but the path of the stop reason is not known. Set response.stop_reason, or "
+            "remove truncated."
         )
     most = wanted.get("max_tokens")
     if most is None:
@@ -181,16 +181,16 @@ def _retry_place(family: catalogue.Family, asked: Mapping[str, Any], composed: r
     if place is None:
         raise InvalidRunInput(
             f"retry.max_tokens: the catalogue does not know which field of a request limits the answers of "
-            f"{family.model} through {family.invocation_type}. Leave it out."
+            f"{family.model} through {family.invocation_type}. Remove retry.max_tokens."
         )
     if composed.max_tokens is None:
         raise InvalidRunInput(
-            "retry.max_tokens has no limit to be larger than: give inference.max_tokens, or, where request is the "
-            f"whole body, a number in its {place}."
+            "retry.max_tokens is set, but the first request has no limit. Set inference.max_tokens, or, if request is "
+            f"the whole body, a number at its {place}."
         )
     if most <= composed.max_tokens:
         raise InvalidRunInput(
-            f"retry.max_tokens is {most}: it must be more than max_tokens, which is {composed.max_tokens}."
+            f"retry.max_tokens is {most}, but must be more than max_tokens, which is {composed.max_tokens}."
         )
     limited = copy.deepcopy(composed.request)
     json_pointer.put(limited, place, most)

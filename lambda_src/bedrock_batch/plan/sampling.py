@@ -1,7 +1,7 @@
-"""How large records become, measured on a few rows before shards are cut.
+"""Estimate how large records become, from a few rows, before the table is cut into shards.
 
-The size of a file does not show it: JSON escapes make text longer, columns that the prompt does not use make no
-difference, and Parquet stores a repeated text once, although every record has it.
+The size of a file does not show it. JSON escapes make text longer. Columns that the prompt does not use are not in the
+records. Parquet stores a repeated text once, but every record has it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from bedrock_batch.table.read import Description
 _PLACES = 8
 _ROWS = 256
 _RESERVE = 1.25
-"""The largest rows are hardly among the samples."""
+"""The factor for rows that are larger than the sampled ones."""
 
 UNKNOWN = 1.2
-"""The factor to assume where no sampled row makes a record."""
+"""The expansion to assume if no sampled row becomes a record."""
 
 
 def longest_text(found: Description) -> str:
-    """Return the column with the longest texts in the first rows, as a model is likeliest to read it.
+    """Return the column with the longest texts in the first rows: most likely, a model should read it.
 
     If no column is text, return the first one.
     """
@@ -39,10 +39,10 @@ def longest_text(found: Description) -> str:
 
 
 def expansion(found: Description, renderer: Renders) -> float:
-    """Return how many bytes of a record's cells to expect for each byte of its source, for `shards.RowSize`.
+    """Return the bytes of a record's cells for each byte of its source, for `shards.RowSize`.
 
-    Rows are sampled all over the table: this is the largest factor that was found, with some reserve. The same table
-    gives the same figure. Raises what reading and rendering these rows raises: bad rows among them end the run here.
+    This is the largest factor among samples from the whole table, with some reserve. The same table gives the same
+    factor. Raises the errors of reading and rendering the sampled rows: a bad row among them ends the run here.
     """
     ratios = []
     for first, number, low, high in _places(found):
@@ -60,9 +60,9 @@ def expansion(found: Description, renderer: Renders) -> float:
 
 
 def kept_expansion(found: Description, columns: Sequence[str]) -> float:
-    """Return how many bytes these columns have when they are decoded, for each byte of their source, as `expansion`.
+    """Return the decoded bytes of these columns for each byte of their source, estimated like `expansion`.
 
-    Of a Parquet file the first rows of its row groups are sampled: all columns of those before would have to be read.
+    In a Parquet file, only the first rows of row groups are sampled: for others, all rows before them must be read.
     """
     ratios = []
     for number, low, high in sorted({place[1:] for place in _places(found, group_starts=True)}):
@@ -75,7 +75,7 @@ def kept_expansion(found: Description, columns: Sequence[str]) -> float:
 
 
 def _places(found: Description, *, group_starts: bool = False) -> Iterator[tuple[int, int, int, int]]:
-    """Yield some rows all over the table: the table's first of them, their source, and its rows [low, high)."""
+    """Yield samples from the whole table: the first one's row in the table, the source, and its rows [low, high)."""
     starts = np.cumsum([0, *(layout.rows for layout in found.layouts)])
     for first in np.unique(np.linspace(0, starts[-1], _PLACES, endpoint=False, dtype=np.int64)).tolist():
         number = int(np.searchsorted(starts, first, side="right")) - 1
@@ -87,7 +87,7 @@ def _places(found: Description, *, group_starts: bool = False) -> Iterator[tuple
 
 
 def _source_bytes(found: Description, number: int, low: int, high: int) -> float:
-    """Return how many bytes rows [low, high) of a source have in it."""
+    """Return the bytes of rows [low, high) of a source."""
     layout = found.layouts[number]
     before, after = np.interp([low, high], layout.rows_at, layout.bytes_at).tolist()
     return float(after - before)

@@ -13,20 +13,20 @@ from bedrock_batch.keys import MAX_SHARD_ROWS, MAX_SHARDS
 from bedrock_batch.table.layout import Integers, Layout
 
 MAX_PIECES = 2_000
-"""A shard's line must fit the 256 KB that a state machine carries."""
+"""Most pieces of a shard: its line of the plan must fit into the 256 KB of a state machine's payload."""
 
 MOST_KEPT_BYTES = 4_000_000_000
-"""Of the columns that the output keeps, when decoded: what a function writes, and later joins, in some minutes."""
+"""Most decoded bytes of a shard's kept columns. A function can write these, and later join them, in some minutes."""
 
 _MARGIN = 0.8
-"""How full a file may be by estimate, as the rows of a source differ in size."""
+"""The part of the file quota that the estimate may fill, because rows of a source differ in size."""
 
 
 def row_limit(*, limit: int | None, max_jobs: int | None, max_records: int) -> int | None:
-    """Return how many rows a run reads at most (None: all), for `read.describe(limit=…)`.
+    """Return the most rows that a run reads, for `read.describe(limit=…)`; None for all rows.
 
-    `limit` is `input.limit`. `max_jobs` and `max_records` are `max_num_jobs` and `max_records_per_job`: with both the
-    run is a trial, and the rest of the table is not read.
+    `limit` is `input.limit`. `max_jobs` and `max_records` are `max_num_jobs` and `max_records_per_job`. If both are
+    set, the run is a trial, and the rest of the table is not read.
     """
     trial = None if max_jobs is None else max_jobs * max_records
     limits = [value for value in (limit, trial) if value is not None]
@@ -34,16 +34,16 @@ def row_limit(*, limit: int | None, max_jobs: int | None, max_records: int) -> i
 
 
 def strictest(quotas: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """Return the quotas that hold for all models of a run, which are sent the same shards."""
+    """Return the strictest of several models' quotas: all models of a run have the same shards."""
     return {name: (max if name == "min_records" else min)(one[name] for one in quotas) for name in quotas[0]}
 
 
 @dataclass(frozen=True, slots=True)
 class RowSize:
-    """How large a row becomes.
+    """The sizes of a row in the record and in the frame.
 
-    Its record has `expansion` bytes (JSON escapes) for each byte of its source, and `constant` more. Its columns that
-    the output keeps have `kept` bytes for each byte of its source, when they are decoded.
+    For each byte of the row's source, its record has `expansion` bytes (because of JSON escapes), and its kept columns
+    have `kept` decoded bytes. A record has `constant` bytes more.
     """
 
     expansion: float
@@ -53,11 +53,11 @@ class RowSize:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many rows a shard may have, and how many shards there may be.
+    """The bounds on the rows of a shard and on the number of shards.
 
-    `quotas` needs min_records, max_records and max_file_bytes. `max_records` lowers the quota of that name, but never
-    so far that a shard would fall below min_records. With `max_jobs` the table ends after that many shards. The first
-    `canary` rows are a shard of their own: it is not one of the `max_jobs`, but its rows count as rows of theirs.
+    `quotas` needs min_records, max_records and max_file_bytes. `max_records` lowers the quota of that name, but no
+    shard gets fewer than min_records. With `max_jobs` the table ends after that many shards. The first `canary` rows
+    are a separate shard. It does not count towards `max_jobs`, but its rows count towards the limit on rows.
     """
 
     quotas: Mapping[str, int]
@@ -67,7 +67,7 @@ class Bounds:
 
     @classmethod
     def of(cls, asked: Mapping[str, Any], quotas: Mapping[str, int]) -> "Bounds":
-        """Return the bounds that a run input sets within the quotas."""
+        """Return the bounds from a run input and the quotas."""
         return cls(
             quotas,
             max_records=asked.get("max_records_per_job"),
@@ -82,22 +82,23 @@ class Bounds:
 
     @property
     def least(self) -> int:
-        """The fewest rows of a shard, where the table has as many."""
+        """The fewest rows of a shard, if the table has that many."""
         return self.quotas["min_records"]
 
     @property
     def full(self) -> int:
-        """How many bytes a shard's file may have by estimate."""
+        """The most bytes of a shard's file, as estimated."""
         return int(self.quotas["max_file_bytes"] * _MARGIN)
 
 
 def cut(layouts: Sequence[Layout], bounds: Bounds, size: RowSize, *, bucket: str, run_key: str) -> list[PlannedShard]:
-    """Return the run's shards, in table order; the run's table is the sum of their rows.
+    """Return the run's shards in table order. Together their rows are the run's table.
 
-    But for the canary, shards differ by one row at most. A table with fewer rows than a shard must have is one shard.
+    Except for the canary, shards differ by at most one row. A table with fewer rows than a shard must have is one
+    shard.
 
-    Raises TooLarge when no cut fits: rows too big for the file quota or for a frame, too many shards or too many small
-    files.
+    Raises TooLarge if no cut fits: rows are too large for the file quota or for a frame, or there are too many shards
+    or too many small files.
     """
     table = _Table.of(layouts)
     edges = _cut(table, bounds, size)
@@ -116,7 +117,7 @@ def cut(layouts: Sequence[Layout], bounds: Bounds, size: RowSize, *, bucket: str
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """All sources end to end: `starts[i]` is the table's row at which source i begins."""
+    """All sources, one after the other: source i begins at the table's row `starts[i]`."""
 
     layouts: Sequence[Layout]
     starts: Integers
@@ -142,7 +143,7 @@ class _Table:
         return np.interp(edges, self.rows_at, self.bytes_at)
 
     def pieces_between(self, edges: Integers) -> Integers:
-        """Return how many sources each shard touches (an empty one counts too: an upper bound)."""
+        """Return the number of sources that each shard reads. It is an upper bound: an empty source counts too."""
         first = np.searchsorted(self.starts, edges[:-1], side="right")
         last = np.searchsorted(self.starts, edges[1:], side="left")
         return last - first + 1
@@ -160,7 +161,7 @@ class _Table:
 
 
 def _cut(table: _Table, bounds: Bounds, size: RowSize) -> Integers:
-    """Return the rows at which shards begin, and behind them the row at which the last one ends."""
+    """Return the edges: the rows at which shards begin, and the row at which the last shard ends."""
     rows = table.rows
     if bounds.max_jobs is not None:
         rows = min(rows, bounds.max_jobs * bounds.most)
@@ -172,13 +173,13 @@ def _cut(table: _Table, bounds: Bounds, size: RowSize) -> Integers:
         count = len(edges) - 1
         if bounds.max_jobs is None or count <= bounds.max_jobs:
             return np.concatenate([canary, edges])
-        # Bytes, not rows, are what limits a shard: the trial is as many rows as that leaves to each job.
+        # Bytes limit a shard, not rows, so each job of the trial has fewer rows.
         rows = rows * bounds.max_jobs // count
     return np.append(canary, first)
 
 
 def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: RowSize) -> Integers:
-    """Return the edges of as few balanced shards as fit all quotas, of `rows` rows from row `first` on."""
+    """Return the edges of the fewest balanced shards within all quotas, for `rows` rows from row `first` on."""
     highest = max(1, rows // bounds.least)
     count = max(1, min(-(-rows // bounds.most), highest))
     while True:
@@ -186,19 +187,19 @@ def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: RowSiz
         source = np.diff(table.bytes_before(edges))
         heaviest = float((source * size.expansion + np.diff(edges) * size.constant).max())
         kept, pieces = float(source.max()) * size.kept, int(table.pieces_between(edges).max())
-        # How many times as full as it may be the fullest shard is.
+        # The size of the largest shard, as a multiple of the size that it may have.
         full = max(heaviest / bounds.full, kept / MOST_KEPT_BYTES)
         if full <= 1 and pieces <= MAX_PIECES:
             break
         if count == highest:
-            # No smaller shard is allowed, so the margin may go: preparing weighs the file before anything is spent.
+            # No smaller shard is allowed, so drop the margin: Prepare shard checks the file's size before any spend.
             if max(heaviest / bounds.full * _MARGIN, kept / MOST_KEPT_BYTES) <= 1 and pieces <= MAX_PIECES:
                 break
             raise TooLarge(_why(heaviest, bounds.full / _MARGIN, kept, pieces, rows, count))
         count = min(highest, max(count + 1, int(count * min(full, 2.0))))
     if count > MAX_SHARDS:
         raise TooLarge(
-            f"{rows} rows make {count} shards, and {MAX_SHARDS} is the most of one run. "
+            f"{rows} rows need {count} shards, but a run may have at most {MAX_SHARDS}. "
             "Raise max_records_per_job or split the input."
         )
     return edges
@@ -207,21 +208,21 @@ def _balanced(table: _Table, first: int, rows: int, bounds: Bounds, size: RowSiz
 def _why(heaviest: float, most: float, kept: float, pieces: int, rows: int, count: int) -> str:
     if pieces > MAX_PIECES:
         return (
-            f"A shard of {rows // count} rows would read {pieces} files, and {MAX_PIECES} is the most. "
+            f"A shard of {rows // count} rows would read {pieces} files, but may read at most {MAX_PIECES}. "
             "Merge the small input files into larger ones."
         )
     if kept > MOST_KEPT_BYTES:
         return (
-            f"Even a shard of the fewest rows a job may have ({rows // count}) would hold some {kept / 1e9:.0f} GB of "
-            f"the columns that the output keeps, and {MOST_KEPT_BYTES / 1e9:.0f} GB is the most. Leave large columns "
-            "out of output.columns."
+            f"Even a shard of the fewest rows that a job may have ({rows // count}) would hold about {kept / 1e9:.0f} "
+            f"GB of the columns that the output keeps, but may hold at most {MOST_KEPT_BYTES / 1e9:.0f} GB. Leave "
+            "large columns out of output.columns."
         )
     return (
-        f"Even a shard of the fewest rows a job may have ({rows // count}) would be some {heaviest / 1e6:.0f} MB, "
-        f"and {most / 1e6:.0f} MB is the most of a file. Shorten the rows."
+        f"Even a shard of the fewest rows that a job may have ({rows // count}) would be about {heaviest / 1e6:.0f} "
+        f"MB, but a file may have at most {most / 1e6:.0f} MB. Shorten the rows."
     )
 
 
 def _edges(first: int, rows: int, count: int) -> Integers:
-    """Return count + 1 row numbers that cut `rows` rows from `first` on into parts differing by one row at most."""
+    """Return the `count` + 1 edges of `count` shards of `rows` rows from `first` on. Sizes differ by at most one."""
     return first + np.arange(count + 1, dtype=np.int64) * rows // count

@@ -1,6 +1,6 @@
-"""Look at ready-made bodies before they are sent: Bedrock checks none before it has taken the job.
+"""Check ready-made bodies before they are sent: Bedrock checks bodies only after it has accepted the job.
 
-Records are many and hardly differ, so a body is decoded as a whole only if it has other members than all before it.
+Records are many and similar. So a body is decoded as a whole only if no earlier body had the same members.
 """
 
 import json
@@ -27,9 +27,9 @@ _turns = msgspec.json.Decoder(list[_Turn]).decode
 
 
 class BodyCheck:
-    """Checks the bodies of a run: against the model's rules, and that their vectors have `dimensions`, if any.
+    """Checks the bodies of a run against the model's rules, and that their vectors have `dimensions`, if not None.
 
-    `warnings` are what the rules only doubt.
+    `warnings` are the sentences of rules that warn and do not refuse.
     """
 
     def __init__(self, family: Family, response: Mapping[str, str], dimensions: int | None) -> None:
@@ -55,8 +55,8 @@ class BodyCheck:
             raise UnsupportedRequest("its modelInput cannot be read as JSON, or is nested too deeply.") from None
         if length not in (None, self._dimensions):
             raise UnsupportedRequest(
-                f"it asks for vectors of {str(length)[:20]} dimensions, and those of the run have {self._dimensions}: "
-                "a table has vectors of one length. Start a run for each length."
+                f"it asks for a vector of {str(length)[:20]} dimensions, but the run's vectors have "
+                f"{self._dimensions}. All vectors of a table must have one length. Start a run for each length."
             )
 
     def _look(self, body: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ class BodyCheck:
 
 
 def length(family: Family, body: bytes) -> Any:
-    """Return the dimensions of the vector that a body asks for, None where that is not known."""
+    """Return the dimensions of the vector that a body asks for, None if they are not known."""
     try:
         return _length(family, _members(body))
     except (ValueError, RecursionError):
@@ -86,7 +86,7 @@ def _length(family: Family, members: _Members) -> Any:
 
 
 def _blocks(members: _Members) -> list[Any]:
-    """Return what the messages of a body are made of, as far as they have the usual form."""
+    """Return the content blocks of a body's messages; skip what does not have the usual form."""
     if "messages" not in members:
         return []
     try:
@@ -98,5 +98,5 @@ def _blocks(members: _Members) -> list[Any]:
 
 
 def _whole(digits: str) -> int | str:
-    """Return an integer; the text of its digits where Python refuses to make one of them."""
+    """Return an integer, or the digits themselves if they are too many for Python."""
     return int(digits) if len(digits) < 4000 else digits

@@ -1,4 +1,4 @@
-"""The text form of a column's cells, as it goes into a template's place."""
+"""Turn a column's cells into the text that replaces a template's place."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from bedrock_batch.table import utc_times
 from bedrock_batch.table.plain_types import is_utf8, to_plain
 
 _NO_DICT = (KeyError, ValueError, TypeError)
-"""What Arrow raises for a map whose keys repeat, such a map within a struct, and one with lists or structs as keys."""
+"""What Arrow raises for maps with repeated keys (also within a struct), and for maps with lists or structs as keys."""
 
 
 class CellReader:
-    """Reads one place of a template from record batches: `column` is the top-level column it needs.
+    """Reads the cells of one place of a template from record batches. `column` is the top-level column that it needs.
 
-    Text stays as it is, other values become the text Arrow casts them to (`1.5`, `true`, `2026-11-22`), lists,
-    structs and maps become compact JSON. A map whose keys repeat, or are lists or structs, becomes a list of its
+    Text does not change. Lists, structs and maps become compact JSON. Other values become the text that Arrow casts
+    them to (`1.5`, `true`, `2026-11-22`). A map whose keys repeat, or are lists or structs, becomes a list of its
     [key, value] pairs. Raises UnsupportedRequest for binary columns.
     """
 
@@ -44,12 +44,12 @@ class CellReader:
     def read(self, batch: pa.RecordBatch, row: int) -> pa.Array:
         """Return the cells as a string array; nulls stay null.
 
-        Raises MalformedInput for text that is not UTF-8; `row` is the table's row of the batch's first, from 0.
+        `row` is the table's row (from 0) of the batch's first row. Raises MalformedInput for text that is not UTF-8.
         """
         cells = batch.column(self.column)
         if self._fields:
             cells = pc.struct_field(cells, self._fields)
-        # What is no UTF-8 would make a line that is no JSON.
+        # Text that is not UTF-8 would make a line that is not JSON.
         if not is_utf8(cells):
             self._refuse(cells, row)
         if self._nested:
@@ -57,7 +57,7 @@ class CellReader:
         return utc_times.written(cells).cast(pa.string())
 
     def _refuse(self, cells: pa.Array, row: int) -> None:
-        # Taken, not sliced: the slice of a struct still validates all of its children.
+        # `take`, not `slice`: a slice of a struct still validates all children of the struct.
         for index in range(len(cells)):
             if not is_utf8(cells.take(pa.array([index]))):
                 where = f'Row {row + index + 1} of the table has text that is not UTF-8 in column "{self.name}"'
@@ -66,12 +66,13 @@ class CellReader:
 
 def _no_text(name: str, kind: pa.DataType) -> UnsupportedRequest:
     return UnsupportedRequest(
-        f'Column "{name}" is of type {kind}, which has no text form. Decode or drop it before the run.'
+        f'The column "{name}" has the type {kind}, which has no text form. Decode the column, or do not use it in the '
+        "request."
     )
 
 
 def _has_bytes(kind: pa.DataType) -> bool:
-    """Tell whether there are bytes anywhere in a plain type."""
+    """Return whether a plain type is or contains bytes."""
     return pt.is_binary(kind) or any(_has_bytes(kind.field(index).type) for index in range(kind.num_fields))
 
 

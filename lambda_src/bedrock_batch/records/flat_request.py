@@ -1,4 +1,4 @@
-"""The JSON of a request template, cut at its places."""
+"""Cut the JSON of a request template at its places."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from bedrock_batch.models.template import Template, parse
 
 
 class FlatRequest:
-    """A request template as JSON text: `constants` surround `places`, so there is one more of them.
+    """A request template as JSON text: `constants` stand before, between and after the `places`.
 
-    `names` are the places' distinct names. `texts` has the names of each text that consists of places alone: such a
-    text must not render blank. `literal_bytes` counts what is text in the constants, as opposed to structure.
+    `names` are the places' distinct names. `texts` has the places of each text that consists of places alone: such a
+    text must not be blank. `literal_bytes` counts the bytes of the constants that are text, not JSON structure.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""Images, documents and videos beside the prompt, from one column that holds their bytes or S3 URIs.
+"""Images, documents and videos beside the prompt, from one column with their bytes or S3 URIs.
 
-They go into the records as base64 (`inline`), or the records refer to copies in the folder of their job
-(`s3_location`), for models that take that. For the request template they are more columns, `media.…`, which exist
-only while a shard is prepared.
+With `inline`, the records hold them as base64. With `s3_location`, for models that accept it, the records refer to
+copies in the folder of their job. The request template reads them from columns named `media.…`, which exist only while
+a shard is prepared.
 """
 
 from collections.abc import Mapping
@@ -21,24 +21,24 @@ Kind = Literal["image", "document", "video"]
 DATA, URI, FORMAT, OWNER = "media.data", "media.uri", "media.format", "media.owner"
 
 PLACES = {"inline": (DATA, FORMAT), "s3_location": (URI, FORMAT, OWNER)}
-"""The columns that a template may use, by `media.source`; the first is the one that it must use."""
+"""The columns that a template may use, by `media.source`. It must use the first one."""
 
 FORMATS: dict[str, frozenset[str]] = {
     "image": frozenset({"png", "jpeg", "gif", "webp"}),
     "document": frozenset({"pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"}),
     "video": frozenset({"mp4", "mov", "mkv", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"}),
 }
-"""What Converse takes; other bodies take no more."""
+"""The formats that Converse accepts. Other bodies do not accept more."""
 
 _SUFFIXES = {"jpg": "jpeg", "htm": "html", "text": "txt", "markdown": "md", "3gp": "three_gp"}
 
 BASE64 = 4 / 3
 
 _NAME_BYTES = 60
-"""Of a copy's name, its format and its owner."""
+"""Bytes of a copy's name, its format and its owner."""
 
 _FULL = 0.8
-"""How full a job may be by estimate."""
+"""The part of a job's quota that the estimate may fill."""
 
 
 def check(media: Mapping[str, Any], schema: pa.Schema, *, nulls: str) -> None:
@@ -47,16 +47,19 @@ def check(media: Mapping[str, Any], schema: pa.Schema, *, nulls: str) -> None:
     kind = _kind(media, schema)
     if not (is_bytes(kind) or _is_file(kind) or pt.is_string(kind) or pt.is_large_string(kind)):
         raise InvalidRunInput(
-            f"media.column {column!r} is of type {kind}; it must hold S3 URIs, bytes, or structs of bytes and path."
+            f"media.column {column!r} has the type {kind}. It must hold S3 URIs, bytes, or structs of bytes and path."
         )
     if not (pt.is_string(kind) or pt.is_large_string(kind)) and media["source"] == "s3_location":
         raise InvalidRunInput(
-            f"media.source s3_location refers to objects by their S3 URI, and {column!r} holds bytes: leave it out."
+            f"media.source is s3_location, so media.column must hold S3 URIs, but {column!r} holds bytes. Remove "
+            "media.source."
         )
     if taken := set(PLACES[media["source"]]) & set(schema.names):
-        raise InvalidRunInput(f"The table has a column {min(taken)}, which stands for the media: rename it.")
+        raise InvalidRunInput(f"The table has a column {min(taken)}, but that name is reserved for media. Rename it.")
     if nulls == "empty":
-        raise InvalidRunInput('input.nulls cannot be "empty" with media: a record cannot go without its image.')
+        raise InvalidRunInput(
+            'input.nulls cannot be "empty" with media, because every record needs its item. Use "skip" or "error".'
+        )
     if "format" in media:
         _checked(media["format"], media["kind"])
 
@@ -69,16 +72,16 @@ def extended(schema: pa.Schema, media: Mapping[str, Any]) -> pa.Schema:
 
 
 def record_bytes(media: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> int:
-    """Return how much longer media make a record on average, beyond what the table holds; `folder` is a job's URI."""
+    """Return the bytes that media add to a record on average, beyond those in the table; `folder` is a job's URI."""
     if media["source"] == "s3_location":
         return len(folder) + _NAME_BYTES
-    # Bytes within the table are counted as the table's already.
+    # Bytes in the table are already counted with the table.
     kind = _kind(media, schema)
     return 0 if is_bytes(kind) or _is_file(kind) else int(media["average_bytes"] * BASE64)
 
 
 def lowered(quotas: Mapping[str, int], media: Mapping[str, Any]) -> dict[str, int]:
-    """Return the quotas with as many records a job as the objects that they refer to leave room for."""
+    """Return the quotas with fewer records for each job, so that the objects of the records fit into the job's size."""
     most = dict(quotas)
     if media["source"] == "s3_location":
         room = int(quotas["max_job_bytes"] * _FULL) // media["average_bytes"]
@@ -87,9 +90,9 @@ def lowered(quotas: Mapping[str, int], media: Mapping[str, Any]) -> dict[str, in
 
 
 def format_of(name: str, data: bytes, media: Mapping[str, Any]) -> str:
-    """Return the format of an item: as the run input says, else as its first bytes show, else as its name ends.
+    """Return the format of an item: `media.format`, or what its first bytes show, or else its suffix.
 
-    Raises InvalidRunInput where that is no format of its kind, or nothing shows it.
+    Raises InvalidRunInput if nothing shows the format, or if it is not a format of this kind of media.
     """
     if "format" in media:
         return str(media["format"])
@@ -98,7 +101,7 @@ def format_of(name: str, data: bytes, media: Mapping[str, Any]) -> str:
     named = _SUFFIXES.get(suffix, suffix)
     found = media_format.of(data, named)
     if found is None and not named:
-        raise InvalidRunInput(f"The first bytes of {name or 'the cell'} do not show its format: set media.format.")
+        raise InvalidRunInput(f"The first bytes of {name or 'the cell'} do not show its format. Set media.format.")
     return _checked(found or named, media["kind"])
 
 
@@ -120,7 +123,7 @@ def _kind(media: Mapping[str, Any], schema: pa.Schema) -> pa.DataType:
 
 
 def _is_file(kind: pa.DataType) -> bool:
-    """Tell whether a type is that of images and files in datasets of the hub: a struct of bytes and path."""
+    """Return whether a type is a struct of bytes and path, as datasets of the hub use for images and files."""
     fields = {field.name: field.type for field in kind} if pt.is_struct(kind) else {}
     return "bytes" in fields and is_bytes(fields["bytes"]) and fields.keys() <= {"bytes", "path"}
 
@@ -128,7 +131,7 @@ def _is_file(kind: pa.DataType) -> bool:
 def _checked(format_: str, kind: str) -> str:
     if format_ not in FORMATS[kind]:
         raise InvalidRunInput(
-            f"{format_[:20]!r} is not the format of {'an' if kind == 'image' else 'a'} {kind} that models take "
-            f"({', '.join(sorted(FORMATS[kind]))}): set media.format if that is wrong."
+            f"{format_[:20]!r} is not a format of {'an' if kind == 'image' else 'a'} {kind} that models accept "
+            f"({', '.join(sorted(FORMATS[kind]))}). If the format is wrong, set media.format."
         )
     return format_

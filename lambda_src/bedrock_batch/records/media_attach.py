@@ -1,4 +1,4 @@
-"""Lay the media of rows beside the rows, a few MB at a time: as base64, or as URIs of copies in the job's folder."""
+"""Add media to rows, a few MB at a time: as base64, or as URIs of copies in the job's folder."""
 
 import base64
 from collections import deque
@@ -20,13 +20,13 @@ from bedrock_batch.row_errors import RowError
 
 _FETCHES = 8
 _FULL_BYTES = 32 << 20
-"""When this much base64 is held, its rows are rendered."""
+"""Bytes of base64 in memory. When there are more, their rows are rendered."""
 
 _MOST_BYTES = 20 << 20
-"""Of one item in a record; models take a few MB, and eight of these must fit beside each other."""
+"""Most bytes of one item in a record. Models accept a few MB, and eight items must fit into memory together."""
 
 _MOST_COPIED_BYTES = 5 << 30
-"""Of one item beside the records: what S3 copies at once."""
+"""Most bytes of one copied item: S3 does not copy a larger object in one request."""
 
 
 _Cell = str | bytes | dict[str, Any] | None
@@ -35,7 +35,7 @@ _Cell = str | bytes | dict[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """The cells of a row for `media.PLACES`, or the problem with them; `size` is that of an object in the folder."""
+    """The cells of a row for `media.PLACES`, or the problem with them; `size` is the size of the copied object."""
 
     cells: tuple[str, ...] = ()
     size: int = 0
@@ -43,10 +43,10 @@ class _Item:
 
 
 class Attacher:
-    """Adds the columns of `media.PLACES` to the rows of a shard, whose records go to `input_key`.
+    """Adds the columns of `media.PLACES` to the rows of a shard. The shard's records are written to `input_key`.
 
-    With the run's `nulls` at `skip`, an item that cannot be used costs its row, with `error` the run. `text_bytes`
-    counts the text that went into records for media, `items` the records that have some.
+    If an item cannot be used and the run's `nulls` is `skip`, its row is skipped; if it is `error`, the run ends.
+    `text_bytes` counts the bytes of text that media add to records, `items` the records with media.
     """
 
     def __init__(self, s3: S3, run: Run, input_key: str, *, first_row: int) -> None:
@@ -61,15 +61,15 @@ class Attacher:
 
     @property
     def object_bytes(self) -> int:
-        """The size of all objects in the folder that records refer to."""
+        """The bytes of all objects in the folder that records refer to."""
         return sum(copy.result().size for copy in self._copies.values())
 
     def columns(self, wanted: Iterable[str], table: pa.Schema) -> list[str]:
-        """Return the columns to read from the table for the columns that a template wants."""
+        """Return the columns of the table that give the columns of a template."""
         return [name for name in wanted if name not in self._places] + [media.path(self._asked, table)[0]]
 
     def attach(self, batch: pa.RecordBatch, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a batch in batches that hold about 32 MB of media; `row` is the shard's, of the first."""
+        """Yield the rows of a batch in batches of about 32 MB of media; `row` is the shard's row of the first."""
         start, held, size = 0, [], 0
         with ThreadPoolExecutor(self._ahead) as pool:
             for index, item in enumerate(self._items(pool, batch, row)):
@@ -82,7 +82,7 @@ class Attacher:
                 yield self._with_media(batch, start, held)
 
     def explained(self, skipped: Iterable[Skipped]) -> list[Skipped]:
-        """Return the skipped rows with what was wrong with their media, where that is why."""
+        """Return the skipped rows; those skipped because of their media now say what was wrong."""
         return [
             replace(skip, code=RowError.MEDIA_NOT_USABLE, reason=str(self._problems[skip.row]))
             if skip.row in self._problems
@@ -100,7 +100,7 @@ class Attacher:
         return rows
 
     def _items(self, pool: ThreadPoolExecutor, batch: pa.RecordBatch, row: int) -> Iterator[_Item]:
-        """Yield what every row has, in order."""
+        """Yield the item of every row, in order."""
         waiting: deque[Future[_Item]] = deque()
         try:
             column, *fields = media.path(self._asked, batch.schema)
@@ -131,8 +131,8 @@ class Attacher:
             return item
         if self._nulls == "error":
             raise MalformedInput(
-                f"Row {self._first_row + row + 1} of the table {ROWS_COUNT}: {item.problem} Set input.nulls to "
-                '"skip" to go on without such rows.'
+                f"Row {self._first_row + row + 1} of the table {ROWS_COUNT}: {item.problem} To skip such rows, set "
+                'input.nulls to "skip".'
             ) from item.problem
         self._problems[row] = item.problem
         return item
@@ -150,7 +150,7 @@ class Attacher:
             return _Item(problem=problem)
 
     def _read(self, cell: str | bytes, name: str) -> _Item:
-        """Return the item of a cell: its bytes, whose file was called `name`, or those of the object that it names."""
+        """Return the item of a cell: the cell's bytes, from a file `name`, or the bytes of the object that it names."""
         if isinstance(cell, bytes):
             _check_size(len(cell), _MOST_BYTES, "The cell")
             data = cell
@@ -170,10 +170,10 @@ class Attacher:
         return _Item((uri, format_, self._owner), size=item.size)
 
     def _object(self, uri: str, most: int) -> Object:
-        """Return an object of `most` bytes at the most."""
+        """Return an object that has at most `most` bytes. Raises TooLarge for a larger one."""
         bucket, key = split_uri(uri)
         if not key:
-            raise InvalidRunInput(f"{uri!r} names a bucket and no object.")
+            raise InvalidRunInput(f"{uri!r} names a bucket but no object.")
         item = self._s3.head(bucket, key)
         if not item.size:
             raise InvalidRunInput(f"{uri} is empty.")
@@ -183,4 +183,4 @@ class Attacher:
 
 def _check_size(size: int, most: int, what: str) -> None:
     if size > most:
-        raise TooLarge(f"{what} has {size} bytes; {most} are the most of one item.")
+        raise TooLarge(f"{what} has {size} bytes, but an item may have at most {most}.")

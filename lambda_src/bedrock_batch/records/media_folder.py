@@ -1,4 +1,4 @@
-"""The folder of one job, for objects that its records refer to: Bedrock reads none that lie elsewhere."""
+"""The folder of one job, for objects that its records refer to. Bedrock reads objects only in that folder."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.contracts.run import Run
 
 COPIES = 24
-"""At the same time; the clients keep 32 connections."""
+"""Copies at the same time. The clients keep 32 connections."""
 
 _NAME = r"[0-9a-f]{32}\.[a-z0-9_]+"
 
@@ -20,7 +20,7 @@ _NAME = r"[0-9a-f]{32}\.[a-z0-9_]+"
 class MediaFolder:
     """Copies objects into the folder of a job's input file.
 
-    A copy's name tells the version of the object that it was made of, so what is there already is not copied again.
+    A copy's name depends on the version of its original, so an object that is already copied is not copied again.
     """
 
     def __init__(self, s3: S3, run: Run, input_key: str) -> None:
@@ -43,9 +43,9 @@ def name_of(source: Object, format_: str) -> str:
 
 
 class Mover:
-    """Takes records out of the folders of their shards into that of a pooled job, with what they refer to.
+    """Moves records from the folders of their shards to the folder of a pooled job, with the objects they refer to.
 
-    As a context manager: behind the block every object is there.
+    It is a context manager: at the end of the block, every object is copied.
     """
 
     def __init__(self, s3: S3, run: Run, input_key: str) -> None:

@@ -1,9 +1,9 @@
-"""The format of an image, a document or a video, from its first bytes."""
+"""Find the format of an image, a document or a video from its first bytes."""
 
 import re
 
 FIRST_BYTES = 4096
-"""Enough for every format here but the documents of offices, whose name decides then."""
+"""Enough bytes for every format here except office documents. For these the name decides."""
 
 _FORMATS = (
     (rb"\x89PNG\r\n\x1a\n", "png"),
@@ -33,10 +33,10 @@ _FORMATS = (
 _KNOWN = [(re.compile(pattern, re.DOTALL), name) for pattern, name in _FORMATS]
 
 _SEVERAL = {"zip": ("docx", "xlsx"), "ole": ("doc", "xls"), "mpeg": ("mpg",), "mp4": ("mov", "three_gp")}
-"""Formats of other names that begin alike: the name of the item decides."""
+"""Formats with the same first bytes: the item's name decides."""
 
 
 def of(data: bytes, named: str) -> str | None:
-    """Return the format that first bytes show, or None; `named` is the one that the item's name shows, if any."""
+    """Return the format that first bytes show, or None. `named` is the format that the item's name shows, if any."""
     found = next((name for pattern, name in _KNOWN if pattern.match(data)), None)
     return named if found and named in _SEVERAL.get(found, ()) else found

@@ -14,13 +14,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def pool_leftovers(s3: S3, pool: Pool) -> dict[str, int]:
-    """Write the records one after the other and return their number and bytes. Record ids stay: the join needs them.
+    """Write the records one after the other; return their number and bytes. Record ids stay, for the join.
 
     Objects that the records refer to are copied into the folder of the job.
 
     Raises:
         PoolIncomplete: a leftovers file is not the planned one.
-        TooLarge: the file passes the model's quota.
+        TooLarge: the file is larger than the model's quota.
     """
     run = read_run(s3, pool.bucket, pool.run_key)
     most = run.quotas["max_file_bytes"]
@@ -31,7 +31,7 @@ def pool_leftovers(s3: S3, pool: Pool) -> dict[str, int]:
             out.write((mover.moved(line) if mover else line) + b"\n")
             records += 1
             if out.size > most:
-                raise TooLarge(f"{pool.input_key} would have more than the {most / 1e6:.0f} MB of a file.")
+                raise TooLarge(f"{pool.input_key} would have more than the {most / 1e6:.0f} MB that a file may have.")
     pooled = {"records": records, "bytes": out.size}
     _LOG.info("pooled", extra={"run_id": run.run_id, "job_name": run.pooled_job(pool.input_key), **pooled})
     return pooled

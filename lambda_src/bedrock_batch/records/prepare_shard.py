@@ -1,6 +1,6 @@
 """Prepare a shard of the table: the records that Bedrock reads, the rows that are not sent, and the shard's frame.
 
-The source is read once. On their way into the frame the rows become the records of every distinct body.
+The source is read once. The same pass writes the rows into the frame and makes the records of every distinct body.
 """
 
 import logging
@@ -28,17 +28,17 @@ _LOG = logging.getLogger(__name__)
 _BYTES_PER_TOKEN = 4
 
 _RENDERED_BYTES = 32 << 20
-"""Of records are made at a time."""
+"""Bytes of records to make at a time."""
 
 
 def prepare_shard(s3: S3, shard: PlannedShard) -> PreparedShard:
-    """Write the shard's frame, and for each body its `input/` file and, where rows were refused, its `skipped/` file.
+    """Write the shard's frame, and for each body an `input/` file and, if rows were refused, a `skipped/` file.
 
-    The latter two are written only if not empty. Objects that records refer to are copied beside the `input/` file.
-    Doing it twice writes the same bytes.
+    An empty `input/` file is not written. Objects that records refer to are copied beside the `input/` file. A second
+    call writes the same bytes.
 
     Raises:
-        TooLarge: a file, or a file with all its objects, passes the model's quota.
+        TooLarge: a file, or a file with all its objects, is larger than the model's quota.
         InputError: the source cannot be read, or a column of the output cannot be written.
     """
     runs = read_runs(s3, shard.bucket, shard.run_key)
@@ -64,7 +64,7 @@ def prepare_shard(s3: S3, shard: PlannedShard) -> PreparedShard:
 
 
 def _rendered(batches: Iterator[pa.RecordBatch], bodies: Sequence["_Body"]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches, once their records are written."""
+    """Write the records of each batch, then yield the batch."""
     attached: dict[Attacher | None, list[_Body]] = {}
     for body in bodies:
         attached.setdefault(body.attacher, []).append(body)
@@ -81,12 +81,12 @@ def _rendered(batches: Iterator[pa.RecordBatch], bodies: Sequence["_Body"]) -> I
 
 
 def _number(run: Run, shard: PlannedShard) -> int:
-    """Return which of the model's shards it is."""
+    """Return the shard's number among the model's shards."""
     return run.numbers.start + shard.shard
 
 
 class _Body:
-    """The records that one body makes of a shard, on their way into `out`."""
+    """Writes the records of one body for a shard into `out`."""
 
     def __init__(self, s3: S3, run: Run, shard: PlannedShard, attacher: Attacher | None) -> None:
         self.attacher = attacher
@@ -110,7 +110,7 @@ class _Body:
         self._skipped: list[Skipped] = []
 
     def write(self, batch: pa.RecordBatch, row: int) -> None:
-        """Write the records of a batch, which begins at row `row` of the shard. Raises TooLarge."""
+        """Write the records of a batch. `row` is the first row's number in the shard. Raises TooLarge."""
         most = self._run.quotas["max_file_bytes"]
         cell_bytes = batch.nbytes // max(1, batch.num_rows)
         record_bytes = self._renderer.structure_bytes + self._renderer.repeats * cell_bytes
@@ -124,12 +124,13 @@ class _Body:
             self.out.write(rendered.data)
             if self.out.size > most:
                 self._refuse(
-                    f"renders to more than the {most / 1e6:.0f} MB that a file may have. Lower max_records_per_job."
+                    f"makes records of more than the {most / 1e6:.0f} MB that a file may have. Lower "
+                    "max_records_per_job."
                 )
         self._rows += batch.num_rows
 
     def check_objects(self) -> None:
-        """Raise TooLarge when the file and the objects that it refers to pass what a job may have."""
+        """Raise TooLarge if the file and the objects that it refers to are larger than a job may be."""
         if self.attacher is None:
             return
         most = self._run.quotas["max_job_bytes"]
@@ -159,9 +160,9 @@ class _Body:
         )
 
     def _tokens(self) -> int:
-        """Return the estimate of input tokens: text at four bytes a token; media count as the run input says.
+        """Return the estimated input tokens: one for every four bytes of text, and for media as the run input says.
 
-        The text is the rendered one (prompt and cells, as escaped, without JSON structure).
+        The text is the prompt and the cells, with JSON escapes and without JSON structure.
         """
         if self.attacher and self._run.media:
             text = max(0, self._text_bytes - self.attacher.text_bytes)

@@ -1,7 +1,7 @@
-"""Records that are in Bedrock's shape already: only the record id is put in place of the user's own.
+"""Records that already have Bedrock's shape. Only the record id is replaced by ours.
 
-Their table has the column `modelInput`, which holds the body's JSON text as it stands in the file; the body is sent
-just so, digit for digit. `recordId`, if they have one, and any other key are columns like others.
+Their table has the column `modelInput` with the JSON text of the body, as in the file. The body is sent unchanged. The
+user's `recordId`, if there is one, and all other keys are ordinary columns.
 """
 
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from bedrock_batch.table.layout import BODY
 
 
 class Renders(Protocol):
-    """What prepares records: `Renderer`, or `ReadyMade`."""
+    """Makes records: `Renderer` or `ReadyMade`."""
 
     columns: list[str]
     structure_bytes: int
@@ -39,16 +39,16 @@ def renderer(
     most_bytes: int = MOST_RECORD_BYTES,
     check: BodyCheck | None = None,
 ) -> Renders:
-    """Return what makes records of the table's rows; the parameters are those of `Renderer` and of `ReadyMade`."""
+    """Return the renderer for the table's rows. The parameters are those of `Renderer` and of `ReadyMade`."""
     if table.format == "bedrock_jsonl":
         return ReadyMade(shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes, check=check)
     return Renderer(request, schema, shard=shard, nulls=nulls, first_row=first_row, most_bytes=most_bytes)
 
 
 class ReadyMade:
-    """Makes records of ready-made bodies. A row without one is skipped (code NoModelInput), or an error.
+    """Makes records from ready-made bodies. A row without a body is skipped (code NoModelInput) or an error.
 
-    A body that does not pass `check` is always an error: it would be one record of many that all fail.
+    A body that fails `check` is always an error, because most likely all records have the same fault.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class ReadyMade:
         for row, body in enumerate(pc.cast(batch.column(BODY), pa.binary()).to_pylist(), first_row):
             if body is None or not body.startswith(b"{"):
                 if self._nulls == "error":
-                    sentence = f'Row {self._first_row + row + 1} of the table has no object as "{BODY}" {ROWS_COUNT}.'
+                    sentence = f'Row {self._first_row + row + 1} of the table has no object in "{BODY}" {ROWS_COUNT}.'
                     raise MalformedInput(f'{sentence} Correct it, or set input.nulls to "skip".')
-                skipped.append(Skipped(row, RowError.NO_MODEL_INPUT, f'"{BODY}" is no object.'))
+                skipped.append(Skipped(row, RowError.NO_MODEL_INPUT, f'"{BODY}" is not an object.'))
             elif len(body) + self.structure_bytes > self._most_bytes:
                 skipped.append(too_long(row, len(body) + self.structure_bytes, self._most_bytes))
             else:
@@ -84,7 +84,7 @@ class ReadyMade:
 
 
 def look(check: BodyCheck, body: bytes, row: int) -> None:
-    """Check a body. Raises UnsupportedRequest, which names the table's row, from 1."""
+    """Check a body. Raises UnsupportedRequest with `row`, the table's row from 1."""
     try:
         check.look(body)
     except UnsupportedRequest as err:

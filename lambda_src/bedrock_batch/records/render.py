@@ -1,10 +1,10 @@
 """Render rows as the JSONL that Bedrock reads, column by column: no Python object per row or cell.
 
 JSON escaping works character by character: escape(before + cell + after) is the sum of the three escapes. So the
-request's constants are escaped once, when the template is compiled. For the rest, Arrow joins the cells of some
-hundred rows to one text, with a control byte where each constant belongs; a few `bytes.replace` escape that text
-as a whole, and a few more put the constants in. JSON text holds no raw control bytes, so nothing is mistaken. Cells
-that bring control bytes of their own (other than tab, line feed and carriage return) take a slower path.
+request's constants are escaped once, when the template is compiled. Then Arrow joins the cells of some hundred rows to
+one text, with a control byte in the place of each constant. A few calls of `bytes.replace` escape that whole text, and
+a few more replace the control bytes by the constants. JSON text has no raw control bytes, so no other byte is replaced.
+Cells that contain control bytes (except tab, line feed and carriage return) take a slower path.
 """
 
 from collections import Counter
@@ -28,20 +28,20 @@ from bedrock_batch.row_errors import RowError
 
 _CHUNK_ROWS = 512
 _CHUNK_BYTES = 1 << 20
-"""What stays in a processor's cache."""
+"""Bytes that fit into a processor's cache."""
 
 _ESCAPES = ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\t", b"\\t"), (b"\r", b"\\r"))
 _MARKS = [bytes([code]) for code in range(1, 32) if code not in (9, 10, 13)]
-"""Control bytes that may stand for a constant."""
+"""The control bytes that mark the places of constants."""
 
 MOST_RECORD_BYTES = 10**9
-"""Bedrock's limit for a whole file, where the run's quotas do not say."""
+"""Bedrock's limit for a whole file, if the run's quotas have none."""
 
 MOST_PLACES = 1_000
-"""Of a request: so a function renders the largest file in a few minutes."""
+"""Most places of a request: with them, a function renders the largest file in a few minutes."""
 
 MOST_REPEATS = 50
-"""Of one place: each time the record has the whole cell once more."""
+"""Most uses of one place in a request. Each use copies the whole cell into the record."""
 
 _LONGEST_ESCAPE = 6
 """Bytes of the longest JSON escape of one byte."""
@@ -49,7 +49,7 @@ _LONGEST_ESCAPE = 6
 Nulls = Literal["error", "skip", "empty"]
 
 _ROW_SPACE = 10**ROW_DIGITS
-"""Added to a row, this keeps the leading zeros that a record id has."""
+"""Added to a row, this keeps the leading zeros of the row's digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ class Skipped:
     reason: str
 
     def to_json(self, first_row: int) -> dict[str, Any]:
-        """Return a line of the skipped file, in which `row` is the table's, from 1; the shard begins at `first_row`."""
+        """Return a line of the skipped file, with the table's row from 1. `first_row` (from 0) is the shard's first."""
         return {"row": first_row + self.row + 1, "code": self.code, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """`records` JSONL lines in `data`; `text_bytes` of them are text, as escaped, not structure.
+    """Records: `data` has `records` JSONL lines, of which `text_bytes` are escaped text, not JSON structure.
 
-    `blank` of them have a place with a blank text, though the run input does not ask for that (nulls=empty).
+    In `blank` of the records a place has a blank text. They are not counted if the run input allows it (nulls=empty).
     """
 
     data: bytes
@@ -82,11 +82,11 @@ class Rendered:
 class Renderer:
     """A request template compiled for a table.
 
-    `shard` is the shard's number, `first_row` the table's row that is the shard's row 0 (for messages).
-    A record of more than `most_bytes` is skipped. `columns` are the top-level columns it reads;
-    `structure_bytes` is what a line has besides its cells; `repeats` is how often a cell stands in it at most.
-    Planning makes one too, to refuse a run early: raises UnknownPrompt, MissingColumn, and UnsupportedRequest
-    for a column that has no text form (binary), and for too many places.
+    `shard` is the shard's number, `first_row` the table's row (from 0) of the shard's first row, for messages. A record
+    of more than `most_bytes` is skipped. `columns` are the top-level columns that it reads. `structure_bytes` are the
+    bytes of a line without its cells. `repeats` is the number of uses of the most frequent place.
+    Planning makes one too, so that a run is refused early. Raises UnknownPrompt, MissingColumn, and UnsupportedRequest
+    for a column without a text form (binary) and for too many places.
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class Renderer:
                 f"Write {{{doubled[0]}}}, not {{{{{doubled[0]}}}}}: doubled" if doubled else "Add a {column}. Doubled"
             )
             raise UnsupportedRequest(
-                f"The request uses no column, so every row would be the same. {hint} braces are literal ones."
+                f"The request uses no column, so all records would be the same. {hint} braces are literal braces."
             )
         self._cells = [CellReader(name, schema) for name in body.names]
         self._slots = [body.names.index(name) for name in body.places]
         self._never_blank = [[body.names.index(name) for name in names] for names in body.texts]
         head = LINE_START + shard_prefix(shard).encode()
         first, *rest = body.constants
-        # Each constant ends where a cell begins; the last one ends the line and begins the next.
+        # A constant ends where a cell begins. The last one ends the line and begins the next line.
         self._head = head
         self._constants = [BEFORE_BODY + first, *rest]
         self._constants[-1] += LINE_END + head
@@ -127,7 +127,10 @@ class Renderer:
         self._text_free_bytes = self.structure_bytes - body.literal_bytes
 
     def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered:
-        """Render a batch whose first row is row `first_row` of the shard. Raises MalformedInput for a null."""
+        """Render a batch whose first row is row `first_row` of the shard.
+
+        Raises MalformedInput for a null if `nulls` is "error".
+        """
         rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int64)
         cells = [reader.read(batch, self._first_row + first_row) for reader in self._cells]
         skipped: list[Skipped] = []
@@ -176,7 +179,7 @@ class Renderer:
         if not bad:
             return cells, rows
         skipped += (
-            Skipped(int(rows[index]), RowError.EMPTY_TEXT, f"The text is blank; it comes from {names} alone.")
+            Skipped(int(rows[index]), RowError.EMPTY_TEXT, f"The text is blank: it consists only of {names}.")
             for index, names in bad.items()
         )
         return _without(cells, rows, list(bad))
@@ -233,24 +236,25 @@ class Renderer:
 
 
 def _repeats(places: list[str]) -> int:
-    """Return how often the most frequent place stands in a request. Raises UnsupportedRequest for too many places."""
+    """Return the number of uses of the most frequent place. Raises UnsupportedRequest for too many places."""
     if len(places) > MOST_PLACES:
         raise UnsupportedRequest(
-            f"The request has {len(places)} places; {MOST_PLACES} are the most. Put texts that belong together into "
-            "one column of the table."
+            f"The request has {len(places)} places, but may have at most {MOST_PLACES}. Put texts that belong together "
+            "into one column of the table."
         )
     name, times = Counter(places).most_common(1)[0] if places else ("", 1)
     if times > MOST_REPEATS:
         raise UnsupportedRequest(
-            f"The request has the place {{{name[:80]}}} {times} times; {MOST_REPEATS} are the most for one place."
+            f"The request has the place {{{name[:80]}}} {times} times, but one place may occur at most {MOST_REPEATS} "
+            "times."
         )
     return times
 
 
 def too_long(row: int, size: int, most: int) -> Skipped:
-    """Return why a record is skipped that no file has room for."""
+    """Return the skipped row of a record that is larger than a whole file may be."""
     return Skipped(
-        row, RowError.TOO_LONG, f"The record would have {size:,} bytes, and {most:,} is the most of a whole file."
+        row, RowError.TOO_LONG, f"The record would have {size:,} bytes, but a whole file may have at most {most:,}."
     )
 
 
@@ -268,7 +272,7 @@ def _is_blank(strings: pa.Array) -> pa.Array:
 
 
 def _blank_rows(cells: list[pa.Array]) -> int:
-    """Return in how many rows a cell is blank."""
+    """Return the number of rows with a blank cell."""
     rows: int | None = pc.sum(reduce(pc.or_, map(_is_blank, cells))).as_py()
     return rows or 0
 
@@ -280,7 +284,7 @@ def _one_list(strings: pa.Array) -> pa.Array:
 def _escaped(values: list[str]) -> list[bytes]:
     """Return each value's inner JSON text.
 
-    Indented, because the output is cut where one value ends and the next begins: only a raw line feed is
-    certain not to occur within a value (`","` is not: a value may end in a quote and a comma).
+    The output is indented, so that it can be cut between two values at a line feed: no value contains a raw one. (It
+    could not be cut at `","`, because a value may contain that.)
     """
     return orjson.dumps(values, option=orjson.OPT_INDENT_2)[5:-3].split(b'",\n  "')

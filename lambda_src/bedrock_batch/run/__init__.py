@@ -1,1 +1,1 @@
-"""Decide how a run goes on, and report how it went. Imports neither Arrow nor NumPy."""
+"""Decide what a run does next, and report how it went. This package imports neither Arrow nor NumPy."""

@@ -1,4 +1,4 @@
-"""Answer a chunk of records on demand. Its file of answers on S3 is like a batch job's output."""
+"""Answer a chunk of records on demand. The file of answers on S3 has the format of a batch job's output."""
 
 import json
 import logging
@@ -22,22 +22,24 @@ from bedrock_batch.run import invoke
 _LOG = logging.getLogger(__name__)
 
 _RESERVED_SECONDS = 300
-"""Kept of the function's time for the calls of the chunk's other records, which then wait no longer."""
+"""Part of the function's time that is kept for the chunk's other records. They then do not wait for capacity."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 5, 60
-"""Between two calls at the tier flex, in seconds. The client has waited for capacity within each of them too."""
+"""Seconds between two calls at the tier flex. The client also waits for capacity within each call."""
 
 
 def answer_on_demand(s3: S3, runtime: Any, chunk: Chunk, *, seconds: float = 0) -> ChunkAnswered:
-    """Answer the records that the chunk's file does not hold yet, and return the chunk's counts.
+    """Answer the records that are not in the chunk's file yet, and return the chunk's counts.
 
-    The file is written after every answer: a call that dies leaves one record at most to be paid again. So does a
-    call that outlives a stop of its run and meets the one of the redrive: who writes second stops. A record whose
-    call is refused does not hold up the others. `seconds` is how long the function may still run.
+    The file is written after every answer, so if a call dies, at most one record is paid again. The same holds if a
+    call goes on after its run was stopped, and a redrive starts a second call for the chunk: the one that writes second
+    stops. If a record is refused, the other records are still answered. `seconds` is how long the function may still
+    run.
 
     Raises:
-        ChunkTaken: the file is no longer as this call wrote it.
-        OnDemandRefused: of the first such record, when the others have been asked.
+        ChunkTaken: another call has changed the file.
+        OnDemandRefused: Bedrock refused a record for a reason that is not the record's. It is raised after the other
+            records; the message is that of the first one.
     """
     run = read_run(s3, chunk.bucket, chunk.run_key)
     answers = _Answers(s3, chunk.bucket, chunk.raw_key)
@@ -65,10 +67,9 @@ def _without_answer(records: Iterable[bytes], answers: Iterable[bytes]) -> Itera
 
 
 class _Calls:
-    """The calls of a chunk: at the run's service tier, until that is refused; from then on at the default tier.
+    """Calls the model for a chunk: at the run's service tier, or at the default tier once that tier was refused.
 
-    A call at the tier flex that meets no capacity waits for it, for `patience` seconds in all: it never goes to the
-    dearer tier.
+    If the tier flex has no capacity, the call waits, for `patience` seconds in all. It never uses the dearer tier.
     """
 
     def __init__(self, runtime: Any, run: Run, *, patience: float) -> None:
@@ -97,21 +98,21 @@ class _Calls:
 
 
 class _Answers:
-    """The chunk's file of answers: `lines` are all that it holds."""
+    """The chunk's file of answers. `lines` are its lines."""
 
     def __init__(self, s3: S3, bucket: str, key: str) -> None:
         self._s3, self._bucket, self._key = s3, bucket, key
-        # Listed first: the ETag is then that of a file that holds no more than these lines.
+        # List before reading: if the file changes in between, its ETag differs from the listed one.
         found = next(iter(s3.list(bucket, key)), None)
         self._etag = found.etag if found else ""
         self.lines = [line + b"\n" for line in s3.raw_lines(bucket, key)] if found else []
 
     def add(self, line: bytes) -> None:
-        """Write the file with one more line. Raises ChunkTaken where another call has written it meanwhile."""
+        """Write the file with one more line. Raises ChunkTaken if another call has written it since."""
         self.lines.append(line)
         try:
             with self._s3.writer(self._bucket, self._key, replaces=self._etag) as out:
                 out.write(b"".join(self.lines))
         except Overtaken as err:
-            raise ChunkTaken(f"another call answers the records of s3://{self._bucket}/{self._key} too") from err
+            raise ChunkTaken(f"Another call is answering the records of s3://{self._bucket}/{self._key}.") from err
         self._etag = out.etag

@@ -1,6 +1,6 @@
-"""Hold `limits.budget_usd` behind the first step: what was spent, and the most that the next step could cost.
+"""Enforce `limits.budget_usd` after the first step, from the USD spent and the most that the next step could cost.
 
-Both are counted anew from what lies on S3, so a redrive comes to the same end.
+Both are computed from files on S3 each time, so a redrive decides the same.
 """
 
 import math
@@ -15,7 +15,7 @@ from bedrock_batch.run.decide import Standing
 from bedrock_batch.run.prices import KNOWN, in_usd, on_demand_route, rate
 
 Models = Sequence[tuple[Run, Sequence[Standing]]]
-"""Models of a run, each with shards of it."""
+"""Models of a run, each with some of its shards."""
 
 _STEPS = {"run_jobs": "in batch jobs", "answer": "on demand"}
 
@@ -23,9 +23,10 @@ _STEPS = {"run_jobs": "in batch jobs", "answer": "on demand"}
 def excess(
     step: Next, models: Models, due: Models, manifests: Mapping[str, JobCounts], *, budget_usd: float
 ) -> OverBudget | None:
-    """Return the numbers where a step could cost more than what is left of the budget; None where it cannot.
+    """Return the numbers if a step could cost more than is left of the budget; None if it cannot.
 
-    `models` has all shards of all models, `due` those that the step would send; `manifests` are Bedrock's, by job.
+    `models` has all shards of all models, `due` the shards that the step would send. `manifests` are Bedrock's counts
+    by job.
     """
     routes = {run.number: _route(run, step, standings) for run, standings in models}
     spent = sum(_spent(run, standings, manifests) for run, standings in models)
@@ -42,17 +43,17 @@ def excess(
 
 
 def warnings(state: RunState) -> Iterator[str]:
-    """Yield the warning of a run that stopped sending for the sake of its budget."""
+    """Yield the warning of a run that stopped sending records because of its budget."""
     if over := state.over_budget:
         yield (
             f"limits.budget_usd is {over.budget_usd}: {over.spent_usd} USD are spent, and {over.records} more "
-            f"records {_STEPS[over.next_step]} could cost up to {over.next_usd} USD. They were not sent: their "
+            f"records {_STEPS[over.next_step]} could cost up to {over.next_usd} USD. They were not sent, so their "
             "rows have no answer, or no better one"
         )
 
 
 def _spent(run: Run, standings: Sequence[Standing], manifests: Mapping[str, JobCounts]) -> float:
-    """Return what a model's jobs and passes cost: of the answers and of Bedrock's own count the larger."""
+    """Return the cost of a model's jobs and passes: from the answers or from Bedrock's counts, whichever is larger."""
     jobs = usage.by_job(one.joined for one in standings if one.joined)
     of_record, spent = _of_record(run, standings), 0.0
     for name, routes in jobs.items():
@@ -71,9 +72,9 @@ def _of_manifest(run: Run, counts: JobCounts) -> float:
 
 
 def _cost(run: Run, of_record: Mapping[str, float], route: str, counts: JobCounts) -> float:
-    """Return what answers cost. Tokens that they do not name are the estimate's for a record.
+    """Return the cost of answers. If they have no token counts, use the estimate's tokens for a record.
 
-    A tier whose price is not known counts as the default one.
+    A tier without a known price counts as the default tier.
     """
     tokens = {"input_tokens": float(counts.input_tokens), "output_tokens": float(counts.output_tokens)}
     for kind in usage.uncounted(run):
@@ -83,7 +84,7 @@ def _cost(run: Run, of_record: Mapping[str, float], route: str, counts: JobCount
 
 
 def _of_record(run: Run, standings: Sequence[Standing]) -> dict[str, float]:
-    """Return the most tokens that a record has by the estimate; its input on average."""
+    """Return the estimated tokens of a record: the average of input tokens, and the most output tokens."""
     records = sum(one.records for one in standings)
     return {
         "input_tokens": sum(one.input_tokens for one in standings) / max(1, records),
@@ -92,7 +93,7 @@ def _of_record(run: Run, standings: Sequence[Standing]) -> dict[str, float]:
 
 
 def _limits(run: Run) -> tuple[int, int]:
-    """Return the most tokens of an answer, and of the second answer to a record that is asked again."""
+    """Return the most tokens of a first answer, and of the answer to a retry."""
     if run.kind == "embedding":
         return 0, 0
     limit = run.input["inference"]["max_tokens"]
@@ -102,7 +103,7 @@ def _limits(run: Run) -> tuple[int, int]:
 def _at_most(run: Run, one: Standing, route: str) -> float:
     """Return the most that a shard's leftovers could cost.
 
-    A record that was to be asked again, and got no second answer, is a leftover with the larger limit.
+    A retry that got no second answer is a leftover with the larger limit.
     """
     limit, larger = _limits(run)
     if any(end.leftovers_step is not None for end in one.ends):
@@ -113,10 +114,10 @@ def _at_most(run: Run, one: Standing, route: str) -> float:
 
 
 def _route(run: Run, step: str, standings: Sequence[Standing]) -> str:
-    """Return the route of a step's records; flex is not counted on when it was refused before."""
+    """Return the expected route of a step's records. It is not flex if flex was refused before."""
     if step == "run_jobs":
         return BATCH
     jobs = usage.by_job(one.joined for one in standings if one.joined)
-    # An error names no tier: it says nothing of flex.
+    # Look only at answers: an error has no tier.
     dearer = any(routes[ON_DEMAND].answered for routes in jobs.values() if ON_DEMAND in routes)
     return ON_DEMAND if dearer else on_demand_route(run)

@@ -1,4 +1,4 @@
-"""What Bedrock itself counted for each job, for `by_bedrock` of the report: `manifest.json.out` beside the output.
+"""Read Bedrock's own counts of each job, for `by_bedrock` of the report: `manifest.json.out` beside the output.
 
 A job may have no manifest.
 """
@@ -15,11 +15,11 @@ from bedrock_batch.run import usage
 
 _NAME = "/manifest.json.out"
 _READS = 16
-"""At the same time; the clients keep 32 connections."""
+"""Manifests to read at the same time. The clients keep 32 connections."""
 
 
 def read_manifests(s3: S3, run: Run) -> dict[str, JobCounts]:
-    """Return the counts of each of a run's jobs that has a manifest, by the job's name."""
+    """Return the counts of every job that has a manifest, by the job's name."""
     folder = run.keys.raw_folder
     items = [item for item in s3.list(run.bucket, folder) if item.key.endswith(_NAME)]
 
@@ -31,9 +31,9 @@ def read_manifests(s3: S3, run: Run) -> dict[str, JobCounts]:
 
 
 def compare(joined: Iterable[Joined], manifests: Mapping[str, JobCounts]) -> dict[str, Any] | None:
-    """Return what Bedrock's manifests count for the jobs of these shards; None where no job has a manifest.
+    """Return the sums of Bedrock's manifests for the jobs of these shards; None if no job has a manifest.
 
-    `differing_jobs` are those whose output has more or fewer records.
+    `differing_jobs` are the jobs whose output has another number of records.
     """
     came = {name: usage.add(routes.values()) for name, routes in usage.by_job(joined).items()}
     compared = {name: (counts, came[name]) for name, counts in sorted(manifests.items()) if name in came}
@@ -50,7 +50,7 @@ def compare(joined: Iterable[Joined], manifests: Mapping[str, JobCounts]) -> dic
 
 
 def _counts(body: bytes) -> JobCounts | None:
-    """Return a manifest's counts; None if the body is not a manifest. A processed record is answered or refused."""
+    """Return a manifest's counts; None if the body is not a manifest. A processed record was answered or refused."""
     try:
         manifest = json.loads(body)
     except ValueError:

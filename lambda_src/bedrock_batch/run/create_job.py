@@ -9,8 +9,8 @@ from bedrock_batch.contracts.run import Run
 def create_job(run: Run, *, job_name: str, input_key: str) -> dict[str, Any]:
     """Return the arguments of `aws-sdk:bedrock:createModelInvocationJob`, in Step Functions' PascalCase.
 
-    Where records refer to objects, Bedrock wants the folder that holds them and the records, in place of the file.
-    `ModelInvocationType` is left out where it is Bedrock's default: newer members reach Step Functions late.
+    If records refer to objects, the input is the folder with the objects and the file, not the file itself.
+    `ModelInvocationType` is left out if it is Bedrock's default, because Step Functions supports newer members late.
     """
     own_tags = {"bedrock-batch:name": run.name, "bedrock-batch:run": run.run_id}
     source = keys.folder_of(input_key) if run.own_folders else input_key

@@ -1,7 +1,8 @@
 """Decide what happens to the records that have no answer yet, and pool them into legal jobs.
 
-This is the only place that decides how a run goes on. Every turn joins what changed, starts a round, answers on
-demand or finishes; rounds and on-demand passes are bounded and a join makes its shard known, so it always ends.
+Only this module decides what a run does next. Each step joins shards that changed, starts a round, answers on demand or
+finishes. A run always ends: rounds and on-demand passes are limited, and a joined shard is not joined again until one
+of its jobs ends.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,17 +17,17 @@ from bedrock_batch.contracts.state import Next
 from bedrock_batch.errors import CanaryFailed, PermissionMissing
 
 MAX_POOLED_SHARDS = 2_000
-"""The most shards that feed one pooled job: its line must fit the 256 KB that a state machine carries."""
+"""Most shards of one pooled job: its line must fit into the 256 KB of a state machine's payload."""
 
 _MARGIN = 0.9
-"""How full a pooled file may be by estimate: of a shard that two jobs share, only the whole size is known."""
+"""The part of the file quota that a pooled file may fill by estimate, which is rough if two jobs share a shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a shard is: its prepared records, the jobs that have ended, and what its last join said.
+    """The progress of a shard: its prepared records, its ended jobs, and the result of its last join.
 
-    `ends` are in the order of time; an on-demand pass counts as a job.
+    `ends` are the jobs' ends in the order of time. An on-demand pass counts as a job.
     """
 
     shard: int
@@ -35,7 +36,7 @@ class Standing:
     ends: tuple[JobEnd, ...] = ()
     joined: Joined | None = None
     input_tokens: int = 0
-    """The estimate of its prepared records."""
+    """Estimated input tokens of its prepared records."""
 
     @property
     def stale(self) -> bool:
@@ -44,17 +45,17 @@ class Standing:
 
     @property
     def unsent(self) -> bool:
-        """Whether no job had its records yet."""
+        """Whether no job has had its records yet."""
         return bool(self.records) and not self.ends
 
     @property
     def leftovers(self) -> int:
-        """How many records may still get an answer, or a better one, as far as the last join knows."""
+        """The number of records that may still get an answer, or a better one, according to the last join."""
         return self.joined.leftovers + self.joined.retries if self.joined else self.records
 
     @property
     def retries(self) -> int:
-        """How many of these have an answer, and are asked again for a better one."""
+        """The number of leftovers that are retries: they have an answer and are asked again for a better one."""
         return self.joined.retries if self.joined else 0
 
     @property
@@ -66,9 +67,9 @@ class Standing:
         return self.joined.leftovers_step if self.joined else None
 
     def retries_alone(self) -> "Standing":
-        """Return the standing as if its retries were all that is left; in their file they come first."""
+        """Return the standing with its retries as the only leftovers. They are the first lines of the file."""
         if self.joined is None:
-            raise ValueError(f"shard {self.shard} was never joined, so nothing of it is known")
+            raise ValueError(f"shard {self.shard} was never joined, so its retries are not known")
         size = self.leftover_bytes * self.retries // max(1, self.leftovers)
         return replace(self, joined=replace(self.joined, leftovers=0, leftover_bytes=size))
 
@@ -76,13 +77,14 @@ class Standing:
 def decide(
     standings: Sequence[Standing], *, rounds: int, tail_done: bool, min_records: int, limits: Mapping[str, Any]
 ) -> tuple[Next, Sequence[Standing]]:
-    """Return what a run does next, and with whose leftovers; `rounds` have been started so far, the first one counted.
+    """Return what a run does next, and the shards whose leftovers it sends.
 
-    `rounds` does not count those that lacked a permission: a redrive of the run repeats them.
+    `rounds` is the number of rounds so far, including round 0. A round that lacked a permission does not count, because
+    a redrive repeats it.
 
-    `max_rounds` limits repetitions: a record that no job has had yet gets its round in any case. So does a record that
-    is asked again for a better answer, if need be in a round of such records alone: a join counts a record among
-    its retries once at most. If it gets no second answer then, it is a leftover like others, which `max_rounds` limits.
+    `max_rounds` limits repetitions. It does not limit two kinds of records. A record that no job has had yet gets its
+    round in any case. So does a retry, if necessary in a round of retries alone: a join counts a record as a retry only
+    once. If the retry gets no second answer, it is an ordinary leftover, which `max_rounds` limits.
     """
     if any(standing.stale for standing in standings):
         return "join", standings
@@ -103,12 +105,11 @@ def decide(
 
 
 def first_of(wants: Collection[Next], *, stale: bool) -> Next:
-    """Return what a run of several models does next, when `decide` has said for each what it wants.
+    """Return what a run of several models does next; `wants` has the result of `decide` for each model.
 
-    No model overtakes another: rounds first, then the on-demand passes of all models at once. Rounds and passes are
-    counted per run, not per model. That is safe: leftovers only become fewer, so a model never skips a round and then
-    wants one, and a model that waits still wants the same later. Records that are asked again for a better answer
-    may turn up late, but no count limits their first time.
+    Rounds come first, then the on-demand passes of all models together. Round and pass counters are kept per run, not
+    per model. That is safe: leftovers only become fewer, so a model never skips a round and then wants one, and a model
+    that waits still wants the same later. Retries may appear late, but no counter limits the first time of a retry.
     """
     if stale:
         return "join"
@@ -117,17 +118,17 @@ def first_of(wants: Collection[Next], *, stale: bool) -> Next:
 
 
 def whole_shards(standings: Sequence[Standing], *, min_records: int) -> list[int]:
-    """Return the shards that get a job of their own: those that no job had yet, and large enough for one."""
+    """Return the shards that get their own job: no job has had them yet, and they are large enough for one."""
     return [standing.shard for standing in standings if standing.unsent and standing.records >= min_records]
 
 
 def pool(
     standings: Sequence[Standing], *, min_records: int, max_records: int, max_bytes: int
 ) -> list[list[LeftoverLines]]:
-    """Return the records of each pooled job: all leftovers, each once, in order, in few jobs of equal size.
+    """Return the records of each pooled job: all leftovers, each once, in order, in a few jobs of equal size.
 
-    None when they are too few for one job. A job has more than `max_records` or `max_bytes` only if more jobs
-    would have less than `min_records` each.
+    There is no job if the leftovers are too few for one. A job exceeds `max_records` or `max_bytes` only if more jobs
+    would have fewer than `min_records` each.
     """
     left = [standing for standing in standings if standing.leftovers]
     total = sum(standing.leftovers for standing in left)
@@ -149,13 +150,13 @@ def _fits(job: Sequence[LeftoverLines], sizes: Mapping[int, float], max_bytes: f
 
 
 def chunks(standings: Sequence[Standing], *, records: int) -> list[list[LeftoverLines]]:
-    """Return all leftovers in order, cut into chunks of `records` to answer on demand."""
+    """Return all leftovers in order, in chunks of `records` records to answer on demand."""
     total = sum(standing.leftovers for standing in standings)
     return slices(standings, [*range(0, total, records), total])
 
 
 def slices(standings: Sequence[Standing], edges: Sequence[int]) -> list[list[LeftoverLines]]:
-    """Return the leftovers between each two edges. Edges count the leftovers of all shards, from 0 to their number."""
+    """Return the leftovers between neighbouring edges. An edge is an index into the leftovers of all shards."""
     starts = [0, *accumulate(standing.leftovers for standing in standings)]
     found: list[list[LeftoverLines]] = []
     at = 0
@@ -173,35 +174,36 @@ def slices(standings: Sequence[Standing], edges: Sequence[int]) -> list[list[Lef
 
 
 def check_permissions(models: Mapping[str, tuple[Sequence[Standing], Mapping[int, str]]]) -> None:
-    """Refuse to go on while records wait for a permission that their jobs lacked: sent again, they would meet the same.
+    """Refuse to go on while records wait for a missing permission: their next job would be refused too.
 
-    `models` has each model's standings, and the shards whose job of the last round lacked one, with Bedrock's message.
+    `models` has each model's standings, and the shards whose last job lacked a permission, with Bedrock's messages.
 
     Raises:
-        PermissionMissing: with what Bedrock said, and what to do.
+        PermissionMissing: the message has Bedrock's words and what to do.
     """
-    told = []
+    refused = []
     for label, (standings, messages) in models.items():
         waiting = [one for one in standings if one.shard in messages and one.joined and one.joined.leftovers]
         if waiting:
             about = f"{label}: " if label else ""
             left = sum(one.joined.leftovers for one in waiting if one.joined)
-            told.append(f"{about}{messages[waiting[0].shard]} ({left} records have no answer)")
-    if told:
+            refused.append(f"{about}{messages[waiting[0].shard]} ({left} records have no answer)")
+    if refused:
         raise PermissionMissing(
-            "A permission is missing: a job was refused because a role, bucket, key or model may not be used. Bedrock "
-            f"says: {'; '.join(told)}. No answer is lost. Repair the permission, wait until the stop-run machine has "
-            "ended, then redrive the execution: it asks again for the records without an answer, and for no others."
+            "A permission is missing: Bedrock refused a job because a role, bucket, key or model may not be used. "
+            f"Bedrock says: {'; '.join(refused)}. No answer is lost. Grant the permission, wait until the stop-run "
+            "machine has ended, then redrive the execution: it sends only the records without an answer again."
         )
 
 
 def check_canary(canary: Standing, *, canary_failure_percentage: float) -> None:
-    """Refuse to go on when the first rows show that the rest would fail. Leftovers may still be answered.
+    """Refuse to go on if the canary shows that the other rows would fail. Leftovers of the canary do not count.
 
-    Stricter than the end of a run, as nothing of the rest is paid yet: an answer of no use counts as none.
+    This check is stricter than the one at the end of a run, because the other rows are not paid yet: an answer that
+    cannot be used counts as no answer.
 
     Raises:
-        CanaryFailed: with the numbers and the most frequent errors.
+        CanaryFailed: the message has the numbers and the most frequent errors.
     """
     if canary.joined is None or not canary.records:
         return
@@ -211,7 +213,7 @@ def check_canary(canary: Standing, *, canary_failure_percentage: float) -> None:
     if answered and failures * 100 <= canary_failure_percentage * canary.records:
         return
     raise CanaryFailed(
-        f"Of the first {canary.records} records {answered} were answered, so no batch job was started. "
+        f"Only {answered} of the first {canary.records} records were answered, so no batch job was started. "
         f"Their errors are in {joined.output_key}: {named(joined.errors, joined.messages)}. Only these records were "
-        "paid. Mend the request and start a new run: a redrive asks nothing."
+        "paid. Correct the request and start a new run. A redrive would not help: it sends nothing again."
     )

@@ -1,4 +1,4 @@
-"""Add up the prepared shards before any money is spent: errors, estimate, budget."""
+"""Add up the prepared shards before any spend: errors, estimate, budget."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -18,14 +18,14 @@ from bedrock_batch.run.prices import in_usd, on_demand_route, on_demand_words, r
 
 
 def prepared_shards(results: Sequence[Mapping[str, Any]]) -> list[Prepared]:
-    """Return the records that the children of Prepare shards wrote, in order of the shards.
+    """Return the results of the children of Prepare shards, in the order of the shards.
 
     Raises:
-        InputError: the first error of the input, as the child raised it: its class and its sentence.
+        InputError: the first error of the input, with the class and the message that the child raised.
         PrepareFailed: a child failed for another reason.
     """
     failed = [Failure.from_json(result) for result in results if "error" in result]
-    # Errors of the input go first: they say what the user can do.
+    # Errors of the input come first, because they say what the user can do.
     for one in sorted(failed, key=lambda one: (not _is_input_error(one.error), one.shard)):
         sentence = lambda_message(one.cause) or one.cause
         if _is_input_error(one.error):
@@ -40,13 +40,13 @@ def _is_input_error(name: str) -> bool:
 
 
 def of_model(run: Run, prepared: Iterable[Prepared]) -> list[Prepared]:
-    """Return the model's shards; models with the same body share what was prepared for the first of them."""
+    """Return the model's shards. Models with the same body share the shards that were prepared for the first one."""
     by_number = {one.shard: one for one in prepared}
     return [replace(by_number[run.rendered(number)], shard=number) for number in run.numbers]
 
 
 def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
-    """Return what the prepared shards would cost; None where the run input does not bound it."""
+    """Return the estimate of the prepared shards. Its cost is None if the run input does not bound the cost."""
     records = sum(shard.records for shard in prepared)
     input_tokens = sum(shard.input_tokens_estimate for shard in prepared)
     max_tokens = run.input.get("inference", {}).get("max_tokens")
@@ -61,7 +61,7 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
             cost_with_retries = round(cost + _second_cost(run, price, records, input_tokens, second), 6)
     unknown = "the run input has no price" if not price else ""
     if price and output_tokens is None:
-        unknown = "the run input has no inference.max_tokens, which bounds the answers"
+        unknown = "the run input has no inference.max_tokens, which limits the answers"
     return Estimate(
         rows=sum(shard.rows for shard in prepared),
         records=records,
@@ -80,7 +80,7 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
 
 def on_demand(run: Run, tail: int, records: int) -> tuple[str, ...]:
     """Return the warning about records that are too few for a job."""
-    return (f"{_few(tail, records, run)}: {on_demand_words([on_demand_route(run)])}",) if tail else ()
+    return (f"{_few(tail, records, run)}, so they are {on_demand_words([on_demand_route(run)])}",) if tail else ()
 
 
 def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
@@ -92,14 +92,14 @@ def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
     if run.table.format == "csv":
         hint = 'input.csv.null_values [""] makes such cells null'
     return (
-        f"In {blank} of {sum(shard.records for shard in prepared)} records a place of the request is blank: they are "
-        f"sent, and paid. {hint}: input.nulls says what becomes of nulls, and skips their rows unless told otherwise.",
+        f"In {blank} of {sum(shard.records for shard in prepared)} records a place of the request is blank. These "
+        f"records are sent and paid. {hint}: rows with nulls are skipped unless input.nulls says otherwise.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Ways:
-    """How many jobs the first round has, and the shards that are in none of them: the canary, and the rest."""
+    """The number of jobs of the first round, and the shards that are not in them: the canary and the tail."""
 
     jobs: int
     tail: Sequence[Prepared]
@@ -122,7 +122,7 @@ def _records(shards: Iterable[Prepared]) -> int:
 
 
 def _cost(run: Run, price: Mapping[str, Any], prepared: Sequence[Prepared], ways: _Ways, output_tokens: int) -> float:
-    """Return what one answer to each record costs at most, each at the price of its route."""
+    """Return the most that one answer to each record costs, each at the price of its route."""
     on_demand = [*ways.tail, *ways.canary]
     input_tokens = sum(shard.input_tokens_estimate for shard in on_demand)
     answers = output_tokens * _records(on_demand) // max(1, _records(prepared))
@@ -132,7 +132,7 @@ def _cost(run: Run, price: Mapping[str, Any], prepared: Sequence[Prepared], ways
 
 
 def _second_cost(run: Run, price: Mapping[str, Any], records: int, input_tokens: int, output_tokens: int) -> float:
-    """Return what a second answer to each record costs: in jobs, or on demand where they are too few for one."""
+    """Return the cost of a second answer to each record: in jobs, or on demand if the records are too few for a job."""
     route = BATCH if records >= run.quotas["min_records"] else on_demand_route(run)
     return in_usd(rate(price, route), input_tokens, output_tokens)
 
@@ -143,9 +143,9 @@ def _few(tail: int, records: int, run: Run) -> str:
 
 
 def total(expected: Mapping[str, Estimate]) -> Estimate:
-    """Return what all models of a run would cost together, given by name; None where the cost of one is not bounded.
+    """Return the estimate of all models together. Its cost is None if the cost of one model is.
 
-    `rows` are the table's, which is the same for all; the rest is the sum.
+    `rows` are the rows of the table, which all models share. All other figures are sums.
     """
 
     def known(values: Sequence[Any]) -> Any:
@@ -172,24 +172,24 @@ def total(expected: Mapping[str, Estimate]) -> Estimate:
 
 
 def check_rows(run: Run, expected: Estimate) -> None:
-    """Refuse a model that has no records, or whose records nothing would send.
+    """Refuse a model that has no records, or whose records would never be sent.
 
     Raises:
-        NoValidRows, InvalidRunInput: with the number of rows.
+        NoValidRows, InvalidRunInput: the message has the number of rows.
     """
     if expected.records == 0:
         raise NoValidRows(
-            f"All {expected.rows} rows were skipped; {run.keys.skipped_folder} in bucket {run.bucket} "
-            "says why for each."
+            f"All {expected.rows} rows were skipped. The files in s3://{run.bucket}/{run.keys.skipped_folder} have the "
+            "reason for each row."
         )
     least = run.quotas["min_records"]
     if expected.records < least and not run.limits["on_demand_tail"] and not run.limits["canary_records"]:
-        reason, advice = "limits.on_demand_tail is false", "Set it to true, or give more rows."
+        reason, advice = "limits.on_demand_tail is false", "Set it to true, or use more rows."
         if is_custom(run.model_id):
-            reason, advice = "a custom model cannot be called on demand", "Give more rows."
+            reason, advice = "a custom model cannot be called on demand", "Use more rows."
         raise InvalidRunInput(
             f"{expected.records} records are fewer than the {least} that a job of {run.model_id} must have, and "
-            f"{reason}: nothing would be sent. {advice}"
+            f"{reason}, so nothing would be sent. {advice}"
         )
 
 
@@ -197,22 +197,22 @@ def check(run: Run, expected: Estimate) -> None:
     """Refuse a run that has nothing to send or would cost more than its budget.
 
     Raises:
-        NoValidRows, BudgetExceeded, InvalidRunInput: with the numbers.
+        NoValidRows, BudgetExceeded, InvalidRunInput: the message has the numbers.
     """
     check_rows(run, expected)
     budget = run.limits.get("budget_usd")
     if budget is None:
         return
     if expected.cost_usd is None:
-        raise InvalidRunInput("limits.budget_usd needs inference.max_tokens, which bounds the answers' cost.")
+        raise InvalidRunInput("limits.budget_usd needs a limit on the cost of answers. Set inference.max_tokens.")
     if expected.cost_with_retries_usd is not None and expected.cost_with_retries_usd > budget:
         raise BudgetExceeded(
-            f"The estimate is {expected.cost_usd} USD, and {expected.cost_with_retries_usd} USD if retry has every "
-            f"record sent twice; limits.budget_usd is {budget}. Raise it, leave retry out, or lower input.limit or "
+            f"The estimate is {expected.cost_usd} USD, and {expected.cost_with_retries_usd} USD if retry asks every "
+            f"record again, but limits.budget_usd is {budget}. Raise it, remove retry, or lower input.limit or "
             "retry.max_tokens."
         )
     if expected.cost_usd > budget:
         raise BudgetExceeded(
             f"The estimate is {expected.cost_usd} USD for {expected.input_tokens} input and {expected.output_tokens} "
-            f"output tokens; limits.budget_usd is {budget}. Raise it, or lower input.limit or inference.max_tokens."
+            f"output tokens, but limits.budget_usd is {budget}. Raise it, or lower input.limit or inference.max_tokens."
         )

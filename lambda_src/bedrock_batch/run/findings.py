@@ -1,4 +1,4 @@
-"""Read what a run left on S3, and add it up for its report."""
+"""Read the results of a run from S3, and add them up for its report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from bedrock_batch.run.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class ModelFindings:
-    """What a run left of one of its models: the document, the counts, what Bedrock's manifests count, and the usage."""
+    """The results of one model: the run document, the counts, the counts of Bedrock's manifests, and the usage."""
 
     run: Run
     totals: Totals
@@ -26,7 +26,7 @@ class ModelFindings:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a run left: its state, the counts of all its models and of each, and how its jobs ended."""
+    """The results of a run: its state, the counts of all models and of each, and how its jobs ended."""
 
     state: RunState
     joined: Mapping[int, Joined]
@@ -38,7 +38,7 @@ class Findings:
 
     @property
     def run(self) -> Run:
-        """The document of the first model: what it says of the run is the same in all."""
+        """The run document of the first model. What is the same for all models can be read from it."""
         return self.models[0].run
 
     @property
@@ -51,7 +51,7 @@ class Findings:
 
 
 def read(s3: S3, runs: Sequence[Run], state: RunState) -> Findings:
-    """Return what the run left on S3, with its counts.
+    """Return the results of the run, with their counts.
 
     Raises:
         JoinIncomplete: a shard has no output part, or rows do not add up.

@@ -1,31 +1,31 @@
-"""Finish a run: reconcile rows in and rows out, judge whether too many rows failed, write the report."""
+"""Finish a run: check that all rows are in the output, decide whether too many failed, write the report."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from bedrock_batch.aws import causes
+from bedrock_batch.aws.batch_jobs import job_times
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import budget, findings, first_record, gate, metrics, report, report_warnings
+from bedrock_batch.run import budget, examples, findings, first_record, gate, metrics, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
+from bedrock_batch.run.publish import publish
 
 _LOG = logging.getLogger(__name__)
 
 _MOST_WARNINGS = 20
-"""The most whose sentences go into the run's result, which a state machine carries; the report has all."""
+"""Most warnings in the run's result, which a state machine carries. The report has all."""
 
 _MOST_MESSAGE = 500
 
 
-def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
-    """Write the report of a run and return the run's result; the report of a dry run is its estimate.
+def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
+    """Write the report of a run and return the run's result. The report of a dry run has its estimate.
 
     Raises:
         JoinIncomplete: a shard has no output part, or rows do not add up.
@@ -44,8 +44,12 @@ def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
         except TooManyFailures as err:
             ended, failure = End("FAILED", error="TooManyFailures", message=str(err)), err
     document = report.document(found, ended=ended, warnings=warnings)
-    with suppress(Overtaken):  # a redriven run has written its own meanwhile
-        s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.replaces, indent=2)
+    if found.ended:
+        document |= timeline.of_jobs(found.rounds, job_times(bedrock, runs[0].digest, run_id=state.run_id))
+    if runs[0].examples:
+        document["examples"] = examples.of_run(s3, runs)
+    document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
+    if not overtaken:
         _LOG.info(
             "metrics",
             extra={
@@ -61,7 +65,7 @@ def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
 
 
 def _judge(found: Findings) -> list[str]:
-    """Return a warning for each model that failed where others did not. Raises TooManyFailures."""
+    """Return a warning for each model that failed, if others did not. Raises TooManyFailures."""
     try:
         return gate.gate_each(
             {one.run.label: one.totals for one in found.models},
@@ -75,16 +79,16 @@ def _judge(found: Findings) -> list[str]:
 def _first_message(failed_jobs: Iterable[Mapping[str, Any]]) -> str:
     """Return the first message that Bedrock gave for a failed job."""
     message = next((job["message"] for job in failed_jobs if job.get("message")), "")
-    return f" Of the jobs that failed the first says: {causes.cut(message, _MOST_MESSAGE)}" if message else ""
+    return f" The message of the first failed job: {causes.cut(message, _MOST_MESSAGE)}" if message else ""
 
 
 def _what_now(run: Run) -> str:
-    """Say what is left of a run that failed at its end, and what the user can do."""
+    """Return sentences about what a run that failed at its end has written, and what the user can do."""
     prefix = run.output["prefix"]
     output = f"s3://{run.bucket}/{run.keys.output_folder()}"
     return (
-        f"The table in {output} and the report are complete: {prefix}error_code and {prefix}error say why for "
-        "each row. Use them, or start a new run over the failed rows. A redrive asks nothing again."
+        f"The table in {output} and the report are complete: {prefix}error_code and {prefix}error have the reason for "
+        "each row. Use them, or start a new run over the failed rows. A redrive sends nothing again."
     )
 
 
@@ -106,12 +110,11 @@ def _result(found: Findings, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finish_dry_run(s3: S3, runs: Sequence[Run], state: RunState) -> dict[str, Any]:
-    """Write what a dry run found out: estimate, warnings, and the first record of each model as it would be sent."""
+    """Write the report of a dry run: estimate, warnings, and the first record of each model, as it would be sent."""
     run, estimate = runs[0], state.estimate
     assert estimate is not None, "Review run made it"
     records = first_record.of_each(s3, runs, read_results(s3, state.prepared))
-    document = report.of_dry_run(runs, estimate, records)
-    s3.put_json(run.bucket, run.keys.report, document, indent=2)
+    document, _ = publish(s3, state.bucket, state.keys, report.of_dry_run(runs, estimate, records), runs)
     return {
         "run_id": run.run_id,
         "report_uri": _report_uri(run),
@@ -127,6 +130,6 @@ def _report_uri(run: Run) -> str:
 
 
 def _counted(warnings: Sequence[str]) -> dict[str, Any]:
-    """Return how many warnings there are, which decides the run's status, and the first of them."""
+    """Return the number of warnings, which decides the run's status, and the first of them."""
     first = {"first_warnings": list(warnings[:_MOST_WARNINGS])} if warnings else {}
     return {"warnings": len(warnings), **first}

@@ -7,37 +7,38 @@ from bedrock_batch.errors import TooManyFailures, naming
 from bedrock_batch.run.reconcile import Totals
 
 FEW_ROWS = 50
-"""With fewer rows sent a percentage says little: such a run fails only when no row has an answer."""
+"""With fewer rows, a percentage means little: such a run fails only if no row has an answer."""
 
 
 def gate(totals: Totals, *, tolerated_failure_percentage: float) -> None:
-    """Fail a run when too many of its rows have no answer. Everything is written by then; nothing is lost.
+    """Fail a run if too many of its rows have no answer. Everything is already written, so nothing is lost.
 
-    The percentage is of the rows sent, from `FEW_ROWS` on. A run without one answer fails whatever it tolerates.
+    The percentage is of the rows that were sent, and counts from `FEW_ROWS` rows on. A run without any answer fails at
+    any percentage.
 
     Raises:
-        TooManyFailures: with the numbers and the most frequent errors.
+        TooManyFailures: the message has the numbers and the most frequent errors.
     """
     sent, answered = totals.sent, totals.answered
     failures = sent - answered
     few = sent < FEW_ROWS
     if answered and (few or failures * 100 <= tolerated_failure_percentage * sent):
         return
-    share = f"{failures} of {sent} rows sent have no answer"
+    share = f"{failures} of {sent} rows that were sent have no answer"
     if answered:
-        share += f" ({failures / sent:.1%}, tolerated are {tolerated_failure_percentage:g}%)"
+        share += f" ({failures / sent:.1%}, but at most {tolerated_failure_percentage:g}% are tolerated)"
     counts = ", ".join(f"{count} {name}" for name, count in totals.outcomes.items() if count)
     codes = named(totals.errors, totals.error_messages)
     raise TooManyFailures(f"{share}: {counts}." + (f" Most frequent errors: {codes}." if codes else ""))
 
 
 def gate_each(totals_by_model: Mapping[str, Totals], *, tolerated_failure_percentage: float) -> list[str]:
-    """Judge each model of a run alone. The name of a model is empty where it is the only one.
+    """Judge each model of a run alone. The name of the only model of a run is empty.
 
-    Returns a warning for each model that failed where others did not.
+    Returns a warning for each model that failed, if others did not.
 
     Raises:
-        TooManyFailures: too many rows of every model failed; names all models.
+        TooManyFailures: too many rows of every model failed. The message names all models.
     """
     problems = []
     for model_id, totals in totals_by_model.items():

@@ -1,4 +1,4 @@
-"""See which records have no answer yet after a Map, and decide what is done about it."""
+"""Find the records without an answer after a Map, and decide what to do about them."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,13 +11,13 @@ from bedrock_batch.run.next_step import next_step
 
 
 def gather_leftovers(s3: S3, bedrock: Any, state: RunState) -> RunState:
-    """Take the result of the Map that has run, and decide. The same state gives the same files and answer.
+    """Read the result of the Map that has run, and decide what to do next. The same state gives the same result.
 
-    `redrives` counts how often the execution was redriven.
+    `redrives` in the state is the number of redrives of the execution.
 
     Raises:
         CanaryFailed: the first rows failed, before any job was made.
-        PermissionMissing: jobs of the last round lacked a permission, and nobody has redriven the run since.
+        PermissionMissing: jobs of the last round lacked a permission, and the run was not redriven since.
     """
     runs = read_runs(s3, state.bucket, state.keys.run())
     return next_step(s3, bedrock, runs, replace(progress.collect(state), step=state.step + 1))

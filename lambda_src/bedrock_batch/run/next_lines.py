@@ -1,4 +1,4 @@
-"""Write down what a run does next: the lines of `jobs-*.jsonl`, `answers-*.jsonl` and `joins-*.jsonl`."""
+"""Make the lines of what a run does next: `jobs-*.jsonl`, `answers-*.jsonl` and `joins-*.jsonl`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, zip_longest
@@ -11,11 +11,11 @@ from bedrock_batch.run.create_job import create_job
 from bedrock_batch.run.decide import Standing, chunks, pool, whole_shards
 
 CHUNK_RECORDS = 10
-"""The most records that one call of the function answers on demand, one after the other."""
+"""Most records that one call of the function answers on demand, one after the other."""
 
 
 def join_event(shard: Shard, *, skipped_key: str | None, jobs: Iterable[JobEnd], step: int | None) -> ShardJoin:
-    """Return the event that joins a shard; with a `step` its leftovers are written too."""
+    """Return the event that joins a shard. With a `step`, the join writes leftovers too."""
     return ShardJoin(
         shard.bucket,
         shard.run_key,
@@ -36,9 +36,9 @@ def job_lines(
     *,
     round_: int,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a model's round: a job for each large shard that none had yet, then the pooled jobs.
+    """Yield the lines of a model's round: a job for each large shard that had none yet, then the pooled jobs.
 
-    The child of a shard's own job joins the shard at once (`join`); pooled jobs (`pool`) are joined later.
+    The child of a shard's own job also joins the shard (`join`). The shards of pooled jobs (`pool`) are joined later.
     """
     whole = set(whole_shards(standings, min_records=run.quotas["min_records"]))
     by_shard = {standing.shard: standing for standing in standings}
@@ -50,7 +50,7 @@ def job_lines(
         records = by_shard[shard.shard].records
         yield _job(run, round_, shard.shard, records, input_key, join=event)
     rest = [standing for standing in standings if standing.shard not in whole]
-    # Behind the numbers of shards, and apart from those of other models, so that no name of the round is taken twice.
+    # The numbers of pooled jobs follow the numbers of shards and differ between models, so no name is used twice.
     several = len(run.models)
     numbers = count(several * run.shards + run.number, several) if several else count(run.shards if whole else 0)
     for number, sent in zip(numbers, pooled(run, rest), strict=False):
@@ -61,13 +61,13 @@ def job_lines(
 
 
 def in_turn(lines: Iterable[Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """Yield a line of each model in turn: jobs are started in this order, and no model is to wait for another's."""
+    """Yield one line of each model in turn. Jobs start in this order, so no model waits for all jobs of another."""
     for turn in zip_longest(*lines):
         yield from (line for line in turn if line is not None)
 
 
 def pooled(run: Run, standings: Sequence[Standing]) -> list[list[LeftoverLines]]:
-    """Return the records of each job that answers these shards' leftovers; none where they are too few for a job."""
+    """Return the records of each pooled job for these shards' leftovers; none if they are too few for a job."""
     asked = run.input.get("max_records_per_job") or run.quotas["max_records"]
     return pool(
         standings,
@@ -115,7 +115,7 @@ def answer_lines(
 ) -> Iterator[dict[str, Any]]:
     """Yield the lines of a model's on-demand pass: chunks of records, each with the key of its answers.
 
-    Chunks are numbered over all models of the pass, from `numbers`.
+    The chunks of all models of a pass share their numbers, which come from `numbers`.
     """
     run_key = run.keys.run(run.number)
     for sent, number in zip(chunks(standings, records=CHUNK_RECORDS), numbers or count(), strict=False):
@@ -130,7 +130,7 @@ def join_lines(
     *,
     step: int | None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the shards to join: the stale ones, or where there are none those that were never joined."""
+    """Yield the shards to join: the stale ones, or if there are none, those that were never joined."""
     by_shard = {standing.shard: standing for standing in standings}
     some_stale = any(standing.stale for standing in standings)
     for shard in shards:

@@ -17,9 +17,9 @@ from bedrock_batch.run.budget import Models
 
 
 def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: RunState) -> RunState:
-    """Return the state with `next`, and with the key of the lines that its Map reads.
+    """Return the state with `next` and the key of the lines that the next Map reads.
 
-    `state` is as `progress.collect` returns it; `runs` are its models' documents.
+    `state` comes from `progress.collect`. `runs` are the run documents of its models.
     """
     found = progress.load(s3, state, runs)
     models = [(run, found.of(run)) for run in runs]
@@ -42,10 +42,10 @@ def next_step(s3: S3, bedrock: Any, runs: Sequence[Run], state: RunState) -> Run
 
 
 def _decide(state: RunState, found: progress.Progress, models: Models, *, tail_done: bool) -> tuple[Next, Models]:
-    """Return what all models do next, and those that want it, with the shards it is for."""
+    """Return what the run does next, and the models that take part, each with its shards for that step."""
     denied = [found.without_permission(run) for run, _ in models]
     stale = any(one.stale for one in found.standings)
-    if not stale:  # all of the last round is joined
+    if not stale:  # The last round is joined.
         _check_permissions(state, models, denied)
     wants = [
         decide.decide(
@@ -62,7 +62,7 @@ def _decide(state: RunState, found: progress.Progress, models: Models, *, tail_d
 
 
 def _over_budget(s3: S3, state: RunState, decision: Next, models: Models, due: Models) -> OverBudget | None:
-    """Return why the budget forbids what was decided, if it does; Review run has checked the first step."""
+    """Return why the budget forbids the decision; None if it allows it. Review run has checked the first step."""
     limit = models[0][0].limits.get("budget_usd")
     if limit is None or decision not in ("run_jobs", "answer") or not (state.rounds or state.passes):
         return None
@@ -73,7 +73,7 @@ def _over_budget(s3: S3, state: RunState, decision: Next, models: Models, due: M
 def _check_permissions(state: RunState, models: Models, denied: Sequence[Sequence[Mapping[int, str]]]) -> None:
     """Refuse to go on after a round that lacked a permission, until the run is redriven.
 
-    A redrive comes back with the same state and a higher count. So each redrive gives one more such round, no more.
+    A redrive brings the same state with a higher count of redrives. So each redrive allows exactly one such round.
     """
     if state.rounds and state.redrives == state.round_redrives:
         last = {run.label: (own, shards[-1]) for (run, own), shards in zip(models, denied, strict=True)}
@@ -82,7 +82,7 @@ def _check_permissions(state: RunState, models: Models, denied: Sequence[Sequenc
 
 def _check_canaries(canaries: Models) -> None:
     for run, (canary,) in canaries:
-        tolerated = run.limits.get("canary_failure_percentage", 50)  # a run of an earlier version has none
+        tolerated = run.limits.get("canary_failure_percentage", 50)  # A run of an earlier version has no such limit.
         with naming(run.label):
             decide.check_canary(canary, canary_failure_percentage=tolerated)
 
@@ -107,7 +107,7 @@ def _run_jobs(s3: S3, bedrock: Any, state: RunState, found: progress.Progress, m
 
 
 def _free_jobs(bedrock: Any, models: Models) -> int:
-    """Return how many jobs the models may start; one each at least: in a full account its Create waits."""
+    """Return how many jobs the models may start: at least one each, because a Create waits if the quota is full."""
     by_quota = {jobs_quota(run.model_id): run for run, _ in models}
     free = 0
     for quota, run in by_quota.items():

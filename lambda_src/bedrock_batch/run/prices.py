@@ -1,4 +1,4 @@
-"""What a route costs, by the run input's `price`: USD per million tokens."""
+"""The prices of routes, from the run input's `price`: USD per million tokens."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from bedrock_batch.models.catalogue import has_flex
 Rate = Mapping[str, float]
 
 _TIMES_BATCH = {BATCH: 1, FLEX: 1, ON_DEMAND: 2}
-"""What routes cost where `price` does not say it: AWS sells batch for half of the price on demand, and flex for that
-of batch."""
+"""Prices of routes that `price` does not have, as multiples of the batch price. AWS sells batch and flex at half of the
+price on demand."""
 
 
 KNOWN = frozenset(_TIMES_BATCH)
-"""The routes whose price is known. Of any other service tier it is not."""
+"""The routes with a known price. The price of any other service tier is not known."""
 
 
 def rate(price: Mapping[str, Any], route: str) -> Rate:
@@ -27,23 +27,23 @@ def rate(price: Mapping[str, Any], route: str) -> Rate:
 
 
 def in_usd(price: Rate, input_tokens: float, output_tokens: float) -> float:
-    """Return what tokens cost at a price. Not rounded: many of these may be added up."""
+    """Return the cost of tokens in USD. It is not rounded, because many of these may be added up."""
     return (input_tokens * price["input"] + output_tokens * price["output"]) / 1e6
 
 
 def on_demand_route(run: Run) -> str:
-    """Return the route that a model's calls on demand are expected to take.
+    """Return the expected route of a model's calls on demand.
 
-    A model that the catalogue does not know to have flex may refuse it: the dearer price is expected then.
+    If the catalogue does not say that the model has flex, the model may refuse it, so expect the dearer price.
     """
     known = has_flex(run.model_behind or run.model_id)
     return FLEX if run.limits.get("on_demand_tier") == FLEX and known else ON_DEMAND
 
 
 def on_demand_words(routes: Collection[str]) -> str:
-    """Say for a warning at which price records are answered on these routes, of which none is batch."""
+    """Return words for a warning: the price at which records are answered on these routes. None of them is batch."""
     if set(routes) == {FLEX}:
-        return "answered on demand at the tier flex, about the batch price"
+        return "answered on demand at the tier flex, at about the batch price"
     if FLEX in routes:
         return "answered on demand, some at the tier flex, the others at about twice the batch price"
-    return "answered on demand, about twice the batch price"
+    return "answered on demand, at about twice the batch price"

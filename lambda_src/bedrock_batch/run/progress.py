@@ -1,4 +1,4 @@
-"""Read how far a run is from what its Maps left in S3."""
+"""Read the progress of a run from the results of its Maps on S3."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from bedrock_batch.run import estimate
 from bedrock_batch.run.decide import Standing
 
 _MAPS = {"run_jobs": "jobs", "answer": "answers", "join": "joins"}
-"""Where `state.results` keeps the results of the Map that `state.next` led to."""
+"""The field of `state.results` for the results of the Map that `state.next` led to."""
 
 Ends = Sequence[tuple[int, JobEnd]]
-"""Shards, each with the end of a job that had records of it."""
+"""Shards, each with the end of a job that had some of its records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Every shard's standing, in order, where its skipped rows are listed, and how the jobs of each round ended."""
+    """Every shard's standing in order, the key of its skipped rows, and how the jobs of each round ended."""
 
     standings: list[Standing]
     skipped_keys: dict[int, str | None]
@@ -35,7 +35,7 @@ class Progress:
         return self.standings[run.numbers.start : run.numbers.stop]
 
     def without_permission(self, run: Run) -> list[dict[int, str]]:
-        """Return for each round the shards of a model whose job lacked a permission, with what Bedrock said."""
+        """Return for each round the model's shards whose job lacked a permission, with Bedrock's messages."""
         return [
             {shard: end.message for shard, end in ends if shard in run.numbers and lacks_permission(end)}
             for ends in self.rounds
@@ -51,7 +51,7 @@ def plan_of(s3: S3, run: Run) -> Iterator[Shard]:
 
 
 def collect(state: RunState) -> RunState:
-    """Return the state with the `result` of the Map that has just run filed under `results`."""
+    """Return the state in which the `result` of the Map that has just run is moved to `results`."""
     if state.result is None:
         return state
     kind = _MAPS[state.next]
@@ -60,7 +60,7 @@ def collect(state: RunState) -> RunState:
 
 
 def load(s3: S3, state: RunState, runs: Sequence[Run]) -> Progress:
-    """Return how far the run of a collected state is; `runs` are its models' documents."""
+    """Return the progress of the run of a collected state. `runs` are the run documents of its models."""
     run, results = runs[0], state.results
     rendered = estimate.prepared_shards(read_results(s3, state.prepared))
     prepared = [one for run in runs for one in estimate.of_model(run, rendered)]
@@ -94,15 +94,15 @@ def job_lines(s3: S3, run: Run, round_: int) -> Iterator[JobLine]:
 
 
 def canary_passes(runs: Sequence[Run], passes: Sequence[Ends]) -> int:
-    """Return how many of the passes answered canaries: one at most, and none where all rows of these were skipped."""
+    """Return how many of the passes answered canaries: at most one, and none if all rows of canaries were skipped."""
     canaries = {run.numbers.start for run in runs if run.canary}
     return int(any(shard in canaries for first in passes[:1] for shard, _ in first))
 
 
 def by_shard(rounds: Sequence[Ends], passes: Sequence[Ends], *, canaries: int) -> dict[int, list[JobEnd]]:
-    """Return the ends of each shard's jobs in the order of time: rows without an answer blame the last.
+    """Return the ends of each shard's jobs in the order of time. The last one explains rows without an answer.
 
-    The first `canaries` passes went before the rounds.
+    The first `canaries` passes were before the rounds.
     """
     ends: dict[int, list[JobEnd]] = {}
     for shard, end in chain(*passes[:canaries], *rounds, *passes[canaries:]):
@@ -111,7 +111,7 @@ def by_shard(rounds: Sequence[Ends], passes: Sequence[Ends], *, canaries: int) -
 
 
 def latest_joins(s3: S3, results: MapResults) -> dict[int, Joined]:
-    """Return each shard's latest join, the one that took the most jobs into account."""
+    """Return each shard's latest join, which is the one with the most jobs."""
     latest: dict[int, Joined] = {}
     for map_ in (*results.jobs, *results.joins):
         for result in read_results(s3, map_):
@@ -123,10 +123,10 @@ def latest_joins(s3: S3, results: MapResults) -> dict[int, Joined]:
 
 
 def round_ends(s3: S3, run: Run, round_: int, ended: Mapping[str, JobResult]) -> Ends:
-    """Return each shard that a job of the round had records of, with how the job ended."""
+    """Return each shard with records in a job of the round, with the job's end."""
     ends = []
     for line in job_lines(s3, run, round_):
-        result = ended[line.job_name]  # every job has one: the Map fails with the first child that fails
+        result = ended[line.job_name]  # Every job has a result: the Map fails with the first child that fails.
         end = JobEnd(line.job_name, result.status, line.raw_prefix, result.message, processed=result.processed)
         if line.pool is None:
             ends += [(shard, end) for shard in line.shards]
@@ -138,7 +138,7 @@ def round_ends(s3: S3, run: Run, round_: int, ended: Mapping[str, JobResult]) ->
 
 
 def pass_ends(s3: S3, run: Run, number: int, results: Iterable[Mapping[str, Any]]) -> Ends:
-    """Return each shard that an on-demand pass had records of; if a chunk failed, its model's pass is a failed job."""
+    """Return each shard with records in an on-demand pass. If a chunk failed, its model's pass is a failed job."""
     failures = [Failure.from_json(result) for result in results if "error" in result]
     errors = {one.chunk: f"{one.error}: {one.cause}" for one in failures}
     steps: dict[str, dict[int, int | None]] = {}
@@ -158,7 +158,7 @@ def pass_ends(s3: S3, run: Run, number: int, results: Iterable[Mapping[str, Any]
 
 
 def shards_of_jobs(s3: S3, run: Run, rounds: Iterable[int]) -> dict[str, list[int]]:
-    """Return the shards that each job of these rounds has records of, by the job's name."""
+    """Return the shards with records in each job of these rounds, by the job's name."""
     return {line.job_name: line.shards for round_ in rounds for line in job_lines(s3, run, round_)}
 
 

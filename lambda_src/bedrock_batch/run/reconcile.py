@@ -1,4 +1,4 @@
-"""Add up what the joins of a run counted: `outcomes`, tokens, `errors`, `retried`, `parts`. No row may be missing."""
+"""Add up the counts of a run's joins: `outcomes`, tokens, `errors`, `retried`, `parts`. No row may be lost."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from bedrock_batch.errors import JoinIncomplete
 from bedrock_batch.keys import shard_name
 
 _NAMED = 10
-"""The most shards that a message names; the rest is a number."""
+"""Most shards that a message names. The others are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +33,20 @@ class Totals(Shape):
 
     @property
     def sent(self) -> int:
-        """The rows that were sent. Skipped rows were refused on purpose, and count neither way."""
+        """The number of rows that were sent. Skipped rows were refused on purpose and do not count."""
         return self.rows - self.outcomes["skipped"]
 
     @property
     def answered(self) -> int:
-        """The rows with an answer, even if it is truncated or invalid."""
+        """The number of rows with an answer, even if it is truncated or invalid."""
         return self.sent - self.outcomes["failed"] - self.outcomes["missing"]
 
 
 def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 0) -> Totals:
-    """Add up what the joins of shards [first, first + shards) returned, in whatever order they came.
+    """Add up the results of the joins of shards [first, first + shards), which may be in any order.
 
     Raises:
-        JoinIncomplete: a shard is absent, there twice or foreign, or rows do not add up.
+        JoinIncomplete: a shard is missing, occurs twice or is not of this run, or rows do not add up.
     """
     parts = sorted(joined, key=lambda one: one.shard)
     _check_complete(parts, range(first, first + shards), rows)
@@ -73,7 +73,7 @@ def reconcile(joined: Iterable[Joined], *, shards: int, rows: int, first: int = 
 
 
 def _check_complete(joined: Sequence[Joined], numbers: range, rows: int) -> None:
-    """Refuse joins that are not one for each of the shards `numbers`, or whose rows do not add up to `rows`."""
+    """Raise JoinIncomplete unless there is one join for each of the shards `numbers`, and rows add up to `rows`."""
     count = Counter(one.shard for one in joined)
     problems = {
         "without an output part": [number for number in numbers if number not in count],
@@ -84,11 +84,11 @@ def _check_complete(joined: Sequence[Joined], numbers: range, rows: int) -> None
     found = [f"{_name_shards(shards)} {what}" for what, shards in problems.items() if shards]
     total = sum(one.rows for one in joined)
     if not found and total != rows:
-        found = [f"the parts have {total} rows together, the input has {rows}"]
+        found = [f"the parts together have {total} rows, but the input has {rows}"]
     if found:
         raise JoinIncomplete(
-            f"{'; '.join(found)}. All answers are kept in the run's folder raw/. The machine that stops runs now joins "
-            "every shard again, and writes table and report. A redrive only counts again, and costs nothing."
+            f"{'; '.join(found)}. All answers are kept in the run's folder raw/. The stop-run machine now joins "
+            "every shard again, and writes the table and the report. A redrive only counts again and costs nothing."
         )
 
 
@@ -97,7 +97,7 @@ def _adds_up(one: Joined) -> bool:
 
 
 def retried_counts(joined: Iterable[Joined]) -> dict[str, int]:
-    """Return how many rows were asked again, and the outcomes that these rows have now."""
+    """Return how many rows were asked again, and the present outcomes of these rows."""
     counts = Counter[str]()
     for one in joined:
         counts.update(one.retried)

@@ -1,6 +1,6 @@
-"""What the report says of jobs and on-demand passes: `jobs`, `failed_jobs`, `rounds`, `on_demand`.
+"""The report's figures of jobs and on-demand passes: `jobs`, `failed_jobs`, `rounds`, `on_demand`.
 
-All of it is from what the children of the Maps returned.
+They come from the results of the Maps' children.
 """
 
 from collections import Counter
@@ -16,14 +16,14 @@ def statuses(ended: Iterable[JobResult]) -> dict[str, int]:
 
 
 def statuses_by_model(ended: Collection[JobResult], models: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return the same for each of several models; here each job has its `model_id`."""
+    """Return the number of jobs by status for each of several models. Each job has its `model_id`."""
     return {name: statuses(result for result in ended if result.model_id == name) for name in models}
 
 
 def failed_jobs(
     ended: Iterable[JobResult], shards: Mapping[str, Collection[int]], joined: Mapping[int, Joined]
 ) -> list[dict[str, Any]]:
-    """Return the jobs that did not complete, and what became of their records; `shards` are those of each job."""
+    """Return the jobs that did not complete, and the outcomes of their records. `shards` are the shards of each job."""
     return [
         {key: value for key in ("job_name", "model_id", "status", "message", "records") if (value := getattr(job, key))}
         | {"now": _now(job.records, [joined[shard] for shard in shards[job.job_name]])}
@@ -33,7 +33,7 @@ def failed_jobs(
 
 
 def _now(records: int, shards: Collection[Joined]) -> str:
-    """Say what became of a job's records. What became of a row is known by the shard alone."""
+    """Return a sentence about the present outcomes of a job's records. Outcomes are known only for whole shards."""
     without = min(records, sum(one.outcomes.get("failed", 0) + one.outcomes.get("missing", 0) for one in shards))
     if not without:
         return f"all {records} records have an answer"
@@ -41,12 +41,12 @@ def _now(records: int, shards: Collection[Joined]) -> str:
 
 
 def round_counts(ended: Sequence[JobResult]) -> dict[str, Any]:
-    """Return a round's jobs by status and the records they had."""
+    """Return a round's jobs by status, and the number of their records."""
     return {"jobs": statuses(ended), "records": sum(result.records for result in ended)}
 
 
 def pass_counts(answered: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return an on-demand pass's counts; `lost_chunks` ended with an error and are not among the records."""
+    """Return the counts of an on-demand pass. `lost_chunks` ended with an error, so their records are not counted."""
     done = [ChunkAnswered.from_json(result) for result in answered if "error" not in result]
     return {
         "records": sum(one.records for one in done),

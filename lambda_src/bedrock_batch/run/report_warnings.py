@@ -1,4 +1,4 @@
-"""The `warnings` of the report: everything that a person should know about a run."""
+"""The `warnings` of the report: what a person should know although the run succeeded."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -12,7 +12,7 @@ from bedrock_batch.run.prices import on_demand_words
 from bedrock_batch.run.reconcile import Totals
 
 _LEAST_SHARE = 0.01
-"""The least share of answers that are truncated or invalid, or of tokens that differ, that is worth a warning."""
+"""The least share of truncated or invalid answers, or of differing tokens, that gives a warning."""
 
 
 def of_run(found: Findings) -> list[str]:
@@ -28,7 +28,7 @@ def of_run(found: Findings) -> list[str]:
 
 
 def of_plan(runs: Sequence[Run]) -> list[str]:
-    """Return what the plan of each model warned about, each once."""
+    """Return the warnings of all models' plans, each once."""
     return list(dict.fromkeys(chain.from_iterable(run.warnings for run in runs)))
 
 
@@ -38,14 +38,14 @@ def of_model(found: ModelFindings) -> list[str]:
 
 
 def _of_answers(run: Run, totals: Totals) -> Iterator[str]:
-    """Yield a warning for each way in which many answers are truncated or invalid."""
+    """Yield a warning for each reason for which many answers are truncated or invalid."""
     cut, invalid = totals.outcomes["truncated"], totals.outcomes["invalid"]
     withheld = cut - totals.met_max_tokens
     limit = run.input.get("inference", {}).get("max_tokens")
     for count, what in (
-        (totals.met_max_tokens, f"met max_tokens{f' ({limit})' if limit else ''}: raise it, or use retry"),
-        (withheld, "were cut or withheld by the model: bedrock_stop_reason says why"),
-        (invalid, "are not of output.schema: bedrock_error says why"),
+        (totals.met_max_tokens, f"met max_tokens{f' ({limit})' if limit else ''}. Raise it, or use retry"),
+        (withheld, "were cut or withheld by the model. The column bedrock_stop_reason has the reason"),
+        (invalid, "do not match output.schema. The column bedrock_error has the reason"),
     ):
         if count and count >= _LEAST_SHARE * totals.answered:
             what = what.replace("bedrock_", run.output["prefix"])
@@ -53,36 +53,36 @@ def _of_answers(run: Run, totals: Totals) -> Iterator[str]:
 
 
 def _of_on_demand(found: Findings) -> Iterator[str]:
-    """Yield a warning where more records were answered on demand than the estimate had."""
+    """Yield a warning if more records were answered on demand than estimated."""
     foreseen = found.state.estimate.on_demand_records if found.state.estimate else 0
     more = sum(pass_["records"] for pass_ in found.passes) - foreseen
     if more > 0:
         taken = {route for one in found.models for route in one.usage} - {BATCH}
-        yield f"{more} more records were left over: {on_demand_words(taken)}"
+        yield f"{more} more records than estimated were {on_demand_words(taken)}"
 
 
 def _of_tiers(found: ModelFindings) -> Iterator[str]:
-    """Yield a warning where the tier flex was asked for, and answers were given at the dearer one."""
+    """Yield a warning if the run asked for the tier flex, but answers were given at the dearer tier."""
     dearer = found.usage.get(ON_DEMAND, {"records": 0})["records"]
     if dearer and found.run.limits.get("on_demand_tier") == FLEX:
-        yield f"{dearer} answers on demand were not given at the tier flex that was asked for: about twice its price"
+        yield f"{dearer} answers on demand were not given at the requested tier flex, so they cost about twice as much"
 
 
 def _of_manifests(counted: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield a warning for each difference between what Bedrock counted and what its output holds."""
+    """Yield a warning for each difference between Bedrock's counts and its output."""
     if counted is None:
         return
     differing = counted["differing_jobs"]
     if differing:
         name, first = next(iter(differing.items()))
         lost = sum(one["counted"] - one["found"] for one in differing.values() if one["counted"] > one["found"])
-        paid = f": {lost} were paid and lost, and are asked and paid again while rounds are left" if lost else ""
+        paid = f". {lost} were paid and lost; they are sent and paid again while rounds are left" if lost else ""
         yield (
-            f"Bedrock's manifests of {len(differing)} jobs count other records than their output has "
-            f"(the first: {name}, counted {first['counted']}, found {first['found']}){paid}"
+            f"For {len(differing)} jobs, Bedrock's manifest and the output have different numbers of records "
+            f"(the first: {name}, manifest {first['counted']}, output {first['found']}){paid}"
         )
     for kind in ("input_tokens", "output_tokens"):
         by_manifest, in_rows = counted[kind], counted["found"][kind]
-        # Embeddings of some models name none; figures of records may differ a little.
+        # Embeddings of some models have no token counts, and small differences are normal.
         if in_rows and abs(by_manifest - in_rows) > _LEAST_SHARE * max(by_manifest, in_rows):
-            yield f"Bedrock's manifests count {by_manifest} {kind}, the answers in its output have {in_rows}"
+            yield f"Bedrock's manifests count {by_manifest} {kind}, but the answers in its output have {in_rows}"

@@ -1,6 +1,6 @@
-"""What a run used and what that costs, by route: `usage` in the report. Every answer in the raw output counts, once.
+"""Count what a run used and what that costs, by route: `usage` in the report. Every answer in the raw output counts.
 
-Records that were answered twice count twice, as they were paid twice.
+A record that was answered twice counts twice, because it was paid twice.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,19 +13,19 @@ from bedrock_batch.keys import is_on_demand
 from bedrock_batch.run.prices import KNOWN, in_usd, rate
 
 Usage = Mapping[str, Mapping[str, Any]]
-"""By route: `records`, `input_tokens`, `output_tokens`, and `cost_usd` at `usd_per_million`, or None with
-`cost_unknown`, which says why."""
+"""For each route: `records`, `input_tokens`, `output_tokens`, and `cost_usd` at `usd_per_million`. If the cost is None,
+`cost_unknown` says why."""
 
 JobRoutes = Mapping[str, JobCounts]
-"""What a job's raw output holds, by route."""
+"""The counts of a job's raw output, by route."""
 
 _NUMBERS = ("records", "input_tokens", "output_tokens")
 
 
 def by_job(joined: Iterable[Joined]) -> dict[str, JobRoutes]:
-    """Return what the raw output of each job of these shards holds.
+    """Return the counts of the raw output of each job of these shards.
 
-    Shards of one job saw the same output, or one that had grown meanwhile: the largest counts.
+    All shards of a job read the same output, but it may have grown in between, so the largest counts are used.
     """
     found: dict[str, JobRoutes] = {}
     for one in joined:
@@ -53,20 +53,20 @@ def add(counts: Iterable[JobCounts]) -> JobCounts:
 def of_model(
     run: Run, joined: Iterable[Joined], counted: Mapping[str, Any] | None, manifests: Collection[str]
 ) -> Usage:
-    """Return a model's usage; `counted` is what Bedrock's manifests count for its jobs, from `by_bedrock.compare`.
+    """Return a model's usage. `counted` are the sums of Bedrock's manifests for its jobs, from `by_bedrock.compare`.
 
-    `manifests` are the names of the jobs that have one.
+    `manifests` are the names of the jobs that have a manifest.
     """
     jobs = by_job(joined)
     routes = {route for counts in jobs.values() for route, one in counts.items() if one.answered}
-    if counted and counted["answered"]:  # paid, even if none of it has come
+    if counted and counted["answered"]:  # These answers are paid, even if none is in the output.
         routes.add(BATCH)
     usage = {
         route: _priced(run, route, add(counts[route] for counts in jobs.values() if route in counts))
         for route in sorted(routes)
     }
     if counted and BATCH in usage:
-        # A job that left nothing was never made, or was refused as a whole: it has nothing to count.
+        # A job without output was never created, or was refused as a whole, so it has no manifest.
         without = sum(
             bool(_records(counts)) and name not in manifests and not is_on_demand(name) for name, counts in jobs.items()
         )
@@ -80,7 +80,7 @@ def _priced(run: Run, route: str, counts: JobCounts) -> dict[str, Any]:
 
 
 def _by_manifest(run: Run, counted: Mapping[str, Any], without: int) -> dict[str, Any]:
-    """Return the figures of the manifests beside those of the rows; no cost where jobs are `without` one."""
+    """Return the figures of manifests and rows. There is no cost if any job is `without` a manifest."""
     counts = JobCounts.from_json(counted)
     numbers = dict(zip(_NUMBERS, (counts.answered, counts.input_tokens, counts.output_tokens), strict=True))
     if without:
@@ -90,7 +90,7 @@ def _by_manifest(run: Run, counted: Mapping[str, Any], without: int) -> dict[str
 
 
 def _cost(run: Run, route: str, counts: JobCounts, *, in_rows: bool) -> dict[str, Any]:
-    """Return what counts cost; None, and why, where that is not known."""
+    """Return the cost of counts, or None and the reason if it is not known."""
     unknown = _unknown(run, in_rows=in_rows)
     if not unknown and route not in KNOWN:
         unknown = f"the price of the service tier {route} is not known"
@@ -102,23 +102,23 @@ def _cost(run: Run, route: str, counts: JobCounts, *, in_rows: bool) -> dict[str
 
 
 def _unknown(run: Run, *, in_rows: bool) -> str:
-    """Return why no cost of a model is known. `in_rows`: the tokens are those that its answers name."""
+    """Return why the cost of a model is not known. `in_rows` says that the tokens come from the answers."""
     if not run.input.get("price"):
         return "the run input has no price"
     missing = uncounted(run)
     if in_rows and missing:
-        return f"the answers' tokens are not counted: response has no {' and no '.join(missing)}"
+        return f"the tokens of answers are not counted, because response has no {' and no '.join(missing)}"
     return ""
 
 
 def uncounted(run: Run) -> list[str]:
-    """Return which of a model's tokens its answers do not name."""
+    """Return the kinds of tokens that the answers of a model do not count."""
     counted = {"input_tokens"} if run.kind == "embedding" else {"input_tokens", "output_tokens"}
     return sorted(counted - run.response.keys())
 
 
 def total(models: Sequence[tuple[Run, Usage]]) -> dict[str, Any]:
-    """Return the sum of all models and routes: tokens, and the cost or why it is not known."""
+    """Return the sum of all models and routes: tokens, and the cost or the reason why it is not known."""
     sums = {name: sum(route[name] for _, usage in models for route in usage.values()) for name in _NUMBERS[1:]}
     unknown: list[str] = []
     for run, usage in models:
@@ -140,7 +140,7 @@ def together(usages: Sequence[Usage]) -> Usage:
 
 
 def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add figures up: a cost where all are known, a price where it is one, and manifests where all have them."""
+    """Add up figures. The sum has a cost if all have one, a price if all have the same, manifests if all have them."""
     sums: dict[str, Any] = {name: sum(part[name] for part in parts) for name in _NUMBERS}
     if any(part["cost_usd"] is None for part in parts):
         sums["cost_usd"] = None

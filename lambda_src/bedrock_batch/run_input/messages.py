@@ -1,4 +1,4 @@
-"""Say in sentences what is wrong with a document: which key, what was expected, and a near miss where there is one."""
+"""Write sentences about what is wrong with a document: the key, what was expected, and the most similar known key."""
 
 import difflib
 import json
@@ -8,25 +8,25 @@ from typing import Any
 from jsonschema.exceptions import ValidationError
 
 MOST = 10
-"""More mistakes than this are counted only: the cause of a run's end has limited room."""
+"""Most mistakes that a message lists. Further ones are only counted, because the cause of a run's end is limited."""
 
 MOST_KEY = 200
-"""Characters of a key's path in a message: models and columns may be keys, and as long as the sender likes."""
+"""Most characters of a key's path in a message. Models and columns may be keys, and these have any length."""
 
 
 def together(sentences: Iterable[str]) -> str:
-    """Return all mistakes as one message: a single one as it is, several with numbers."""
+    """Return all mistakes as one message. Several mistakes get numbers."""
     known = list(dict.fromkeys(sentences))
     if len(known) == 1:
         return known[0]
-    told = [f"({number}) {sentence}" for number, sentence in enumerate(known[:MOST], 1)]
+    numbered = [f"({number}) {sentence}" for number, sentence in enumerate(known[:MOST], 1)]
     if len(known) > MOST:
-        told.append(f"And {len(known) - MOST} more.")
-    return f"There are {len(known)} mistakes. {' '.join(told)}"
+        numbered.append(f"And {len(known) - MOST} more.")
+    return f"There are {len(known)} mistakes. {' '.join(numbered)}"
 
 
 def sentences(error: ValidationError) -> Iterator[str]:
-    """Yield what an error that the schema finds means: which key is wrong and what to do."""
+    """Yield sentences for an error of the schema: which key is wrong and what to do."""
     path = ".".join(str(name) for name in error.absolute_path)
     key = path[:MOST_KEY] or "the run input"
     instance: Any = error.instance
@@ -35,14 +35,14 @@ def sentences(error: ValidationError) -> Iterator[str]:
         known = list(section["properties"])
         yield from (_unknown(name, key, known) for name in instance if name not in known)
     elif error.validator == "required":
-        # Each missing key has an error of its own, which does not hold its name: `together` takes them once.
+        # Each missing key has its own error, without the key's name. `together` removes repeated sentences.
         yield from (f"Missing key {name!r} in {key}." for name in section["required"] if name not in instance)
     elif error.validator == "pattern" and path.startswith("s3_uri"):
-        # What follows a question mark may be the signature of a URL.
+        # The text after a question mark may be the signature of a URL.
         given = instance.partition("?")[0][:200]
-        yield f"{key} is {given!r}: expected s3://bucket/key, s3://bucket/prefix/ or a list of these."
+        yield f"{key} is {given!r}, but must be s3://bucket/key, s3://bucket/prefix/ or a list of these."
     elif path == "model_id" and error.validator in ("minItems", "maxItems"):
-        yield f"model_id lists {len(instance)} models: expected one as a text, or a list of 2 to 10."
+        yield f"model_id is a list of {len(instance)} models, but must be one model as text, or a list of 2 to 10."
     else:
         about = section.get("description") if error.validator in ("type", "pattern") else None
         yield f"{key} must {_wanted(error)}.{f' {about}' if about else ''}"
@@ -66,12 +66,12 @@ _TYPES = {
 
 
 def _wanted(error: ValidationError) -> str:
-    """Say what the schema wants. Texts that were given are not repeated: they may be prompts or secrets."""
+    """Return what the schema requires. Texts of the input are not repeated, because they may be prompts or secrets."""
     wanted: Any = error.validator_value
     given: Any = error.instance
     match error.validator:
         case "type":
-            # That null counts as absent holds for all keys: it is not what the key is for.
+            # Do not name null: at any key it only means that the key is absent.
             kinds = [_TYPES[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted) if kind != "null"]
             return f"be {' or '.join(kinds)}, not {_kind(given)}"
         case "enum":
@@ -85,11 +85,11 @@ def _wanted(error: ValidationError) -> str:
         case "minLength" | "minProperties":
             return "not be empty"
         case "minItems":
-            return f"have {wanted} or more items, not {len(given)}"
+            return f"have at least {wanted} item{'' if wanted == 1 else 's'}, not {len(given)}"
         case "maxItems":
-            return f"have {wanted} items at most, not {len(given)}"
+            return f"have at most {wanted} items, not {len(given)}"
         case "maxLength":
-            return f"have {wanted} character{'' if wanted == 1 else 's'} at most, not {len(given)}"
+            return f"have at most {wanted} character{'' if wanted == 1 else 's'}, not {len(given)}"
         case "uniqueItems":
             return "not have the same item twice"
         case "pattern":

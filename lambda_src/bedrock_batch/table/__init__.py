@@ -1,1 +1,1 @@
-"""Read the input table, whatever its format."""
+"""Read the input table in any format, and write the output table."""

@@ -1,7 +1,7 @@
-"""How many bytes rows take up when they are decoded, and batches cut by it.
+"""Count the decoded bytes of rows, and cut batches by that count.
 
-A dictionary or an encoding of Parquet holds a long text once, however many rows have it. Whatever turns these rows
-into text, records or files has the text once for each row. So memory is bounded by decoded bytes, not by those in hand.
+A dictionary or an encoding of Parquet holds a long text once, however many rows have it. When such rows become text,
+records or files, the text is copied for each row. So memory is bounded by decoded bytes, not by a batch's own size.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,16 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 MOST_BYTES = 8 << 20
-"""Of a batch, unless one row alone is larger."""
+"""Most decoded bytes of a batch, unless one row alone is larger."""
 
 _OFFSET_BYTES = 4
-"""Of each text, of bytes and of a list."""
+"""Added for each text, each value of bytes and each list: its offset."""
 
 Sizes = npt.NDArray[np.int64]
 
 
 def cut(batch: pa.RecordBatch, most_bytes: int = MOST_BYTES) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a batch in batches that hold at most so many bytes when decoded, and at least one row."""
+    """Yield a batch in slices of at most `most_bytes` decoded bytes. A slice has at least one row."""
     if batch.nbytes <= most_bytes and not any(has(kind, pt.is_dictionary) for kind in batch.schema.types):
         yield batch
         return
@@ -48,7 +48,7 @@ def _sum(columns: Iterable[pa.Array], rows: int) -> Sizes:
 
 
 def _sizes(column: pa.Array) -> Sizes:
-    """Return the decoded bytes of each value. What a null hides may count, but no other value's."""
+    """Return the decoded bytes of each value. The value under a null may be counted for that null."""
     kind = column.type
     if isinstance(column, pa.ExtensionArray):
         return _sizes(column.storage)
@@ -82,12 +82,12 @@ def _taken(sizes: Sizes, indices: pa.Array) -> Sizes:
 
 
 def _is_long(kind: pa.DataType) -> bool:
-    """Tell whether values of a type have lengths of their own."""
+    """Return whether the values of a type differ in length."""
     return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_binary(kind) or pt.is_large_binary(kind))
 
 
 def has(kind: pa.DataType, wanted: Callable[[pa.DataType], bool]) -> bool:
-    """Tell whether a type, or one anywhere within it, is wanted."""
+    """Return whether `wanted` holds for a type or for any type nested in it."""
     if isinstance(kind, pa.BaseExtensionType):
         return has(kind.storage_type, wanted)
     return wanted(kind) or any(has(kind.field(index).type, wanted) for index in range(kind.num_fields))

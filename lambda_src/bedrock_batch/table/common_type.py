@@ -1,6 +1,6 @@
-"""One type for a column that has different ones in different files, where that changes no value.
+"""Find one type for a column whose type differs between files, if that type changes no value.
 
-`usual` comes first: what a file says of its own cells only, such as that none is null, is not the table's.
+Call `usual` first. It drops what is true of one file only, such as that no cell is null.
 """
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ _SIGNED, _UNSIGNED = (
 
 
 def usual(kind: pa.DataType) -> pa.DataType:
-    """Return a type whose cells may be null at any depth, with texts and bytes in place of views of them."""
+    """Return a type whose cells may be null at any depth. Views become plain texts and bytes."""
     if pt.is_string_view(kind) or pt.is_binary_view(kind):
         return pa.string() if pt.is_string_view(kind) else pa.binary()
     if pt.is_struct(kind):
@@ -32,7 +32,10 @@ def usual(kind: pa.DataType) -> pa.DataType:
 
 
 def common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """Return the type that holds all values of two usual types exactly, with the same text; None if there is none."""
+    """Return the type that holds every value of two usual types exactly and writes it as the same text.
+
+    Returns None if there is no such type.
+    """
     if one == other:
         return one
     if pt.is_null(one) or pt.is_null(other):
@@ -90,7 +93,7 @@ def _finer(one: pa.DataType, other: pa.DataType) -> str:
 
 
 def _decimals(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    # With another scale the texts would differ: 1.5 and 1.50.
+    # With two scales the texts differ: 1.5 and 1.50.
     if not (pt.is_decimal(one) and pt.is_decimal(other)) or one.scale != other.scale:
         return None
     digits = max(one.precision, other.precision)

@@ -1,4 +1,4 @@
-"""How the CSV files of a table are written, as the run input and their names say it."""
+"""The dialect of a table's CSV files, from the run input and the files' names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +10,9 @@ from bedrock_batch.table.text_stream import suffixes
 
 
 def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what reading needs besides the schema.
+    """Return the dialect: delimiter, quote, escape, encoding, lines to skip, texts for null, columns and their types.
 
-    That is delimiter, quote, escape, encoding, lines to skip, texts that mean null, types, and the columns' names where
-    the files do not have them. What a file shows itself comes later: `csv_head`.
+    `csv_head` later finds what a file itself shows. Raises InvalidRunInput, naming the key.
     """
     given = options.get("csv") or {}
     delimiter = given.get("delimiter") or _delimiter_of(objects)
@@ -21,25 +20,25 @@ def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> d
     escape = given.get("escape") or quote
     for key, value in (("delimiter", delimiter), ("quote", quote), ("escape", escape)):
         if len(value) != 1 or ord(value) > 127 or value in "\r\n":
-            raise InvalidRunInput(f"input.csv.{key} must be one ASCII character other than a line end, not {value!r}.")
+            raise InvalidRunInput(f"input.csv.{key} must be one ASCII character and no line end, not {value!r}.")
     if delimiter in (quote, escape):
         other = "quote" if delimiter == quote else "escape"
-        raise InvalidRunInput(f"input.csv.delimiter and input.csv.{other} are both {delimiter!r}.")
+        raise InvalidRunInput(f"input.csv.delimiter and input.csv.{other} are both {delimiter!r}. Change one of them.")
     header, columns = given.get("header"), given.get("columns")
     if header and not columns:
-        raise InvalidRunInput(f'input.csv.header "{header}" needs input.csv.columns: the names of the columns.')
+        raise InvalidRunInput(f'input.csv.header is "{header}", so input.csv.columns must name the columns.')
     nulls = given.get("null_values") or []
     for text in nulls:
         if escape != quote and escape in text:
             raise InvalidRunInput(
-                f"input.csv.null_values has {text!r}, which holds input.csv.escape: an escape is never part of a cell. "
-                "Have nulls written as another text."
+                f"input.csv.null_values has {text!r}, which contains the character of input.csv.escape. An escape is "
+                "never part of a cell. Write nulls as another text."
             )
     return {
         "delimiter": delimiter,
         "stated": bool(given.get("delimiter")),
         "quote": quote,
-        # Quotes that are doubled need no escape.
+        # A quote that escapes itself is CSV's doubled quote: no escape character is needed.
         "escape": escape if escape != quote else None,
         "encoding": given.get("encoding") or "utf-8",
         "skip_lines": given.get("skip_lines") or 0,
@@ -51,13 +50,13 @@ def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> d
 
 
 def _delimiter_of(objects: Sequence[Object | Source]) -> str:
-    """Return the delimiter that the files' names show."""
+    """Return the delimiter that follows from the files' suffixes."""
     defaults = {"\t" if suffixes(item.key)[0] == "tsv" else "," for item in objects}
     if len(defaults) > 1:
-        raise InvalidRunInput("The input mixes .csv and .tsv files: set input.csv.delimiter.")
+        raise InvalidRunInput("The input has both .csv and .tsv files. Set input.csv.delimiter.")
     return defaults.pop()
 
 
 def has_header(csv_: Mapping[str, Any]) -> bool:
-    """Tell whether the files of a dialect have a header row."""
+    """Return whether the files of a dialect have a header row."""
     return csv_["columns"] is None or csv_.get("header") == "replace"

@@ -1,7 +1,7 @@
-"""CSV on S3: where its records begin, and records as Arrow.
+"""Read CSV on S3: find where its records begin, and return records as Arrow.
 
-Every column is text exactly as it stands in the file (a blank cell is "", not null; "NA" is "NA"), unless its type is
-declared: then cells are cast, and blank ones are null. Texts that the user says mean null are null in any column.
+A column is text, exactly as in the file: a blank cell is "", not null; "NA" is "NA". If the user declares a type, the
+cells are cast to it, and blank cells are null. The texts of `null_values` are null in every column.
 """
 
 import json
@@ -30,7 +30,7 @@ from bedrock_batch.table.schemas import Selection
 from bedrock_batch.table.text_stream import BOM
 
 _BLOCK_BYTES = 2 << 20
-"""Parsed at once: several times this is in memory, as bytes, columns and rendered lines."""
+"""Bytes parsed at once. Memory holds several times this: bytes, columns and rendered lines."""
 
 _TAIL_BYTES = 1 << 12
 """The last bytes of a file, which are checked for an end mark or zeros."""
@@ -39,7 +39,7 @@ _ROW = re.compile(r"Row #(\d+)")
 
 
 class CsvReader:
-    """Reads the CSV files of a table; `csv_` is what `csv_dialect.dialect` returned, or `Table.csv`."""
+    """Reads the CSV files of a table. `csv_` comes from `csv_dialect.dialect` or from `Table.csv`."""
 
     concurrent_files = text_stream.CONCURRENT_FILES
 
@@ -50,9 +50,9 @@ class CsvReader:
         self._escape = None if escape is None else ord(escape)
 
     def describe(self, scan: Scan) -> Found:
-        """Look through a file, behind its part that is known, for its header and record boundaries.
+        """Find a file's header and record boundaries, starting after the part that is known.
 
-        The schema of an empty file is None. `Found.file` is the file to read: this one, or its plain copy.
+        The schema of an empty file is None. `Found.file` is the file to read: this one or its plain copy.
         """
         file, part = scan.file, scan.earlier
         start, tail = 0, b""
@@ -78,13 +78,13 @@ class CsvReader:
         return Found(replace(text.stored, dialect=own), layout, schema, whole=text.whole)
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
-        """Return the schema of all files, and what `Table` holds of the format."""
+        """Return the schema of all files, and the fields of `Table` for this format."""
         return schemas.common([(one.file, one.schema) for one in found]), {"csv": self._csv}
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield all records between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
+        """Yield all records between the piece's bytes, including `skip` and `tail`, in batches of about 2 MB.
 
-        `row` is the source's row (from 1) of the first of them, for messages.
+        `row` is the number (from 1) of the first record in the source, for messages.
         """
         chunks = self._s3.stream(source.bucket, source.key, start=piece.start, end=piece.end, etag=source.etag)
         with closing(chunks):
@@ -107,7 +107,7 @@ class CsvReader:
         )
 
     def _last_end(self, data: bytes) -> int:
-        """Return the offset behind the last line end outside quotes, 0 if there is none."""
+        """Return the offset after the last line end outside quotes, 0 if there is none."""
         quote = self._quote
         if self._escape is not None:
             data = blanked(np.frombuffer(data, np.uint8), self._escape, False)[0].tobytes()
@@ -128,7 +128,7 @@ class CsvReader:
         if block[:1] in (b"\r", b"\n"):
             block = block.lstrip(b"\r\n")
         if block.startswith(BOM):
-            # The CSV reader would take it for a byte order mark, wherever in the file the block comes from.
+            # The CSV reader would remove it as a byte order mark, even from a block in the middle of the file.
             block = b"\n" + block
         table = self._texts(source, block, selection, row) if block else None
         if table is None or not table.num_rows:
@@ -192,33 +192,36 @@ def _schema(names: Sequence[str], types: Mapping[str, str]) -> pa.Schema:
 
 _NO_TEXT = {
     0x1A: "Ctrl-Z (0x1A), the end mark of old programs",
-    0: "zeros (0x00), as of a file that was not written out",
+    0: "zeros (0x00), as in a file that was not written completely",
 }
 
 
 def _check_tail(file: Source, tail: bytes) -> None:
-    """Refuse a file whose end, the last bytes of which these are, is no text: it would be a row, or part of a cell."""
+    """Refuse a file that ends in Ctrl-Z or zeros: they would become a row or a part of a cell.
+
+    `tail` are the last bytes of the file.
+    """
     ended = tail.rstrip(b"\r\n")
     last = ended[max(ended.rfind(b"\n"), ended.rfind(b"\r")) + 1 :]
     if ended and ended[-1] in _NO_TEXT and (ended == tail or not last.strip(b"\0\x1a")):
-        raise MalformedInput(f"{file.uri} ends in {_NO_TEXT[ended[-1]]}.", advice="Remove what is behind the last row.")
+        raise MalformedInput(f"{file.uri} ends in {_NO_TEXT[ended[-1]]}.", advice="Remove what follows the last row.")
 
 
 def _check_empty(source: Source, cells: pa.ChunkedArray, row: int) -> None:
-    """Refuse a cell in a column that has no name; `row` is the first cell's."""
+    """Refuse a filled cell in a column without a name; `row` is the row of the first cell."""
     filled = pc.index(pc.greater(pc.binary_length(cells), 0), True).as_py()
     if filled >= 0:
         raise MalformedInput(
-            f"{source.uri}: row {row + filled} has a cell behind the last column that has a name {ROWS_COUNT}.",
-            advice='Name the column in the header, or all by input.csv.columns with input.csv.header "replace".',
+            f"{source.uri}: row {row + filled} has a cell after the last column that has a name {ROWS_COUNT}.",
+            advice='Name the column in the header, or set input.csv.columns, and input.csv.header to "replace".',
         )
 
 
 def _refused(
     source: Source, err: pa.ArrowInvalid, bad: Sequence[pa.csv.InvalidRow], row: int, names: Sequence[str]
 ) -> MalformedInput:
-    """Return the error for a block that the CSV reader refuses; `row` is the block's first."""
-    # The CSV reader's own message quotes the row, which may be confidential: only its number is passed on.
+    """Return the error for a block that the CSV reader refuses; `row` is the block's first row."""
+    # The CSV reader's own message quotes the row, which may be confidential. Take only the row's number from it.
     number = _ROW.search(str(err))
     where = f"row {row + int(number[1]) - 1}" if number else f"a row after row {row - 1}"
     if bad:
@@ -232,15 +235,15 @@ def _refused(
 
 
 def _width_hint(bad: pa.csv.InvalidRow, names: Sequence[str]) -> str:
-    """Say what may help where a row has too many cells, or too few."""
+    """Return advice for a row with too many or too few cells."""
     if len(names) == 1 and (found := [other for other in ";\t|" if other in names[0]]):
         other = json.dumps(found[0])
         return f"If the cells are separated by {other}, set input.csv.delimiter to {other}."
     if bad.actual_columns > bad.expected_columns:
         return "Put cells that hold the delimiter in quotes."
     return (
-        "Put cells that hold a line end in quotes; if there is none, the row is not whole, or is no part of the table. "
-        "Lines before the header are left out by input.csv.skip_lines."
+        "If a cell holds a line end, put the cell in quotes. If lines stand before the header, set "
+        "input.csv.skip_lines. Otherwise the row is incomplete or not part of the table: correct or remove it."
     )
 
 

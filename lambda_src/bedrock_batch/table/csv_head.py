@@ -1,6 +1,6 @@
-"""What stands in a CSV before its first row: a byte order mark, lines to skip, a line `sep=;`, the header.
+"""Read what precedes the first row of a CSV: a byte order mark, lines to skip, a line `sep=;`, the header.
 
-It is looked at in the first bytes of the file, before records are counted.
+This reads the first bytes of the file, before the scan counts records.
 """
 
 import csv
@@ -19,22 +19,23 @@ from bedrock_batch.table.csv_scan import CsvScanner
 from bedrock_batch.table.text_stream import BOM
 
 HEAD_BYTES = 4 << 20
-"""What stands before the first row must fit into this."""
+"""Most bytes that may precede the first row."""
 
 _LINE = re.compile(rb"[^\r\n]*(\r\n|\n|\r)")
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _SEPARATOR = re.compile(rb'"?sep=([^\r\n"])\1*"?(\r\n|\n|\r|\Z)', re.IGNORECASE)
-"""The line by which spreadsheets name the delimiter; saved once more, it has delimiters at its end."""
+"""The line in which spreadsheets name the delimiter. A spreadsheet that saves it again adds delimiters at its end."""
 
 _NO_HEADER = "If the files have no header row, name their columns in input.csv.columns."
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """`start` is the offset at which records begin, the header's included.
+    """What precedes the first row.
 
-    `names` are those of the columns. `own` is what the file itself shows of its dialect (`Source.dialect`): another
-    `delimiter`, and how many columns without a name at its end are left out (`unnamed`).
+    `start` is the offset of the first record; the header is a record too. `names` are the columns' names. `own` is the
+    file's own part of the dialect (`Source.dialect`): its `delimiter` if it differs, and `unnamed`, the number of
+    columns without a name at the end, which are not read.
     """
 
     start: int
@@ -47,10 +48,13 @@ class _Unfinished(Exception):
 
 
 def read(file: Source, next_chunk: Callable[[], bytes | None], csv_: Mapping[str, Any]) -> tuple[Head | None, bytes]:
-    """Return what the first bytes of a file show, and these bytes; None for a file that holds nothing else.
+    """Return the head of a file, or None if the file has no record, and the bytes that were read.
 
-    No more of the file is taken than is needed. Raises MalformedInput, naming the file, for what cannot be a header,
-    and InvalidRunInput where the run input has a delimiter other than the file's.
+    Reads no more chunks than needed.
+
+    Raises:
+        MalformedInput: the header cannot be read; the message names the file.
+        InvalidRunInput: the run input and the file name different delimiters.
     """
     data = b""
     while True:
@@ -62,7 +66,7 @@ def read(file: Source, next_chunk: Callable[[], bytes | None], csv_: Mapping[str
             if len(data) >= HEAD_BYTES:
                 what = "its first line is" if data.strip(b"\r\n") else "it begins with blank lines"
                 raise MalformedInput(
-                    f"{file.uri}: {what} longer than {HEAD_BYTES >> 20} MB, where a header row was expected. "
+                    f"{file.uri}: {what} longer than {HEAD_BYTES >> 20} MB. A header row was expected there. "
                     f"{_NO_HEADER}"
                 ) from None
 
@@ -81,16 +85,16 @@ def _head(file: Source, data: bytes, csv_: Mapping[str, Any], *, whole: bool) ->
     if not has_header(csv_):
         if cells == given and csv_.get("header") is None:
             raise MalformedInput(
-                f"{file.uri}: the first row repeats the names of input.csv.columns, as a header does. Set "
-                'input.csv.header to "replace" if it is one, or to "none" if it is a row.'
+                f"{file.uri}: the first row has the names of input.csv.columns, as a header would. Set "
+                'input.csv.header to "replace" if it is a header, or to "none" if it is a row.'
             )
         return Head(start, given, own)
     named = max((position for position, name in enumerate(cells, 1) if name), default=0)
     names = cells[:named] if given is None else given
     if given is not None and not named <= len(given) <= len(cells):
         raise MalformedInput(
-            f"{file.uri}: the header row has {named} columns, and input.csv.columns has {len(given)} names. Name each "
-            "of them."
+            f"{file.uri}: the header row has {named} columns, but input.csv.columns has {len(given)} names. Name each "
+            "column there."
         )
     if not names:
         raise MalformedInput(f"{file.uri}: no column has a name in the header row. {_NO_HEADER}")
@@ -100,36 +104,42 @@ def _head(file: Source, data: bytes, csv_: Mapping[str, Any], *, whole: bool) ->
 
 
 def _skipped(file: Source, data: bytes, start: int, lines: int, *, whole: bool) -> int:
-    """Return the offset behind the lines to skip."""
+    """Return the offset after the lines to skip."""
     for _ in range(lines):
         line = _LINE.match(data, start)
         if line is None and not whole:
             raise _Unfinished
         if line is None:
-            raise MalformedInput(f"{file.uri} has nothing behind the {lines} lines of input.csv.skip_lines.")
+            raise MalformedInput(
+                f"{file.uri} has nothing after the {lines} lines that input.csv.skip_lines skips. Lower that number or "
+                "remove the file from the input."
+            )
         start = line.end()
     return start
 
 
 def _delimiter(file: Source, data: bytes, start: int, csv_: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the file's delimiter, and the offset behind the line that names it, if there is one."""
+    """Return the file's delimiter, and the offset after the line that names it, if there is one."""
     blank = _BLANK_LINES.match(data, start)
     line = _SEPARATOR.match(data, blank.end() if blank else start)
     if line is None:
         return csv_["delimiter"], start
     named = line[1].decode("latin-1")
     if not named.isascii() or named in (csv_["quote"], csv_.get("escape")):
-        raise MalformedInput(f"{file.uri}: the line sep= at its beginning names no ASCII character: remove it.")
+        raise MalformedInput(
+            f"{file.uri}: its first line, sep=, does not name an ASCII character other than the quote and the escape. "
+            "Remove that line."
+        )
     if csv_.get("stated") and named != csv_["delimiter"]:
         raise InvalidRunInput(
-            f"input.csv.delimiter is {json.dumps(csv_['delimiter'])}, and {file.uri} names {json.dumps(named)} in a "
-            "line sep= of its own. Remove one of them."
+            f"input.csv.delimiter is {json.dumps(csv_['delimiter'])}, but {file.uri} names {json.dumps(named)} in its "
+            "line sep=. Remove one of the two."
         )
     return named, line.end()
 
 
 def _first_record(file: Source, data: bytes, start: int, csv_: Mapping[str, Any], *, whole: bool) -> list[str]:
-    """Return the cells of the first record; none where the files have no header and it is too long to look at."""
+    """Return the cells of the first record; none if the files have no header and the record is beyond HEAD_BYTES."""
     scanner = CsvScanner(
         file.uri,
         delimiter=csv_["delimiter"],
@@ -171,7 +181,7 @@ def _cells(file: Source, record: bytes, csv_: Mapping[str, Any]) -> list[str]:
 
 
 def _named(file: Source, cells: Sequence[str]) -> list[str]:
-    """Return the columns' names; a column without one is named by its position."""
+    """Return the columns' names. The name of a column without one is its position: `column_3`."""
     names = [name or f"column_{position}" for position, name in enumerate(cells, 1)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:

@@ -1,10 +1,12 @@
 """Find where the records of a CSV begin, without parsing it: one pass over its bytes, in bounded memory.
 
-A line end inside quotes is part of a field; whether a byte is inside is the parity of the quotes before it. A quote
-in the middle of an unquoted field would shift that parity and every boundary behind it, so it is an error here.
-The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are not records. The byte behind
-an escape is part of a field, whatever it is. But a lone CR in a file whose records end in LF is refused; and so is,
-where there is one column, a lone LF in a file whose records end in CRLF: with more columns its row would be too short.
+A line end inside quotes is part of a field. A byte is inside quotes if the number of quotes before it is odd. A quote
+in the middle of an unquoted field would change that for every byte after it, so it is an error here.
+
+The rest follows pyarrow's CSV reader: LF, CRLF and CR end a record, and empty lines are not records. The byte after
+an escape is part of a field, whatever it is. Two rules are stricter. A lone CR is an error if records end in LF. In a
+file of one column, a lone LF is an error if records end in CRLF. (With more columns, the parser finds such a row,
+because it is too short.)
 """
 
 import json
@@ -17,12 +19,12 @@ from bedrock_batch.errors import ROWS_COUNT, MalformedInput
 from bedrock_batch.table.layout import MOST_RECORD_BYTES, Integers, Layout, Marks
 
 _BLOCK = 1 << 19
-"""Bytes looked at together: what stays in a processor's cache."""
+"""Bytes scanned at once: they fit into a processor's cache."""
 
 _LF, _CR = 10, 13
 
 _BLANK = 0xFF
-"""Stands for an escape and the byte behind it: neither is then a quote, a delimiter or a line end, which are ASCII."""
+"""Replaces an escape and the byte after it. It is not ASCII, so it is no quote, delimiter or line end."""
 
 _OTHER_DELIMITERS = b";\t|"
 
@@ -30,14 +32,14 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def blanked(block: Bytes, escape: int, escaped: bool) -> tuple[Bytes, bool]:
-    """Return the block without escapes and what they escape, and whether its last byte escapes the next one.
+    """Return the block with _BLANK for each escape and the byte after it, and whether its last byte is an escape.
 
-    `escaped` says whether the block's own first byte is escaped.
+    `escaped` says whether the byte before the block is an escape, so that the block's first byte is escaped.
     """
     at = np.flatnonzero(block == escape)
     if not len(at) and not escaped:
         return block, False
-    # In a run of escapes the first, third, … escape the byte behind them.
+    # In a row of escapes, the first, third and so on escape the byte after them.
     index = np.arange(len(at))
     begins = np.flatnonzero(np.diff(at, prepend=-2) != 1)
     runs = np.diff(begins, append=len(at))
@@ -53,13 +55,15 @@ def blanked(block: Bytes, escape: int, escaped: bool) -> tuple[Bytes, bool]:
 
 
 class CsvScanner:
-    """Scans a CSV fed in chunks of any size; `finish` returns its layout.
+    """Scans a CSV that `feed` receives in chunks of any size; `finish` returns its layout.
 
-    `name` is the file's, for messages; `start` the offset of the first byte fed (behind a byte order mark).
-    `header` records are not counted as rows. With `limit` the scan is `done` once that many rows are known.
-    `single` says that the rows have one column.
-    At most MOST_MARKS offsets are kept: when there are more, every second one is dropped. `part`, from `so_far`, is
-    what an earlier scan found: the first byte fed is the one behind it, and the layout holds the rows of both scans.
+    `name` is the file's name for messages. `start` is the offset of the first byte that is fed, after a byte order
+    mark. `header` is the number of records that are not rows. After `limit` rows the scan is `done`. `single` says
+    that the rows have one column.
+
+    `part`, from `so_far`, is the layout that an earlier scan found. Then the first byte fed is the one after that
+    part, and the layout has the rows of both scans. At most MOST_MARKS offsets are kept: if there are more, every
+    second one is dropped.
     """
 
     def __init__(
@@ -95,7 +99,7 @@ class CsvScanner:
         self._masks = np.empty((2, _BLOCK), bool)
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises MalformedInput naming the row of a quote inside an unquoted field."""
+        """Scan the next bytes. Raises MalformedInput, naming the row, for a quote inside an unquoted field."""
         data = np.frombuffer(chunk, np.uint8)
         has_cr = _CR in chunk
         for start in range(0, len(data), _BLOCK):
@@ -109,26 +113,26 @@ class CsvScanner:
                 self._refuse_long()
 
     def finish(self) -> Layout:
-        """Return the layout of all rows fed. Raises MalformedInput when a quoted field is still open."""
+        """Return the layout of all rows. Raises MalformedInput if a quoted field is still open."""
         if self._inside and not self.done:
             raise MalformedInput(
                 f"{self._name}: the quoted field that begins at byte {self._last_quote}, in {self._where(0)}, "
-                f"is never closed {ROWS_COUNT}."
+                f"has no closing quote {ROWS_COUNT}."
             )
         if self._escaped and not self.done:
-            raise MalformedInput(f"{self._name} ends in the escape of input.csv.escape, with nothing behind it.")
+            raise MalformedInput(f"{self._name} ends in the character of input.csv.escape, with nothing after it.")
         return self._marks.layout(max(0, self._rows), self._at)
 
     def so_far(self) -> Layout:
-        """Return the layout of the rows before the last one that began: that one may not have been fed whole."""
+        """Return the layout of all rows but the last one, which may be incomplete."""
         return self._marks.layout(max(0, self._rows - 1), self._last_start)
 
     def _feed(self, block: Bytes, has_cr: bool) -> None:
         at = self._special(block, has_cr)
         is_quote = block.take(at) == self._quote
         quotes = at[is_quote]
-        # The position of a line end among the special bytes, minus the number of line ends before it, is the number of
-        # quotes before it. If that is odd (even, where the block begins inside quotes), the line end is inside quotes.
+        # The index of a line end among the special bytes, minus its index among the line ends, is the number of quotes
+        # before it. If that is odd, the line end is inside quotes. (If the block begins inside quotes: if it is even.)
         opening = quotes[int(self._inside) :: 2]
         line_ends = np.flatnonzero(~is_quote)
         outside = (line_ends - np.arange(len(line_ends))) & 1 == self._inside
@@ -160,7 +164,7 @@ class CsvScanner:
         return np.flatnonzero(found)
 
     def _check_quotes(self, block: Bytes, opening: Integers, starts: Integers) -> None:
-        """Refuse a quote that opens a field anywhere but at its start (a doubled one reopens its field)."""
+        """Refuse a quote that opens in the middle of a field. (The second of two doubled quotes reopens its field.)"""
         if not len(opening):
             return
         before = block[opening - 1]
@@ -177,26 +181,26 @@ class CsvScanner:
         )
 
     def _advice(self, before: int) -> str:
-        """Say what may help where a quote that opens a field stands behind this byte."""
+        """Return advice for a quote inside an unquoted field; `before` is the byte before the quote."""
         if before in _OTHER_DELIMITERS:
             other = json.dumps(chr(before))
             return f"If the cells are separated by {other}, set input.csv.delimiter to {other}."
         if self._escape is None and before == ord("\\"):
-            return r'If a backslash stands before the quotes within a text, set input.csv.escape to "\\".'
+            return r'If quotes within a text have a backslash before them, set input.csv.escape to "\\".'
         return (
-            "Put the whole field in quotes and double those in it, or set input.csv.quote to a character that is not "
-            "used."
+            "Put the whole field in quotes and double the quotes in it, or set input.csv.quote to a character that the "
+            "file does not contain."
         )
 
     def _check_ends(self, block: Bytes, ends: Integers, starts: Integers) -> None:
-        """Refuse a CR alone where other records end in LF: some writers leave it unquoted within a text."""
+        """Refuse a lone CR if other records end in LF: some programs write a CR within a text without quotes."""
         lone = self._lone_cr
         if not lone and not self._inside and self._previous == _CR and block[0] != _LF:
             lone = self._where(0)
         kinds = block[ends]
         returns = ends[kinds == _CR]
         if not lone and len(returns):
-            # Whether one at the very end is alone shows in the next block.
+            # Whether a CR at the end of the block is alone is known only with the next block.
             alone = returns[block[np.minimum(returns + 1, len(block) - 1)] != _LF]
             alone = alone[alone + 1 < len(block)]
             if len(alone):
@@ -209,7 +213,7 @@ class CsvScanner:
             self._check_line_feeds(block, ends[kinds == _LF], starts)
 
     def _check_line_feeds(self, block: Bytes, feeds: Integers, starts: Integers) -> None:
-        """Refuse a LF alone where other records end in CRLF."""
+        """Refuse a lone LF if other records end in CRLF."""
         before = block[feeds - 1]
         if len(feeds) and feeds[0] == 0:
             before[0] = self._previous
@@ -224,12 +228,12 @@ class CsvScanner:
 
     def _mixed(self, where: str, what: str) -> MalformedInput:
         advice = (
-            "If it is part of a text, put the whole field in quotes; else write the file with one kind of line end."
+            "If it is part of a text, put the whole field in quotes. If not, write the file with one kind of line end."
         )
         return MalformedInput(f"{self._name}: {where} has {what} {ROWS_COUNT}.", advice=advice)
 
     def _starts(self, block: Bytes, ends: Integers) -> Integers:
-        """Return where records start: behind a line end, unless another one follows."""
+        """Return where records start: after a line end, unless another one follows."""
         after = ends + 1
         if not self._inside and self._previous in (_LF, _CR):
             after = np.concatenate([np.zeros(1, np.int64), after])
@@ -239,7 +243,7 @@ class CsvScanner:
         return starts
 
     def _stop(self, starts: Integers, size: int) -> int:
-        """Return where in the block the scan ends: where the first row too many starts, else behind the block."""
+        """Return where in the block the scan ends: at the start of the first row beyond the limit, or at the end."""
         if self._limit is None or self._rows + len(starts) <= self._limit:
             return size
         self.done = True
@@ -253,8 +257,8 @@ class CsvScanner:
 
     def _refuse_long(self) -> NoReturn:
         raise MalformedInput(
-            f"{self._name}: {self._where(0)} has more than {MOST_RECORD_BYTES >> 20} MB, or as many blank lines behind "
-            f"it {ROWS_COUNT}. A line end or a closing quote is missing, or the file is no table."
+            f"{self._name}: {self._where(0)} has more than {MOST_RECORD_BYTES >> 20} MB, or that many blank lines "
+            f"after it {ROWS_COUNT}. A line end or a closing quote is missing, or the file is not a CSV."
         )
 
     def _where(self, started: int) -> str:

@@ -1,7 +1,7 @@
-"""The time by which planning must have read its text files.
+"""The deadline by which planning must have read its text files.
 
-A function that runs into its timeout would be started again and would run into it again. So planning stops before:
-what it has read by then is kept (`scan_checkpoint`), and planning that is called again goes on behind it.
+A function that times out would be called again and time out again. So planning stops earlier and keeps what it has
+read (`scan_checkpoint`). The next call of the function continues from there.
 """
 
 import math
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 
 class OutOfTime(Exception):
-    """The deadline is over; the argument is the URI of the file that was being read."""
+    """The deadline has passed. The argument is the URI of the file that was being read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment `at`, as time.monotonic() counts."""
+    """A time `at`, in seconds of time.monotonic()."""
 
     at: float
 
@@ -25,7 +25,7 @@ class Deadline:
         return cls(time.monotonic() + seconds)
 
     def in_time(self, chunks: Iterable[bytes], late: Callable[[], None]) -> Iterator[bytes]:
-        """Yield chunks until the deadline is over; then call `late`, and end."""
+        """Yield chunks until the deadline has passed; then call `late` and end."""
         for chunk in chunks:
             if time.monotonic() > self.at:
                 late()

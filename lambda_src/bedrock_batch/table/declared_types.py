@@ -1,4 +1,4 @@
-"""Columns whose type the user declared (`input.types`): text becomes values, and what does not fit is named."""
+"""Columns whose type the user declared (`input.types`): cast their text, and name a cell that cannot be cast."""
 
 import re
 
@@ -13,7 +13,7 @@ _DECIMAL = re.compile(r"decimal128\((\d+), ?(\d+)\)")
 
 
 def arrow_type(column: str, name: str) -> pa.DataType:
-    """Return the Arrow type of that name. Raises InvalidRunInput when text cannot become one."""
+    """Return the Arrow type of that name. Raises InvalidRunInput if text cannot be cast to it."""
     decimal = _DECIMAL.fullmatch(name)
     try:
         kind = pa.decimal128(int(decimal[1]), int(decimal[2])) if decimal else pa.type_for_alias(name)
@@ -22,16 +22,17 @@ def arrow_type(column: str, name: str) -> pa.DataType:
             raise ValueError("Parquet has no such decimals")
     except (ValueError, NotImplementedError, OverflowError) as err:
         raise InvalidRunInput(
-            f'input.types: column "{column}" cannot be read as {name!r}. Types are string, int64, double, bool, '
-            "date32, timestamp[us], decimal128(18, 2) and the like, spelled as Arrow does."
+            f'input.types: column "{column}" cannot be read as {name!r}. Use the name of an Arrow type: string, int64, '
+            "double, bool, date32, timestamp[us], decimal128(18, 2) and so on."
         ) from err
     return kind
 
 
 def cast(source: Source, texts: pa.Array, field: pa.Field, row: int) -> pa.Array:
-    """Return the texts as the field's type, blank ones as nulls; text stays as it is.
+    """Return texts cast to the field's type; blank texts become null. If that type is string, texts do not change.
 
-    `row` is the source's row of the first, for the MalformedInput that names a cell of another type.
+    `row` is the row of the first text in the source. Raises MalformedInput, naming row and column, for a text that
+    cannot be cast.
     """
     if pt.is_string(field.type):
         return texts
@@ -47,7 +48,7 @@ def cast(source: Source, texts: pa.Array, field: pa.Field, row: int) -> pa.Array
 
 
 def _first_refused(texts: pa.Array, kind: pa.DataType) -> int:
-    """Return the index of the first cell that cannot be cast, by halving."""
+    """Return the index of the first cell that cannot be cast, by bisection."""
     low, high = 0, len(texts)
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,7 +1,7 @@
 """The frame of a shard: the columns that the output keeps, written as Parquet while the shard is prepared.
 
-The join reads these rows, and never the source. So whatever of the source cannot be read, or cannot be written in the
-output's format, is found before the first job; what becomes of the source afterwards does not matter.
+The join reads the frame, never the source. So a cell that cannot be read, or cannot be written in the output's format,
+is found before the first job, and later changes of the source do no harm.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ _REFUSALS = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 
 class _Nowhere:
-    """A sink that keeps nothing."""
+    """A sink that discards what is written."""
 
     def write(self, data: bytes, /) -> int:
         return len(data)
@@ -34,7 +34,7 @@ _NOWHERE = _Nowhere()
 
 
 def schema_of(run: Run) -> pa.Schema:
-    """Return the columns of the table that the run's output keeps."""
+    """Return the schema of the columns that the run's output keeps."""
     return schemas.kept(schemas.unpacked(run.table.schema), run.output.get("columns"))
 
 
@@ -47,17 +47,17 @@ def check(schema: pa.Schema, form: str) -> None:
             write_parquet.write((), pa.schema([field]), _NOWHERE, unique=())
         except (pa.ArrowException, TypeError) as err:
             raise InvalidRunInput(
-                f'The column "{field.name}" of type {field.type} cannot be kept. Leave it out of output.columns, '
-                "or write it with another type."
+                f'The output cannot keep the column "{field.name}" of type {field.type}. Leave it out of '
+                "output.columns, or write it with another type."
             ) from err
     if form != "parquet":
         plain_types.check(schema, form)
 
 
 def write_frame(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, form: str, first_row: int) -> None:
-    """Write the columns of `schema` as Parquet; for another output format `form`, try that too and keep nothing of it.
+    """Write the columns of `schema` as Parquet. If the output's format `form` is another, try that too and discard it.
 
-    `first_row` is the table's row (from 0) that comes first, for messages.
+    `first_row` is the table's row (from 0) of the first row, for messages.
 
     Raises:
         MalformedInput: a cell cannot be written; the message names its row and column.
@@ -72,7 +72,7 @@ def write_frame(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink,
 def _tried(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, form: str, row: int, tried: list[tuple[int, pa.RecordBatch]]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the kept columns. `tried` has those that are not written yet, each batch with its first row."""
+    """Yield the kept columns. `tried` collects the batches that may not be written yet, each with its first row."""
     size = 0
     for batch in batches:
         if size >= write_parquet.ROW_GROUP_BYTES:
@@ -92,7 +92,7 @@ def _try(batch: pa.RecordBatch, form: str) -> None:
 
 
 def _refusal(tried: Iterable[tuple[int, pa.RecordBatch]], form: str) -> MalformedInput | None:
-    """Return the error for the first cell that cannot be written; None if there is none. It does not quote the cell."""
+    """Return the error for the first cell that cannot be written, without its content; None if there is none."""
     for row, batch in tried:
         for name in batch.schema.names:
             for one in dict.fromkeys(("parquet", form)):
@@ -107,7 +107,7 @@ def _refusal(tried: Iterable[tuple[int, pa.RecordBatch]], form: str) -> Malforme
 
 
 def _first_refused(cells: pa.RecordBatch, form: str) -> int | None:
-    """Return the index of the first row that cannot be written, by halving."""
+    """Return the index of the first row that cannot be written, by bisection."""
     low, high = 0, cells.num_rows + 1
     while high - low > 1:
         middle = (low + high) // 2 if high <= cells.num_rows else cells.num_rows
@@ -123,7 +123,8 @@ def read_frame(s3: S3, run: Run, shard: Shard) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a shard in the types of the table, in batches of some MB.
 
     Raises:
-        InputNotFound, InputChanged: the frame is gone, or is another.
+        InputNotFound: the frame is gone.
+        InputChanged: the frame is not the one that was prepared.
     """
     item = s3.head(run.bucket, run.frame_key(shard.shard))
     source = Source(item.bucket, item.key, item.etag, item.size, shard.rows)
@@ -134,4 +135,4 @@ def read_frame(s3: S3, run: Run, shard: Shard) -> Iterator[pa.RecordBatch]:
         found += batch.num_rows
         yield batch
     if found != shard.rows:
-        raise InputChanged(f"{source.uri} has {found} rows and not {shard.rows}: it is not the one that was prepared.")
+        raise InputChanged(f"{source.uri} has {found} rows, not {shard.rows}: it is not the file that was prepared.")

@@ -1,7 +1,7 @@
-"""Columns whose values stand in the folders of the files: `dt=2024-01-01/country=DE/part-0.parquet`.
+"""Columns whose values are in the names of folders: `dt=2024-01-01/country=DE/part-0.parquet`.
 
-They are text, unless `input.types` says otherwise, and null in files without such a folder. A column that is in the
-files too is the files'; its values must then be those of the path.
+Such a column is text, unless `input.types` says otherwise. It is null for files without such a folder. If the files
+have the column too, the table has the files' column, and its values must equal the folder's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,14 @@ from bedrock_batch.table import declared_types
 
 
 def extended(in_files: pa.Schema, sources: Sequence[Source], types: Mapping[str, str], form: str) -> pa.Schema:
-    """Return the schema of the files with the columns that their paths add, in the order of the folders.
+    """Return the schema of the files and, after it, the columns that their paths add, in the order of the folders.
 
-    Raises MissingColumn and InvalidRunInput for `types` (`input.types`) that no column may have, and MalformedInput for
-    a value of a path that is not of its type.
+    `types` is `input.types`.
+
+    Raises:
+        MissingColumn: `types` names a column that the table does not have.
+        InvalidRunInput: `types` names a column of Parquet files, or two columns differ in case only.
+        MalformedInput: a folder's value cannot be cast to the column's type.
     """
     names = list(dict.fromkeys(name for source in sources for name in source.path_values))
     _check_case(names, in_files)
@@ -32,7 +36,7 @@ def extended(in_files: pa.Schema, sources: Sequence[Source], types: Mapping[str,
         if name not in schema.names:
             raise missing_column(f'input.types has "{name[:80]}"', name, schema.names)
         if form == "parquet" and name not in added:
-            raise InvalidRunInput(f'input.types has "{name}", which has its type in the Parquet files. Remove it.')
+            raise InvalidRunInput(f'input.types has "{name}", but the Parquet files give its type. Remove it there.')
     for source in sources:
         for name in source.path_values:
             _value(source, schema.field(name))
@@ -40,21 +44,21 @@ def extended(in_files: pa.Schema, sources: Sequence[Source], types: Mapping[str,
 
 
 def _check_case(names: Sequence[str], in_files: pa.Schema) -> None:
-    """Raise InvalidRunInput for two columns that Athena, Glue and Spark take for one."""
+    """Raise InvalidRunInput for two columns that are one to Athena, Glue and Spark."""
     spelled = {name.casefold(): name for name in in_files.names if name not in names}
     for name in names:
         other = spelled.setdefault(name.casefold(), name)
         if other != name:
             raise InvalidRunInput(
-                f'A folder names the column "{name}", and there is "{other}", too. Athena and Spark take these for one '
-                "column. Rename one, or list the files one by one as s3_uri: then folders name no columns."
+                f'A folder names the column "{name}", and the table also has "{other}". To Athena and Spark these are '
+                "one column. Rename one of them, or list the files one by one in s3_uri: then folders name no columns."
             )
 
 
 def added(source: Source, batch: pa.RecordBatch, wanted: pa.Schema, *, row: int) -> pa.RecordBatch:
-    """Return rows of a source with the columns of its path; `row` is the source's row (from 1) of the first.
+    """Return rows of a source with the columns of its path; `row` is the number (from 1) of the first in the source.
 
-    Raises MalformedInput for a cell that differs from the value that the path has for it.
+    Raises MalformedInput for a cell that differs from the folder's value.
     """
     columns = []
     in_file = set(batch.schema.names)
@@ -81,7 +85,7 @@ def _value(source: Source, field: pa.Field) -> pa.Scalar:
 
 def _not_of_type(source: Source, field: pa.Field) -> MalformedInput:
     return MalformedInput(
-        f"{source.uri}: its folder says {field.name}={source.path_values.get(field.name)}, and the column is of type "
+        f"{source.uri}: its folder is {field.name}={source.path_values.get(field.name)}, but the column has the type "
         f"{field.type}.",
         advice="Rename the folder, or the column in the file.",
     )
@@ -96,7 +100,7 @@ def _check(source: Source, field: pa.Field, cells: pa.Array, row: int) -> None:
     different = pc.index(same, False).as_py()
     if different >= 0:
         raise MalformedInput(
-            f'{source.uri}: row {row + different} has another value in the column "{field.name}" than its folder, '
+            f'{source.uri}: the value of row {row + different} in the column "{field.name}" differs from the folder '
             f"{field.name}={source.path_values[field.name]} {ROWS_COUNT}.",
-            advice="Write the file anew without that column, or move it to its folder.",
+            advice="Write the file again without that column, or move the file to the right folder.",
         )

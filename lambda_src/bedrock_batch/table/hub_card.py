@@ -1,7 +1,7 @@
-"""What the card of a dataset says about its files: the configs, and the patterns of each split's paths.
+"""Read a dataset's card: its configs, and the patterns for the paths of each split.
 
-The rules are those of the hub's own library: `default: true` names the config that is meant where none is, patterns
-begin in `data_dir`, and files that are hidden count only where a pattern asks for them.
+The rules are those of the hub's own library. `default: true` marks the config that is used if the user names none.
+Patterns start in `data_dir`. Hidden files count only if a pattern names them.
 """
 
 import fnmatch
@@ -19,17 +19,20 @@ _MOST_PATTERN = 500
 _NEVER_DATA = frozenset(
     {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "dummy_data.zip"}
 )
-"""What the library leaves out, whatever a pattern says."""
+"""Files that the library never takes for data, even if a pattern matches."""
 
 
 def configs(entries: Any) -> dict[str, Mapping[str, Any]]:
-    """Return the configs of a card by name; anything else that stands there is passed over."""
+    """Return the configs of a card by name; ignore all other entries."""
     found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return {str(entry.get("config_name", "default")): entry for entry in found}
 
 
 def chosen(dataset: str, card: Mapping[str, Mapping[str, Any]], config: str | None) -> str | None:
-    """Return the config that is meant: the one asked for, else the one that the card makes the default, if any."""
+    """Return `config`, or if it is None the card's default, or None if the card has no config.
+
+    Raises InvalidRunInput if the card has several configs and the user must choose.
+    """
     if config is not None:
         return config
     defaults = [name for name, entry in card.items() if entry.get("default") is True]
@@ -43,7 +46,7 @@ def chosen(dataset: str, card: Mapping[str, Mapping[str, Any]], config: str | No
 
 
 def splits(dataset: str, card: Mapping[str, Mapping[str, Any]], paths: Sequence[str]) -> Splits:
-    """Return the splits that the configs declare by patterns. Configs that leave them to be guessed are left out."""
+    """Return the splits that the configs declare by patterns. Configs without patterns are not in the result."""
     found: Splits = {}
     for name, entry in card.items():
         of_config: dict[str, list[str]] = {}
@@ -59,14 +62,18 @@ def splits(dataset: str, card: Mapping[str, Mapping[str, Any]], paths: Sequence[
 
 
 def matcher(dataset: str, pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a path matches a pattern. Takes time in proportion to both, whatever the pattern.
+    """Return a function that returns whether a path matches a pattern.
 
-    `*` stands for any part of a name, `**` for any folders.
+    `*` matches any part of a name, `**` any folders. The time is proportional to the lengths of path and pattern, for
+    every pattern. Raises InvalidRunInput for a pattern that is too long.
     """
     if len(pattern) > _MOST_PATTERN:
-        raise InvalidRunInput(f"{dataset}: its card has a pattern of {len(pattern)} characters: {pattern[:80]}…")
+        raise InvalidRunInput(
+            f"{dataset}: its card has a pattern of {len(pattern)} characters, more than {_MOST_PATTERN}: "
+            f"{pattern[:80]}… Put the split's files on S3 and give their s3_uri."
+        )
     parts = pattern.split("/")
-    # The standard library's expressions do not go back behind a part that has matched.
+    # fnmatch translates each part to an expression that does not backtrack over a part that has matched.
     tests = [None if part == "**" else re.compile(fnmatch.translate(part)).match for part in parts]
     hidden, special = _hidden(parts), _special(parts)
 
@@ -80,8 +87,8 @@ def matcher(dataset: str, pattern: str) -> Callable[[str], bool]:
 
 
 def _match(tests: Sequence[Callable[[str], Any] | None], names: Sequence[str]) -> bool:
-    """Tell whether names match tests, of which None stands for any number of names, and for one at least at the end."""
-    # The positions in `names` that the tests so far can lead to.
+    """Return whether names match tests. A test None matches any number of names; the last one at least one name."""
+    # The positions in `names` that can be reached after the tests so far.
     reached = {0}
     for index, test in enumerate(tests):
         if test is None:
@@ -100,12 +107,12 @@ def _hidden(parts: Sequence[str]) -> int:
 
 
 def _special(parts: Sequence[str]) -> int:
-    """Return how many folders are private, as `__pycache__` is."""
+    """Return the number of folders that are private, such as `__pycache__`."""
     return sum(part.startswith("__") for part in parts[:-1])
 
 
 def _patterns(files: Any) -> list[tuple[str, list[str]]]:
-    """Return each split with its patterns, in every form in which a card may have them."""
+    """Return each split with its patterns. A card may have them in several forms."""
     if isinstance(files, dict):
         entries = [(str(split), patterns) for split, patterns in files.items()]
     elif isinstance(files, list) and files and all(isinstance(item, dict) for item in files):
@@ -117,6 +124,6 @@ def _patterns(files: Any) -> list[tuple[str, list[str]]]:
 
 
 def _joined(folder: Any, pattern: str) -> str:
-    """Return a pattern as it counts from the top of the dataset."""
+    """Return a pattern as a path from the top of the dataset."""
     path = f"{folder}/{pattern}" if isinstance(folder, str) else pattern
     return "/".join(part for part in path.split("/") if part not in ("", "."))

@@ -1,6 +1,6 @@
-"""Datasets of the Hugging Face hub: which Parquet files make up a split, and ranges of their bytes.
+"""Datasets of the Hugging Face hub: find the Parquet files of a split, and read ranges of their bytes.
 
-Files are pinned to a commit when a run is planned, and prepared from it.
+Planning pins the files to a commit. Prepare shard reads them from that commit.
 """
 
 import os
@@ -29,31 +29,33 @@ from bedrock_batch.table import hub_card
 from bedrock_batch.table.hub_card import Splits
 
 _CONVERTED = "refs/convert/parquet"
-"""Where the hub keeps what it has converted itself, as <config>/<split>/0000.parquet; it follows the main branch."""
+"""The revision with the files that the hub converted from the main branch: <config>/<split>/0000.parquet."""
 
 _PARTIAL = "partial-"
-"""Begins a split's folder when the hub has converted its first gigabytes only."""
+"""Begins the name of a split's folder if the hub has converted only the split's first gigabytes."""
 
 _TIMEOUT_SECONDS = 60
 
 
 class Hub:
-    """The operations this package needs of the hub, for one user or, without a token, for anyone.
-
-    `endpoint` is the hub itself, or a mirror of it.
-    """
+    """Reads the hub, with a user's token or without one. `endpoint` is the URL of the hub or of a mirror."""
 
     def __init__(self, *, token: str | None = None, endpoint: str | None = None) -> None:
-        # False: never a token that happens to lie about on this machine.
+        # False: without it, the library would use a token that it finds on the machine.
         self._token = token or False
         self._endpoint = endpoint
         self._api = HfApi(token=self._token, endpoint=endpoint)
 
     def find(self, dataset: str, *, config: str | None, split: str, revision: str | None) -> list[Source]:
-        """Return the Parquet files of a split, in table order, pinned to today's commit of `revision`; rows are 0.
+        """Return the Parquet files of a split, in table order, pinned to the present commit of `revision`.
 
-        The repository's own files where its card says which they are; otherwise those that the hub has converted.
-        Raises InputNotFound naming the configs or splits there are, HubUnavailable when asking again may help.
+        These are the repository's own files if its card names them, or else the files that the hub converted. Their
+        `rows` are 0.
+
+        Raises:
+            InputNotFound: no such dataset, config, split or revision; the message names what exists.
+            InvalidRunInput: the dataset has several configs, and `config` is None.
+            HubUnavailable: the hub does not answer; the next call may succeed.
         """
         with _refusals(dataset, revision):
             info = self._api.dataset_info(dataset, revision=revision, timeout=_TIMEOUT_SECONDS)
@@ -61,7 +63,7 @@ class Hub:
         card = hub_card.configs(info.card_data.get("configs") if info.card_data else None)
         config = hub_card.chosen(dataset, card, config)
         declared = hub_card.splits(dataset, card, sorted(sizes))
-        # What a config leaves to be guessed, the hub has guessed already.
+        # For a config without patterns, the hub's library guesses the files. The converted files are that guess.
         if declared and (config in declared or config not in card):
             paths = _choose(dataset, declared, config, split)
             if paths and all(path.lower().endswith(".parquet") for path in paths):
@@ -69,12 +71,13 @@ class Hub:
         if revision not in (None, "main"):
             raise InputNotFound(
                 f"{dataset} at revision {revision!r}: its card names no Parquet files for the split {split!r}, and the "
-                "hub converts only the main branch. Leave revision out, or put the split's files on S3."
+                "hub converts only the main branch. Remove revision, or put the split's files on S3 and give their "
+                "s3_uri."
             )
         return self._converted(dataset, config=config, split=split)
 
     def read(self, file: Source, start: int, end: int) -> bytes:
-        """Return bytes [start, end) of a file. Raises InputChanged when its commit is no longer there."""
+        """Return bytes [start, end) of a file. Raises InputChanged if its commit no longer exists."""
         if start >= end:
             return b""
         url = hf_hub_url(file.dataset, file.key, repo_type="dataset", revision=file.revision, endpoint=self._endpoint)
@@ -84,10 +87,10 @@ class Hub:
                 answer = http_backoff("GET", url, headers=headers, timeout=_TIMEOUT_SECONDS)
                 hf_raise_for_status(answer)
         except InputNotFound as err:
-            raise InputChanged(f"{file.uri} was there when the run was planned. Now: {err.fact}") from err
+            raise InputChanged(f"{file.uri} could be read when the run was planned. Now: {err.fact}") from err
         data: bytes = answer.content
         if len(data) != end - start:
-            raise HubUnavailable(f"{file.uri}: {end - start} bytes were asked for and {len(data)} came.")
+            raise HubUnavailable(f"{file.uri}: the hub sent {len(data)} bytes, not the {end - start} requested.")
         return data
 
     def _sizes(self, dataset: str, revision: str) -> dict[str, int]:
@@ -101,7 +104,7 @@ class Hub:
                 sizes = self._sizes(dataset, revision)
         except InputNotFound as err:
             raise InputNotFound(
-                f"{dataset}: its card names no Parquet files, and the hub has not converted it. "
+                f"{dataset}: its card names no Parquet files, and the hub has not converted the dataset. "
                 f"Put the split's files on S3 and give their s3_uri. ({err})"
             ) from err
         splits: Splits = {}
@@ -114,15 +117,19 @@ class Hub:
         if any(path.split("/")[1].startswith(_PARTIAL) for path in paths):
             raise InputNotFound(
                 f"{dataset}: the hub has converted only the first part of the split {split!r}, so rows would be "
-                "missing. Put the split's files on S3 and give their s3_uri."
+                "missing. Put all of the split's files on S3 and give their s3_uri."
             )
         return [_source(dataset, revision, path, sizes[path]) for path in paths]
 
 
 def connect(token_secret_arn: str | None) -> Hub:
-    """Return the hub as seen with the token that a secret holds as its whole text; anonymously without one.
+    """Return the hub, with the token that is the whole text of a secret, or without a token if the ARN is None.
 
-    Which hub, the environment's HF_ENDPOINT says, as it does for the hub's own tools.
+    The environment variable HF_ENDPOINT names another hub, as for the hub's own tools.
+
+    Raises:
+        InputNotFound: the secret cannot be read.
+        InvalidRunInput: the secret's text is not a token.
     """
     endpoint = os.environ.get("HF_ENDPOINT")
     if token_secret_arn is None:
@@ -135,12 +142,12 @@ def connect(token_secret_arn: str | None) -> Hub:
         if code not in ("ResourceNotFoundException", "AccessDeniedException"):
             raise
         raise InputNotFound(
-            f"hf_token_secret_arn: {token_secret_arn} cannot be read ({code}). It must exist, and be one of the "
-            "module's inputs.secret_arns, from which the functions' permissions are built."
+            f"hf_token_secret_arn: {token_secret_arn} cannot be read ({code}). Check that the secret exists and that "
+            "the module's inputs.secret_arns has it: that list gives the functions their permissions."
         ) from err
     token = secret.get("SecretString", "").strip()
     if not re.fullmatch(r"[!-z|~]+", token):
-        raise InvalidRunInput(f"hf_token_secret_arn: the secret {token_secret_arn} must hold the token alone, as text.")
+        raise InvalidRunInput(f"hf_token_secret_arn: the secret {token_secret_arn} must be the token's text alone.")
     return Hub(token=token, endpoint=endpoint)
 
 
@@ -149,7 +156,7 @@ def _source(dataset: str, revision: str, path: str, size: int) -> Source:
 
 
 def _choose(dataset: str, splits: Splits, config: str | None, split: str) -> list[str]:
-    """Return a split's paths. Without a config: the only one, or the one called default."""
+    """Return a split's paths. If `config` is None, take the only config or the one named "default"."""
     known = ", ".join(sorted(splits))
     if config is None:
         if len(splits) > 1 and "default" not in splits:
@@ -165,17 +172,17 @@ def _choose(dataset: str, splits: Splits, config: str | None, split: str) -> lis
 
 @contextmanager
 def _refusals(dataset: str, revision: str | None) -> Iterator[None]:
-    """Raise what a refusal by the hub means for the user."""
+    """Turn the hub library's errors into errors of this package."""
     try:
         yield
     except GatedRepoError as err:
         raise InputNotFound(
             f"The dataset {dataset} is gated: accept its terms on the hub.",
-            advice="Then set hf_token_secret_arn to a secret that holds a token of that account.",
+            advice="Then set hf_token_secret_arn to a secret with a token of the same hub account.",
         ) from err
     except RepositoryNotFoundError as err:
         raise InputNotFound(
-            f"There is no dataset {dataset} on the hub that may be read.",
+            f"The hub has no dataset {dataset}, or the dataset is private.",
             advice="If it is private, set hf_token_secret_arn.",
         ) from err
     except RevisionNotFoundError as err:
@@ -183,18 +190,18 @@ def _refusals(dataset: str, revision: str | None) -> Iterator[None]:
     except RemoteEntryNotFoundError as err:
         raise InputNotFound(f"A file is missing in the dataset {dataset} at {revision}.") from err
     except HFValidationError as err:
-        raise InvalidRunInput(f"dataset_id: {dataset!r} is no dataset's id ({err}).") from err
+        raise InvalidRunInput(f"dataset_id: {dataset!r} is not the id of a dataset ({err}).") from err
     except HfHubHTTPError as err:
         _refuse(dataset, err)
     except HTTPError as err:
-        raise HubUnavailable(f"The hub cannot be reached for {dataset}: {type(err).__name__}: {err}") from err
+        raise HubUnavailable(f"{dataset}: the hub cannot be reached: {type(err).__name__}: {err}") from err
 
 
 def _refuse(dataset: str, err: HfHubHTTPError) -> NoReturn:
     status = err.response.status_code
     if status in (401, 403):
         raise InputNotFound(
-            f"The hub refuses to show {dataset} ({status}): the token of hf_token_secret_arn is missing, expired or "
-            "has no right to read it."
+            f"The hub refuses access to {dataset} ({status}): the token of hf_token_secret_arn is missing, has expired "
+            "or may not read the dataset."
         ) from err
-    raise HubUnavailable(f"The hub answered {status} for {dataset}. Try again later.") from err
+    raise HubUnavailable(f"{dataset}: the hub answered with status {status}. Try again later.") from err

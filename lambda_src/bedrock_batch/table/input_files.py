@@ -1,7 +1,7 @@
-"""Which objects on S3 are the table's files: those below a prefix, without what engines leave beside them.
+"""Find the objects on S3 that are the table's files: those below a prefix, without the objects that engines add.
 
-Folders such as `dt=2024-01-01/` give values of columns (Hive's paths). A folder that has a table's log is refused: only
-the log knows which of its files still count.
+Folders such as `dt=2024-01-01/` give values of columns (Hive's paths). A folder with a table's log is refused, because
+only the log says which of its files are still part of the table.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from bedrock_batch.contracts.run import Source
 from bedrock_batch.errors import InputNotFound, InvalidRunInput
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive writes for a null in a path."""
+"""Hive's text for a null in a path."""
 
 _DELTA, _HUDI, _ICEBERG = "_delta_log/", ".hoodie/", "metadata/"
 _LOGS = {
@@ -24,17 +24,17 @@ _LOGS = {
 }
 _ICEBERG_SUFFIX = (".metadata.json", ".metadata.json.gz")
 _MOST_LISTED = 10_000
-"""Objects of a folder `metadata/` above a prefix that are looked at: it may be anything's, with millions of objects."""
+"""Most objects to list in a folder `metadata/` above a prefix: it may be unrelated and hold millions of objects."""
 
 _MOST_ABOVE = 10
-"""Folders above a prefix in which a log is looked for."""
+"""Most folders above a prefix to search for a log."""
 
 _NAMED = 5
 
 
 @dataclass(slots=True)
 class InputFiles:
-    """The files of the table, in order; how many other objects the prefixes hold, and the first of them."""
+    """The files of the table in order, the number of other objects below the prefixes, and the first few of these."""
 
     sources: list[Source] = field(default_factory=list)
     left_out: int = 0
@@ -45,14 +45,14 @@ class InputFiles:
 def find(s3: S3, uris: str | Sequence[str], *, own: str | None = None) -> InputFiles:
     """Return the files of an `s3://` object, of a prefix ending in `/`, or of a list of both.
 
-    `own` is the URI of the folder that runs write their tables to: no table with a log lies above a prefix in it, and
-    what is above may not be listed.
+    The files below a prefix are in the order of their keys. Empty markers and names that start with `_` or `.` are
+    left out (but `_dt=2024-01-01/` is a folder of data). Objects that the user names one by one are all taken.
 
-    Within a prefix in key order, without empty markers and names that start with `_` or `.` (but `_dt=2024-01-01/`
-    is a folder of data). Objects that are named one by one are taken as they are.
+    `own` is the URI of the folder that runs write their tables to. Above a prefix in it, no log is searched for: there
+    is none, and the function may not list there.
 
     Raises:
-        InputNotFound: there is none; names the URI and the missing permission.
+        InputNotFound: there is no object; the message names the URI and the missing permission.
         InvalidRunInput: a text is not a URI, an object is named twice, or a prefix is a table with a log.
     """
     found = InputFiles()
@@ -67,7 +67,9 @@ def find(s3: S3, uris: str | Sequence[str], *, own: str | None = None) -> InputF
     seen = set()
     for source in found.sources:
         if source.uri in seen:
-            raise InvalidRunInput(f"s3_uri names {source.uri} twice: its rows would be paid twice.")
+            raise InvalidRunInput(
+                f"s3_uri names {source.uri} twice, so its rows would be paid for twice. Remove it once."
+            )
         seen.add(source.uri)
     return found
 
@@ -88,7 +90,7 @@ def _add_prefix(s3: S3, bucket: str, prefix: str, found: InputFiles) -> None:
             found.sources.append(_source(item, _path_values(item, folders)))
     s3.check_archived(items)
     if not items:
-        hidden = f" {found.left_out} names that begin with _ or . do not count." if found.left_out else ""
+        hidden = f" {found.left_out} objects whose names begin with _ or . do not count." if found.left_out else ""
         raise InputNotFound(f"There is no object below s3://{bucket}/{prefix}.{hidden}")
 
 
@@ -103,7 +105,7 @@ def _is_hidden(folder: str) -> bool:
 def _path_values(item: Object, folders: Sequence[str]) -> dict[str, str | None]:
     """Return the columns that folders name, with their values.
 
-    Raises InvalidRunInput where two name one column, or where a text is not UTF-8.
+    Raises InvalidRunInput if two folders name the same column, or if a text is not UTF-8.
     """
     values: dict[str, str | None] = {}
     for folder in folders:
@@ -113,7 +115,9 @@ def _path_values(item: Object, folders: Sequence[str]) -> dict[str, str | None]:
         try:
             name, value = (unquote(text, errors="strict") for text in (name, value))
         except UnicodeDecodeError:
-            raise InvalidRunInput(f"{item.uri}: the folder {folder} is not UTF-8 behind its %. Rename it.") from None
+            raise InvalidRunInput(
+                f"{item.uri}: the bytes after % in the folder {folder} are not UTF-8. Rename it."
+            ) from None
         if name in values:
             raise InvalidRunInput(f'{item.uri}: two of its folders name the column "{name}". Rename one of them.')
         values[name] = None if value == NO_VALUE else value
@@ -129,7 +133,7 @@ def _refuse_log_within(bucket: str, prefix: str, path: str) -> None:
 
 
 def _refuse_log_above(s3: S3, bucket: str, prefix: str, found: InputFiles) -> None:
-    """Raise InvalidRunInput if a folder above the prefix has a table's log: the prefix is then a part of that table."""
+    """Raise InvalidRunInput if a folder above the prefix has a table's log: then the prefix is part of that table."""
     folders = prefix.split("/")[:-1]
     above = ["".join(f"{folder}/" for folder in folders[:count]) for count in range(len(folders))]
     try:
@@ -140,14 +144,15 @@ def _refuse_log_above(s3: S3, bucket: str, prefix: str, found: InputFiles) -> No
                     raise _has_log(bucket, folder, log)
     except InputNotFound:
         found.warnings.append(
-            f"Whether s3://{bucket}/{prefix} is a part of a table with a log (Delta, Hudi, Iceberg) is not known: the "
-            "folders above it may not be listed. Of such a table replaced rows would be read, and paid, too."
+            f"s3://{bucket}/{prefix} may be part of a table with a log (Delta, Hudi, Iceberg). This could not be "
+            "checked, because the function may not list the folders above it. If it is, the run also reads, and pays "
+            "for, rows that were replaced or deleted."
         )
 
 
 def _has_log(bucket: str, folder: str, log: str) -> InvalidRunInput:
     kind, files = _LOGS[log]
     return InvalidRunInput(
-        f"s3://{bucket}/{folder} is {kind}: it has {log}. Rows that were replaced or deleted are still in its files, "
-        f"and only its log knows which. Give s3_uri as a list of {files}, or a copy that its engine has written."
+        f"s3://{bucket}/{folder} is {kind}: it has {log}. Its files still hold rows that were replaced or deleted, and "
+        f"only the log says which. Set s3_uri to a list of {files}, or to a copy of the table that its engine wrote."
     )

@@ -1,8 +1,8 @@
-"""JSON lines on S3: where the rows begin and what their columns hold, and rows as Arrow.
+"""Read JSON lines on S3: find where the rows begin and the types of their columns, and return rows as Arrow.
 
-Every key of any row is a column. Its type holds every value exactly (see `jsonl_types`); if no type does, the column
-holds the values' JSON text, as it stands in the file. A missing key is null. Lines end in a line feed; blank lines are
-not rows.
+Every key of any row is a column. Its type holds every value exactly (see `jsonl_types`). If there is no such type, the
+column holds the JSON text of the values, exactly as in the file. A missing key is null. Lines end in a line feed; blank
+lines are not rows.
 """
 
 import json
@@ -27,16 +27,16 @@ from bedrock_batch.table.schemas import Selection
 from bedrock_batch.table.text_stream import BOM
 
 _BLOCK_BYTES = 2 << 20
-"""Decoded at once: some ten times this is in memory, as Python's objects."""
+"""Bytes decoded at once. Memory holds about ten times this, as Python objects."""
 
 _NULL = msgspec.Raw(b"null")
 
-_OF_ARRAY = "Write its items one a line: jq -c '.[]' in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
-_OF_OBJECTS = "Write one object a line: jq -c . in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
+_OF_ARRAY = "Write each item on a line: jq -c '.[]' in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
+_OF_OBJECTS = "Write each object on one line: jq -c . in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
 
 
 class JsonlReader:
-    """Reads the JSON lines of a table; `jsonl` is `Table.jsonl`, which only `read` needs."""
+    """Reads the JSON lines of a table. `jsonl` is `Table.jsonl`; only `read` needs it."""
 
     concurrent_files = text_stream.CONCURRENT_FILES
 
@@ -44,9 +44,9 @@ class JsonlReader:
         self._s3, self._jsonl = s3, jsonl
 
     def describe(self, scan: Scan) -> Found:
-        """Decode a file once, behind its part that is known: what its columns hold, where its rows begin.
+        """Find the kinds of a file's columns and where its rows begin, starting after the part that is known.
 
-        `Found.file` is the file to read: this one, or its plain copy.
+        `Found.file` is the file to read: this one or its plain copy.
         """
         uri, limit, part, known = scan.file.uri, scan.limit, scan.earlier, scan.known
         kinds: Kinds = {} if part is None else {name: set(seen) for name, seen in part.kinds.items()}
@@ -77,16 +77,16 @@ class JsonlReader:
         return Found(text.stored, layout, kinds=kinds, whole=text.whole)
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
-        """Return the schema of all files, and what `Table` holds of the format."""
+        """Return the schema of all files, and the fields of `Table` for this format."""
         kinds = [(one.file, one.kinds) for one in found]
         ready_made = options.get("format") == "bedrock_jsonl"
         schema, jsonl = schemas.of_json(kinds, options.get("types") or {}, ready_made=ready_made)
         return schema, {"jsonl": jsonl}
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield all rows between the piece's bytes, its `skip` and `tail` included, in batches of some 2 MB.
+        """Yield all rows between the piece's bytes, including `skip` and `tail`, in batches of about 2 MB.
 
-        `row` is the source's row (from 1) of the first.
+        `row` is the number (from 1) of the first row in the source.
         """
         cells_of = [_Cells(field, self._jsonl) for field in selection.columns]
         names = [f"f{index}" for index in range(len(cells_of))]
@@ -111,16 +111,16 @@ class JsonlReader:
 
 
 def _no_array(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Yield the chunks. Refuses a file that begins as one array at once: it may be a single line of any length."""
+    """Yield the chunks. Refuse a file that begins as an array before more is read: its only line may be very long."""
     begun = False
     for chunk in chunks:
         if not begun and (begun := bool(text := chunk.removeprefix(BOM).lstrip())) and text[:1] == b"[":
-            raise MalformedInput(f"{name} begins with [, as one JSON array, and not with an object.", advice=_OF_ARRAY)
+            raise MalformedInput(f"{name} is one JSON array: it begins with [, not with an object.", advice=_OF_ARRAY)
         yield chunk
 
 
 def _add_kinds(kinds: Kinds, lines: Sequence[bytes], uri: str, row: int) -> None:
-    """Add what the lines show of their columns; `row` is the first line's."""
+    """Add the kinds of the lines' columns; `row` is the row of the first line."""
     try:
         jsonl_types.add(kinds, _decoded(uri, lines, jsonl_types.decode, row))
     except MalformedInput as err:
@@ -128,7 +128,7 @@ def _add_kinds(kinds: Kinds, lines: Sequence[bytes], uri: str, row: int) -> None
 
 
 class _Cells:
-    """How the cells of one column are decoded: `kind` is the type for msgspec, `absent` stands for a missing key."""
+    """Decodes the cells of one column: `kind` is the type for msgspec, `absent` the value for a missing key."""
 
     def __init__(self, field: pa.Field, jsonl: Mapping[str, Any]) -> None:
         self._field = field
@@ -144,7 +144,7 @@ class _Cells:
         texts = [None if value == _NULL else bytes(value) for value in values]
         if not self._typed:
             return pa.array(texts, pa.string())
-        # A text is its characters, any other value its JSON text.
+        # A JSON string becomes its characters; any other value becomes its JSON text.
         plain = [msgspec.json.decode(text) if text and text[:1] == b'"' else text for text in texts]
         return declared_types.cast(source, pa.array(plain, pa.string()), self._field, row)
 
@@ -156,52 +156,52 @@ def _batch(cells: list[pa.Array], schema: pa.Schema, rows: int) -> pa.RecordBatc
 
 
 def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], row: int) -> list[Any]:
-    """Decode every line; `row` is the first one's, for the MalformedInput that names a bad one."""
+    """Decode every line. `row` is the row of the first line. Raises MalformedInput, naming the row."""
     found: list[Any] = []
     try:
         # Filled in place: after an error its length is the index of the line that failed.
         found.extend(map(decode, lines))
     except (msgspec.MsgspecError, ValueError, RecursionError) as err:
         bad = lines[len(found)]
-        what, hint = f"is no JSON object ({err})", "One object a line; NaN and Infinity are no JSON."
+        what, hint = f"is not a JSON object ({err})", "Write one object on each line. JSON has no NaN and no Infinity."
         if isinstance(err, UnicodeError):
             what = "is not UTF-8"
         elif isinstance(err, RecursionError):
             what, hint = "is nested too deeply", "Write the inner objects or lists as a text."
         elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
-            # The line is JSON, but for a number that no type holds.
+            # The line is JSON, except for a number that no type holds.
             what, hint = f"cannot be read ({err})", "Write the number as a text."
         elif known := _not_one_object(bad.strip()):
             what, hint = known
         if _has_half_a_pair(bad):
-            what = r"has half of a surrogate pair, as \ud83d alone is"
-            hint = "It is no character, and comes from a text that was cut in the middle of one: remove it."
+            what = r"has half of a surrogate pair, such as \ud83d alone"
+            hint = "A text was cut in the middle of a character. Remove that half."
         message = f"{name}: row {row + len(found)} {what} {ROWS_COUNT}."
         raise MalformedInput(message, advice=hint) from None
     return found
 
 
 def _not_one_object(line: bytes) -> tuple[str, str] | None:
-    """Say what a line is instead of one object, and what to do; None where it is nothing known."""
+    """Return what a line is instead of one object, and what to do; None if that is not known."""
     if line[:1] == b"[":
-        return "is an array and no object", f"If the file is one JSON array: {_OF_ARRAY}"
+        return "is an array, not an object", f"If the file is one JSON array: {_OF_ARRAY}"
     if line.startswith(BOM) or b"}" + BOM in line:
-        what = "has a byte order mark before an object, as where files were put behind one another"
+        what = "has a byte order mark before an object: files were probably joined to one"
         return (
             what,
             r"Put a line feed in its place: sed 's/\(^\|}\)\xef\xbb\xbf/\1\n/g' in.jsonl > out.jsonl (GNU sed).",
         )
     if line[-1:] in (b"\0", b"\x1a"):
-        return "ends in zeros or Ctrl-Z, which are no JSON", "Remove what is behind the last object."
+        return "ends in zeros or Ctrl-Z, which are not JSON", "Remove what follows the last object."
     if line[:1] == b"{" and line[-1:] in (b"{", b"[", b",", b":"):
-        return "has the beginning of an object that goes on in the next line", _OF_OBJECTS
+        return "has only the beginning of an object, which continues on the next line", _OF_OBJECTS
     if line[:1] == b"{" and _is_followed(line):
-        return "is no JSON object but several", _OF_OBJECTS
+        return "has several JSON objects", _OF_OBJECTS
     return None
 
 
 def _is_followed(line: bytes) -> bool:
-    """Tell whether something stands behind the object that a line begins with."""
+    """Return whether something follows the object that a line begins with."""
     try:
         _, end = json.JSONDecoder().raw_decode(line.decode())
     except (ValueError, RecursionError):
@@ -210,7 +210,7 @@ def _is_followed(line: bytes) -> bool:
 
 
 def _has_half_a_pair(line: bytes) -> bool:
-    """Tell whether a line is JSON but for an escape that is half a character. Some JSON readers accept it."""
+    """Return whether a line is JSON except for an escape that is half a character. Some JSON readers accept it."""
     try:
         json.dumps(json.loads(line), ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -221,13 +221,13 @@ def _has_half_a_pair(line: bytes) -> bool:
 
 
 def _lines(block: bytes, at: int) -> tuple[list[bytes], npt.NDArray[np.int64]]:
-    """Return the lines that are not blank, and where they start; `at` is where the block does."""
+    """Return the lines that are not blank, and the offsets of their starts; `at` is the offset of the block."""
     if block.isspace():
         return [], np.zeros(0, np.int64)
     lines = block.split(b"\n")
     ends = np.cumsum(np.fromiter(map(len, lines), np.int64, len(lines)) + 1)
     starts = np.concatenate([[0], ends[:-1]]) + at
-    # Most often only the rest behind the last line feed is blank.
+    # In most blocks, only the rest after the last line feed is blank.
     if not lines[-1]:
         lines, starts = lines[:-1], starts[:-1]
     if all(lines) and not any(map(bytes.isspace, lines)):

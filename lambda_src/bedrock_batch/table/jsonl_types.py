@@ -1,7 +1,7 @@
-"""Find the type of every column of JSON lines: one that holds each value exactly, or else its JSON text.
+"""Find a type for every column of JSON lines: a type that holds each value exactly, or text with the values' JSON.
 
-What was seen of a column is a set of words. The sets found in pieces of a table add up to the same type in any order:
-no piece can have another schema than the rest, and no value is rounded.
+A column's kinds are a set of words. The sets of several pieces of a table are merged, in any order, to the same type.
+So all pieces have one schema, and no value is rounded.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,23 +14,23 @@ import pyarrow as pa
 from bedrock_batch.errors import MalformedInput
 
 MOST_COLUMNS = 5_000
-"""More keys than this are data written as keys, not columns."""
+"""If rows have more keys than this, the keys are data and not names of columns."""
 
 Kinds = dict[str, set[str]]
-"""What was seen of every column, in order of first appearance; nulls leave no trace.
+"""The kinds of values in every column, in order of first appearance; nulls add none.
 
-The words: string, bool, int (a double holds it too), int64, double, nested, number (only its text holds it).
+The words are string, bool, int (a double holds it too), int64, double, nested, and number (no type holds it exactly).
 """
 
 _WORDS: dict[type, str] = {str: "string", bool: "bool", dict: "nested", list: "nested"}
 _DOUBLE_HOLDS = 1 << 53
 _INT64_HOLDS = 1 << 63
 _SHORT = 16
-"""A literal of this many characters has at most 15 digits, which a double always holds."""
+"""A literal of this many characters has at most 15 digits. A double holds these exactly."""
 
 
 class Float(str):
-    """A number with a fraction or an exponent, as it stands in the file."""
+    """The text of a number with a fraction or an exponent, as in the file."""
 
     __slots__ = ()
 
@@ -40,16 +40,16 @@ def _float(literal: str) -> Float:
         try:
             Decimal(literal)
         except InvalidOperation:
-            raise ValueError("a number has an exponent that is too long") from None
+            raise ValueError("the exponent of a number is too long") from None
     return Float(literal)
 
 
 decode = msgspec.json.Decoder(dict[str, Any], float_hook=_float).decode
-"""Decode one line without rounding anything."""
+"""Decode one line; no number is rounded."""
 
 
 def add(kinds: Kinds, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add what `rows`, from `decode`, show. Raises MalformedInput for keys that cannot be columns."""
+    """Add the kinds of `rows`, which come from `decode`. Raises MalformedInput for keys that cannot be columns."""
     if set().union(*rows) - kinds.keys():
         for row in rows:
             for name in row:
@@ -61,7 +61,7 @@ def add(kinds: Kinds, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def merge(found: Iterable[Kinds]) -> Kinds:
-    """Return the kinds of all pieces together; columns stand in the order in which they first appear."""
+    """Return the kinds of all pieces together; columns are in the order of first appearance."""
     whole: Kinds = {}
     for kinds in found:
         for name, seen in kinds.items():
@@ -71,7 +71,7 @@ def merge(found: Iterable[Kinds]) -> Kinds:
 
 
 def arrow_type(seen: set[str]) -> pa.DataType | None:
-    """Return the type that holds all that was seen exactly; None when only the values' JSON text does."""
+    """Return the type that holds all kinds of `seen` exactly; None if only JSON text does."""
     if seen <= {"string"}:
         return pa.string()
     if seen == {"bool"}:
@@ -98,7 +98,7 @@ def _kinds(values: list[Any]) -> set[str]:
 
 
 def _is_exact(literal: Float) -> bool:
-    """Tell whether a double gives the same decimal number back."""
+    """Return whether a double holds a number exactly: its shortest decimal form is the same number."""
     if len(literal) <= _SHORT and "e" not in literal and "E" not in literal:
         return True
     text = repr(float(literal))
@@ -107,6 +107,9 @@ def _is_exact(literal: Float) -> bool:
 
 def _check_name(name: str, known: int) -> None:
     if known >= MOST_COLUMNS:
-        raise MalformedInput(f"The rows have more than {MOST_COLUMNS} different keys: these are data, not columns.")
+        raise MalformedInput(
+            f"The rows have more than {MOST_COLUMNS} different keys, so the keys are data and not names of columns. "
+            "Put them into one object, under a single key."
+        )
     if any(character < " " or character in '"\\' for character in name):
-        raise MalformedInput(f"The key {name[:80]!r} holds a quote, a backslash or a control character: rename it.")
+        raise MalformedInput(f"The key {name[:80]!r} has a quote, a backslash or a control character. Rename it.")

@@ -1,4 +1,4 @@
-"""Where the rows of a file lie, so that a shard can be cut out of it."""
+"""The places of a file's rows, so that a shard can be cut out of the file."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,23 +9,23 @@ import numpy.typing as npt
 from bedrock_batch.contracts.lines import Piece
 
 MOST_MARKS = 1 << 16
-"""Offsets kept of one file."""
+"""Most offsets to keep for one file."""
 
 MOST_RECORD_BYTES = 256 << 20
-"""No model takes such a record, and reading it takes several times this in memory."""
+"""No model accepts a record of this size, and reading one needs several times as much memory."""
 
 BODY = "modelInput"
-"""The column of records in Bedrock's own shape that holds the body."""
+"""The column that holds the request body, in records of Bedrock's own shape."""
 
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a source's rows lie: row `rows_at[i]` starts at `bytes_at[i]`; the last marks are its ends.
+    """The places of a source's rows: row `rows_at[i]` starts at offset `bytes_at[i]`. The last mark is the end.
 
-    `cut_by` says what pieces count: bytes of a text file (only the marks are known, so a piece may begin or
-    end between two of them) or rows of a Parquet file (`bytes_at` is then only an estimate of size).
+    `cut_by` is the unit of a piece's `start` and `end`. For a text file it is bytes; only the marks are known, so a
+    piece may begin or end between two of them. For a Parquet file it is rows; `bytes_at` is then an estimate of size.
     """
 
     rows_at: Integers
@@ -38,11 +38,11 @@ class Layout:
 
     @property
     def end(self) -> int:
-        """The offset behind the last row."""
+        """The offset after the last row."""
         return int(self.bytes_at[-1])
 
     def piece(self, source: int, first: int, last: int) -> Piece:
-        """Return the piece that holds rows [first, last) of this source, which has the number `source`."""
+        """Return the piece that holds rows [first, last) of this source; `source` is the source's number."""
         if self.cut_by == "rows":
             return Piece(source=source, start=first, end=last, rows=last - first)
         low = int(np.searchsorted(self.rows_at, first, side="right")) - 1
@@ -58,7 +58,7 @@ class Layout:
 
 
 class Marks:
-    """The offsets of every n-th row, at first those of `part`, if given. When there are too many, n doubles."""
+    """Collects the offset of every n-th row; n doubles when there are too many. Starts with the offsets of `part`."""
 
     def __init__(self, part: Layout | None = None) -> None:
         self._stride = int(part.rows_at[1]) if part is not None and len(part.rows_at) > 2 else 1
@@ -76,7 +76,7 @@ class Marks:
             self._stride *= 2
 
     def layout(self, rows: int, end: int) -> Layout:
-        """Return the layout of the first rows, which end at this offset."""
+        """Return the layout of the first `rows` rows, which end at the offset `end`."""
         offsets = np.concatenate([np.zeros(0, np.int64), *self._kept])[: -(-rows // self._stride)]
         rows_at = np.arange(len(offsets), dtype=np.int64) * self._stride
         return Layout(np.append(rows_at, rows), np.append(offsets, end), "bytes")

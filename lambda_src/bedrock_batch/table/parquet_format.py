@@ -1,4 +1,4 @@
-"""Parquet: its footer at planning time, and a range of its rows as Arrow, wherever its bytes are fetched from."""
+"""Read Parquet, from S3 or the hub: the footer when the run is planned, and a range of rows as Arrow."""
 
 import io
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -20,41 +20,41 @@ from bedrock_batch.table.scan_checkpoint import Found, Scan
 from bedrock_batch.table.schemas import Selection
 
 Fetch = Callable[[int, int], bytes]
-"""Returns bytes [start, end) of the planned version of a file."""
+"""Returns bytes [start, end) of a file, in the version that was planned."""
 
 _READ_BYTES = 8 << 20
-"""The most that one request reads."""
+"""Most bytes of one request."""
 
 _BUFFER_BYTES = 128 << 20
-"""Of all columns together: Arrow has a buffer for each."""
+"""Bytes of the buffers of all columns together. Arrow has one for each column."""
 
 _LEAST_BUFFER_BYTES = 128 << 10
 _BATCH_ROWS = 2_048
 
 _STEP_ROWS = 128
-"""Decoded at a time, and then put together: rows may be of very different sizes, and only decoding shows them."""
+"""Rows decoded at a time, then joined to batches. Sizes of rows may differ much and are known only after decoding."""
 
 _SKEW = 32
-"""So many times the average may be the size of many texts that follow each other."""
+"""How many times the average the texts of one step may be."""
 
 _FIXED_BYTES = 8
-"""The least that a number takes up when it is decoded; most are smaller in a file."""
+"""Bytes of a decoded number. Most numbers are smaller in a file."""
 
 
 _REFUSALS = (pa.ArrowException, OSError)
-"""What Arrow raises for a file that it cannot read. A damaged one may ask for any amount of memory."""
+"""What Arrow raises for a file that it cannot read, such as a damaged file that needs any amount of memory."""
 
 
 def fetch_from(s3: S3, source: Source) -> Fetch:
-    """Return what fetches bytes of a file on S3, in the version of its ETag."""
+    """Return a function that fetches bytes of a file on S3, in the version of its ETag."""
     return lambda start, end: s3.read(source.bucket, source.key, start=start, end=end, etag=source.etag)
 
 
 class ParquetReader:
-    """Reads the Parquet files of a table; `fetch_of` returns what fetches the bytes of a file."""
+    """Reads the Parquet files of a table. `fetch_of` returns the function that fetches the bytes of a file."""
 
     concurrent_files = 16
-    """Footers are small: reading them is waiting."""
+    """Many, because footers are small: reading one is mostly waiting."""
 
     def __init__(self, fetch_of: Callable[[Source], Fetch]) -> None:
         self._fetch_of = fetch_of
@@ -73,11 +73,11 @@ class ParquetReader:
         return Found(scan.file, Layout(rows_at, bytes_at, "rows"), file.schema_arrow.remove_metadata())
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
-        """Return the schema of all files; `Table` holds nothing more of the format."""
+        """Return the schema of all files. `Table` has no fields for this format."""
         return schemas.common([(one.file, one.schema) for one in found]), {}
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield rows [piece.start, piece.end) of a file in batches of some 8 MB; other row groups are not read."""
+        """Yield rows [piece.start, piece.end) of a file in batches of about 8 MB; other row groups are not read."""
         metadata = self._open(source).metadata
         names = set(selection.columns.names)
         leaves = [leaf for leaf in range(metadata.num_columns) if _within(metadata.schema.column(leaf).path, names)]
@@ -98,10 +98,10 @@ class ParquetReader:
                     ) from err
 
     def _open(self, source: Source, columns: int = 1, **options: Any) -> pq.ParquetFile:
-        """Open a file of which so many columns are read at a time, those within others counted."""
+        """Open a file to read `columns` columns at a time; nested columns count too."""
         file = pa.PythonFile(_RangeFile(self._fetch_of(source), source.size), mode="r")
         try:
-            # In nanoseconds, times of Spark's old type (INT96) beyond the year 2262 would silently become others.
+            # Spark's old type (INT96) holds times after the year 2262. In nanoseconds they would silently be wrong.
             return pq.ParquetFile(
                 file,
                 pre_buffer=False,
@@ -115,9 +115,10 @@ class ParquetReader:
 
 
 class _RowGroup:
-    """Reads a row group's cells of the table's `columns`; `open_` opens its file once more, with options.
+    """Reads the cells of the table's `columns` in one row group.
 
-    `leaves` are the file's columns that hold them: a struct has one for each of its members.
+    `open_` opens the file again, with options. `leaves` are the numbers of the file's columns that hold `columns`: a
+    struct has one for each of its members.
     """
 
     def __init__(
@@ -142,13 +143,13 @@ class _RowGroup:
                 held.append(batch.slice(start, stop - start))
                 rows, size = rows + stop - start, size + held[-1].nbytes
             if held and (rows >= _BATCH_ROWS or size >= batch_bytes.MOST_BYTES or at >= high):
-                yield held[0] if len(held) == 1 else pa.concat_batches(held)  # which would copy it
+                yield held[0] if len(held) == 1 else pa.concat_batches(held)  # concat_batches copies even one batch
                 held, rows, size = [], 0, 0
             if at >= high:
                 return
 
     def _decoded(self) -> Iterator[pa.RecordBatch]:
-        """Yield all rows in the steps in which they are decoded, in the types of the table."""
+        """Yield all rows, `_step_rows` at a time, in the types of the table."""
         names = self._columns.names
         for batch in self._file.iter_batches(
             self._step_rows(), row_groups=[self._index], columns=names, use_threads=False
@@ -159,7 +160,7 @@ class _RowGroup:
     def _step_rows(self) -> int:
         """Return how many rows to decode at a time.
 
-        So few that they stay below `batch_bytes.MOST_BYTES` even if each has the longest text of a dictionary.
+        They stay below `batch_bytes.MOST_BYTES` even if each row has the longest text of a dictionary.
         """
         row_bytes = 0
         longest = self._longest()
@@ -172,9 +173,9 @@ class _RowGroup:
         return max(1, min(_STEP_ROWS, batch_bytes.MOST_BYTES // max(1, row_bytes)))
 
     def _longest(self) -> dict[str, int]:
-        """Return the length of the longest text in each dictionary; those of one column have the same.
+        """Return the length of the longest text in each dictionary, by the column's path.
 
-        All are read together: opening a file of thousands of columns takes long.
+        One open file reads all dictionaries, because opening a file of thousands of columns is slow.
         """
         chunks = map(self._group.column, self._leaves)
         paths = [
@@ -188,12 +189,12 @@ class _RowGroup:
         file = self._open(read_dictionary=names)
         first = next(file.iter_batches(1, row_groups=[self._index], columns=names, use_threads=False))
         lengths = [length for column in first.columns for length in _longest(column)]
-        if len(lengths) != len(paths):  # a name with dots reads as a path: `a.b` besides `a.b.c`
+        if len(lengths) != len(paths):  # A name with dots looks like a path: `a.b` beside `a.b.c`.
             lengths = [max(lengths)] * len(paths)
         return dict(zip(paths, lengths, strict=True))
 
     def refused(self) -> str:
-        """Return the words that name the first column that cannot be read alone."""
+        """Return words for an error message that name the first column that cannot be read; empty if all can."""
         for field in self._columns:
             try:
                 leaves = [leaf for leaf in self._leaves if _within(self._file.schema.column(leaf).path, {field.name})]
@@ -205,18 +206,18 @@ class _RowGroup:
 
 
 def _prefixes(path: str) -> Iterator[str]:
-    """Yield the names of columns that a path in a file may belong to: names may have dots too."""
+    """Yield every name of a column that a path in a file may belong to. Names may have dots too."""
     parts = path.split(".")
     return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
 
 
 def _within(path: str, names: Container[str]) -> bool:
-    """Tell whether a path in a file is one of these columns, or within one."""
+    """Return whether a path in a file is one of these columns or nested in one."""
     return any(name in names for name in _prefixes(path))
 
 
 def _usual_bytes(column: pq.ColumnChunkMetaData) -> int:
-    """Return how large a cell of a column may be by its average; of numbers at least as large as when decoded."""
+    """Return how many bytes a cell of a column may have, from the column's average; for a number at least 8."""
     average = int(column.total_uncompressed_size // column.num_values)
     return average * _SKEW if column.physical_type == "BYTE_ARRAY" else max(_FIXED_BYTES, average)
 
@@ -239,7 +240,7 @@ def _longest(column: pa.Array) -> Iterator[int]:
 
 
 class _RangeFile(io.RawIOBase):
-    """Bytes that are fetched as they are wanted, as a file."""
+    """A file whose bytes are fetched when they are read."""
 
     def __init__(self, fetch: Fetch, size: int) -> None:
         self._fetch = fetch

@@ -1,7 +1,7 @@
-"""Columns in the few types that JSON and CSV know: text, numbers, booleans, and lists and structs of these.
+"""Convert columns to the plain types that JSON and CSV can hold: text, numbers, booleans, lists and structs of these.
 
-A type that neither knows becomes text without loss: dates and times as Arrow writes them, decimals with all their
-digits, bytes as base64. A map becomes a list of its [key, value] pairs (keys may repeat), a duration a count of units.
+Other types become text without loss: dates and times as Arrow writes them, decimals with all digits, bytes as base64.
+A map becomes a list of its [key, value] pairs (keys may repeat), a duration the number of its units.
 """
 
 from base64 import b64encode
@@ -16,25 +16,25 @@ from bedrock_batch.table import utc_times
 
 
 def check(schema: pa.Schema, form: str) -> None:
-    """Raise InvalidRunInput, naming the column, where a type has no form in CSV or JSON."""
+    """Raise InvalidRunInput, naming the column, for a type without a plain type."""
     for field in schema:
         try:
             to_plain(pa.nulls(0, field.type))
         except (pa.ArrowException, TypeError) as err:
             raise InvalidRunInput(
-                f'output.format {form} has no form for the column "{field.name}" of type {field.type}. Use parquet, '
+                f'output.format {form} cannot hold the column "{field.name}" of type {field.type}. Set it to parquet, '
                 "or leave the column out of output.columns."
             ) from err
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Tell whether a type is one of those that hold bytes."""
+    """Return whether a type holds bytes."""
     return bool(pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind))
 
 
 def to_plain(column: pa.Array) -> pa.Array:
-    """Return the column in a plain type; bytes stay bytes. Raises ArrowException or TypeError if there is none."""
-    return utc_times.written(column).cast(_plain(column.type))
+    """Return the column in its plain type; bytes stay bytes. Raises ArrowException or TypeError if it has none."""
+    return utc_times.written(column).cast(plain(column.type))
 
 
 def to_text(column: pa.Array) -> pa.Array:
@@ -47,12 +47,12 @@ def to_text(column: pa.Array) -> pa.Array:
         return pa.array([cell if valid else None for cell, valid in cells], pa.string())
     if pt.is_binary(column.type):
         return pa.array([None if value is None else b64encode(value) for value in column.to_pylist()], pa.string())
-    column.validate(full=True)  # Parquet readers take any bytes for text
+    column.validate(full=True)  # Arrow's Parquet reader does not check that text is UTF-8.
     return column
 
 
 def is_utf8(column: pa.Array) -> bool:
-    """Tell whether all text in a column is UTF-8; Parquet readers take any bytes for text."""
+    """Return whether all text in a column is UTF-8. Arrow's Parquet reader does not check it."""
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
@@ -61,7 +61,7 @@ def is_utf8(column: pa.Array) -> bool:
 
 
 def json_cells(column: pa.Array) -> list[bytes]:
-    """Return each cell of a plain column as JSON. JSON has no NaN and no infinity: they are null."""
+    """Return each cell of a plain column as JSON. NaN and infinity become null, because JSON has neither."""
     if not len(column):
         return []
     if pt.is_fixed_size_list(column.type) and pt.is_floating(column.type.value_type):
@@ -69,7 +69,7 @@ def json_cells(column: pa.Array) -> list[bytes]:
     if pt.is_nested(column.type):
         return [orjson.dumps(value, default=_base64) for value in column.to_pylist()]
     values = column.to_numpy(zero_copy_only=False) if pt.is_floating(column.type) else column.to_pylist()
-    # One dump for all cells. It is indented, so that it can be cut at line feeds: no value holds a raw one.
+    # One dump for all cells is fast. It is indented and cut at the line feeds: no JSON value holds a raw one.
     option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(values, default=_base64, option=option)[4:-2].split(b",\n  ")
 
@@ -83,25 +83,26 @@ def _vectors(column: pa.Array) -> list[bytes]:
     return [orjson.dumps(row, option=option) if ok else b"null" for row, ok in zip(rows, valid, strict=True)]
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain(kind: pa.DataType) -> pa.DataType:
+    """Return the plain type that the cells of a type are written in. Raises TypeError if there is none."""
     if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
+        return plain(kind.storage_type)
     if pt.is_dictionary(kind):
-        return _plain(kind.value_type)
+        return plain(kind.value_type)
     return _plain_nested(kind) if pt.is_nested(kind) else _plain_value(kind)
 
 
 def _plain_nested(kind: pa.DataType) -> pa.DataType:
     if pt.is_map(kind):
-        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+        return pa.map_(plain(kind.key_type), plain(kind.item_type))
     if pt.is_struct(kind):
         if len({field.name for field in kind}) < kind.num_fields:
             raise TypeError(f"{kind} has two fields of one name")
-        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+        return pa.struct([field.with_type(plain(field.type)) for field in kind])
     if pt.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
+        return pa.list_(kind.value_field.with_type(plain(kind.value_type)), kind.list_size)
     if pt.is_list(kind) or pt.is_large_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+        return pa.list_(kind.value_field.with_type(plain(kind.value_type)))
     raise TypeError(f"{kind} has no plain form")
 
 
@@ -115,7 +116,7 @@ def _plain_value(kind: pa.DataType) -> pa.DataType:
     if is_bytes(kind):
         return pa.binary()
     if pt.is_timestamp(kind) and not utc_times.is_utc(kind):
-        # Arrow refuses an unknown time zone only where there is a cell, and it must be refused before there are any.
+        # Arrow refuses an unknown time zone only if there is a cell. The plan must refuse it before it reads cells.
         pa.nulls(1, kind).cast(pa.string())
     return pa.string()
 

@@ -1,4 +1,4 @@
-"""From files to Arrow: what the input table is, and the rows of one shard of it."""
+"""Read the input table from its files: describe the table, and return the rows of a shard as Arrow."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,20 +51,20 @@ class Reader(Protocol):
     """Reads the files of one format."""
 
     concurrent_files: int
-    """How many of them planning looks through at the same time."""
+    """How many files planning reads at the same time."""
 
     def describe(self, scan: Scan) -> Found:
-        """Look through a file for its columns, and for where its rows are."""
+        """Find a file's columns and the places of its rows."""
 
     def schema(self, found: Sequence[Found], options: Mapping[str, Any]) -> tuple[pa.Schema, dict[str, Any]]:
-        """Return the one schema of all files, and what `Table` holds of the format alone."""
+        """Return the one schema of all files, and the fields of `Table` for this format."""
 
     def read(self, source: Source, piece: Piece, selection: Selection, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield a piece's rows, its `skip` and `tail` included; `row` is the source's first of them, from 1."""
+        """Yield a piece's rows, including `skip` and `tail`. In the source, the first row has number `row`, from 1."""
 
 
 class Rows:
-    """The rows of an input table, whose sources lie on S3 or on the hub."""
+    """The rows of an input table, whose sources are on S3 or on the hub."""
 
     def __init__(self, s3: S3, hub: "Hub | None", table: Table, sources: Sequence[Source]) -> None:
         self.schema = schemas.unpacked(table.schema)
@@ -74,15 +74,16 @@ class Rows:
         self._names_in_files = frozenset(self._in_files.names)
 
     def read(self, piece: Piece, columns: Sequence[str], *, row: int) -> Iterator[pa.RecordBatch]:
-        """Yield a piece's rows with these columns; `row` is the source's row (from 1) that comes first, for messages.
+        """Yield a piece's rows with these columns, in batches of some MB.
 
-        Raises MalformedInput when there are not as many as planned.
+        `row` is the number (from 1) of the first row in the source, for messages. Raises MalformedInput if the number
+        of rows is not the planned one.
         """
         source = self.sources[piece.source]
         row -= piece.skip
         planned = piece.skip + piece.rows + piece.tail
         wanted = pa.schema([self.schema.field(name) for name in columns])
-        # Without any column of the file there would be no rows to count.
+        # Read at least one column of the file: without any, a batch has no number of rows.
         read = [name for name in columns if name in self._names_in_files] or self._in_files.names[:1]
         at = 0
         for batch in self._reader.read(source, piece, Selection.of(self._in_files, read), row):
@@ -93,8 +94,8 @@ class Rows:
             at += batch.num_rows
         if at != planned:
             raise MalformedInput(
-                f"{source.uri}: {planned} rows from row {row} were planned and {at} were read.",
-                advice="Its quotes are ambiguous, or the file is damaged: write it again with every text field quoted.",
+                f"{source.uri}: {planned} rows from row {row} on were planned, but {at} were read.",
+                advice="Its quotes are ambiguous, or the file is damaged. Write it again with every text in quotes.",
             )
 
 
@@ -109,7 +110,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The input as planning needs it; `sources` and `layouts` are parallel, in table order. `rows` reads them."""
+    """The input as planning needs it. `layouts[i]` is the layout of `sources[i]`; both are in table order."""
 
     table: Table
     schema: pa.Schema
@@ -119,7 +120,7 @@ class Description:
 
 
 def find(s3: S3, asked: Mapping[str, Any], *, own: str | None = None) -> Files:
-    """Return the files that a run input names; `own` as in `input_files.find`."""
+    """Return the files of a run input; `asked` is its `input` object. `own`: see `input_files.find`."""
     if not asked.get("dataset_id"):
         return Files(s3, input_files.find(s3, asked["s3_uri"], own=own))
     hub = _hub(asked)
@@ -140,17 +141,20 @@ def describe(
     staged: tuple[str, str] = ("", ""),
     deadline: Deadline = NO_DEADLINE,
 ) -> Description:
-    """Read what planning needs: Parquet footers, or one pass over a text for record boundaries and JSON types.
+    """Read what planning needs: Parquet footers, or one pass over each text file for record boundaries and JSON types.
 
-    `options` is the run input's `input` object: `format` (else the suffixes decide), `csv` (delimiter, quote, …),
-    `types` (column to Arrow type). `limit` is the number of rows to read at most (`shards.row_limit`): rows behind it
-    are not looked at, and `Table.rows` and `Source.rows` do not count them. Files without rows, and files behind the
-    limit, are not among the sources. Text files that are compressed or not in UTF-8 are copied below `staged`, a
-    bucket and a prefix; the sources are then the copies.
+    `options` is the run input's `input` object: `format` (without it the suffixes decide), `csv` (delimiter, quote, …),
+    `types` (column to Arrow type). `limit` is the most rows to read (`shards.row_limit`): later rows are not read, and
+    `Table.rows` and `Source.rows` do not count them. Files without rows, and files after the limit, are not sources.
+    Text files that are compressed or not in UTF-8 are copied below `staged`, which is a bucket and a prefix; the
+    sources are then the copies.
 
-    Raises PlanUnfinished when the deadline is over; called again, it goes on behind what was read. Raises TooLarge for
-    a file that alone takes longer and that cannot be read in parts. Raises InvalidRunInput, InputNotFound,
-    InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn, HubUnavailable.
+    Raises:
+        PlanUnfinished: the deadline has passed; the next call continues after the last row read.
+        TooLarge: a file that cannot be read in parts takes longer than the function has time.
+        InvalidRunInput, InputNotFound, InputChanged, EmptyInput, MalformedInput, SchemaMismatch, MissingColumn: the
+            input is wrong.
+        HubUnavailable: the hub does not answer.
     """
     items, types = files.found.sources, options.get("types") or {}
     form = _format(items, options)
@@ -158,7 +162,7 @@ def describe(
     reader = _reader(files.s3, files.hub, form, csv_=csv_, jsonl={})
     started = [item for item in items if item.size]
     scans = Scans(files.s3, staged if form != "parquet" else ("", ""), started, deadline)
-    # A file without rows takes no part: what it says of its columns, if anything, need not fit.
+    # A file without rows is left out: its columns need not match.
     filled = [one for one in scans.collect(_described(reader, scans, len(started), limit)) if one.layout.rows]
     if not filled:
         raise EmptyInput(f"The input has no rows: {', '.join(item.uri for item in items[:3])}.")
@@ -180,15 +184,16 @@ def describe(
 
 
 def _own_order(of_file: pa.Schema | None, table: pa.Schema) -> list[str] | None:
-    """Return the columns of a file in its order, if that is not the table's."""
+    """Return the columns of a file in the file's order; None if the table has the same order."""
     return None if of_file is None or of_file.names == table.names else of_file.names
 
 
 def read_shard(s3: S3, run: Run, shard: PlannedShard, *, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield the shard's rows with these top-level columns, in the schema's order, in batches of some MB.
 
-    The number of rows is checked against the plan: raises InputChanged when the object is no longer the planned one,
-    MalformedInput (naming file, row and what was expected) for what cannot be read.
+    Raises:
+        InputChanged: an object is no longer the planned one.
+        MalformedInput: a row cannot be read, or the number of rows is not the planned one; names the file and the row.
     """
     hub = _hub(run.input) if any(source.dataset for source in run.sources) else None
     rows = Rows(s3, hub, run.table, run.sources)
@@ -203,14 +208,14 @@ def read_shard(s3: S3, run: Run, shard: PlannedShard, *, columns: Sequence[str])
 
 
 def _described(reader: Reader, scans: Scans, files: int, limit: int | None) -> Generator[Found, None, None]:
-    """Yield what every file holds, in order, up to `limit` rows."""
+    """Yield what was found in every file, in order, up to `limit` rows."""
 
     def one(number: int, most: int | None) -> Found:
         scan = scans.scan(number, most)
         return scan.earlier if scan.earlier is not None and scan.earlier.whole else reader.describe(scan)
 
     if limit is not None:
-        # One after the other: how much of a file is wanted depends on those before it.
+        # One file after the other: how many rows of a file to read depends on the files before it.
         for number in range(files):
             found = one(number, limit)
             yield found
@@ -223,7 +228,7 @@ def _described(reader: Reader, scans: Scans, files: int, limit: int | None) -> G
 
 
 def _reader(s3: S3, hub: "Hub | None", form: Format, *, csv_: Mapping[str, Any], jsonl: Mapping[str, Any]) -> Reader:
-    """Return what reads this format; `csv_` and `jsonl` are those of `Table`."""
+    """Return the reader of this format; `csv_` and `jsonl` are `Table.csv` and `Table.jsonl`."""
     if form == "parquet":
         return parquet_format.ParquetReader(partial(_fetch, s3, hub))
     if form == "csv":
@@ -232,21 +237,21 @@ def _reader(s3: S3, hub: "Hub | None", form: Format, *, csv_: Mapping[str, Any],
 
 
 def _hub(asked: Mapping[str, Any]) -> "Hub":
-    # Imported only where it is needed: it takes as long as everything else together.
+    # Imported only when needed: this import takes as long as all others together.
     from bedrock_batch.table import hugging_face
 
     return hugging_face.connect(asked.get("hf_token_secret_arn"))
 
 
 def _fetch(s3: S3, hub: "Hub | None", source: Source) -> parquet_format.Fetch:
-    """Return what fetches bytes of a Parquet file's planned version."""
+    """Return a function that fetches bytes of a Parquet file, in the version that was planned."""
     if hub is not None:
         return partial(hub.read, source)
     return parquet_format.fetch_from(s3, source)
 
 
 def _format(files: Sequence[Source], options: Mapping[str, Any]) -> Format:
-    """Return the one format of all files: as asked, else by their suffixes."""
+    """Return the one format of all files: `input.format`, or the format that the suffixes show."""
     asked: Format | None = options.get("format")
     found: dict[Format, str] = {}
     for item in files:
@@ -254,15 +259,17 @@ def _format(files: Sequence[Source], options: Mapping[str, Any]) -> Format:
         form = asked or _SUFFIXES.get(suffix)
         if form is None:
             raise InvalidRunInput(
-                f"The name of {item.uri} does not tell its format (.csv, .tsv, .jsonl, .ndjson, .json, .parquet; text "
-                "also with .gz or .zst). Set input.format, or move what is not part of the table elsewhere."
+                f"The name of {item.uri} does not show its format (.csv, .tsv, .jsonl, .ndjson, .json, .parquet; text "
+                "also with .gz or .zst). Set input.format, or move files that are not part of the table elsewhere."
             )
         if form == "parquet" and codec:
-            raise InvalidRunInput(f"{item.uri} is compressed as a whole, and Parquet is read in parts. Unpack it.")
+            raise InvalidRunInput(
+                f"{item.uri} is compressed as a whole, but Parquet files are read in parts. Decompress it."
+            )
         found.setdefault(form, item.uri)
     if len(found) > 1:
         raise InvalidRunInput(f"The input mixes formats: {' and '.join(found.values())}. Start a run for each.")
     (form,) = found
     if form != "csv" and options.get("csv"):
-        raise InvalidRunInput("input.csv is for CSV, and the input is of another format. Remove it.")
+        raise InvalidRunInput(f"input.csv is for CSV, but the input's format is {form}. Remove input.csv.")
     return form

@@ -1,4 +1,4 @@
-"""What planning found in the input's files, and how it is kept in the run's folder when time runs out."""
+"""What planning found in the input's files, and its copy in the run's folder for the next call of planning."""
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -21,9 +21,10 @@ _SUFFIX = ".scan.json"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file holds: its `schema`, None for an empty file, or for JSON lines the `kinds` of its columns.
+    """What was found in a file.
 
-    When it is not `whole`, this is known of its first rows only.
+    `schema` is None for an empty file and for JSON lines, which have `kinds` instead. If `whole` is false, only the
+    first rows of the file were read.
     """
 
     file: Source
@@ -55,10 +56,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One file to look through: its first `limit` rows, by the deadline.
+    """One file to read up to its first `limit` rows and up to the deadline.
 
-    `earlier` is what a planning before found in its first rows: the scan goes on behind them. `copy` is the bucket and
-    the key, without its suffix, for a plain copy.
+    `earlier` is what an earlier call of planning found in the first rows: the scan continues after them. `copy` is the
+    bucket and the key, without its suffix, for a plain copy.
     """
 
     file: Source
@@ -69,11 +70,11 @@ class Scan:
 
     @property
     def known(self) -> Layout | None:
-        """The layout of the rows that are known."""
+        """The layout of the rows that an earlier call found."""
         return None if self.earlier is None else self.earlier.layout
 
     def progress(self, layout: Layout) -> Layout:
-        """Return the layout of a file that was not read whole. Raises OutOfTime if it has no more rows than before."""
+        """Return the layout of a file that was not read to its end. Raises OutOfTime if no row was added."""
         if layout.rows == (0 if self.known is None else self.known.rows):
             raise OutOfTime(self.file.uri)
         return layout
@@ -82,7 +83,7 @@ class Scan:
 class Scans:
     """The scans of a run's text files, by the files' numbers. `staged` is a bucket and a prefix.
 
-    Only planning that runs out of time writes down what it found; the next planning of the same run goes on from there.
+    If planning runs out of time, it writes what it found there, and the next call for the same run continues from it.
     """
 
     def __init__(self, s3: S3, staged: tuple[str, str], files: Sequence[Source], deadline: Deadline) -> None:
@@ -93,15 +94,16 @@ class Scans:
         self._kept: dict[int, Found] = {}
 
     def scan(self, number: int, limit: int | None) -> Scan:
-        """Return what is to be done for a file, with what a planning before found, if the file is the same."""
+        """Return the scan of a file, with what an earlier call found in it if the file is still the same."""
         copy = (self._bucket, f"{self._prefix}{number:05d}")
         return Scan(self._files[number], limit, copy, self._deadline, self._known(number))
 
     def collect(self, described: Generator[Found, None, None]) -> list[Found]:
-        """Return what the files hold, in order.
+        """Return what was found in the files, in order.
 
-        Raises PlanUnfinished when the deadline is over: what was found is kept, and planning that is called again goes
-        on behind it. Raises TooLarge when nothing new was found, as the next planning would not get further either.
+        Raises:
+            PlanUnfinished: the deadline has passed; what was found is kept, and the next call continues after it.
+            TooLarge: nothing new was found, so the next call would find nothing new either.
         """
         found: list[Found] = []
         try:
@@ -122,13 +124,13 @@ class Scans:
         return self._kept.get(number)
 
     def _keep(self, found: Sequence[Found], err: OutOfTime) -> PlanUnfinished | TooLarge:
-        """Write down what was found in the first files; return the error to end with."""
+        """Keep what was found in the first files; return the error to raise."""
         new = [number for number, one in enumerate(found) if one is not self._kept.get(number)]
         if not new or not self._bucket:
             return TooLarge(
-                f"{err} alone takes longer to read than the function for planning has time, and a file that is "
-                "compressed or not in UTF-8 must be read in one go. Write it as plain text in UTF-8, split it into "
-                "several files, or write the table as Parquet, of which only footers are read."
+                f"Reading {err} alone takes longer than the function plan_run may run, and a file that is compressed "
+                "or not in UTF-8 must be read at once. Write it as plain text in UTF-8, split it into several files, "
+                "or write the table as Parquet: then planning reads only footers."
             )
         for number in new:
             value = {"etag": self._files[number].etag, "found": found[number].to_json()}
@@ -136,8 +138,8 @@ class Scans:
         whole = sum(one.whole for one in found)
         rows = sum(one.layout.rows for one in found)
         return PlanUnfinished(
-            f"{whole} of {len(self._files)} text files, {rows:,} rows, were read when the function's time was over; "
-            "it goes on there."
+            f"{whole} of {len(self._files)} text files, {rows:,} rows, were read when the function's time ended. The "
+            "next call continues from there."
         )
 
     def _key(self, number: int) -> str:

@@ -1,4 +1,4 @@
-"""The one schema of all files of a table, and schemas as text."""
+"""Find the one schema of all files of a table, and write schemas as text."""
 
 import base64
 from collections import Counter
@@ -17,7 +17,7 @@ from bedrock_batch.table.layout import BODY
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The columns to read, of the table whose schema is `table`."""
+    """The columns to read. `table` is the schema of the whole table, `columns` the schema of these columns."""
 
     table: pa.Schema
     columns: pa.Schema
@@ -28,12 +28,12 @@ class Selection:
 
 
 def packed(schema: pa.Schema) -> str:
-    """Return a schema as `Table.schema` holds it: exact, unlike its text form."""
+    """Return a schema as the text of `Table.schema`. It is exact, unlike Arrow's own text of a schema."""
     return base64.b64encode(schema.serialize().to_pybytes()).decode()
 
 
 def unpacked(text: str) -> pa.Schema:
-    """Return the schema whose text `packed` returned."""
+    """Return the schema from a text of `packed`."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
@@ -41,7 +41,7 @@ def kept(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
     """Return the schema of the columns that the output keeps: all, or those of `names`, in the table's order.
 
     Raises:
-        MissingColumn: the table has no such column; with near misses.
+        MissingColumn: the table has no such column; the message has the most similar names.
     """
     if names is None:
         return table
@@ -56,19 +56,20 @@ def kept(table: pa.Schema, names: Sequence[str] | None) -> pa.Schema:
 def of_json(
     files: Sequence[tuple[Source, Kinds]], types: Mapping[str, str], *, ready_made: bool
 ) -> tuple[pa.Schema, dict[str, Any]]:
-    """Return the schema of JSON lines, and `Table.jsonl`. A type is the declared one, else one that fits all files.
+    """Return the schema of JSON lines, and `Table.jsonl`. A type is the declared one, or one that fits all files.
 
-    Raises InvalidRunInput for an unknown type, and MalformedInput for a file without ready-made records where the run
-    input asks for them.
+    Raises:
+        InvalidRunInput: a declared type is unknown.
+        MalformedInput: `ready_made` is true, and no line is a record in Bedrock's shape.
     """
     kinds = jsonl_types.merge(one for _, one in files)
     if ready_made and BODY not in kinds:
         raise MalformedInput(
-            f'{files[0][0].uri}: no line has a "{BODY}", which every record has in Bedrock\'s shape. '
-            'If it is a table, set input.format to "jsonl".'
+            f'{files[0][0].uri}: no line has the key "{BODY}", but every record in Bedrock\'s shape has it. '
+            'If the file is a table, set input.format to "jsonl".'
         )
     if ready_made and BODY in types:
-        raise InvalidRunInput(f'input.types: "{BODY}" goes to the model as it stands. Remove it.')
+        raise InvalidRunInput(f'input.types has "{BODY}", but the model receives it unchanged. Remove it there.')
     fields = []
     as_json = []
     for name, seen in kinds.items():
@@ -82,9 +83,11 @@ def of_json(
 
 
 def common(files: Sequence[tuple[Source, pa.Schema]]) -> pa.Schema:
-    """Return the one schema of all files: columns by name, in the first file's order, of types that hold every value.
+    """Return the one schema of all files: columns in the first file's order, with types that hold every value.
 
-    Raises SchemaMismatch, naming two files and a column, and MalformedInput for two columns of one name.
+    Raises:
+        SchemaMismatch: the files differ; the message names two files and a column.
+        MalformedInput: a file has two columns of one name.
     """
     fields: dict[str, pa.Field] = {}
     (first, _), *_ = files
@@ -104,18 +107,18 @@ def common(files: Sequence[tuple[Source, pa.Schema]]) -> pa.Schema:
             for name in names:
                 if name not in lacking:
                     raise SchemaMismatch(
-                        f'{here.uri} has a column "{name}" and {there.uri} does not. All files need the same columns.'
+                        f'{here.uri} has a column "{name}", but {there.uri} does not. All files need the same columns.'
                     )
         fields = {name: _merged(first, field, file, schema.field(name)) for name, field in known.items()}
     return pa.schema(list(fields.values()))
 
 
 def _merged(first: Source, field: pa.Field, file: Source, other: pa.Field) -> pa.Field:
-    """Return a column of the first files with the type that it has together with another file's."""
+    """Return a column with a type that holds its values in the first files and in another file."""
     kind = common_type.common(common_type.usual(field.type), common_type.usual(other.type))
     if kind is None:
         raise SchemaMismatch(
-            f'{file.uri} has the column "{field.name}" ({other.type}) where {first.uri} has "{field.name}" '
-            f"({field.type}): no type holds both without changing a value. Write one of them anew."
+            f'The column "{field.name}" has the type {other.type} in {file.uri}, but {field.type} in {first.uri}. No '
+            "type holds both without changing a value. Write one of the files again."
         )
     return pa.field(field.name, kind)

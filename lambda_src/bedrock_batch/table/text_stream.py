@@ -1,8 +1,8 @@
-"""Text files on S3 as a stream of UTF-8, whatever they are packed or encoded in.
+"""Read text files on S3 as a stream of UTF-8, even if they are compressed or in another encoding.
 
-Shards start reading in the middle of a file, at offsets that are known in UTF-8 only. A compressed file does not allow
-that, nor does one in another encoding. Planning, which reads such a file anyway, writes a plain copy of it into the
-run's own folder, and the shards read the copy.
+Prepare shard starts reading in the middle of a file. That is impossible in a compressed file, and in another encoding
+the offset is not known. So planning, which reads the whole file, writes a plain copy of such a file into the run's
+folder, and Prepare shard reads the copy.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from bedrock_batch.table.layout import MOST_RECORD_BYTES
 from bedrock_batch.table.scan_checkpoint import Scan
 
 CONCURRENT_FILES = 2
-"""Scanning keeps a processor busy; a second file hides the first one's wait for S3."""
+"""Scanning keeps a processor busy. A second file uses the time in which the first one waits for S3."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -30,14 +30,15 @@ _CODECS = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PAR1": "Parquet", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
 _UNPACKED_BYTES = 4 << 20
-"""Decompressed at once: some compressed files grow a thousandfold."""
+"""Most bytes to decompress at once: some compressed files grow a thousandfold."""
 
 
 @dataclass(slots=True)
 class Text:
-    """A file while it is read. `chunks` are its bytes as UTF-8; `stored`, known after the last, is what shards read.
+    """A file that is being read.
 
-    `whole` is False when `chunks` ended before the file did, because the deadline was over.
+    `chunks` are its bytes as UTF-8. `stored` is the file that Prepare shard will read; it is known after the last
+    chunk. `whole` is false if the deadline ended `chunks` before the end of the file.
     """
 
     chunks: Iterator[bytes]
@@ -46,7 +47,7 @@ class Text:
 
 
 def suffixes(key: str) -> tuple[str, str | None]:
-    """Return, in lower case, the format and the compression (None: none) that a key's suffix names."""
+    """Return the format and the compression of a key's suffix, in lower case; None for no compression."""
     stem, _, last = key.rpartition(".")
     codec = _CODECS.get(last.lower())
     return (stem.rpartition(".")[2] if codec else last).lower(), codec
@@ -54,11 +55,14 @@ def suffixes(key: str) -> tuple[str, str | None]:
 
 @contextmanager
 def reading(s3: S3, scan: Scan, *, form: str, encoding: str) -> Iterator[Text]:
-    """Read a file, behind its part that is known, to the end of the block; write its plain copy if it needs one.
+    """Read a file within a `with` block, starting after the part that is known; write a plain copy if it needs one.
 
-    `form`, the format, is the copy's suffix. Raises, from `chunks`, MalformedInput for what cannot be decompressed or
-    is not in this encoding. Raises OutOfTime for a file that needs a copy and takes too long: it must be read in one
-    go, and so never has a known part.
+    `form` is the format, and the suffix of the copy. A file that needs a copy must be read at once, so it never has a
+    known part.
+
+    Raises (from `Text.chunks`):
+        MalformedInput: the file cannot be decompressed or is not in this encoding.
+        OutOfTime: the file needs a copy, and the deadline has passed.
     """
     file = scan.file
     start = 0 if scan.known is None else scan.known.end
@@ -90,17 +94,17 @@ def reading(s3: S3, scan: Scan, *, form: str, encoding: str) -> Iterator[Text]:
 def blocks(
     chunks: Iterable[bytes], end_of: Callable[[bytes], int], *, size: int, name: str
 ) -> Generator[bytes, None, None]:
-    """Cut a stream that begins at a record into blocks of whole records, some `size` bytes each.
+    """Cut a stream that begins at a record into blocks of whole records, of about `size` bytes each.
 
-    `end_of` returns the offset behind the last whole record of some bytes, 0 if there is none. Raises
-    MalformedInput for a record beyond MOST_RECORD_BYTES.
+    `end_of` returns the offset after the last whole record in its bytes, 0 if there is none. Raises MalformedInput for
+    a record beyond MOST_RECORD_BYTES.
     """
     rest: list[bytes] = []
     for chunk in chunks:
         for start in range(0, len(chunk), size):
             piece = chunk[start : start + size]
             rest.append(piece)
-            # A record of many pieces is put together once, and not with every piece.
+            # Join the pieces of a long record once, not again with every piece.
             if b"\n" in piece or b"\r" in piece:
                 data = b"".join(rest)
                 end = end_of(data)
@@ -109,15 +113,15 @@ def blocks(
                 rest = [data[end:]]
             if sum(map(len, rest)) > MOST_RECORD_BYTES:
                 raise MalformedInput(
-                    f"{name} has a record of more than {MOST_RECORD_BYTES >> 20} MB. It is not what its format says, "
-                    "or a line end or a closing quote is missing."
+                    f"{name} has a record of more than {MOST_RECORD_BYTES >> 20} MB. A line end or a closing quote is "
+                    "missing, or the file has another format."
                 )
     if any(rest):
         yield b"".join(rest)
 
 
 def _codec(file: Source, head: bytes) -> str | None:
-    """Return the compression that the name shows, or else the first bytes."""
+    """Return the compression that the file's name shows, or if it shows none, that the first bytes show."""
     _, codec = suffixes(file.key)
     if codec is None:
         return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
@@ -125,7 +129,7 @@ def _codec(file: Source, head: bytes) -> str | None:
 
 
 class _Stream(io.RawIOBase):
-    """Chunks as a file that Arrow reads from."""
+    """A file of chunks, for Arrow to read."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -157,7 +161,7 @@ def _decompressed(file: Source, chunks: Iterator[bytes], codec: str) -> Generato
 
 
 def _plain(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Text:
-    """Return a text that ends when the deadline is over: it is then not whole."""
+    """Return a text that ends at the deadline; its `whole` is then false."""
 
     def late() -> None:
         text.whole = False
@@ -167,7 +171,7 @@ def _plain(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Text:
 
 
 def _in_one_go(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
-    """Yield the chunks of a file that cannot be read in parts. Raises OutOfTime when the deadline is over."""
+    """Yield the chunks of a file that must be read at once. Raises OutOfTime when the deadline has passed."""
 
     def late() -> None:
         raise OutOfTime(file.uri)
@@ -176,13 +180,13 @@ def _in_one_go(file: Source, chunks: Iterator[bytes], deadline: Deadline) -> Ite
 
 
 def _checked(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Refuse a file whose first bytes show that it is not text in this encoding."""
+    """Yield the chunks. Refuse a file whose first bytes show that it is not text in this encoding."""
     first = True
     for chunk in chunks:
         if first:
             what = next((what for magic, what in _FOREIGN.items() if chunk.startswith(magic)), encoding)
             if what.lower() != encoding:
-                hint = 'Set input.csv.encoding to "utf-16", if it is CSV.' if what == "UTF-16" else "Convert it."
+                hint = 'If it is CSV, set input.csv.encoding to "utf-16".' if what == "UTF-16" else "Convert it."
                 raise MalformedInput(f"{file.uri} is {what}, not text in {encoding}. {hint}")
         first = False
         yield chunk
@@ -198,8 +202,8 @@ def _transcoded(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterato
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as err:
         raise MalformedInput(
-            f"{file.uri} is not {encoding}, as input.csv.encoding says: what stands before byte {at} cannot be decoded "
-            f"({getattr(err, 'reason', err)}). Set another encoding."
+            f"{file.uri} is not in {encoding}, the encoding of input.csv.encoding: bytes before byte {at} cannot be "
+            f"decoded ({getattr(err, 'reason', err)}). Set another encoding."
         ) from err
 
 

@@ -1,7 +1,7 @@
-"""Times of UTC as text without a time zone database.
+"""Write UTC times as text without a time zone database.
 
-Arrow looks into the system's database for every zone that has a name, even for UTC, and writes `Z` for the zone named
-`UTC` and `+0000` for its other names. Lambda's systems did not always have a database.
+Arrow looks up every named zone in the system's database, even UTC. Lambda's systems did not always have one. Arrow
+writes `Z` for the zone `UTC` and `+0000` for its other names; so does this module.
 """
 
 import pyarrow as pa
@@ -13,12 +13,12 @@ _OTHER_NAMES = frozenset([*_NAMES[1:], *(f"Etc/{name}" for name in _NAMES)])
 
 
 def is_utc(kind: pa.DataType) -> bool:
-    """Tell whether a type is that of times of UTC."""
+    """Return whether a type is a timestamp in UTC."""
     return bool(pt.is_timestamp(kind)) and (kind.tz == "UTC" or kind.tz in _OTHER_NAMES)
 
 
 def written(column: pa.Array) -> pa.Array:
-    """Return the column with times of UTC, wherever in it they are, as the text that Arrow has for them."""
+    """Return the column with all UTC times in it, nested ones too, as the text that Arrow would write."""
     if not _has_utc(column.type):
         return column
     kind = column.type
@@ -31,7 +31,7 @@ def written(column: pa.Array) -> pa.Array:
             naive = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
             return pc.binary_join_element_wise(naive, "Z", "")
         return column.cast(pa.timestamp(kind.unit, "+00:00")).cast(pa.string())
-    # A slice's children are not sliced with it; what is taken begins at its own start.
+    # Slicing a nested column does not slice its children. `take` copies the rows, children included.
     column = column.take(pa.array(range(len(column)), pa.int64()))
     empty = column.is_null()
     if pt.is_struct(kind):
@@ -53,7 +53,7 @@ def _has_utc(kind: pa.DataType) -> bool:
         return _has_utc(kind.storage_type)
     if pt.is_dictionary(kind):
         return _has_utc(kind.value_type)
-    # Lists of other kinds have no plain form anyway.
+    # Other kinds of lists have no plain type, so `plain_types` refuses them.
     known = pt.is_struct(kind) or pt.is_map(kind) or pt.is_fixed_size_list(kind)
     if known or pt.is_list(kind) or pt.is_large_list(kind):
         return any(_has_utc(kind.field(index).type) for index in range(kind.num_fields))

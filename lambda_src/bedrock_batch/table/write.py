@@ -1,4 +1,4 @@
-"""Write a part of the output table in the format that the run asks for; the format is the key's suffix as well."""
+"""Write a part of the output table in the run's output format. The format is also the suffix of the part's key."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,9 +11,9 @@ from bedrock_batch.table.write_text import Sink
 def write(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, form: str, unique: Sequence[str] = ()
 ) -> None:
-    """Write batches as one file; `unique` names columns whose values hardly repeat: texts or vectors of a model.
+    """Write batches as one file. `unique` names columns whose values rarely repeat, such as a model's texts or vectors.
 
-    The same batches give the same bytes. Raises KeyError for an unknown format: planning knows them all.
+    The same batches give the same bytes. Raises KeyError for an unknown format, which planning never lets through.
     """
     if form == "parquet":
         write_parquet.write(batches, schema, out, unique=unique)

@@ -10,24 +10,24 @@ import pyarrow.parquet as pq
 from bedrock_batch.table.write_text import File, Sink
 
 ROW_GROUP_BYTES = 16_000_000
-"""Of Arrow memory: large enough for readers, and small enough not to be fresh memory, which is slow, each time."""
+"""Arrow memory of a row group. Readers need large groups, but a larger one would need new memory, which is slow."""
 
 _BATCH_NUMBERS = 65_536
-"""Of vectors are encoded at a time: a third faster than Arrow's 1,024, which is one vector."""
+"""Numbers of vectors to encode at a time. Arrow's default is 1,024, about one vector; this is a third faster."""
 
 _SAMPLE_ROWS = 4_096
 _DICTIONARY_PAYS_BELOW = 0.25
-"""Distinct values per row: above, building the dictionary costs more than the bytes it saves."""
+"""Distinct values per row. Above this, building a dictionary costs more time than it saves bytes."""
 
 
 def write(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink, *, unique: Sequence[str], statistics: bool = True
 ) -> None:
-    """Write batches as one Parquet file; holds one row group at a time.
+    """Write batches as one Parquet file. Memory holds one row group at a time.
 
-    `unique` names columns whose values hardly repeat: the answers. They get neither a dictionary nor
-    statistics, and vectors are not compressed: all that costs more time than it saves bytes (zstd takes 8 %
-    off floats). The same batches give the same bytes.
+    `unique` names columns whose values rarely repeat: the answers. They get no dictionary and no statistics, and
+    vectors are not compressed, because the time costs more than the saved bytes (zstd saves 8 % of floats). The same
+    batches give the same bytes.
     """
     groups = _row_groups(batches, schema)
     first = next(groups, schema.empty_table())
@@ -48,7 +48,7 @@ def write(
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """Return the paths of the columns within the file. Arrow's own rules make them, so it is asked."""
+    """Return the paths of the columns within the file. Arrow makes them, so this reads them from an empty file."""
     out = io.BytesIO()
     pq.write_table(schema.empty_table(), out)
     return [column.path for column in pq.ParquetFile(out).schema]
@@ -75,5 +75,5 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     try:
         distinct: int = pc.count_distinct(sample).as_py()
     except pa.ArrowNotImplementedError:
-        return True  # dictionaries, views and the like: what Parquet does unless told
+        return True  # Dictionaries, views and others: keep Parquet's default.
     return distinct <= len(sample) * _DICTIONARY_PAYS_BELOW

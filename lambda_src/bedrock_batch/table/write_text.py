@@ -1,4 +1,4 @@
-"""Write the output table as CSV or JSON lines, streaming: some MB of rows are turned into text at a time."""
+"""Write the output table as CSV or JSON lines. Some MB of rows become text at a time."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -12,17 +12,17 @@ from bedrock_batch.table import batch_bytes
 from bedrock_batch.table.plain_types import json_cells, to_plain, to_text
 
 _SLICE_BYTES = 2 << 20
-"""Of decoded cells; the text of vectors is three times that, and there are several copies of it on the way."""
+"""Decoded bytes of a slice. The text of vectors is three times as large, and memory holds several copies of it."""
 
 
 class Sink(Protocol):
-    """Where bytes go: an open file, or the S3 writer."""
+    """Receives bytes: an open file or the S3 writer."""
 
     def write(self, data: bytes, /) -> int: ...
 
 
 class File(io.RawIOBase):
-    """A sink with the rest of the methods that Arrow expects of a file; closing it leaves the sink open."""
+    """A sink as the file object that Arrow expects. Closing it leaves the sink open."""
 
     def __init__(self, out: Sink) -> None:
         self._out = out
@@ -31,13 +31,13 @@ class File(io.RawIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        return self._out.write(bytes(data))  # a copy of what is not bytes: Arrow uses its CSV buffer again
+        return self._out.write(bytes(data))  # bytes() copies a buffer: Arrow overwrites its CSV buffer later.
 
 
 def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -> None:
-    """Write batches as CSV in UTF-8: a header, lines that end in LF, text quoted, nulls empty and not quoted.
+    """Write batches as CSV in UTF-8: a header, lines that end in LF, text in quotes, nulls empty without quotes.
 
-    So an empty text (`""`) and a null stay apart for readers that look. Nested cells are JSON text.
+    So a reader can distinguish an empty text (`""`) from a null. Nested cells are JSON text.
     """
     header = pa.schema([(field.name, to_text(to_plain(pa.nulls(0, field.type))).type) for field in schema])
     with pa.csv.CSVWriter(File(out), header) as writer:
@@ -46,7 +46,7 @@ def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -
 
 
 def write_jsonl(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: Sink) -> None:
-    """Write batches as JSON lines: one object a row with every column, in order; nested cells stay nested."""
+    """Write batches as JSON lines: one object for each row, with every column in order. Nested cells stay nested."""
     keys = (orjson.dumps(name).replace(b"%", b"%%") + b":%s" for name in schema.names)
     line = b"{" + b",".join(keys) + b"}\n"
     for part in _slices(batches):

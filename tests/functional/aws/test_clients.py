@@ -1,4 +1,4 @@
-"""The AWS clients: what they do by themselves when a call does not go well, and what they add to a write."""
+"""What the AWS clients do if a call fails, and what they add to a write."""
 
 import socket
 import time
@@ -23,7 +23,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
-    """A service that takes every call and never answers: the calls so far."""
+    """A service that accepts every call and never answers; the fixture is the calls so far."""
     calls: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -46,7 +46,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
 def test_a_model_that_thinks_too_long_is_asked_once(
     silent: list[socket.socket], monkeypatch: pytest.MonkeyPatch, invocation_type: InvocationType
 ) -> None:
-    """It goes on thinking about the first call, and is paid for it."""
+    """The model goes on with the first call, which is paid."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

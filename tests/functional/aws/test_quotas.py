@@ -1,4 +1,4 @@
-"""Quotas by name: whatever way AWS writes the names, and whatever the role may read."""
+"""Quotas are found by name, in all spellings of AWS and with any permissions of the role."""
 
 from functools import partial
 from typing import Any

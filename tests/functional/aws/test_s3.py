@@ -37,7 +37,7 @@ def test_lines_survive_line_separators(s3: S3, monkeypatch: pytest.MonkeyPatch) 
 
 
 class BreakingBody:
-    """A body that breaks off as often as `times` says."""
+    """A body that breaks off the first `times` times."""
 
     def __init__(self, times: int) -> None:
         self.times = times
@@ -50,7 +50,7 @@ class BreakingBody:
 
 
 class FakeClient:
-    """A client that answers every call with one thing."""
+    """A client that gives every call the same answer."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -78,7 +78,7 @@ def test_a_body_that_breaks_off_is_read_again() -> None:
 @pytest.mark.parametrize(
     ("uri", "code", "message"),
     [
-        ("s3://bucket/k.csv", "403", r"s3:GetObject on arn:aws:s3:::bucket/k\.csv"),
+        ("s3://bucket/k.csv", "403", r"s3:GetObject on k\.csv in the bucket bucket, and"),
         (
             "s3://bucket/p/",
             "AccessDenied",
@@ -94,7 +94,7 @@ def test_refusals_of_s3_name_the_permission(uri: str, code: str, message: str) -
 
 
 class Refusing(FakeClient):
-    """A client whose answers to HEAD and GET differ: a HEAD has no body that says why."""
+    """A client whose answers to HEAD and GET differ: the answer to a HEAD has no body with the reason."""
 
     def __init__(self, head: Any, get: Any) -> None:
         super().__init__(get)
@@ -120,19 +120,19 @@ SSE_C = "The object was stored using a form of Server Side Encryption. The corre
         (
             "400",
             refusal("InvalidRequest", SSE_C),
-            r"\(SSE-C\), and functions have none. Copy it with SSE-S3 or SSE-KMS",
+            r"\(SSE-C\)\. .* Copy the object with SSE-S3 or SSE-KMS",
         ),
         ("400", refusal("KMS.DisabledException", "key is disabled"), "cannot be decrypted .*Enable the key"),
         ("403", refusal("AccessDenied", "Access Denied"), "If another account's bucket has Requester Pays, copy"),
         (
             "403",
             refusal("AccessDenied", "Bucket is a Requester Pays bucket"),
-            "do not offer to pay.*Copy it to a bucket",
+            "do not pay for requests.*Copy the object to a bucket",
         ),
         (
             "301",
             refusal("PermanentRedirect", "use this endpoint"),
-            "the bucket bucket lies in another Region, and.*Copy",
+            "the bucket bucket is in another Region\\. Copy",
         ),
         (
             "301",

@@ -115,7 +115,7 @@ def answers(bench: Bench, number: int, rows: Iterable[int]) -> list[bytes]:
 
 
 def test_all_files_of_all_jobs_make_one_part(bench: Bench) -> None:
-    """Two output files; and a later round answers what the first left over."""
+    """There are two output files, and a later round answers the first round's leftovers."""
     rows = bench.shards[1].rows
     bench.raw("j0", "00001.jsonl.out", answers(bench, 1, reversed(range(0, 40))))
     bench.raw("j0", "more.jsonl.out", answers(bench, 1, range(40, 60)))
@@ -178,7 +178,7 @@ def test_records_without_an_answer_are_written_as_they_were_prepared(bench: Benc
 
 
 def _skipped(bench: Bench, number: int) -> bytes:
-    """Return the skipped file of a shard whose first row was refused: it has the number of the table's row, from 1."""
+    """Return the skipped file of a shard whose first row was refused. Its line has the table's row from 1."""
     row = bench.shards[number].first_row + 1
     return json.dumps({"row": row, "code": "NullColumn", "reason": "column text is null"}).encode() + b"\n"
 
@@ -226,7 +226,7 @@ def test_what_met_its_limit_is_written_first_with_a_larger_one(aws: None) -> Non
     assert written == b"".join(again + records[:5] + records[15:20])
     assert joined.leftover_bytes == len(written)
     assert bench.join(1, jobs=["j0"], step=0) == joined
-    # When all records are to be sent again they have a file of their own, as their bodies are not those of the input.
+    # If all records are asked again, they have their own file, because their bodies differ from the input file's.
     limited(bench, 0)
     bench.raw("j1", "a.jsonl.out", cut_short(0, range(bench.shards[0].rows)))
     joined = bench.join(0, jobs=["j1"], step=0)
@@ -235,7 +235,7 @@ def test_what_met_its_limit_is_written_first_with_a_larger_one(aws: None) -> Non
 
 @pytest.mark.parametrize("most", [None, 500])
 def test_the_better_of_two_answers_is_shown(aws: None, most: int | None) -> None:
-    """Also when not all answers can be held at once, and the raw outputs are read again."""
+    """The same holds if not all answers fit into memory, so that the raw outputs are read again."""
     bench = Bench(retry=RETRY)
     records = limited(bench, 1)
     rows = bench.shards[1].rows
@@ -248,7 +248,7 @@ def test_the_better_of_two_answers_is_shown(aws: None, most: int | None) -> None
     said = [f"answer {row}\u2028" for row in range(10)] + [f"cut {row}" for row in range(10, 40)]
     assert table["bedrock_response"].to_pylist()[:40] == said
     assert set(table["bedrock_error_code"].to_pylist()) == {None}
-    # The model was not asked for the throttled ones and those of which nothing came: they are leftovers now.
+    # The model did not see throttled records and records without output: these are leftovers now.
     assert (joined.leftovers, joined.retries, joined.leftovers_step) == (20, 0, 2)
     written = bench.s3.read(BUCKET, "reviews/work/monday/leftovers/2/00001.jsonl")
     assert written == b"".join(one.replace(b'"maxTokens":300', b'"maxTokens":900') for one in records[20:40])
@@ -259,14 +259,14 @@ def test_the_better_of_two_answers_is_shown(aws: None, most: int | None) -> None
 
 @pytest.mark.parametrize("replaced", [True, False])
 def test_a_part_that_was_written_since_stays(bench: Bench, replaced: bool) -> None:
-    """So a stopped run's salvage, slow or late, takes nothing from what the redriven run has joined."""
+    """So a slow salvage of a stopped run does not replace what the redriven run has joined."""
     known = bench.join(0, jobs=[])
     etag = bench.s3.head(BUCKET, known.output_key).etag if replaced else ""
     bench.raw("r0", "00000.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
     whole = bench.part(bench.join(0, jobs=["r0"]))
     stale = bench.join(0, jobs=[], replaces=etag)
     assert bench.part(stale) == whole
-    assert stale.rows == bench.shards[0].rows, "its counts are told all the same"
+    assert stale.rows == bench.shards[0].rows, "its counts are returned all the same"
     bench.join(0, jobs=[], replaces=bench.s3.head(BUCKET, known.output_key).etag)
     assert bench.part(stale) != whole, "nobody wrote it since"
 
@@ -282,7 +282,7 @@ def test_doing_it_twice_gives_the_same_bytes_and_only_its_own_key(bench: Bench) 
 
 
 def test_parts_of_all_kinds_share_one_schema_and_make_the_table(bench: Bench) -> None:
-    """One shard answered, one half answered with a broken end and skipped rows, one whose job never was."""
+    """One shard is answered, one is half answered with a broken end and skipped rows, and one never had a job."""
     bench.raw("j0", "a.jsonl.out", answers(bench, 0, range(bench.shards[0].rows)))
     bench.raw("j1", "a.jsonl.out", [*answers(bench, 1, range(2, 40)), answers(bench, 1, [40])[0][:-9]])
     bench.put("reviews/work/monday/skipped/00001.jsonl", _skipped(bench, 1))
@@ -355,12 +355,12 @@ def test_a_frame_that_is_gone_or_another_is_told_with_what_is_kept(bench: Bench)
         told = str(caught.value)
         assert told.startswith(f"s3://{BUCKET}/{key} ")
         assert "Put the object back as the run wrote it." in told
-        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/reviews/work/monday/raw/; a redrive joins" in told
+        assert f"All answers of shard 00001 are kept in s3://{BUCKET}/reviews/work/monday/raw/. A redrive joins" in told
         assert "prefix must end" not in told
 
 
 def test_what_s3_refuses_behind_the_spend_names_the_object(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a frame that was archived while the jobs ran: S3 itself does not say which."""
+    """Such as a frame that was archived while the jobs ran. S3's own error does not name the object."""
 
     def archived(**request: Any) -> Any:
         if request["Key"] == bench.run.frame_key(1):

@@ -1,4 +1,4 @@
-"""Custom models are for jobs alone: what would have to be answered on demand is refused, or stays as it is."""
+"""Custom models are only for jobs: records that would need an on-demand answer are refused, or stay without one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is far too large is refused with a sentence, soon and without much memory, before anything is written."""
+"""Input that is far too large is refused early, with a sentence and little memory, before anything is written."""
 
 import time
 from typing import Any
@@ -55,15 +55,23 @@ def table(s3: S3) -> None:
             InvalidRunInput,
             "embedding.dimensions must be at most 65536",
         ),
-        ({**ACME, "response": {"text": "a" * 501}}, InvalidRunInput, "response.text must have 500 characters at most"),
-        ({**ACME, "response": {"text": f"a[{'9' * 400}]"}}, InvalidRunInput, "is not valid: write keys"),
-        ({"response": {"reasoning_tag": "t" * 51}}, InvalidRunInput, "reasoning_tag must have 50 characters at most"),
-        ({"model_id": "m" * 3000}, InvalidRunInput, "model_id must have 2048 characters at most"),
-        ({"prompt": {"text": "{review} " * 51}}, UnsupportedRequest, "the place {review} 51 times; 50 are the most"),
-        ({"prompt": {"text": "{review}" * 15_000}}, UnsupportedRequest, "has 15000 places; 1000 are the most"),
+        ({**ACME, "response": {"text": "a" * 501}}, InvalidRunInput, "response.text must have at most 500 characters"),
+        ({**ACME, "response": {"text": f"a[{'9' * 400}]"}}, InvalidRunInput, "is not valid. Write keys"),
+        ({"response": {"reasoning_tag": "t" * 51}}, InvalidRunInput, "reasoning_tag must have at most 50 characters"),
+        ({"model_id": "m" * 3000}, InvalidRunInput, "model_id must have at most 2048 characters"),
+        (
+            {"prompt": {"text": "{review} " * 51}},
+            UnsupportedRequest,
+            "the place {review} 51 times, but one place may occur at most 50",
+        ),
+        ({"prompt": {"text": "{review}" * 15_000}}, UnsupportedRequest, "has 15000 places, but may have at most 1000"),
         ({"prompt": {"text": "x" * 200_000}}, InvalidRunInput, "Put a long prompt on S3"),
         *(
-            ({"request": {"additionalModelRequestFields": nested(levels, kind)}}, InvalidRunInput, "in 'request': 100")
+            (
+                {"request": {"additionalModelRequestFields": nested(levels, kind)}},
+                InvalidRunInput,
+                "in 'request': at most 100",
+            )
             for levels in (120, 400, 700, 950, 100_000)
             for kind in (dict, list)
         ),
@@ -82,9 +90,9 @@ def test_numbers_and_nesting_of_a_sane_size_are_taken(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("key", "body", "error", "words"),
     [
-        ("p.txt", b"{review}" * 100_000, UnsupportedRequest, "has 100000 places; 1000 are the most"),
+        ("p.txt", b"{review}" * 100_000, UnsupportedRequest, "has 100000 places, but may have at most 1000"),
         ("p.txt", b"{}" * 400_000, UnknownPrompt, "A place is empty at line 1"),
-        ("p.txt", b"x{review}" * 200_000, UnknownPrompt, "has 1800000 bytes; a prompt may have 1048576"),
+        ("p.txt", b"x{review}" * 200_000, UnknownPrompt, "has 1800000 bytes, but a prompt may have at most 1048576"),
         ("p.json", b'{"text": ' + b"9" * 5000 + b"}", UnknownPrompt, "cannot be read"),
         ("p.json", b'{"text": 1e99999999999999999999}', UnknownPrompt, "must be a JSON object with text"),
         ("p.json", b"[" * 100_000, UnknownPrompt, "cannot be read"),
@@ -104,9 +112,9 @@ def test_a_long_prompt_is_sent_in_smaller_jobs(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        ("1e99999999999999999999", "row 2 cannot be read .a number has an exponent that is too long"),
-        ("-1.5E-99999999999999999999", "row 2 cannot be read .a number has an exponent that is too long"),
-        ('[0, {"m": 1e99999999999999999999}]', "row 2 cannot be read .a number has an exponent that is too long"),
+        ("1e99999999999999999999", "row 2 cannot be read .the exponent of a number is too long"),
+        ("-1.5E-99999999999999999999", "row 2 cannot be read .the exponent of a number is too long"),
+        ('[0, {"m": 1e99999999999999999999}]', "row 2 cannot be read .the exponent of a number is too long"),
         ("9" * 5000, "row 2 cannot be read"),
         ("[" * 100_000 + "]" * 100_000, "row 2 is nested too deeply"),
     ],

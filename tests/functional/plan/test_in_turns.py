@@ -1,4 +1,4 @@
-"""Text that takes longer to read than a function has time: planning goes on where it was, and plans the same."""
+"""Text takes longer to read than a function may run: the next call continues, and the plan is the same."""
 
 import math
 
@@ -32,7 +32,7 @@ def one_file_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Clock:
-    """Time that passes by one with every chunk that is read."""
+    """A clock that advances by one with every chunk that is read."""
 
     def __init__(self) -> None:
         self.now = 0

@@ -121,9 +121,9 @@ def test_the_model_behind_a_profile_decides(s3: S3, monkeypatch: pytest.MonkeyPa
 
 def test_what_the_model_behind_a_profile_refuses_is_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     Profiles("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", monkeypatch)
-    with pytest.raises(UnsupportedRequest, match="128000 tokens at most"):
+    with pytest.raises(UnsupportedRequest, match="more than 128000 tokens"):
         plan(s3, PROFILE, prompt={"text": "{review}"}, inference={"max_tokens": 128_001})
-    # Through a profile it may be used, although by its bare id it may not.
+    # The model may be used through a profile, but not by its bare id.
     run = plan(s3, PROFILE, prompt={"text": "{review}"}, inference={"max_tokens": 128_000})
     assert (run["family"], run["warnings"]) == ("claude", [])
 
@@ -141,7 +141,7 @@ def test_a_profile_that_cannot_be_looked_up_is_used_with_warnings(
     Profiles(error, monkeypatch)
     run = plan(s3, PROFILE, prompt={"text": "Judge {review}"})
     unknown, unlisted = run["warnings"]
-    assert unknown.startswith(f"Which model is behind {PROFILE} is not known") and error in unknown
+    assert unknown.startswith(f"The model of the inference profile {PROFILE} is not known") and error in unknown
     assert unlisted.startswith("abc123def456 is not in the catalogue")
     assert (run["family"], run["invocation_type"]) == ("converse", "Converse")
 
@@ -207,19 +207,19 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("model_id", "given", "error", "words"),
     [
-        ("anthropic.claude-opus-5", {}, UnsupportedRequest, "profile only"),
+        ("anthropic.claude-opus-5", {}, UnsupportedRequest, "only through a cross-Region inference profile"),
         (
             "amazon.titan-embed-text-v2:0",
             {"prompt": None},
             MissingColumn,
-            "which the table does not have. Its columns are: review, label. Name one of them: "
+            "but the table has no such column. Its columns are: review, label. Name one of them: "
             '"prompt": {"text": "{review}"}',
         ),
         (HAIKU, {"prompt": {"text": "{{review}}"}}, UnsupportedRequest, "Write {review}, not {{review}}"),
         (HAIKU, {"prompt": {"text": "a", "system": "{review"}}, UnknownPrompt, "prompt.system: An opening brace"),
         ("cohere.embed-english-v3", {}, UnsupportedRequest, "does not offer this model"),
-        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "together"),
-        (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "response path 'a..b'"),
+        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "has both temperature and top_p"),
+        (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "The path 'a..b' in response"),
         (HAIKU, {"output": {"schema": {"type": "object", "properties": {}}}}, InvalidRunInput, "no properties"),
         (
             HAIKU,
@@ -233,11 +233,16 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
             InvalidRunInput,
             "already has a column label",
         ),
-        (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
-        (HAIKU, {"prompt": {"text": "t", "arn": ARN}}, InvalidRunInput, "prompt needs one of text, s3_uri and arn"),
+        (HAIKU, {"prompt": {"system": "s"}}, InvalidRunInput, "prompt must have exactly one of text, s3_uri and arn"),
+        (
+            HAIKU,
+            {"prompt": {"text": "t", "arn": ARN}},
+            InvalidRunInput,
+            "prompt must have exactly one of text, s3_uri and arn",
+        ),
         (HAIKU, {"prompt": {"arn": f"{ARN}:x"}}, InvalidRunInput, "prompt.arn must match"),
         (HAIKU, {"output": {"enforce": True}}, InvalidRunInput, "output.enforce needs output.schema"),
-        (HAIKU, {"retry": RETRY}, InvalidRunInput, "has no limit to be larger than: give inference.max_tokens"),
+        (HAIKU, {"retry": RETRY}, InvalidRunInput, "the first request has no limit. Set inference.max_tokens"),
         (HAIKU, {"retry": RETRY, "inference": {"max_tokens": 900}}, InvalidRunInput, "must be more than max_tokens"),
         (
             HAIKU,
@@ -255,7 +260,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
                 "response": {"text": "said"},
             },
             InvalidRunInput,
-            "give response.stop_reason",
+            "Set response.stop_reason",
         ),
         (
             "acme.chat",
@@ -273,7 +278,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
             "amazon.titan-embed-text-v2:0",
             {"retry": RETRY, "prompt": {"text": "{review}"}},
             InvalidRunInput,
-            "retry is for models that answer with text",
+            "retry is only for models that answer with text",
         ),
     ],
 )
@@ -349,10 +354,10 @@ def test_the_tier_on_demand_is_settled(s3: S3, model: str, asked: str | None, ti
     limits = {} if asked is None else {"on_demand_tier": asked}
     run = plan(s3, model, prompt={"text": "Judge {review}"}, limits=limits)
     assert run["input"]["limits"]["on_demand_tier"] == tier
-    told = [warning for warning in run["warnings"] if "does not know that" in warning]
+    told = [warning for warning in run["warnings"] if "does not say that" in warning]
     assert bool(told) == warned
     if warned:
-        assert f"{model} has the service tier flex. It is tried." in told[0]
+        assert f"{model} has the service tier flex. The run tries it." in told[0]
 
 
 def test_without_calls_on_demand_no_tier_is_warned_of(s3: S3) -> None:

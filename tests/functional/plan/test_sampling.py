@@ -1,4 +1,4 @@
-"""Shards are cut by what records become, not by what their source takes up."""
+"""Shards are cut by the size of records, not by the size of their source."""
 
 import pyarrow as pa
 import pytest

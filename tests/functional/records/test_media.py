@@ -155,7 +155,7 @@ def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(media_attach, "_MOST_BYTES", len(IMAGES[0]) - 1)
     _, prepared, _ = prepare(s3, media={"column": "uri", "kind": "image"})
     assert (prepared.records, prepared.skipped, prepared.bytes) == (0, 4, 0)
-    assert "108 bytes; 107 are the most" in next(s3.lines(BUCKET, keys_of().skipped(0)))["reason"]
+    assert "108 bytes, but an item may have at most 107" in next(s3.lines(BUCKET, keys_of().skipped(0)))["reason"]
 
 
 def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
@@ -174,7 +174,11 @@ def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
         ),
         ({"media": {"column": "file.byte", "kind": "image"}}, MissingColumn, "'file.byte', but the table has no such"),
         ({"media": {"column": "numbers", "kind": "image"}}, InvalidRunInput, "must hold S3 URIs, bytes, or structs"),
-        ({"media": {"column": "uri", "kind": "image", "format": "tiff"}}, InvalidRunInput, "'tiff' is not the format"),
+        (
+            {"media": {"column": "uri", "kind": "image", "format": "tiff"}},
+            InvalidRunInput,
+            "'tiff' is not a format of an image",
+        ),
         (
             {"media": {"column": "uri", "kind": "image"}, "input": {"nulls": "empty"}},
             InvalidRunInput,
@@ -183,7 +187,7 @@ def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
         (
             {"media": {"column": "uri", "kind": "image"}, "prompt": None, "request": {"messages": ["{name}"]}},
             InvalidRunInput,
-            "put {media.data} into it",
+            "Put {media.data} into it",
         ),
         (
             {
@@ -192,7 +196,7 @@ def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
                 "invocation_type": "InvokeModel",
             },
             UnsupportedRequest,
-            "No way is known to give 'nova' through InvokeModel a record's document",
+            "does not know how to give a document to 'nova' through InvokeModel",
         ),
     ],
 )
@@ -211,7 +215,7 @@ def test_jobs_are_cut_by_the_size_of_the_media(s3: S3) -> None:
         prompt=PROMPT,
         media={"column": "uri", "kind": "image", "average_bytes": 300_000},
     )
-    # 0.4 MB a record as base64, 0.8 GB a file at most by estimate.
+    # A record has 0.4 MB as base64, and a file may have 0.8 GB by estimate.
     assert run["shards"] == 6
 
 
@@ -259,8 +263,8 @@ def test_what_is_no_image_costs_its_row(s3: S3) -> None:
     _, _, records = prepare(s3, media={"column": "image", "kind": "image"})
     assert formats(records) == ["png", "jpeg"]
     skipped = {line["row"]: line["reason"] for line in s3.lines(BUCKET, keys_of().skipped(0))}
-    assert "'pdf' is not the format of an image" in skipped[2]
-    assert skipped[4] == "The first bytes of the cell do not show its format: set media.format."
+    assert "'pdf' is not a format of an image" in skipped[2]
+    assert skipped[4] == "The first bytes of the cell do not show its format. Set media.format."
     assert "elsewhere/a.png" in skipped[5]
     assert "null" in skipped[6]
 

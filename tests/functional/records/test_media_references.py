@@ -67,7 +67,7 @@ def blocks(s3: S3, key: str) -> list[dict[str, Any]]:
 
 
 def copies(s3: S3, folder: str) -> dict[str, bytes]:
-    """Return what lies in a folder beside the JSONL file, by URI."""
+    """Return the objects in a folder beside the JSONL file, by URI."""
     found = [item for item in s3.list(BUCKET, folder) if not item.key.endswith(".jsonl")]
     return {item.uri: s3.read(BUCKET, item.key) for item in found}
 
@@ -201,7 +201,7 @@ def test_on_demand_the_references_are_used_as_they_are(s3: S3) -> None:
 def test_jobs_are_cut_by_the_size_of_the_objects(s3: S3) -> None:
     s3.put(BUCKET, "in/many.csv", b"name,uri\n" + b"a,s3://b/k.mp4\n" * 10_000)
     run, shards = planned(s3, s3_uri=f"s3://{BUCKET}/in/many.csv", media={"kind": "video", "average_bytes": 40_000_000})
-    # Of Nova Lite's 100 GB a job, 80 at most by estimate: 2000 videos.
+    # A job of Nova Lite may have 100 GB, of which the estimate fills 80: 2000 videos.
     assert (run.quotas["max_records"], [shard.rows for shard in shards]) == (2000, [2000] * 5)
 
 
@@ -241,17 +241,17 @@ def test_a_request_of_ones_own_says_where_the_reference_goes(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("model_id", "given", "error", "words"),
     [
-        (HAIKU, {}, UnsupportedRequest, "known to work with Amazon Nova alone, not with anthropic.claude-haiku-4-5"),
-        ("acme.chat", {}, UnsupportedRequest, "known to work with Amazon Nova alone, not with acme.chat"),
+        (HAIKU, {}, UnsupportedRequest, "known to work only with Amazon Nova, not with anthropic.claude-haiku-4-5"),
+        ("acme.chat", {}, UnsupportedRequest, "known to work only with Amazon Nova, not with acme.chat"),
         (NOVA, {"media": {"column": "image", "format": "png"}}, InvalidRunInput, "'image' holds bytes"),
-        (NOVA, {"media": {"kind": "video", "format": "png"}}, InvalidRunInput, "'png' is not the format of a video"),
+        (NOVA, {"media": {"kind": "video", "format": "png"}}, InvalidRunInput, "'png' is not a format of a video"),
         (
             NOVA,
             {"media": {"kind": "document"}, "invocation_type": "InvokeModel"},
             UnsupportedRequest,
-            "put {media.uri} and {media.format} into a request",
+            "put {media.uri} and {media.format} into your request",
         ),
-        (NOVA, {"prompt": None, "request": {"a": "{media.data}"}}, InvalidRunInput, "put {media.uri} into it"),
+        (NOVA, {"prompt": None, "request": {"a": "{media.data}"}}, InvalidRunInput, "Put {media.uri} into it"),
     ],
 )
 def test_what_cannot_work_is_refused(

@@ -79,7 +79,7 @@ def test_prepares_every_shard_and_says_what_it_did(aws: None) -> None:
 
 def test_tokens_are_estimated_from_the_text_alone(aws: None) -> None:
     _, (shard,) = plan_run(b"text\n" + b"x" * 400 + b"\n" + b"y" * 400 + b"\n")
-    # The role "user" is text as well: two words of one token.
+    # The role "user" is text too: two words of one token.
     assert prepared(shard)["input_tokens_estimate"] == 202
 
 
@@ -119,7 +119,7 @@ def test_a_record_that_no_file_has_room_for_is_skipped(aws: None) -> None:
     assert (found["records"], found["skipped"]) == (2, 2)
     skipped = list(s3.lines(BUCKET, found["skipped_key"]))
     assert [(skip["row"], skip["code"]) for skip in skipped] == [(3, "TooLong"), (4, "TooLong")]
-    assert "1,000 is the most" in skipped[0]["reason"]
+    assert "may have at most 1,000" in skipped[0]["reason"]
 
 
 def test_a_null_is_named_by_its_row_of_the_table(aws: None) -> None:
@@ -161,7 +161,7 @@ def test_log_lines_hold_counts_but_no_cells(aws: None, caplog: pytest.LogCapture
     ],
 )
 def test_what_would_fail_the_join_is_found_before_any_spend(aws: None, key: str, rows: bytes, message: str) -> None:
-    """The request does not use the column, so only the join reads it."""
+    """The request does not use the column, so only the frame has it."""
     types = {} if "UTF" in message else {"n": "int64"}
     _, (shard,) = plan_run(rows, key=key, types=types)
     with pytest.raises(errors.MalformedInput, match=message):
@@ -177,5 +177,5 @@ def test_a_declared_column_that_is_left_out_of_the_output_is_not_read(aws: None)
 def test_a_run_without_a_valid_row_says_why_the_first_was_skipped(aws: None) -> None:
     s3 = S3(clients.s3())
     whole.reviews(s3, 3, nulls=range(3))
-    with pytest.raises(errors.NoValidRows, match='All 3 rows were skipped.* The first: Column "review" is null'):
+    with pytest.raises(errors.NoValidRows, match='All 3 rows were skipped.* The first reason: Column "review" is null'):
         whole.WholeRun(s3).run(whole.asked(whole.LITE, whole.MICRO))

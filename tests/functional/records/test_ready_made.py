@@ -1,4 +1,4 @@
-"""Records in Bedrock's shape: sent digit for digit, under our ids; the user's own come back."""
+"""Records in Bedrock's shape are sent unchanged under our ids. The user's ids are in the output."""
 
 import io
 import json
@@ -94,13 +94,13 @@ def test_a_line_without_a_body_is_skipped_or_an_error(s3: S3, bad: str) -> None:
     assert prepare_shard.handler(shard, None)["prepared"][0]["skipped"] == 1
     s3 = S3(clients.s3())
     clients.s3().delete_object(Bucket=BUCKET, Key=keys_of().run())
-    with pytest.raises(errors.MalformedInput, match='Row 301 of the table .* no object as "modelInput"'):
+    with pytest.raises(errors.MalformedInput, match='Row 301 of the table .* no object in "modelInput"'):
         (shard,) = plan(s3, body, nulls="error")
         prepare_shard.handler(shard, None)
 
 
 def test_what_has_no_bodies_at_all_is_refused(s3: S3) -> None:
-    with pytest.raises(errors.MalformedInput, match='no line has a "modelInput"'):
+    with pytest.raises(errors.MalformedInput, match='no line has the key "modelInput"'):
         plan(s3, lines('{"text": "x"}'))
 
 
@@ -109,5 +109,8 @@ def test_what_has_no_bodies_at_all_is_refused(s3: S3) -> None:
     [{"prompt_id": "p"}, {"prompt": {"text": "{x}"}}, {"inference": {"max_tokens": 5}}, {"request": {"a": "{x}"}}],
 )
 def test_nothing_can_be_added_to_a_ready_made_body(s3: S3, given: dict[str, Any]) -> None:
-    with pytest.raises(errors.InvalidRunInput, match=f"{next(iter(given))}: records of input.format bedrock_jsonl"):
+    with pytest.raises(
+        errors.InvalidRunInput,
+        match=f"{next(iter(given))}: with input.format bedrock_jsonl, records are sent unchanged",
+    ):
         plan(s3, lines(f'{{"modelInput": {BODIES[0]}}}'), **given)

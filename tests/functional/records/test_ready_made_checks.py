@@ -1,4 +1,4 @@
-"""Ready-made records are looked at before the spend: Bedrock checks no body before it has taken the job."""
+"""Ready-made records are checked before the spend: Bedrock checks bodies only after it has accepted the job."""
 
 import json
 from typing import Any
@@ -66,20 +66,20 @@ def prepare(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("model_id", "body", "given", "words"),
     [
-        pytest.param(HAIKU, SAMPLE, {}, 'needs "invocation_type": "InvokeModel"', id="AWS's sample through Converse"),
+        pytest.param(HAIKU, SAMPLE, {}, 'set "invocation_type" to "InvokeModel"', id="AWS's sample through Converse"),
         pytest.param(HAIKU, without(SAMPLE, "max_tokens"), INVOKE, "/max_tokens is missing", id="no max_tokens"),
         pytest.param(HAIKU, without(SAMPLE, "anthropic_version"), INVOKE, "_version is missing", id="no version"),
         pytest.param(
             HAIKU,
             CONVERSE | {"inferenceConfig": {}},
             INVOKE,
-            'set "invocation_type" to "Converse"',
+            'Set "invocation_type" to "Converse"',
             id="Converse",
         ),
         pytest.param(HAIKU, CHAT, {}, "list of blocks", id="content that is a text"),
         pytest.param(HAIKU, {"messages": SAMPLE["messages"]}, {}, "block has no type", id="blocks of another kind"),
-        pytest.param(HAIKU, SAMPLE | {"max_tokens": 64_001}, INVOKE, "64000 tokens at most", id="too many tokens"),
-        pytest.param(HAIKU, SAMPLE | {"top_p": 1, "temperature": 0}, INVOKE, "give one of them", id="two parameters"),
+        pytest.param(HAIKU, SAMPLE | {"max_tokens": 64_001}, INVOKE, "more than 64000 tokens", id="too many tokens"),
+        pytest.param(HAIKU, SAMPLE | {"top_p": 1, "temperature": 0}, INVOKE, "Remove one of them", id="two parameters"),
         pytest.param(HAIKU, {"inputText": "x"}, INVOKE, "/anthropic_version is missing", id="embeddings to Claude"),
         pytest.param(NOVA, {"inputText": "x"}, {}, "/inputText with", id="embeddings through Converse"),
         pytest.param(NOVA, {"inputText": "x"}, INVOKE, "/messages is missing", id="embeddings to Nova"),
@@ -92,7 +92,7 @@ def prepare(s3: S3) -> None:
         pytest.param(QWEN, CONVERSE | {"inferenceConfig": {}}, INVOKE, "body of Converse", id="Converse's to Qwen"),
         pytest.param(TITAN, CHAT, {}, "a model that answers with text", id="chat to Titan"),
         pytest.param(TITAN, {"inputTexts": ["x"]}, {}, "/inputText is missing", id="a typing mistake"),
-        pytest.param(TITAN, {"inputText": "x", "embeddingTypes": ["binary"]}, {}, 'add "float"', id="binary alone"),
+        pytest.param(TITAN, {"inputText": "x", "embeddingTypes": ["binary"]}, {}, 'Add "float"', id="binary alone"),
         pytest.param(NOVA_EMBEDDINGS, {"inputText": "x"}, {}, "/taskType is missing", id="Titan's body to Nova"),
     ],
 )
@@ -165,23 +165,23 @@ def test_the_table_has_vectors_as_long_as_the_records_ask_for(
             [{"dimensions": 256}, {}],
             {},
             UnsupportedRequest,
-            "row 2 .* of 1024 dimensions, and those of the run have 256",
+            "row 2 .* of 1024 dimensions, but the run's vectors have 256",
         ),
         (
             [{}, {"dimensions": 512}],
             {},
             UnsupportedRequest,
-            "row 2 .* of 512 dimensions, and those of the run have 1024",
+            "row 2 .* of 512 dimensions, but the run's vectors have 1024",
         ),
         (
             [{"dimensions": 100}],
             {},
             UnsupportedRequest,
-            "is 100; titan-text-embeddings-v2 has 256, 512, 1024",
+            "is 100, but titan-text-embeddings-v2 offers 256, 512, 1024",
         ),
-        ([{"dimensions": "256"}], {}, UnsupportedRequest, "dimensions is 256; "),
-        ([{"dimensions": [1]}], {}, UnsupportedRequest, "has 256, 512, 1024"),
-        ([{"dimensions": 256}], {"embedding": {"dimensions": 512}}, InvalidRunInput, "is 512, and the first .* 256"),
+        ([{"dimensions": "256"}], {}, UnsupportedRequest, "dimensions is 256, but"),
+        ([{"dimensions": [1]}], {}, UnsupportedRequest, "offers 256, 512, 1024"),
+        ([{"dimensions": 256}], {"embedding": {"dimensions": 512}}, InvalidRunInput, "is 512, but the first .* 256"),
     ],
 )
 def test_vectors_of_other_lengths_are_refused(
@@ -204,7 +204,7 @@ def test_one_record_of_another_kind_is_named_before_any_spend(
     s3: S3, model_id: str, body: dict[str, Any], odd: dict[str, Any], given: dict[str, Any], words: str
 ) -> None:
     bodies = [body] * 4_000
-    bodies[3_400] = odd  # not among the rows that are looked at when the run is planned
+    bodies[3_400] = odd  # Planning does not check this row.
     plan(s3, model_id, bodies, **given)
     with pytest.raises(UnsupportedRequest, match=rf"^The record in row 3401 of the table .*{words}"):
         prepare(s3)

@@ -1,4 +1,4 @@
-"""A run that is older than its work may be: it cannot outlive it by its limits, and nothing is done with it later."""
+"""A run's limits must end it before its work may be deleted. An older run is refused everywhere."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.played import RUN, Bench, finished, gathered
+from tests.report_schema import check
 from tests.unit.factories import claimed, keys_of, settings, stopped
 
 NOVA = "amazon.nova-lite-v1:0"
@@ -36,7 +37,7 @@ def plan(work_days: int, **given: Any) -> RunState:
 @pytest.mark.parametrize(
     ("given", "days"),
     [
-        ({}, 23),  # three rounds of 72 hours, and 14 days
+        ({}, 23),  # Three rounds of 72 hours, and 14 days.
         ({"limits": {"max_rounds": 0, "job_timeout_hours": 24}}, 15),
         ({"limits": {"max_rounds": 10, "job_timeout_hours": 168}}, 91),
         ({"limits": {"max_rounds": 0, "job_timeout_hours": 25}}, 16),
@@ -44,7 +45,7 @@ def plan(work_days: int, **given: Any) -> RunState:
     ],
 )
 def test_limits_with_which_a_run_could_outlive_its_work_are_refused(aws: None, given: Any, days: int) -> None:
-    with pytest.raises(InvalidRunInput, match=rf"are {days} days; .* for {days - 1} \(retention.work_days\)"):
+    with pytest.raises(InvalidRunInput, match=rf"are {days} days, but .* {days - 1} days \(retention.work_days\)"):
         plan(days - 1, **given)
     assert plan(days, **given).rows == 1
 
@@ -69,7 +70,13 @@ def test_nothing_is_done_with_a_run_that_is_too_old(aws: None) -> None:
             call()
     found = salvage.gather(bench.s3, bench.bedrock, stopped(RUN, BUCKET))
     assert (found.next, "more than 90 days ago" in (found.message or "")) == ("end", True)
-    assert {item.key: item.etag for item in bench.s3.list(BUCKET, "")} == before
+    after = {item.key: item.etag for item in bench.s3.list(BUCKET, "")}
+    keys = keys_of(RUN)
+    assert after.keys() - before.keys() == {keys.report, keys.page, keys.table_sql}
+    assert {key: after[key] for key in before} == before
+    report = bench.s3.get_json(BUCKET, keys.report)
+    check(report)
+    assert (report["error"], "jobs" in report) == ("RunExpired", False)
 
 
 def test_no_job_is_made_whose_answers_could_come_too_late_for_their_join(aws: None) -> None:

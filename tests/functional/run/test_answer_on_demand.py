@@ -24,7 +24,7 @@ def bench(aws: None) -> Bench:
 
 
 class Model:
-    """A model on demand that answers, or raises what it is told for a record."""
+    """A model on demand that answers, or raises the error that a test gives for a record."""
 
     def __init__(self, **trouble: Exception) -> None:
         self.trouble = trouble
@@ -113,7 +113,7 @@ def test_a_refused_record_does_not_hold_up_the_others(bench: Bench) -> None:
 
 @pytest.mark.parametrize("invocation_type", ["Converse", "InvokeModel"])
 def test_half_a_surrogate_pair_goes_through(aws: None, invocation_type: str) -> None:
-    """JSON may hold one, in a ready-made record or in an answer that was cut; UTF-8 may not."""
+    """JSON may have half a surrogate pair, in a ready-made record or in a cut answer, but UTF-8 may not."""
     bench = Bench([0, 0, 1], invocation_type=invocation_type)
     bench.s3.put(
         BUCKET,

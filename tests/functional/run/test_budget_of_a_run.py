@@ -15,11 +15,11 @@ from tests.functional.played import Jobs, State, gathered
 from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
 
 PRICE = {"input": 0.0, "output": 1000.0}
-"""An answer of one token costs a tenth of a cent, and nothing else does."""
+"""A price: an answer of one token costs a tenth of a cent, and input costs nothing."""
 
 
 class Budgeted(WholeRun):
-    """A run that notes what Gather leftovers was given, and asks it twice each time, as a redrive does."""
+    """A run that notes the inputs of Gather leftovers, and calls it twice each time, like a redrive."""
 
     def _gather(self, state: State) -> State:
         first = super()._gather(state)
@@ -28,7 +28,7 @@ class Budgeted(WholeRun):
 
 
 class Lossy(Budgeted):
-    """A run whose Bedrock counts, and takes money for, what it loses."""
+    """A run whose Bedrock loses answers, but counts and charges them."""
 
     def _job(self, line: dict[str, Any]) -> dict[str, Any]:
         count = line["records"]
@@ -40,7 +40,7 @@ class Lossy(Budgeted):
 def play(
     rows: int, lost: int, *models: str, kind: type[Budgeted] = Budgeted, **given: Any
 ) -> tuple[Budgeted, Callable[[], dict[str, Any]]]:
-    """Return a run of which the first `lost` records get no answer in the first round, and what plays it."""
+    """Return a run whose first `lost` records get no answer in the first round, and the object that plays it."""
     s3 = S3(MemoryS3())
     reviews(s3, rows)
     seen: set[tuple[str, str]] = set()
@@ -130,7 +130,7 @@ def test_shards_that_no_job_had_are_joined_without_answers() -> None:
 
 
 def test_retries_are_held_against_the_budget() -> None:
-    """The estimate has two answers of each record; what was lost and paid comes on top."""
+    """The estimate has two answers for each record. Lost answers are paid in addition."""
     cut = {"output": {"message": {"content": [{"text": "x"}]}}, "stopReason": "max_tokens"}
     cut |= {"usage": {"inputTokens": 5, "outputTokens": 1, "totalTokens": 6}}
 

@@ -60,5 +60,5 @@ def test_a_claim_of_another_version_keeps_its_name(aws: None, contract: Any) -> 
     bench, state = Bench([150]), claimed(RUN, BUCKET)
     claim_run(bench.s3, state, of(state.started_at))
     rewritten(bench, keys_of(RUN).claim, contract=contract)
-    with pytest.raises(RunNameTaken, match="Its files stay as they are"):
+    with pytest.raises(RunNameTaken, match="Its files were not changed"):
         claim_run(bench.s3, state, of("2100-02-01T00:00:00.000Z"))

@@ -53,7 +53,7 @@ ONE = {"input": 1.0, "output": 1.0}
 
 
 class TieredRun(WholeRun):
-    """A run whose answers on demand name the tiers of `names`, one after the other; None names none."""
+    """A run whose answers on demand have the tiers of `names`, one after the other; None means no tier."""
 
     names: Sequence[str | None] = ()
 
@@ -99,7 +99,11 @@ def test_prices_of_routes_may_be_given() -> None:
     assert (flex["records"], on_demand["records"]) == (1, 2), "an answer that names no tier had the default one"
     assert flex["cost_usd"] == pytest.approx(cost(flex, price["flex"]), abs=1e-6)
     assert on_demand["cost_usd"] == pytest.approx(cost(on_demand, price["on_demand"]), abs=1e-6)
-    assert [warning for warning in told["warnings"] if "2 answers on demand were not given at the tier flex" in warning]
+    assert [
+        warning
+        for warning in told["warnings"]
+        if "2 answers on demand were not given at the requested tier flex" in warning
+    ]
 
 
 def test_the_price_of_another_tier_stays_unknown() -> None:

@@ -27,7 +27,7 @@ def s3() -> S3:
 
 
 class CountedRun(WholeRun):
-    """A run whose Bedrock counts as it does, also what it loses: records of the first job below `lost`."""
+    """A run whose Bedrock loses the answers of the first job's records below `lost`, but counts them."""
 
     lost = 0
     uncounted = False
@@ -76,17 +76,19 @@ def test_a_run_adds_to_the_metrics_when_its_report_is_written(s3: S3, caplog: py
 
 
 def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
-    """Nine jobs of ten were refused record by record: that must not end green."""
+    """Bedrock refused nine records of ten: such a run must not succeed."""
     reviews(s3, 100)
     played = WholeRun(s3, lambda model_id, record_id: {} if record_id.startswith("00000") else REFUSED)
     with pytest.raises(TooManyFailures) as caught:
         played.run(asked(LITE))
     told = str(caught.value)
-    assert told.startswith("90 of 100 rows sent have no answer (90.0%, tolerated are 20%): 10 succeeded, 90 failed.")
+    assert told.startswith(
+        "90 of 100 rows that were sent have no answer (90.0%, but at most 20% are tolerated): 10 succeeded, 90 failed."
+    )
     assert '400 (90 rows): "no such parameter"' in told
     assert f"The table in s3://{BUCKET}/reviews/output/{RUN}/ and the report are complete" in told
     assert "bedrock_error" in told
-    assert "start a new run over the failed rows. A redrive asks nothing again." in told
+    assert "start a new run over the failed rows. A redrive sends nothing again." in told
     assert played.table().num_rows == 100
     report = played.report()
     assert (report["status"], report["error"], report["message"]) == ("FAILED", "TooManyFailures", told)
@@ -110,7 +112,7 @@ def test_answers_that_met_their_limit_are_a_warning(s3: S3) -> None:
 
     played = WholeRun(s3, verdict)
     ended = played.run(asked(LITE, inference={"max_tokens": 3}))
-    assert ended["first_warnings"] == ["6 of 60 answers met max_tokens (3): raise it, or use retry"]
+    assert ended["first_warnings"] == ["6 of 60 answers met max_tokens (3). Raise it, or use retry"]
     assert played.report()["warnings"] == ended["first_warnings"]
     assert ended["warnings"] == 1
 
@@ -126,9 +128,9 @@ def test_records_that_bedrock_counted_and_lost_are_told(s3: S3) -> None:
     assert (counted["jobs"], counted["records"], counted["found"]["records"]) == (3, 28, 20)
     first, second, _ = (line["job_name"] for line in played.jobs)
     assert counted["differing_jobs"] == {name: {"counted": 10, "found": 6} for name in (first, second)}
-    (told,) = [warning for warning in ended["first_warnings"] if "count other records" in warning]
-    assert f"manifests of 2 jobs count other records than their output has (the first: {first}, counted 10" in told
-    assert "8 were paid and lost, and are asked and paid again" in told
+    (told,) = [warning for warning in ended["first_warnings"] if "different numbers of records" in warning]
+    assert f"different numbers of records (the first: {first}, manifest 10" in told
+    assert "8 were paid and lost; they are sent and paid again" in told
     assert told in report["warnings"]
 
 
@@ -150,7 +152,8 @@ def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:
     reviews(s3, 20)
     ended = CountedRun(s3).run(asked(LITE))
     assert [told.split(" (")[0] for told in ended["first_warnings"]] == [
-        f"Bedrock's manifests count 0 {kind}, the answers in its output have {count}" for kind, count in tokens_of(s3)
+        f"Bedrock's manifests count 0 {kind}, but the answers in its output have {count}"
+        for kind, count in tokens_of(s3)
     ]
 
 
@@ -169,7 +172,9 @@ def test_more_that_went_on_demand_than_was_foretold_is_a_warning(s3: S3) -> None
         return None if record_id.endswith("0") and not again else {}
 
     ended = WholeRun(s3, verdict).run(asked(LITE))
-    assert ended["first_warnings"] == ["2 more records were left over: answered on demand, about twice the batch price"]
+    assert ended["first_warnings"] == [
+        "2 more records than estimated were answered on demand, at about twice the batch price"
+    ]
 
 
 # --- Dry runs ---
@@ -187,8 +192,10 @@ def test_a_dry_run_writes_what_it_found_out(s3: S3) -> None:
     reviews(s3, 4, nulls={0})
     result, report = dry_run(s3, LITE, price={"input": 1.0, "output": 1.0})
     assert (report["dry_run"], report["status"], report["rows"]) == (True, "SUCCEEDED", 4)
-    assert report["estimate"]["cost_unknown"] == "the run input has no inference.max_tokens, which bounds the answers"
-    assert report["warnings"] == ["3 records are fewer than 5: answered on demand, about twice the batch price"]
+    assert report["estimate"]["cost_unknown"] == "the run input has no inference.max_tokens, which limits the answers"
+    assert report["warnings"] == [
+        "3 records are fewer than 5, so they are answered on demand, at about twice the batch price"
+    ]
     assert report["first_record"]["modelInput"]["messages"][0]["content"][0]["text"] == "Judge review 1"
     assert (result["estimate"], result["first_warnings"]) == (report["estimate"], report["warnings"])
     assert "Judge" not in json.dumps(result), "a state machine's output may be logged"
@@ -243,7 +250,7 @@ def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest
         finish_handler(bench.planned(), None)
     told = str(caught.value)
     assert type(caught.value).__name__ == "InputNotFound"
-    kept = f"all answers in s3://{BUCKET}/reviews/work/{RUN}/raw/; a redrive counts again"
+    kept = f"all answers in s3://{BUCKET}/reviews/work/{RUN}/raw/. A redrive only counts again"
     assert f"The table is kept in s3://{BUCKET}/reviews/output/{RUN}/, {kept}" in told
     assert "A prefix must end" not in told
 
@@ -266,7 +273,7 @@ def test_errors_between_the_jobs_say_what_is_kept(aws: None, monkeypatch: pytest
             call(event | more, None)
         assert kept in str(caught.value)
     gone = bench.planned() | {"results": {"jobs": [{"Bucket": BUCKET, "Key": "gone"}], "answers": [], "joins": []}}
-    with pytest.raises(InputNotFound, match=f"gone does not exist .*kept in s3://{BUCKET}/{folder}/raw/; a redrive"):
+    with pytest.raises(InputNotFound, match=f"gone does not exist .*kept in s3://{BUCKET}/{folder}/raw/. A redrive"):
         gather_handler(gone | {"step": 0, "rounds": 1, "passes": 0, "jobs": 1, "next": "run_jobs"}, None)
 
 
@@ -281,5 +288,5 @@ def test_a_pool_that_is_too_large_says_that_nothing_was_paid(aws: None, monkeypa
         "leftover_lines": [lines],
         "input_key": f"reviews/work/{RUN}/input/r1.jsonl",
     }
-    with pytest.raises(TooLarge, match="of a file. No job was made of these records"):
+    with pytest.raises(TooLarge, match="that a file may have. No job was created for these records"):
         pool_handler(event, None)

@@ -141,7 +141,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     joined = [bench.joined(events[0], range(140, 150)), bench.joined(events[1], ())]
     joined[0]["joined"]["retried"] = {"succeeded": 55, "truncated": 5}
     joined[1]["joined"]["retried"] = {"succeeded": 50}
-    # The ten that had no answer are still for the tail.
+    # The ten records without an answer are left for the tail.
     state = bench.gather(state, joined)
     assert (state["next"], state["passes"]) == ("answer", 1)
     (chunk,) = bench.lines(state["answers_key"])
@@ -149,7 +149,7 @@ def test_retries_have_a_round_of_their_own_when_rounds_are_used_up(aws: None) ->
     state = bench.gather(state, [{"chunk": 0, "records": 10, "failed": 1}])
     (event,) = bench.lines(state["joins_key"])
     assert [end["leftovers_step"] for end in event["jobs"]] == [None, 0, 2]
-    # Two of the tail's answers met their limit too: a pass for them alone.
+    # Two of the tail's answers met their limit too, and get their own pass.
     state = bench.gather(state, [bench.joined(event, [149], again=[140, 141])])
     assert (state["next"], state["passes"]) == ("answer", 2)
     (chunk,) = bench.lines(state["answers_key"])
@@ -234,5 +234,5 @@ def test_a_run_whose_jobs_bedrock_refused_says_why(aws: None) -> None:
     refused = bench.job_result(only, range(100)) | {"status": "NotCreated", "message": why}
     state = bench.gather(state, [refused])
     assert state["next"] == "finish"
-    with pytest.raises(TooManyFailures, match=f"Of the jobs that failed the first says: {why}"):
+    with pytest.raises(TooManyFailures, match=f"The message of the first failed job: {why}"):
         finished(bench.s3, state)

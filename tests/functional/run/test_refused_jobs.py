@@ -1,4 +1,4 @@
-"""Jobs that do nothing: what their records or their request are ends the records, a missing permission the run."""
+"""Jobs that do nothing: wrong records or a wrong request end the records, a missing permission ends the run."""
 
 import re
 from collections import Counter, defaultdict
@@ -77,7 +77,7 @@ def test_what_the_records_did_not_cause_ends_none_of_them(s3: S3, end: Fate) -> 
 
 @pytest.mark.parametrize("evidence", ["processed", "output"])
 def test_a_job_that_did_something_refused_nothing(s3: S3, evidence: str) -> None:
-    """Bedrock's counters may lag behind: then its output shows it."""
+    """Bedrock's counters may be late. Then the output shows that the job processed records."""
     reviews(s3, 10)
 
     def fate(line: dict[str, Any]) -> Fate:
@@ -124,7 +124,7 @@ def test_of_a_shard_that_two_jobs_shared_only_the_refused_records_end(s3: S3) ->
 def test_records_are_not_sent_again_on_demand_either(s3: S3) -> None:
     reviews(s3, 10)
     played = WholeRun(s3, fate=lambda line: INVALID)
-    with pytest.raises(TooManyFailures, match=re.escape(f"the first says: {INVALID[1]}")):  # type: ignore[index]
+    with pytest.raises(TooManyFailures, match=re.escape(f"the first failed job: {INVALID[1]}")):  # type: ignore[index]
         played.run(asked(LITE, limits={"max_rounds": 5}))
     assert (len(played.jobs), played.sent) == (2, [])
 
@@ -177,7 +177,7 @@ def input_of(line: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("end", [FORBIDDEN, UNREADABLE])
 def test_a_missing_permission_ends_the_run_and_a_redrive_asks_again(s3: S3, end: Fate) -> None:
-    """Two rounds lack it, and max_rounds is 0: they do not count."""
+    """Two rounds lack a permission. They do not count, although max_rounds is 0."""
     reviews(s3, 30)
     played = WholeRun(s3, fate=lambda line: end if line["round"] < 2 and line["number"] != 2 else None, redrives=2)
     ended = played.run(asked(LITE, limits={"max_rounds": 0}))
@@ -194,7 +194,7 @@ def test_the_error_says_what_bedrock_said_and_what_to_do(s3: S3) -> None:
         played.run(asked(LITE))
     message = str(caught.value)
     assert "Bedrock says: the role may not read the bucket (10 records have no answer)." in message
-    assert "No answer is lost. Repair the permission" in message and "redrive the execution" in message
+    assert "No answer is lost. Grant the permission" in message and "redrive the execution" in message
     outcomes = Counter(row["bedrock_outcome"] for row in played.table().to_pylist())
     assert outcomes == {"succeeded": 20, "missing": 10}, "the round is joined"
 
@@ -242,7 +242,7 @@ def test_of_several_models_each_that_lacks_a_permission_is_named(s3: S3) -> None
 
 
 def test_records_that_were_refused_before_wait_for_the_permission_too(s3: S3) -> None:
-    """A round that lacked a permission is no refusal, so the second one is the next."""
+    """A round that lacked a permission is not a refusal, so the next refusal is the second one."""
     reviews(s3, 10)
     ends = [FAILED, UNREADABLE, UNREADABLE, None]
     played = WholeRun(s3, fate=lambda line: ends[line["round"]], redrives=2)
@@ -275,7 +275,7 @@ def test_the_end_of_refused_records_outlasts_a_failure_of_the_run(s3: S3) -> Non
 
 
 def test_results_of_a_child_without_the_count_end_no_record(aws: None) -> None:
-    """A run that was started before the count was there goes on as it did."""
+    """A run of an earlier version, without the count of redrives, goes on as before."""
     bench = Bench([100], limits=make_run().limits | {"max_rounds": 1})
     state = bench.review()
     (only,) = bench.lines(state["jobs_key"])

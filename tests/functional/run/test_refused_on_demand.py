@@ -1,4 +1,4 @@
-"""Answers on demand that are refused: what is the record's own end, and what says nothing about it."""
+"""Refused answers on demand: errors that end the record, and errors that are not the record's."""
 
 import json
 import re
@@ -120,7 +120,7 @@ def test_the_others_of_a_chunk_are_asked_and_kept(aws: None) -> None:
 
 @pytest.fixture
 def sdk(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The SDK's own client, which checks a body and then finds nobody to send it to."""
+    """The SDK's own client, which checks a body but has no server to send it to."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     config = Config(retries={"total_max_attempts": 1}, proxies={})

@@ -26,7 +26,7 @@ def s3() -> S3:
 
 
 def played(s3: S3, *fates: Verdict, rounds: int, tail: bool = True) -> tuple[WholeRun, dict[str, Any]]:
-    """Play a run of which every record meets these fates, one after the other; return it and its report."""
+    """Play a run in which every record has these results, one after the other; return the run and its report."""
     reviews(s3, ROWS)
     times: Counter[str] = Counter()
 
@@ -57,7 +57,7 @@ def test_a_record_is_asked_again_while_rounds_are_left(s3: S3, vain: Verdict) ->
 
 @pytest.mark.parametrize(("rounds", "sent"), [(0, 2), (1, 2), (2, 3)])
 def test_no_round_is_added_for_it(s3: S3, rounds: int, sent: int) -> None:
-    """The first time a record is sent once more, it has a round in any case; then `max_rounds` counts."""
+    """The first retry of a record gets a round in any case. After that, `max_rounds` counts."""
     _, report = played(s3, CUT, *[THROTTLED] * 6, rounds=rounds, tail=False)
     assert [round_["records"] for round_ in report["rounds"]] == [ROWS] * sent
     assert (report["outcomes"]["truncated"], report["leftovers"]) == (ROWS, ROWS)
@@ -72,7 +72,7 @@ def test_a_refusal_is_final_and_no_answer(s3: S3) -> None:
 
 @pytest.mark.parametrize("first", [None, ("Failed", "Unable to parse a.jsonl")], ids=["answered", "refused"])
 def test_what_two_jobs_refused_is_not_sent_again_and_keeps_its_answer(s3: S3, first: Fate) -> None:
-    """So it is for a first answer: whether the jobs refused the record before that answer or after it."""
+    """A first answer stays, whether the jobs refused the record before it or after it."""
     reviews(s3, ROWS)
     refused = ("Failed", "Unable to parse a.jsonl")
     fates = [first, refused, refused] if first is None else [first, None, refused]
@@ -106,7 +106,7 @@ def test_what_was_not_asked_in_its_round_is_asked_on_demand(s3: S3) -> None:
     canary=st.sampled_from([0, 3]),
     verdicts=st.data(),
 )
-# An example is a whole run: making a failing one small would take minutes.
+# An example is a whole run, so shrinking a failing one would take minutes.
 @settings(max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_nobody_is_asked_a_third_time_and_every_run_ends(
     models: list[str], rounds: int, tail: bool, canary: int, verdicts: Any

@@ -1,4 +1,4 @@
-"""Answers on demand at a service tier: which one is asked for, which one stands in the raw line, what is waited for."""
+"""Answers on demand at a service tier: the requested tier, the tier in the raw line, and waits for capacity."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def refusal(status: int, message: str, code: str = "ValidationException") -> Cli
 
 
 class Tiered(Model):
-    """A model that names the tier it was asked for, and refuses it (`refused`) from the call of that number on."""
+    """A model whose answer has the requested tier. From the call number `refused` on, it refuses the tier."""
 
     def __init__(self, *, names: str | None = None, refused: Exception | None = None, start: int = 0) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def test_the_answer_says_which_tier_it_was(aws: None, names: str, told: str) -> 
 
 
 class Clock:
-    """Time that passes in sleeps alone."""
+    """A clock that advances only in sleeps."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.pauses = 0.0, list[float]()

@@ -33,7 +33,7 @@ def tables(draw: st.DrawFn, cell: st.SearchStrategy[Any]) -> tuple[list[str], li
 
 
 def cells() -> st.SearchStrategy[Any]:
-    """Cells of JSON: each column may hold anything, and often one kind only."""
+    """Cells of JSON: a column may have values of any kinds, and often has only one kind."""
     integer = st.integers(-(2**70), 2**70) | st.integers(-9, 9)
     number = st.floats(allow_nan=False, allow_infinity=False)
     return st.none() | TEXT | integer | number | st.booleans() | st.lists(integer | TEXT, max_size=2)
@@ -80,7 +80,7 @@ def test_json_tables(aws: None, packing: str, table: tuple[list[str], list[list[
 
 
 def same(written: Any, read: Any, *, as_json: bool) -> bool:
-    """Tell whether nothing was lost: JSON text is parsed again, and numbers are compared by value and not by type."""
+    """Return whether nothing was lost: JSON text is parsed again, and numbers are compared by value and not by type."""
     if as_json and read is not None:
         read = json.loads(read)
     numbers = (int, float)

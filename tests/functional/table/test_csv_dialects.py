@@ -1,4 +1,4 @@
-"""CSV as programs and people leave it: every dialect gives the same table, or is refused with the way out."""
+"""CSV of many programs and people: every dialect gives the same table, or an error that says what to do."""
 
 import gzip
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Values = list[list[str]]
 
 
 def values(s3: S3, body: bytes, key: str = "t.csv", **csv_: Any) -> Values:
-    """Return names and cells of a CSV, read in shards of every row alone and of all rows."""
+    """Return names and cells of a CSV, which is read twice: in shards of one row, and in one shard."""
     found = describe(s3, put(key, body), csv=csv_)
     assert sampling.kept_expansion(found, found.schema.names) > 0
     alone, whole = (
@@ -114,7 +114,7 @@ def test_an_escape_that_is_the_quote_is_a_doubled_quote(s3: S3) -> None:
 
 
 def test_an_escape_with_nothing_behind_it_is_refused(s3: S3) -> None:
-    with pytest.raises(errors.MalformedInput, match=r"t\.csv ends in the escape"):
+    with pytest.raises(errors.MalformedInput, match=r"t\.csv ends in the character of input.csv.escape"):
         describe(s3, put("t.csv", b"a,b\n1,x\\"), csv={"escape": "\\"})
 
 
@@ -132,9 +132,12 @@ def test_shards_are_read_in_blocks_that_end_at_escapes(s3: S3, monkeypatch: pyte
     [
         ({"escape": ","}, "input.csv.delimiter and input.csv.escape are both ','"),
         ({"escape": "é"}, "input.csv.escape must be one ASCII character"),
-        ({"escape": "\\", "null_values": ["\\N"]}, "input.csv.null_values has .* holds input.csv.escape"),
-        ({"header": "replace"}, 'input.csv.header "replace" needs input.csv.columns'),
-        ({"header": "none"}, 'input.csv.header "none" needs input.csv.columns'),
+        (
+            {"escape": "\\", "null_values": ["\\N"]},
+            "input.csv.null_values has .* contains the character of input.csv.escape",
+        ),
+        ({"header": "replace"}, 'input.csv.header is "replace", so input.csv.columns must'),
+        ({"header": "none"}, 'input.csv.header is "none", so input.csv.columns must'),
     ],
 )
 def test_a_dialect_that_cannot_be_is_refused(s3: S3, csv_: dict[str, Any], message: str) -> None:
@@ -153,7 +156,7 @@ def test_a_line_names_the_delimiter(s3: S3, head: bytes, packing: str) -> None:
     body = PACKINGS[packing](head + b"id;review\n1;a,b\n")
     assert values(s3, body, f"t.csv{packing}") == [["id", "review"], ["1", "a,b"]]
     assert values(s3, body, f"t.csv{packing}", delimiter=";") == [["id", "review"], ["1", "a,b"]]
-    with pytest.raises(errors.InvalidRunInput, match=r't\.csv.* names ";" in a line sep='):
+    with pytest.raises(errors.InvalidRunInput, match=r't\.csv.* names ";" in its line sep='):
         describe(s3, f"s3://{BUCKET}/t.csv{packing}", csv={"delimiter": ","})
 
 
@@ -169,7 +172,7 @@ def test_lines_before_the_header_are_left_out(s3: S3) -> None:
     body = b'Export "of\r\n\r\nMonday, 5" pipe\r\nid,review\r\n1,a\r\n'
     assert values(s3, body, skip_lines=3) == [["id", "review"], ["1", "a"]]
     assert values(s3, body, skip_lines=4, columns=["x", "y"]) == [["x", "y"], ["1", "a"]]
-    with pytest.raises(errors.MalformedInput, match="nothing behind the 9 lines of input.csv.skip_lines"):
+    with pytest.raises(errors.MalformedInput, match="nothing after the 9 lines that input.csv.skip_lines skips"):
         describe(s3, f"s3://{BUCKET}/t.csv", csv={"skip_lines": 9})
 
 
@@ -186,7 +189,7 @@ def test_a_header_may_be_replaced(s3: S3) -> None:
 
 def test_a_first_row_that_repeats_the_columns_is_no_row(s3: S3) -> None:
     names = ["id", "review"]
-    with pytest.raises(errors.MalformedInput, match=r'repeats the names.*"replace" if'):
+    with pytest.raises(errors.MalformedInput, match=r'has the names of input.csv.columns.*"replace" if'):
         describe(s3, put("t.csv", b"id,review\n1,a\n"), csv={"columns": names})
     assert values(s3, b"id,review\n1,a\n", columns=names, header="none") == [names, names, ["1", "a"]]
 
@@ -196,7 +199,7 @@ def test_a_first_row_that_repeats_the_columns_is_no_row(s3: S3) -> None:
     [
         (b"good,good\nbad,bad\n", r'two columns named "good".* no header row, name their columns in input.csv.columns'),
         (b",\n1,2\n", "no column has a name in the header row. If the files have no header row"),
-        (b'"' + b"x" * (5 << 20), "first line is longer than 4 MB, where a header row was expected. If"),
+        (b'"' + b"x" * (5 << 20), "first line is longer than 4 MB. A header row was expected there. If"),
         (b"\n" * (5 << 20), "begins with blank lines longer than 4 MB"),
     ],
 )
@@ -222,7 +225,7 @@ def test_empty_columns_at_the_end_are_left_out(s3: S3, packing: str) -> None:
 
 def test_a_cell_in_a_column_without_a_name_is_refused(s3: S3) -> None:
     found = describe(s3, put("t.csv", b"review,,\ngood,,\nbad,,secret\n"))
-    with pytest.raises(errors.MalformedInput, match=r"t\.csv: row 2 has a cell behind the last column") as caught:
+    with pytest.raises(errors.MalformedInput, match=r"t\.csv: row 2 has a cell after the last column") as caught:
         read_all(s3, found)
     assert "secret" not in str(caught.value)
 
@@ -245,7 +248,10 @@ def test_line_ends_are_judged_alike_with_one_column_and_with_many(s3: S3, body: 
         assert values(s3, b'a\r\n"x\ny"\r\n') == [["a"], ["x\ny"]]
     else:
         found = describe(s3, put("t.csv", b"i,a\r\n1,x\ny\r\n"))
-        with pytest.raises(errors.MalformedInput, match="row 2 has 1 cells where 2 were expected.*line end in quotes"):
+        with pytest.raises(
+            errors.MalformedInput,
+            match="row 2 has 1 cells where 2 were expected.*holds a line end, put the cell in quotes",
+        ):
             read_all(s3, found)
 
 

@@ -1,4 +1,4 @@
-"""The frame: what is written beside the records is what the join reads, and what cannot be written is told before."""
+"""The frame: the join reads the written rows, and a cell that cannot be written is an error before the first job."""
 
 import io
 from collections.abc import Callable
@@ -162,7 +162,7 @@ def test_any_range_of_a_file_is_read_in_bounded_batches(
         batches = list(reader.read(source, Piece(0, low, high, high - low), selection, row=1))
     assert pa.Table.from_batches(batches).to_pylist() == table.slice(low, high - low).to_pylist()
     for batch in batches:
-        # What was held, and one more step: it has at most 500 bytes, or it is one row.
+        # A batch may exceed the limit by one step, which has at most 500 bytes or is one row.
         assert batch_bytes.of_rows(batch).sum() <= 2 * 500 + 4 * (2 * 400 + 60)
 
 

@@ -255,7 +255,7 @@ def test_what_the_hub_converted_in_part_is_refused(hub: StandIn) -> None:
     dataset.push({"default/partial-train/0000.parquet": parquet("some")}, CONVERTED)
     with pytest.raises(errors.InputNotFound, match="only the first part of the split 'train'"):
         describe({"dataset_id": "org/big"})
-    with pytest.raises(errors.InputNotFound, match="Leave revision out"):
+    with pytest.raises(errors.InputNotFound, match="Remove revision"):
         describe({"dataset_id": "org/big", "revision": dataset.branches["main"]})
 
 
@@ -267,7 +267,7 @@ def test_what_the_hub_converted_in_part_is_refused(hub: StandIn) -> None:
         ({"dataset_id": "org/data", "config": "fr"}, errors.InputNotFound, "no config 'fr'. It has: default"),
         ({"dataset_id": "org/many"}, errors.InvalidRunInput, "set config to one of de, en"),
         ({"dataset_id": "org/many", "config": "fr"}, errors.InputNotFound, "no config 'fr'. It has: de, en"),
-        ({"dataset_id": "org/raw"}, errors.InputNotFound, "the hub has not converted it"),
+        ({"dataset_id": "org/raw"}, errors.InputNotFound, "the hub has not converted the dataset"),
         ({"dataset_id": "not/an/id"}, errors.InvalidRunInput, "not/an/id"),
     ],
 )
@@ -296,7 +296,7 @@ def test_a_gated_dataset_needs_the_token_of_a_secret(hub: StandIn) -> None:
     with pytest.raises(errors.InputNotFound, match=r"inputs\.secret_arns"):
         describe(asked | {"hf_token_secret_arn": arn.replace("hub", "other")})
     secrets.put_secret_value(SecretId=arn, SecretString='{"token": "' + TOKEN + '"}')
-    with pytest.raises(errors.InvalidRunInput, match="the token alone"):
+    with pytest.raises(errors.InvalidRunInput, match="the token's text alone"):
         describe(asked | {"hf_token_secret_arn": arn})
 
 
@@ -315,5 +315,5 @@ def test_a_hub_that_fails_may_be_asked_again(hub: StandIn, status: int) -> None:
 
 def test_a_hub_that_cannot_be_reached_may_be_asked_again(hub: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(errors.HubUnavailable, match="cannot be reached for org/data"):
+    with pytest.raises(errors.HubUnavailable, match="org/data: the hub cannot be reached"):
         describe({"dataset_id": "org/data"})

@@ -1,4 +1,4 @@
-"""Which objects are the table's files, what their folders say, and tables whose log must be asked."""
+"""The objects that are the table's files, columns from folders' names, and tables with a log."""
 
 import io
 from collections.abc import Iterator
@@ -110,7 +110,7 @@ class Guarded:
 
 
 ABOVE = ("_delta_log/", ".hoodie/", "metadata/", "eu/_delta_log/", "eu/.hoodie/", "eu/metadata/")
-"""What the module lets the plan list above its location `s3://…/eu/reviews/`."""
+"""The prefixes above its location `s3://…/eu/reviews/` that the module allows planning to list."""
 
 
 def test_below_a_location_of_the_module_nothing_is_in_doubt(s3: S3) -> None:
@@ -136,7 +136,7 @@ def test_where_s3_refuses_to_list_a_log_above_the_run_goes_on_with_a_warning(s3:
 
 
 def test_a_table_that_a_run_wrote_is_read_without_a_warning(s3: S3) -> None:
-    """In a bucket that is given, functions list below the root of their installation alone."""
+    """In a user's bucket, functions may list only below the root of their installation."""
     put("reviews/output/sunday/part-00000.parquet", parquet(review=["good"]))
     guarded = S3(Guarded(boto3.client("s3"), "reviews/*"))
     uri = f"s3://{BUCKET}/reviews/output/sunday/"
@@ -171,7 +171,7 @@ def test_columns_of_folders_may_have_types(s3: S3, form: str) -> None:
         put(f"in/dt={day}/n=007/x.{form}", body)
     table = describe(s3, f"s3://{BUCKET}/in/", types={"dt": "date32", "n": "int32"})
     assert [(str(row["dt"]), row["n"]) for row in read_all(s3, table)] == [("2024-01-01", 7), ("2024-01-02", 7)]
-    with pytest.raises(errors.MalformedInput, match="its folder says dt=2024-01-01, and the column is of type int64"):
+    with pytest.raises(errors.MalformedInput, match="its folder is dt=2024-01-01, but the column has the type int64"):
         describe(s3, f"s3://{BUCKET}/in/", types={"dt": "int64"})
     with pytest.raises(errors.MissingColumn, match=r'input.types has "day", but the table .* review, dt, n'):
         describe(s3, f"s3://{BUCKET}/in/", types={"day": "int64"})
@@ -183,10 +183,13 @@ def test_a_column_of_the_file_counts_and_must_agree(s3: S3) -> None:
     table = describe(s3, f"s3://{BUCKET}/in/")
     assert [row["n"] for row in read_all(s3, table)] == [7, 7, 8]
     put("in/n=9/x.parquet", parquet(review=["c", "d"], n=[9, 10]))
-    with pytest.raises(errors.MalformedInput, match=r"in/n=9/x.parquet: row 2 has another value in the column \"n\""):
+    with pytest.raises(
+        errors.MalformedInput,
+        match=r"in/n=9/x.parquet: the value of row 2 in the column \"n\" differs from the folder n=9",
+    ):
         read_all(s3, describe(s3, f"s3://{BUCKET}/in/"))
     put("in/n=9/x.parquet", parquet(review=["c"], n=pa.array([None], pa.int64())))
-    with pytest.raises(errors.MalformedInput, match="row 1 has another value"):
+    with pytest.raises(errors.MalformedInput, match="the value of row 1 .* differs from the folder"):
         read_all(s3, describe(s3, f"s3://{BUCKET}/in/"))
 
 
@@ -218,7 +221,7 @@ def test_columns_come_by_name(s3: S3) -> None:
     [
         ("a=x/a=y", 'two of its folders name the column "a"'),
         ("a=x/%61=y", 'two of its folders name the column "a"'),
-        ("a=%FF", "the folder a=%FF is not UTF-8"),
+        ("a=%FF", "the bytes after % in the folder a=%FF are not UTF-8"),
     ],
 )
 def test_folders_that_would_lose_a_value_are_refused(s3: S3, folder: str, what: str) -> None:
@@ -231,13 +234,13 @@ def test_folders_that_would_lose_a_value_are_refused(s3: S3, folder: str, what: 
 def test_columns_of_folders_do_not_differ_in_case_alone(s3: S3, folders: list[str]) -> None:
     for folder in folders:
         put(f"in/{folder}/0.parquet", parquet(review=["a"], dt=["x"]))
-    with pytest.raises(errors.InvalidRunInput, match="Athena and Spark take these for one column"):
+    with pytest.raises(errors.InvalidRunInput, match="To Athena and Spark these are one column"):
         describe(s3, f"s3://{BUCKET}/in/")
 
 
 def test_a_column_that_cannot_be_compared_with_its_folder_is_refused(s3: S3) -> None:
     put("in/h=0.5/0.parquet", parquet(review=["a"], h=pa.array([0.5], pa.float16())))
-    with pytest.raises(errors.MalformedInput, match="its folder says h=0.5, and the column is of type halffloat"):
+    with pytest.raises(errors.MalformedInput, match="its folder is h=0.5, but the column has the type halffloat"):
         read_all(s3, describe(s3, f"s3://{BUCKET}/in/"))
 
 

@@ -1,4 +1,4 @@
-"""Files of JSON that are not an object a line: refused when the run is planned, with a command that helps."""
+"""JSON files without one object on each line are refused when the run is planned, with a command that helps."""
 
 import gzip
 import re
@@ -21,20 +21,20 @@ ITEMS, OBJECTS, MARKS = "jq -c '.[]' in.json", "jq -c . in.json", "sed 's/"
 @pytest.mark.parametrize(
     ("body", "what", "command"),
     [
-        (b'[{"a": 1}, {"a": 2}]', "begins with [, as one JSON array", ITEMS),
-        (BOM + b'\n  [\n  {"a": 1},\n  {"a": 2}\n]\n', "begins with [, as one JSON array", ITEMS),
-        (b"[" + b'{"a": 1},' * 500_000, "begins with [, as one JSON array", ITEMS),
-        (b'{"a": 1}\n[{"a": 1}]\n', "row 2 is an array and no object", ITEMS),
-        (b'{\n  "a": 1\n}\n{\n  "a": 2\n}\n', "row 1 has the beginning of an object", OBJECTS),
-        (b'{"a": 1}\n{"a": [\n1]}\n', "row 2 has the beginning of an object", OBJECTS),
-        (b'{"a": 1,\r\n"b": 2}\r\n', "row 1 has the beginning of an object", OBJECTS),
-        (b'{"a": 1}{"a": 2}\n', "row 1 is no JSON object but several", OBJECTS),
-        (b'{"a": 1}\n{"a": 1}, {"a": 2}\n', "row 2 is no JSON object but several", OBJECTS),
+        (b'[{"a": 1}, {"a": 2}]', "is one JSON array: it begins with [", ITEMS),
+        (BOM + b'\n  [\n  {"a": 1},\n  {"a": 2}\n]\n', "is one JSON array: it begins with [", ITEMS),
+        (b"[" + b'{"a": 1},' * 500_000, "is one JSON array: it begins with [", ITEMS),
+        (b'{"a": 1}\n[{"a": 1}]\n', "row 2 is an array, not an object", ITEMS),
+        (b'{\n  "a": 1\n}\n{\n  "a": 2\n}\n', "row 1 has only the beginning of an object", OBJECTS),
+        (b'{"a": 1}\n{"a": [\n1]}\n', "row 2 has only the beginning of an object", OBJECTS),
+        (b'{"a": 1,\r\n"b": 2}\r\n', "row 1 has only the beginning of an object", OBJECTS),
+        (b'{"a": 1}{"a": 2}\n', "row 1 has several JSON objects", OBJECTS),
+        (b'{"a": 1}\n{"a": 1}, {"a": 2}\n', "row 2 has several JSON objects", OBJECTS),
         (b'{"a": 1}\n' + BOM + b'{"a": 2}\n', "row 2 has a byte order mark before an object", MARKS),
         (b'{"a": 1}' + BOM + b'{"a": 2}\n', "row 1 has a byte order mark before an object", MARKS),
-        (b'{"a": 1}\n\x1a', "row 2 ends in zeros or Ctrl-Z", "Remove what is behind the last object"),
-        (b'{"a": 1}\n{"a": 2}\x1a\n', "row 2 ends in zeros or Ctrl-Z", "Remove what is behind"),
-        (b'{"a": 1}\n' + b"\0" * 5000, "row 2 ends in zeros or Ctrl-Z", "Remove what is behind"),
+        (b'{"a": 1}\n\x1a', "row 2 ends in zeros or Ctrl-Z", "Remove what follows the last object"),
+        (b'{"a": 1}\n{"a": 2}\x1a\n', "row 2 ends in zeros or Ctrl-Z", "Remove what follows"),
+        (b'{"a": 1}\n' + b"\0" * 5000, "row 2 ends in zeros or Ctrl-Z", "Remove what follows"),
     ],
 )
 def test_the_way_out_is_named(s3: S3, body: bytes, what: str, command: str, packing: str) -> None:
@@ -49,7 +49,7 @@ def test_a_mark_within_a_text_is_kept(s3: S3) -> None:
 
 
 class Nowhere:
-    """A writer that keeps nothing, as S3 keeps nothing in the function's memory."""
+    """A writer that discards what is written, so that it needs no memory."""
 
     etag, size = "", 0
 

@@ -1,4 +1,4 @@
-"""Files of one table whose columns differ, against what plain Python makes of their rows."""
+"""Files of one table with different columns, compared with plain Python's reading of their rows."""
 
 import io
 from datetime import UTC, datetime

@@ -125,19 +125,19 @@ def test_jsonl_limit_looks_no_further(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (b'{"a": "secret", }', "is no JSON object"),
-        (b'{"a": NaN}', "is no JSON object .*NaN"),
+        (b'{"a": "secret", }', "is not a JSON object"),
+        (b'{"a": NaN}', "is not a JSON object .*NaN"),
         (b"[1, 2]", "one JSON array"),
-        (b"3", "is no JSON object"),
-        (b'{"a": 1} {"a": 2}', "is no JSON object"),
+        (b"3", "is not a JSON object"),
+        (b'{"a": 1} {"a": 2}', "has several JSON objects"),
         (b'{"a": "secret\xff"}', "is not UTF-8"),
-        (b'{"a": "secret \\ud800"}', "has half of a surrogate pair.* remove it"),
+        (b'{"a": "secret \\ud800"}', "has half of a surrogate pair.* Remove that half"),
         (b'{"a": "\\udc00 secret"}', "has half of a surrogate pair"),
         (b'{"a": ' + b"[" * 100_000 + b"}", "nested too deeply"),
         (b'{"a": 1e99999999999999999999}', "cannot be read .*exponent.* Write the number as a text"),
         (b'{"a": [-1E-99999999999999999999]}', "cannot be read .*exponent"),
         (b'{"a": ' + b"9" * 5000 + b"}", "cannot be read .*Write the number as a text"),
-        (b'{"a\\"b": 1}', "holds a quote"),
+        (b'{"a\\"b": 1}', "has a quote"),
     ],
 )
 def test_jsonl_bad_line_is_named_without_its_content(s3: S3, bad: bytes, message: str) -> None:
@@ -145,7 +145,7 @@ def test_jsonl_bad_line_is_named_without_its_content(s3: S3, bad: bytes, message
     with pytest.raises(errors.MalformedInput, match=rf"{uri}: .*{message}") as caught:
         describe(s3, uri)
     assert "secret" not in str(caught.value)
-    assert "row 3" in str(caught.value) or "holds a quote" in message
+    assert "row 3" in str(caught.value) or "has a quote" in message
 
 
 def test_jsonl_keys_that_are_data_are_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,8 +218,8 @@ def test_a_truncated_file_is_refused(s3: S3, pack: Any, cut: int) -> None:
         ("t.csv.gz", gz(b"a\n1\n")[:-8] + struct.pack("<II", 1, 4), errors.MalformedInput, "incorrect data check"),
         ("t.csv.gz", b"", errors.EmptyInput, "The input has no rows: .*t.csv.gz"),
         ("t.csv.gz", gz(b""), errors.EmptyInput, "no rows"),
-        ("t.parquet.gz", gz(b"PAR1"), errors.InvalidRunInput, "Unpack it"),
-        ("t.csv.zip", b"PK\x03\x04", errors.InvalidRunInput, "does not tell its format"),
+        ("t.parquet.gz", gz(b"PAR1"), errors.InvalidRunInput, "Decompress it"),
+        ("t.csv.zip", b"PK\x03\x04", errors.InvalidRunInput, "does not show its format"),
         ("t.csv", b"PK\x03\x04", errors.MalformedInput, "is zip, not text"),
         ("t.jsonl", '{"a":1}'.encode("utf-16"), errors.MalformedInput, "is UTF-16, not text"),
     ],
@@ -277,8 +277,8 @@ def test_csv_in_another_encoding(s3: S3, encoding: str, text: str, packed: bool)
 @pytest.mark.parametrize(
     ("encoding", "body", "message"),
     [
-        ("cp1252", b"a\n\x81\n", "is not cp1252, as input.csv.encoding says"),
-        ("utf-16", "a\n1\n".encode("utf-16")[:-1], "is not utf-16"),
+        ("cp1252", b"a\n\x81\n", "is not in cp1252, the encoding of input.csv.encoding"),
+        ("utf-16", "a\n1\n".encode("utf-16")[:-1], "is not in utf-16"),
         ("cp1252", "a\n1\n".encode("utf-16"), "is UTF-16, not text in cp1252"),
         ("utf-8", "a\né\n".encode("latin-1"), "row 1 has text that is not UTF-8"),
     ],

@@ -1,4 +1,4 @@
-"""The output's formats: what comes out as CSV and JSON lines is what Parquet would hold."""
+"""The output's formats: CSV and JSON lines have the same values as Parquet."""
 
 import base64
 import csv
@@ -146,7 +146,7 @@ def test_parquet_takes_columns_whose_values_arrow_cannot_count(column: pa.Array)
 )
 def test_a_type_without_a_form_is_refused_by_name(form: str, kind: pa.DataType) -> None:
     schema = pa.schema([("ok", pa.int64()), ("odd", kind)])
-    with pytest.raises(InvalidRunInput, match=f'{form} has no form for the column "odd" .* Use parquet'):
+    with pytest.raises(InvalidRunInput, match=f'{form} cannot hold the column "odd" .* Set it to parquet'):
         frame.check(schema, form)
     frame.check(schema, "parquet")
 
@@ -156,7 +156,7 @@ def test_a_type_without_a_form_is_refused_by_name(form: str, kind: pa.DataType) 
     "kind", [pa.month_day_nano_interval(), pa.struct([]), pa.dense_union([pa.field("x", pa.int8())])]
 )
 def test_a_type_that_parquet_does_not_have_cannot_be_kept(form: str, kind: pa.DataType) -> None:
-    with pytest.raises(InvalidRunInput, match='The column "odd" of type .* cannot be kept'):
+    with pytest.raises(InvalidRunInput, match='The output cannot keep the column "odd" of type'):
         frame.check(pa.schema([("ok", pa.int64()), ("odd", kind)]), form)
 
 

@@ -1,4 +1,4 @@
-"""Answers of a schema: found in whatever surrounds them, validated, and turned into typed columns."""
+"""Answers of a schema are found in any surrounding text, validated, and turned into typed columns."""
 
 import json
 from typing import Any
@@ -161,7 +161,7 @@ def test_a_schema_that_refers_to_itself_has_types_to_some_depth() -> None:
     ("schema", "words"),
     [
         ({"type": "text"}, "is not a JSON Schema"),
-        ({"type": "array", "items": {}}, "must be that of an object"),
+        ({"type": "array", "items": {}}, "must describe an object"),
         ({"type": "object"}, "has no properties"),
         (
             {
@@ -170,9 +170,9 @@ def test_a_schema_that_refers_to_itself_has_types_to_some_depth() -> None:
                 "required": ["a", "b"],
                 "additionalProperties": False,
             },
-            "requires 'b', which properties does not have",
+            "requires 'b', but properties does not have it",
         ),
-        ({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}, "only to parts of itself"),
+        ({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}, "only to its own parts"),
         ({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}, "'#/$defs/a'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Answers that are broken or cut give no row the value of another object: a part of an answer is not the answer."""
+"""A broken or cut answer never gives a row the value of another object: a part of an answer is not the answer."""
 
 import json
 import random
@@ -181,7 +181,7 @@ def test_a_byte_less_never_gives_the_value_of_a_part(around: str) -> None:
 SAID = '{"label": "RIGHT", "score": 1, "evidence": [{"label": "PART"}, {"label": "PART}"}], "x": {"label": "PART"}}'
 GOLDENS = json.loads((Path(__file__).parents[1] / "goldens" / "answers.json").read_text("utf-8"))
 TEXTS = [golden for golden in GOLDENS if golden["columns"].get("response") and "tool call" not in golden["name"]]
-"""The input of a tool call is JSON by its place: there is no text to break."""
+"""The input of a tool call is JSON, not text, so it cannot be broken."""
 
 
 def saying(output: Any, response: str, pieces: list[str]) -> Any:

@@ -1,4 +1,4 @@
-"""What is valid is what JSON Schema says: the published tests of draft 2020-12, for the keywords that are taken."""
+"""Validation follows JSON Schema: the published tests of draft 2020-12, for the accepted keywords."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_the_published_tests(group: dict[str, Any]) -> None:
 
 
 def reader_of(schema: dict[str, Any]) -> Reader | None:
-    """Return the reader of answers whose property `v` has this schema; references would mean something else there."""
+    """Return the reader of answers whose property `v` has this schema. It must not have references."""
     if "$ref" in json.dumps(schema):
         return None
     inner = {key: value for key, value in schema.items() if key not in ("$id", "$schema")}

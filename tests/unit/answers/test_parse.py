@@ -1,4 +1,4 @@
-"""Parsing output lines: the families' shapes, and everything that can be odd about a line."""
+"""Parsing output lines: the shapes of all families, and all faults that a line can have."""
 
 import json
 from collections.abc import Mapping
@@ -145,14 +145,14 @@ def test_a_list_without_the_element_asked_for(choices: Any) -> None:
         ({"error": "boom"}, "UnknownError", "boom"),
         ({"error": {"errorCode": 400, "errorMessage": "late", "expired": True}}, "expired", "late"),
         ({"error": {"errorMessage": "late"}, "expired": True}, "expired", "late"),
-        ({"expired": True}, "expired", "the job's time was over before the record's turn"),
+        ({"expired": True}, "expired", "the job reached its deadline before the record's turn"),
         (
             {"modelOutput": {"embedding": [1, 2, 3]}, "error": {"errorCode": 500}},
             "500",
             "Bedrock gave no error message",
         ),
-        ({"modelOutput": None, "error": None}, "EmptyAnswer", "the output line holds neither modelOutput nor error"),
-        ({}, "EmptyAnswer", "the output line holds neither modelOutput nor error"),
+        ({"modelOutput": None, "error": None}, "EmptyAnswer", "the output line has neither modelOutput nor error"),
+        ({}, "EmptyAnswer", "the output line has neither modelOutput nor error"),
     ],
 )
 def test_lines_that_say_they_failed(parse: Any, members: dict[str, Any], code: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Reasoning between tags is taken off the text, however a model spells it, and kept apart if a run asks for it."""
+"""Reasoning between tags is removed from the text in every spelling, and returned if a run asks for it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Why a job did nothing, from its status and what Bedrock says. The messages are real ones, where they are known."""
+"""Why a job did nothing, from its status and Bedrock's message. The messages are real, as far as they are known."""
 
 import pytest
 

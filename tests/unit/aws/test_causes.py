@@ -1,4 +1,4 @@
-"""What is said of an error repeats neither prompts, nor rows, nor tokens."""
+"""The sentence of an error contains no prompts, rows or tokens."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Lines that become events say which contract they are of."""
+"""Lines that become events have the number of their contract."""
 
 import pytest
 

@@ -19,13 +19,13 @@ def test_an_event_without_a_contract_is_of_version_0_1(event: Any) -> None:
     with pytest.raises(ContractMismatch) as caught:
         check_contract(event)
     said = str(caught.value)
-    assert said.startswith("The event has no contract, so it is not of this version: ")
-    assert said.endswith("version 0.1: let its runs end before the upgrade, or start a new run.")
+    assert said.startswith("The event has no contract, so this version cannot read it: ")
+    assert said.endswith("Let runs of version 0.1 end before you upgrade.")
 
 
 @pytest.mark.parametrize("contract", [str(CONTRACT), float(CONTRACT), True, [CONTRACT], {}])
 def test_only_a_whole_number_is_a_contract(contract: Any) -> None:
-    with pytest.raises(ContractMismatch, match="which is no number"):
+    with pytest.raises(ContractMismatch, match="which is not a number"):
         check_contract({"contract": contract})
 
 
@@ -33,19 +33,19 @@ def test_only_a_whole_number_is_a_contract(contract: Any) -> None:
 def test_a_newer_contract_asks_for_a_newer_module(contract: int) -> None:
     with pytest.raises(ContractMismatch) as caught:
         check_contract({"contract": contract})
-    assert str(caught.value).startswith(f"The event has contract {contract}, and this function reads contract")
-    assert str(caught.value).endswith("deploy the version of the module that started this run, or a newer one.")
+    assert str(caught.value).startswith(f"The event has contract {contract}, but this function reads contract")
+    assert str(caught.value).endswith("Deploy the version of the module that started this run, or a newer one.")
 
 
 @pytest.mark.parametrize("contract", [CONTRACT - 2, -1])
 def test_an_older_contract_asks_for_a_new_run(contract: int) -> None:
-    with pytest.raises(ContractMismatch, match="an older version of the module started this run. Start a new run."):
+    with pytest.raises(ContractMismatch, match="An older version of the module started this run. Start a new run."):
         check_contract({"contract": contract})
 
 
 def test_what_is_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the first contract there is none before; later on there are two."""
-    for own, said in ((1, "reads contract 1:"), (2, "reads contracts 1 and 2:"), (5, "reads contracts 4 and 5:")):
+    """The first contract has none before it. Later, two contracts can be read."""
+    for own, said in ((1, "reads contract 1\\."), (2, "reads contracts 1 and 2\\."), (5, "reads contracts 4 and 5\\.")):
         monkeypatch.setattr(version, "CONTRACT", own)
         with pytest.raises(ContractMismatch, match=said):
             check_contract({"contract": 9})

@@ -1,4 +1,4 @@
-"""The edge of a function: it looks at the contract before anything else is done, and writes a record for each call."""
+"""The edge of a function: it checks the contract before anything else, and logs a record for each call."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Retries: only the limit changes, each record is answered once more at most, and the better answer counts."""
+"""Retries: only the limit changes, each record gets at most one more answer, and the better answer is kept."""
 
 import json
 from typing import Any
@@ -59,7 +59,7 @@ def test_a_line_differs_in_its_limit_alone(model: str, invocation_type: catalogu
 
 # --- Which answer counts ---
 
-# What a line says, and the outcome of a row that has nothing else.
+# A line, and the outcome of a row that has only this line.
 FATES: dict[str, tuple[Any, ...]] = {
     "good": (b'{"verdict": "good"}', "end_turn", "succeeded"),
     "other": (b'{"verdict": "bad"}', "end_turn", "succeeded"),
@@ -87,7 +87,7 @@ def lines(fate: str, row: int, tokens: int) -> list[Line]:
 
 
 def join(jobs: list[tuple[int | None, list[Line]]], rows: int, outcomes: tuple[str, ...]) -> tuple[Any, ...]:
-    """Join as the handler does; return the rows, the counts, and the rows to send once more."""
+    """Join as the handler does; return the rows, the counts, and the rows to ask again."""
     retry = {"outcomes": outcomes}
     reader = Reader(SCHEMA)
     chooser = None
@@ -174,7 +174,7 @@ def test_a_second_answer_counts_and_a_retry_takes_nothing_away(
 
 
 def test_the_first_answer_stays_where_a_record_was_not_sent_again() -> None:
-    """A line twice, in one job or in two, is no second chance."""
+    """The same line twice, in one job or in two, does not count as a second answer."""
     first = lines("cut", 0, 1) + lines("cut", 1, 1) + lines("good", 0, 9)
     assert join([(None, first), (None, lines("good", 1, 9))], 2, BOTH)[2] == Due([0, 1], [])
     jobs = [(None, first + lines("throttled", 2, 1)), (4, lines("other", 0, 1) + lines("good", 0, 5))]
@@ -205,7 +205,7 @@ def test_a_refusal_beside_an_answer_without_words_is_no_reason_to_ask_again() ->
 
 @pytest.mark.parametrize("fate", ["throttled", "nothing"])
 def test_a_record_is_asked_again_until_a_model_answers_it(fate: str) -> None:
-    """Also by the job of a later step that had nothing of it: the list is in every later file."""
+    """The same holds for a job of a later step that did not answer it, because every later file has the list."""
     jobs: list[tuple[int | None, list[Line]]] = [(None, lines("cut", 0, 1))]
     for step in (1, 2, 3):
         jobs.append((step, lines(fate, 0, 1)))

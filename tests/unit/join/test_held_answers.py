@@ -1,4 +1,4 @@
-"""What does not fit is let go and read again: whatever the limit, the table is the same."""
+"""Answers that do not fit are dropped and read again: the table is the same for any limit."""
 
 import random
 from collections.abc import Iterator
@@ -38,7 +38,9 @@ def joined(kind: str, lines: list[bytes], held_bytes: int = 10**9) -> tuple[pa.T
         dimensions=dimensions,
         held_bytes=held_bytes,
     )
-    joiner.skip([{"row": 10, "code": "EmptyText", "reason": "blank"}], first_row=0)  # and yet there is an answer to it
+    joiner.skip(
+        [{"row": 10, "code": "EmptyText", "reason": "blank"}], first_row=0
+    )  # There is an answer to this row too.
     for some in answers():
         joiner.add(some)
     schema = output_schema(TABLE, kind="text" if dimensions is None else "embedding", prefix="", dimensions=dimensions)
@@ -71,7 +73,7 @@ def test_whatever_the_limit_the_table_is_the_same(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["text", "embedding"])
 def test_blocks_of_successes_fill_a_window_alone(kind: str) -> None:
-    """A block without a failure is taken as a whole, and of it what lies in the window."""
+    """A block without a failure is added as a whole, but only the answers within the window are held."""
     lines = [
         line(rid(row), converse(str(row)) if kind == "text" else {"embedding": [row, 0.5, -1]}) for row in range(ROWS)
     ]
@@ -113,7 +115,7 @@ def test_a_window_of_vectors_goes_when_it_moves() -> None:
 
 
 def test_reasoning_is_held_with_its_answer_and_falls_with_it() -> None:
-    """Of each row that which belongs to the answer that counts, whatever the limit."""
+    """Each row has the reasoning of the answer that is kept, for any limit."""
     response = {**CONVERSE, "reasoning_tag": "think"}
     lines = []
     for row in range(ROWS):

@@ -1,4 +1,4 @@
-"""Joining: every row once, in order, with the right outcome, whatever became of the output lines."""
+"""Joining: every row once, in order, with the right outcome, for any output lines."""
 
 from typing import Any
 
@@ -127,7 +127,7 @@ def test_the_table_s_columns_come_first_and_ours_in_their_order() -> None:
 def test_a_column_of_ours_never_hides_one_of_the_input(taken: str) -> None:
     """The input has a column `response`."""
     mine = TABLE.append(pa.field(taken, pa.string()))
-    with pytest.raises(InvalidRunInput, match=f"column {taken.lower()}: set output.prefix"):
+    with pytest.raises(InvalidRunInput, match=f"column {taken.lower()}. Set output.prefix"):
         output_schema(mine, kind="text", prefix="")
     assert output_schema(mine, kind="text", prefix="bedrock_").names[2:4] == [taken, "bedrock_outcome"]
 

@@ -1,4 +1,4 @@
-"""Our columns: what gives a column's values gives them in the column's type."""
+"""Our columns: a column's function returns values in the column's type."""
 
 import pyarrow as pa
 import pytest

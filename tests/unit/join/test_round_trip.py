@@ -57,7 +57,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
 
 
 def answer_lines(record: bytes, fate: str, text: str) -> list[bytes]:
-    """Return what Bedrock writes for a record of that fate."""
+    """Return the line that Bedrock writes for a record with this result."""
     whole = json.loads(record)
     echo = {"modelInput": whole["modelInput"], "recordId": whole["recordId"]}
     good = _line(echo, modelOutput=converse(text))
@@ -133,7 +133,7 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
 
 
 def read(form: str, data: bytes, schema: pa.Schema) -> list[list[Any]]:
-    """Return the rows of a part: cells as Arrow's in Parquet, else as JSON's; CSV has no other null than no text."""
+    """Return the rows of a part: Arrow's cells for Parquet, JSON's for others. In CSV, a null is an empty text."""
     if form == "parquet":
         return [list(row.values()) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
     if form == "jsonl":
@@ -149,7 +149,7 @@ def read(form: str, data: bytes, schema: pa.Schema) -> list[list[Any]]:
 
 
 def input_rows(form: str, table: pa.Table) -> list[list[Any]]:
-    """Return what `read` is to find of the input."""
+    """Return the input's rows in the form of `read`."""
     if form == "parquet":
         return [list(row.values()) for row in table.to_pylist()]
     columns = []

@@ -1,4 +1,4 @@
-"""What became of each row: outcomes, errors and what may still come."""
+"""The outcomes and errors of rows, and the rows that may still get an answer."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which paths a run reads its answers by: the catalogue's, those of the run input, and what only some runs need."""
+"""The paths with which a run reads its answers: the catalogue's, the run input's, and those that few runs need."""
 
 from typing import Any
 
@@ -47,14 +47,14 @@ def test_texts_and_vectors_do_not_mix() -> None:
     assert found == {"embedding": "embeddingsByType.float", "input_tokens": "inputTextTokenCount"}
     composed = compose(TITAN, response={"text": "message"})
     assert (composed.kind, composed.response) == ("text", {"text": "message", "input_tokens": "inputTextTokenCount"})
-    with pytest.raises(InvalidRunInput, match="either text or embedding"):
+    with pytest.raises(InvalidRunInput, match="the path of text or of embedding"):
         compose(TITAN, response={"text": "message", "embedding": "embedding"})
 
 
 @pytest.mark.parametrize("body", [TOOLS, {"toolConfig": {"tools": [{}]}}])
 def test_tools_that_could_not_be_read(body: dict[str, Any]) -> None:
     given: dict[str, Any] = {"prompt": {"text": "{a}"}, "request": body, "invocation_type": "InvokeModel"}
-    with pytest.raises(UnsupportedRequest, match=r"meta\.llama3-1-8b.* through InvokeModel: .* response\.tool_input"):
+    with pytest.raises(UnsupportedRequest, match=r"meta\.llama3-1-8b.* through InvokeModel.* response\.tool_input"):
         compose(LLAMA, **given)
     assert compose(LLAMA, **given, response={"tool_input": "call"}).response["tool_input"] == "call"
 

@@ -1,4 +1,4 @@
-"""The catalogue: every model that can batch has an entry, and every family's lines are as the model wants them."""
+"""The catalogue: every model of batch inference has an entry, and every family's lines have the model's shape."""
 
 import json
 from pathlib import Path
@@ -144,7 +144,7 @@ def test_job_sizes_that_differ() -> None:
 
 @pytest.mark.parametrize("golden", REQUESTS, ids=lambda golden: golden["name"])
 def test_golden_request_lines(golden: dict[str, Any]) -> None:
-    """A run input gives exactly this record; it is of the model's shape; the stand-in of the model takes it."""
+    """A run input gives exactly this record, in the model's shape, and the stand-in of the model accepts it."""
     composed = compose(golden["model_id"], **golden["input"])
     table = pa.record_batch({"review": ['He said "no" {sic}\n\u2028'], "role": ["a critic"]})
     record = json.loads(Renderer(composed.request, table.schema, shard=4).render(table, 17).data)
@@ -198,7 +198,7 @@ def test_an_application_inference_profile_goes_through_converse_with_a_warning()
     composed = compose(arn)
     assert composed.request == {"messages": [{"role": "user", "content": [{"text": "Judge {review}"}]}]}
     assert len(composed.warnings) == 1
-    assert composed.warnings[0].startswith("abc123def456 is not in the catalogue: it is used through Converse")
+    assert composed.warnings[0].startswith("abc123def456 is not in the catalogue. The run uses it through Converse")
     assert compose("amazon.nova-lite-v1:0").warnings == []
 
 
@@ -235,7 +235,7 @@ def test_the_documentation_lists_every_model() -> None:
 
 
 def test_what_can_be_called_at_the_tier_flex() -> None:
-    """A geography's profile says nothing of another's, nor of the model itself."""
+    """A geography's profile shows nothing about another geography's profile or about the model itself."""
     arn = "arn:aws:bedrock:us-east-1"
     for known in (
         "openai.gpt-oss-20b-1:0",

@@ -1,4 +1,4 @@
-"""What models refuse is refused when a run is planned, with the reason; what they take is let through."""
+"""Requests that models refuse are refused when a run is planned, with the reason. Others are accepted."""
 
 from typing import Any
 
@@ -12,33 +12,38 @@ from tests.unit.factories import HAIKU, OPUS, compose
 @pytest.mark.parametrize(
     ("model_id", "given", "error", "words"),
     [
-        ("acme.embedder", {}, UnsupportedRequest, "does not know the InvokeModel body of acme.embedder: give"),
-        ("acme.chat", {"invocation_type": "InvokeModel"}, UnsupportedRequest, "the whole body as request"),
+        (
+            "acme.embedder",
+            {},
+            UnsupportedRequest,
+            "does not know the InvokeModel body of acme.embedder. Remove the prompt",
+        ),
+        ("acme.chat", {"invocation_type": "InvokeModel"}, UnsupportedRequest, "request to the whole body"),
         (
             "acme.chat",
             {"invocation_type": "InvokeModel", "request": {"prompt": "{a}"}},
             InvalidRunInput,
-            "how acme.chat answers to InvokeModel: give response",
+            "how acme.chat answers through InvokeModel. Set response",
         ),
         (
             "acme.embedder",
             {"request": {"t": "{a}"}, "response": {"embedding": "e"}},
             InvalidRunInput,
-            "embedding.dimensions is needed",
+            "Set embedding.dimensions",
         ),
-        (HAIKU, {"request": {"messages": []}, "inference": {"max_tokens": 3}}, InvalidRunInput, "max_tokens of infere"),
+        (HAIKU, {"request": {"messages": []}, "inference": {"max_tokens": 3}}, InvalidRunInput, "Move max_tokens"),
         ("amazon.titan-embed-text-v2:0", {"output": {"schema": {"type": "object"}}}, InvalidRunInput, "with text"),
         (
             "mistral.mistral-small-2402-v1:0",
             {"invocation_type": "InvokeModel", "prompt": {"text": "{a}", "system": "s"}},
             UnsupportedRequest,
-            "prompt.system is not supported by the model family 'mistral-small-2402' through InvokeModel",
+            "The model family 'mistral-small-2402' does not support prompt.system through InvokeModel",
         ),
         (
             "amazon.nova-lite-v1:0",
             {"invocation_type": "InvokeModel", "output": {"schema": {"type": "object"}, "enforce": True}},
             UnsupportedRequest,
-            "output.enforce: no way is known",
+            "output.enforce: the catalogue does not know how",
         ),
     ],
 )
@@ -64,16 +69,20 @@ def without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("model_id", "given", "words"),
     [
-        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, "temperature and top_p with .*together"),
+        (
+            HAIKU,
+            {"inference": {"temperature": 0, "top_p": 1}},
+            "temperature and top_p with .*has both temperature and top_p",
+        ),
         (
             "us.anthropic.claude-sonnet-4-6",
             {"invocation_type": "InvokeModel", "inference": {"temperature": 0, "top_p": 1}},
-            "temperature and top_p with .*together",
+            "temperature and top_p with .*has both temperature and top_p",
         ),
-        (OPUS, {"inference": {"temperature": 0}}, "temperature with .*leave both out"),
-        ("us.anthropic.claude-opus-4-7", {"inference": {"top_p": 1}}, "top_p with .*leave both out"),
-        (HAIKU, {"inference": {"max_tokens": 64_001}}, "64001 tokens with .* 64000 tokens at most"),
-        ("us.meta.llama4-scout-17b-instruct-v1:0", {"inference": {"max_tokens": 8_193}}, "8192 tokens at most"),
+        (OPUS, {"inference": {"temperature": 0}}, "temperature with .*Remove both"),
+        ("us.anthropic.claude-opus-4-7", {"inference": {"top_p": 1}}, "top_p with .*Remove both"),
+        (HAIKU, {"inference": {"max_tokens": 64_001}}, "64001 tokens with .* more than 64000 tokens"),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", {"inference": {"max_tokens": 8_193}}, "more than 8192 tokens"),
         (
             "amazon.nova-micro-v1:0",
             {"invocation_type": "InvokeModel", "request": {"inferenceConfig": {"maxTokens": 10_001}}},
@@ -85,10 +94,10 @@ def without(key: str) -> dict[str, Any]:
             {"request": {"system": [{"text": "s"}, {"cachePoint": {"type": "default"}}]}},
             "cachePoint .*no prompt",
         ),
-        (HAIKU, {"request": {"serviceTier": {"type": "flex"}}}, "/serviceTier with .*no service tier"),
+        (HAIKU, {"request": {"serviceTier": {"type": "flex"}}}, "/serviceTier with .*cannot have a service tier"),
         (HAIKU, {"request": {"requestMetadata": {"a": "b"}}}, "/requestMetadata with"),
         (HAIKU, {"request": {"modelId": "m"}}, "/modelId with .*the job names the model"),
-        (HAIKU, {"request": {"max_tokens": 5}}, '/max_tokens with .*"invocation_type": "InvokeModel"'),
+        (HAIKU, {"request": {"max_tokens": 5}}, '/max_tokens with .*set "invocation_type" to "InvokeModel"'),
         (HAIKU, {"request": {"prompt": "{a}"}}, "/prompt with .*no such member"),
         (HAIKU, {"request": {"system": [{"text": "{a}"}]}, "no_prompt": True}, "/messages is missing"),
         *(
@@ -122,7 +131,7 @@ def without(key: str) -> dict[str, Any]:
             {"request": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}}},
             "refuses it in batch",
         ),
-        (OPUS, {"output": {"schema": {"type": "object"}, "enforce": True}}, "set output.enforce to false"),
+        (OPUS, {"output": {"schema": {"type": "object"}, "enforce": True}}, "Set output.enforce to false"),
     ],
 )
 def test_what_would_waste_a_job_is_refused(model_id: str, given: dict[str, Any], words: str) -> None:
@@ -174,11 +183,11 @@ def test_a_warning_does_not_end_the_run() -> None:
         ("cohere.embed-english-v3", "cohere.embed-english-v3: AWS does not offer this model for batch"),
         ("amazon.titan-embed-text-v1", "AWS does not offer this model for batch"),
         ("us.anthropic.claude-fable-5", "Batch inference is not supported for the requested model"),
-        ("anthropic.claude-haiku-4-5-20251001-v1:0", "profile only"),
-        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", "profile only"),
-        ("amazon.nova-2-lite-v1:0", "profile only"),
-        ("meta.llama4-scout-17b-instruct-v1:0", "profile only"),
-        ("anthropic.claude-sonnet-4-6", "profile only"),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", "only through a cross-Region inference profile"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5", "only through a cross-Region"),
+        ("amazon.nova-2-lite-v1:0", "only through a cross-Region inference profile"),
+        ("meta.llama4-scout-17b-instruct-v1:0", "only through a cross-Region inference profile"),
+        ("anthropic.claude-sonnet-4-6", "only through a cross-Region inference profile"),
     ],
 )
 def test_models_that_cannot_be_used_are_refused(model_id: str, words: str) -> None:
@@ -211,7 +220,7 @@ def test_models_that_may_be_used(model_id: str, region: str, warnings: int) -> N
 def test_a_profile_of_another_geography_is_a_warning_that_says_what_to_do() -> None:
     profile = "us.amazon.nova-lite-v1:0"
     (warning,) = refusals.check_model(catalogue.resolve(profile), profile, "eu-west-1")
-    assert "for Regions of us, and the module is in eu-west-1" in warning
+    assert "for Regions of us, but the module is in eu-west-1" in warning
     assert set(catalogue.entries()["geographies"]) == {"us", "us-gov", "eu", "apac", "jp", "au", "ca"}
 
 

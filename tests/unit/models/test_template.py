@@ -1,4 +1,4 @@
-"""The template language, and how it tells people what is wrong."""
+"""The template language and its error messages."""
 
 import pyarrow as pa
 import pytest
@@ -38,8 +38,8 @@ def test_parse(text: str, segments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("say {", r"opening brace is never closed at line 1, character 5"),
-        ("one\n\ntwo {x {y}", r"opening brace is never closed at line 3, character 5"),
+        ("say {", r"opening brace has no closing brace at line 1, character 5"),
+        ("one\n\ntwo {x {y}", r"opening brace has no closing brace at line 3, character 5"),
         ("a } b", "closing brace has no opening brace at line 1, character 3"),
         ("{{a}", "closing brace has no opening brace at line 1, character 4"),
         ("a {} b", "place is empty at line 1, character 3"),
@@ -54,7 +54,7 @@ def test_a_brace_that_makes_no_sense_is_named_and_explained(text: str, message: 
 
 
 def test_a_brace_in_a_request_is_named_by_its_member() -> None:
-    with pytest.raises(UnknownPrompt, match=r"request\.a\.1\.b: An opening brace is never closed at line 1"):
+    with pytest.raises(UnknownPrompt, match=r"request\.a\.1\.b: An opening brace has no closing brace at line 1"):
         columns_of({"a": ["{x}", {"b": "{x"}]})
 
 
@@ -116,7 +116,7 @@ def test_resolve(name: str, path: tuple[str, ...] | None) -> None:
         ("reviews", "Did you mean {review}?"),
         ("PRODUCT TITLE", "Did you mean {Product Title}?"),
         ("a.c.d.f", "Did you mean {a.c.d.e}"),
-        ('"sentiment": "good"', "doubled"),
+        ('"sentiment": "good"', "Write literal braces twice"),
     ],
 )
 def test_a_missing_column_comes_with_near_misses_and_all_columns(name: str, hint: str) -> None:

@@ -1,4 +1,4 @@
-"""Which models take which kinds of media: the catalogue's claims, and what a run is told."""
+"""The kinds of media that models accept, according to the catalogue, and the messages about them."""
 
 import pytest
 
@@ -26,7 +26,7 @@ CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
     ],
 )
 def test_a_model_that_does_not_take_them_is_refused(model_id: str, kind: str) -> None:
-    with pytest.raises(UnsupportedRequest, match=f"takes no {kind}, so that every record would fail"):
+    with pytest.raises(UnsupportedRequest, match=f"does not accept an? {kind}, so every record would fail"):
         compose(model_id, media={"column": "c", "kind": kind})
 
 
@@ -52,7 +52,7 @@ def test_a_model_that_takes_them_is_used_without_a_word(model_id: str, kind: str
 )
 def test_where_nothing_is_known_a_warning_says_so(model_id: str) -> None:
     (warning,) = compose(model_id, media={"column": "c", "kind": "document"}).warnings
-    assert warning.startswith(f"media: the catalogue does not know whether {catalogue.base_model_id(model_id)} takes")
+    assert warning.startswith(f"media: the catalogue does not know whether {catalogue.base_model_id(model_id)} accepts")
 
 
 def test_the_catalogue_has_the_kinds_that_a_run_may_ask_for() -> None:

@@ -56,7 +56,7 @@ def test_without_first_bytes_that_are_known_the_name_decides() -> None:
     assert media.format_of("s3://b/k.JPG", b"?", {"kind": "image"}) == "jpeg"
     assert media.format_of("a/b.markdown", b"# A", {"kind": "document"}) == "md"
     assert media.format_of("", b"?", {"kind": "image", "format": "gif"}) == "gif"
-    with pytest.raises(InvalidRunInput, match="first bytes of s3://b.c/k do not show its format: set media.format"):
+    with pytest.raises(InvalidRunInput, match="first bytes of s3://b.c/k do not show its format. Set media.format"):
         media.format_of("s3://b.c/k", b"?", {"kind": "document"})
-    with pytest.raises(InvalidRunInput, match="'html' is not the format of an image"):
+    with pytest.raises(InvalidRunInput, match="'html' is not a format of an image"):
         media.format_of("s3://b/k.png", b"<html><body>Not found", {"kind": "image"})

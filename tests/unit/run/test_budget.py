@@ -1,4 +1,4 @@
-"""The budget between the steps of a run: what counts as spent, and what the next step may cost at most."""
+"""The budget between the steps of a run: the USD spent, and the most that the next step may cost."""
 
 from dataclasses import replace
 from typing import Any
@@ -39,7 +39,7 @@ def standing(
 def excess(
     run: Run, shard: Standing, step: str = "run_jobs", *, manifests: dict[str, JobCounts] | None = None
 ) -> tuple[float, float]:
-    """Return what was spent and what is next, of a run that has no budget left."""
+    """Return the USD spent and the cost of the next step, for a run without any budget left."""
     found = budget.excess(step, [(run, [shard])], [(run, [shard])], manifests or {}, budget_usd=0.5)
     assert found is not None
     return found.spent_usd, found.next_usd
@@ -80,7 +80,7 @@ def test_tokens_that_answers_do_not_name_count_as_estimated() -> None:
         ("default", {}, 2),
         ("flex", {}, 1),
         ("flex", {"flex": ANSWERED}, 1),
-        ("flex", {"flex": ANSWERED, "on_demand": JobCounts(records=3)}, 1),  # errors, which name no tier
+        ("flex", {"flex": ANSWERED, "on_demand": JobCounts(records=3)}, 1),  # These are errors, which have no tier.
         ("flex", {"flex": ANSWERED, "on_demand": ANSWERED}, 2),  # it was refused
     ],
 )

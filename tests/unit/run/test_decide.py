@@ -123,7 +123,7 @@ def test_chunks_hold_every_leftover_once(standings: list[Standing], size: int) -
         ([standing(0, records=200, leftovers=99)], 1, False, {"max_rounds": 0}, "answer"),
         ([standing(0, records=200, leftovers=99)], 1, True, {}, "finish"),
         ([standing(0, records=200, leftovers=99)], 1, False, {"on_demand_tail": False}, "finish"),
-        # A small shard that no job had yet is not left out for want of rounds.
+        # A small shard that no job had yet gets its round, even if no rounds are left.
         ([standing(0, records=200, leftovers=60), standing(1, records=60)], 1, False, {"max_rounds": 0}, "run_jobs"),
     ],
 )
@@ -147,7 +147,7 @@ def test_decisions(
         (20, 30, 1, False, {}, "answer", 50),
         (300, 30, 3, False, {}, "answer", 30),
         (60, 60, 3, False, {}, "answer", 120),
-        # What the tail answered badly has a pass of its own, without what it could not answer.
+        # Bad answers of the tail get their own pass, without the records that it could not answer.
         (5, 20, 1, True, {}, "answer", 20),
         (5, 0, 1, True, {}, "finish", 5),
         (0, 99, 1, False, {"on_demand_tail": False}, "finish", 99),
@@ -251,7 +251,7 @@ class Shards:
 def test_a_run_always_ends_and_sends_no_answered_record_again(
     records: list[int], least: int, max_rounds: int, tail: bool, retry: bool, answers: Any
 ) -> None:
-    """With `retry`: once again, if the answer was poor."""
+    """With `retry`, a record is sent a second time if its answer was bad."""
     limits = {"max_rounds": max_rounds, "on_demand_tail": tail}
     shards = Shards.of(records)
     standings = [Standing(shard=shard, records=count, bytes=count) for shard, count in enumerate(records)]
@@ -267,7 +267,7 @@ def test_a_run_always_ends_and_sends_no_answered_record_again(
             continue
         jobs: list[list[LeftoverLines]] = chunks(due, records=5)
         if decision == "run_jobs":
-            assert not passes, "what tells the order of time has passes after rounds"
+            assert not passes, "passes come after rounds"
             retries_only = rounds > max_rounds and not any(one.unsent for one in standings)
             rounds += 1
             whole = whole_shards(due, min_records=least)
@@ -318,5 +318,5 @@ def test_throttled_canaries_may_still_be_answered() -> None:
 
 @pytest.mark.parametrize(("tolerated", "failed"), [(100, 10), (10, 2), (0, 1)])
 def test_a_failing_canary_ends_the_run(tolerated: float, failed: int) -> None:
-    with pytest.raises(CanaryFailed, match=rf"{10 - failed} were answered.*400 \({failed} rows\)"):
+    with pytest.raises(CanaryFailed, match=rf"{10 - failed} of the first 10 records.*400 \({failed} rows\)"):
         check_canary(canary(succeeded=10 - failed, failed=failed), canary_failure_percentage=tolerated)

@@ -1,4 +1,4 @@
-"""Review: what was prepared adds up, and nothing is paid that should not be."""
+"""Review: the prepared shards are added up, and nothing is paid that should not be."""
 
 from dataclasses import replace
 from typing import Any
@@ -65,7 +65,9 @@ def test_blank_records_are_a_warning_with_their_number() -> None:
     for form, hint in (("csv", 'input.csv.null_values [""] makes'), ("parquet", "Remove these rows")):
         expected = estimate.estimate(replace(run, table=replace(run.table, format=form)), shards)
         (warning,) = expected.to_json()["warnings"]
-        assert warning.startswith("In 4 of 200 records a place of the request is blank: they are sent, and paid.")
+        assert warning.startswith(
+            "In 4 of 200 records a place of the request is blank. These records are sent and paid."
+        )
         assert hint in warning
         assert estimate.total({"a": expected, "b": expected}).warnings == (warning,), (
             "models of one body have the same records"
@@ -104,7 +106,7 @@ def test_estimates_of_models_add_up() -> None:
     assert (one.cost_usd, two.cost_usd, both.output_tokens) == (0.1, 0.2, 200)
     assert both.cost_usd == 0.3, "rounded, as binary fractions are not"
     unbounded = estimate.estimate(run_with(price=price), [make_prepared(0)])
-    assert unbounded.cost_unknown == "the run input has no inference.max_tokens, which bounds the answers"
+    assert unbounded.cost_unknown == "the run input has no inference.max_tokens, which limits the answers"
     both = estimate.total({"a": one, "b": unbounded})
     assert both.cost_unknown == f"b: {unbounded.cost_unknown}"
     assert (both.input_tokens, both.output_tokens, both.cost_usd) == (10_000, None, None)
@@ -120,7 +122,7 @@ def test_the_shards_of_a_model_are_those_that_were_prepared_for_it() -> None:
 
 def test_nothing_valid_is_refused() -> None:
     run = run_with()
-    with pytest.raises(NoValidRows, match="All 5 rows were skipped; reviews/work/monday/skipped/"):
+    with pytest.raises(NoValidRows, match="All 5 rows were skipped. .*/reviews/work/monday/skipped/"):
         estimate.check(run, estimate.estimate(run, [make_prepared(0, records=0, skipped=5)]))
 
 
@@ -144,7 +146,7 @@ def test_budget() -> None:
     with pytest.raises(BudgetExceeded, match=r"The estimate is 0.014 USD .*budget_usd is 0.0139"):
         estimate.check(over, estimate.estimate(over, [make_prepared(0)]))
     unbounded = run_with(price={"input": 1, "output": 1}, limits={"budget_usd": 1})
-    with pytest.raises(InvalidRunInput, match="needs inference.max_tokens"):
+    with pytest.raises(InvalidRunInput, match="Set inference.max_tokens"):
         estimate.check(unbounded, estimate.estimate(unbounded, [make_prepared(0)]))
 
 
@@ -162,8 +164,20 @@ def test_sums_of_money_are_rounded() -> None:
 @pytest.mark.parametrize(
     ("sizes", "limits", "jobs", "on_demand", "warning"),
     [
-        ([20], {}, 0, 20, "20 records are fewer than 100: answered on demand, about twice the batch price"),
-        ([150, 20], {}, 1, 20, "20 of 170 records are fewer than 100: answered on demand, about twice the batch price"),
+        (
+            [20],
+            {},
+            0,
+            20,
+            "20 records are fewer than 100, so they are answered on demand, at about twice the batch price",
+        ),
+        (
+            [150, 20],
+            {},
+            1,
+            20,
+            "20 of 170 records are fewer than 100, so they are answered on demand, at about twice the batch price",
+        ),
         ([150, 60, 60], {}, 2, 0, ""),
         ([150, 20], {"on_demand_tail": False}, 1, 0, ""),
         ([120, 150], {"canary_records": 120}, 1, 120, ""),
@@ -187,12 +201,12 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 @pytest.mark.parametrize(
     ("model", "tier", "times", "words"),
     [
-        ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, about twice the batch price"),
-        (GPT, "default", 2, "answered on demand, about twice the batch price"),
-        (GPT, "flex", 1, "answered on demand at the tier flex, about the batch price"),
+        ("amazon.nova-lite-v1:0", "default", 2, "answered on demand, at about twice the batch price"),
+        (GPT, "default", 2, "answered on demand, at about twice the batch price"),
+        (GPT, "flex", 1, "answered on demand at the tier flex, at about the batch price"),
         # These may refuse the tier.
-        (PROFILE, "flex", 2, "answered on demand, about twice the batch price"),
-        ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, about twice the batch price"),
+        (PROFILE, "flex", 2, "answered on demand, at about twice the batch price"),
+        ("amazon.nova-lite-v1:0", "flex", 2, "answered on demand, at about twice the batch price"),
     ],
 )
 def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: int, words: str) -> None:
@@ -203,7 +217,7 @@ def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: 
     of_record = (50 * 2.0 + 10 * 4.0) / 1e6
     assert expected.on_demand_records == 25
     assert expected.cost_usd == pytest.approx((150 + times * 25) * of_record)
-    assert expected.warnings == (f"20 of 175 records are fewer than 100: {words}",)
+    assert expected.warnings == (f"20 of 175 records are fewer than 100, so they are {words}",)
     given = replace(run, input=run.input | {"price": keys["price"] | {"on_demand": {"input": 0, "output": 0}}})
     assert estimate.estimate(given, shards).cost_usd == pytest.approx((150 + (25 if times == 1 else 0)) * of_record)
 

@@ -1,4 +1,4 @@
-"""What a run does next, written down as lines: each is self-contained, legal, and small enough for a state."""
+"""The lines of what a run does next: each is complete in itself, legal, and small enough for a state."""
 
 import json
 from dataclasses import replace
@@ -83,7 +83,7 @@ def test_jobs_of_several_models_take_turns_and_share_no_name() -> None:
         )
     )
     assert [line["request"]["ModelId"] for line in lines] == ["acme.one", "acme.two", "acme.one"]
-    # Large shards have their shard's number; pooled jobs are numbered behind all shards.
+    # Jobs of large shards have the shard's number. The numbers of pooled jobs follow those of all shards.
     assert [line["number"] for line in lines] == [0, 5, 1]
     assert lines[1]["pool"]["run_key"] == "reviews/work/monday/run-1.json"
     assert {sent["shard"] for sent in lines[1]["pool"]["leftover_lines"]} == {2, 3}

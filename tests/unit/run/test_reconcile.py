@@ -63,7 +63,7 @@ def test_shards_add_up_in_table_order() -> None:
             "shard 00002 whose rows do not add up",
         ),
         ([joined(0), joined(1), joined(2), joined(3)], 40, "shard 00003 not of this run"),
-        ([joined(0), joined(1), joined(2)], 31, "the parts have 30 rows together, the input has 31"),
+        ([joined(0), joined(1), joined(2)], 31, "the parts together have 30 rows, but the input has 31"),
         ([], 30, "shards 00000, 00001, 00002 without an output part"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The run input: the published sample's documents run unchanged, mistakes are named."""
+"""The run input: documents of the published sample run unchanged, and mistakes are named."""
 
 import copy
 import functools
@@ -152,7 +152,7 @@ def test_all_mistakes_are_in_one_message() -> None:
         "Unknown key 'model' in the run input: did you mean 'model_id'?",
         "Unknown key 'colour' in the run input: known keys: ",
         "Missing key 'model_id' in the run input.",
-        "s3_uri is 'reviews.csv': expected s3://bucket/key",
+        "s3_uri is 'reviews.csv', but must be s3://bucket/key",
         "inference.max_tokens must be a whole number, not a text.",
         "Missing key 'column' in media.",
         "Missing key 'kind' in media.",
@@ -195,55 +195,58 @@ def test_the_given_document_is_left_alone() -> None:
         ({"colour": "red"}, "Unknown key 'colour' in the run input: known keys: s3_uri, "),
         ({"limits": {"job_timeout": 24}}, "Unknown key 'job_timeout' in limits: did you mean 'job_timeout_hours'"),
         ({"limits": {"job_timeout_hours": 2}}, "limits.job_timeout_hours must be at least 24, not 2."),
-        ({"s3_uri": "reviews.csv"}, "s3_uri is 'reviews.csv': expected s3://bucket/key"),
-        ({"s3_uri": []}, "s3_uri must have 1 or more items, not 0"),
+        ({"s3_uri": "reviews.csv"}, "s3_uri is 'reviews.csv', but must be s3://bucket/key"),
+        ({"s3_uri": []}, "s3_uri must have at least 1 item, not 0"),
         ({"model_id": None}, "model_id must be a text or a list, not null. Model id, inference profile id or ARN"),
-        ({"model_id": ["m"]}, "model_id lists 1 models: expected one as a text, or a list of 2 to 10"),
-        ({"model_id": list("abcdefghijk")}, "model_id lists 11 models"),
+        ({"model_id": ["m"]}, "model_id is a list of 1 models, but must be one model as text, or a list of 2 to 10"),
+        ({"model_id": list("abcdefghijk")}, "model_id is a list of 11 models"),
         ({"model_id": ["m", "m"]}, "model_id must not have the same item twice"),
         ({"model_id": ["m", ""]}, "model_id.1 must not be empty"),
-        ({"model_id": ["m:1", "m-1"]}, "'m:1' and 'm-1', whose outputs would lie in the same folder 'm-1'"),
-        ({"model_id": ["m", "n"], "output": {"prefix": "_x_"}}, "output.prefix is '_x_': .*a folder _x_model=…"),
+        ({"model_id": ["m:1", "m-1"]}, "'m:1' and 'm-1', but their outputs would be in the same folder 'm-1'"),
+        ({"model_id": ["m", "n"], "output": {"prefix": "_x_"}}, "output.prefix is '_x_'. .*a folder _x_model=…"),
         (
             {"model_id": ["m", "n"], "prompt_id": None, "input": {"format": "bedrock_jsonl"}},
-            "model_id is a list: .* the shape of one model",
+            "model_id is a list, .* the shape of one model",
         ),
         ({"limits": {"on_demand_tier": "priority"}}, "limits.on_demand_tier must be one of auto, flex, default"),
         ({"price": {"input": 1, "output": 1, "flex": {"input": 1}}}, "Missing key 'output' in price.flex"),
         ({"price": {"input": 1, "output": 1, "flexx": {"input": 1, "output": 1}}}, "price has .*'flexx'"),
-        ({"price": {"flex": {"input": 1, "output": 1}}}, "price has 'flex': give {input, output}"),
-        ({"price": {"input": 1}}, "price has 'input': give {input, output}, or one such object under each model id"),
-        ({"model_id": ["m", "n"], "price": {"m": {"input": 1, "output": 1}}}, "price has 'm': .*(m, n)"),
+        ({"price": {"flex": {"input": 1, "output": 1}}}, "price has 'flex'. Set it to {input, output}"),
+        (
+            {"price": {"input": 1}},
+            "price has 'input'. Set it to {input, output}, or to one such object for each model id",
+        ),
+        ({"model_id": ["m", "n"], "price": {"m": {"input": 1, "output": 1}}}, "price has 'm'. .*(m, n)"),
         ({"inference": {"max_tokens": "9"}}, "inference.max_tokens must be a whole number, not a text. Most tokens"),
         ({"inference": {"max_tokens": 9.5}}, "inference.max_tokens must be a whole number, not 9.5"),
         ({"dry_run": 1}, "dry_run must be true or false, not 1"),
         ({"limits": {"budget_usd": 0}}, "limits.budget_usd must be more than 0, not 0"),
-        ({"input": {"csv": {"delimiter": "||"}}}, "input.csv.delimiter must have 1 character at most, not 2"),
+        ({"input": {"csv": {"delimiter": "||"}}}, "input.csv.delimiter must have at most 1 character, not 2"),
         ({"prompt": {}}, "prompt must not be empty"),
         ({"price": {"amazon.nova-lite-v1:0": {"input": 1}}}, "Missing key 'output' in price.amazon.nova-lite-v1:0"),
         ({"inference": {"temperature": 2}}, "inference.temperature must be at most 1, not 2"),
         ({"prompt": {"text": "{review}"}}, "either prompt_id or prompt"),
-        ({"dataset_id": "org/data"}, "Give either s3_uri or dataset_id"),
-        ({"revision": "main"}, "revision is for a dataset of the Hugging Face hub"),
+        ({"dataset_id": "org/data"}, "Set exactly one of s3_uri and dataset_id"),
+        ({"revision": "main"}, "revision is only for datasets of the Hugging Face hub"),
         ({"hf_token_secret_arn": "hf_secret"}, r"hf_token_secret_arn must match \^arn:.* a secret in Secrets Manager"),
         ({"input": {"csv": {"encoding": "ebcdic"}}}, "input.csv.encoding must be one of utf-8, utf-16"),
         (
             {"input": {"format": "bedrock_jsonl"}},
-            "prompt_id: records of input.format bedrock_jsonl are sent as they are",
+            "prompt_id: with input.format bedrock_jsonl, records are sent unchanged",
         ),
         ({"limits": {"budget_usd": 5}}, "needs price"),
         ({"output": {"prefix": "my prefix"}}, "output.prefix must match"),
         ({"retry": {}}, "Missing key 'outcomes' in retry"),
         ({"retry": {"outcomes": ["failed"]}}, "retry.outcomes.0 must be one of truncated, invalid"),
-        ({"retry": {"outcomes": ["invalid"]}}, "invalid, which needs output.schema"),
-        ({"retry": {"outcomes": ["truncated"]}}, "truncated, which needs retry.max_tokens"),
+        ({"retry": {"outcomes": ["invalid"]}}, "invalid, but without output.schema"),
+        ({"retry": {"outcomes": ["truncated"]}}, "truncated, so a retry needs a larger limit. Set retry.max_tokens"),
         (
             {
                 "prompt_id": None,
                 "input": {"format": "bedrock_jsonl"},
                 "retry": {"outcomes": ["truncated"], "max_tokens": 9},
             },
-            "retry.max_tokens: records of input.format bedrock_jsonl are sent as they are",
+            "retry.max_tokens: with input.format bedrock_jsonl, records are sent unchanged",
         ),
     ],
 )
@@ -255,12 +258,12 @@ def test_mistakes_are_named(change: dict[str, Any], sentence: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"prompt": "SECRET {review}"}, "prompt must be an object, not a text. A prompt given here instead"),
+        ({"prompt": "SECRET {review}"}, "prompt must be an object, not a text. A prompt in place of"),
         ({"inference": "SECRET"}, "inference must be an object, not a text"),
         ({"prompt": {"text": ["SECRET"]}}, "prompt.text must be a text, not a list"),
-        ({"prompt": {"text": "a", "messages": [{"role": "user", "text": "SECRET"}]}}, "have 2 or more items, not 1"),
+        ({"prompt": {"text": "a", "messages": [{"role": "user", "text": "SECRET"}]}}, "have at least 2 items, not 1"),
         ({"hf_token_secret_arn": "hf_SECRET"}, "hf_token_secret_arn must match"),
-        ({"s3_uri": "https://b.s3.amazonaws.com/t.csv?X-Amz-Signature=SECRET"}, "expected s3://bucket/key"),
+        ({"s3_uri": "https://b.s3.amazonaws.com/t.csv?X-Amz-Signature=SECRET"}, "must be s3://bucket/key"),
         ({"output": {"schema": "SECRET"}}, "output.schema must be an object, not a text"),
     ],
 )
@@ -284,9 +287,9 @@ def test_a_missing_key_is_named() -> None:
 def test_a_dataset_stands_in_place_of_s3() -> None:
     document = {"dataset_id": "org/data", "split": "test", "model_id": "m", "prompt_id": "p"}
     assert {key: validate.validate(document)[key] for key in document} == document
-    with pytest.raises(InvalidRunInput, match="Give either s3_uri or dataset_id"):
+    with pytest.raises(InvalidRunInput, match="Set exactly one of s3_uri and dataset_id"):
         validate.validate({"model_id": "m", "prompt_id": "p"})
-    with pytest.raises(InvalidRunInput, match="Leave the format out"):
+    with pytest.raises(InvalidRunInput, match="Remove input.format"):
         validate.validate({**document, "input": {"format": "csv"}})
 
 
@@ -324,7 +327,7 @@ def test_an_input_that_whoever_stops_the_run_could_not_read_is_refused() -> None
     largest = lines | {"prompt": {"text": 'Say "{review}".\n' * 7_950}}
     validate.validate(largest)
     assert answered(largest) < 256 * 1024
-    with pytest.raises(InvalidRunInput, match=r"(?s)bytes, .* 192000 are the most. Put a long prompt on S3"):
+    with pytest.raises(InvalidRunInput, match=r"(?s)bytes .* may have at most 192000. Put a long prompt on S3"):
         validate.validate(lines | {"prompt": {"text": 'Say "{review}".\n' * 8_100}})
 
 

@@ -1,4 +1,4 @@
-"""Batches are cut by what they hold when decoded, whatever holds a text only once."""
+"""Batches are cut by their decoded bytes, even if an encoding holds a text only once."""
 
 from typing import Any
 

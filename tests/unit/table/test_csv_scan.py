@@ -1,4 +1,4 @@
-"""Record boundaries must be the CSV reader's own, however the bytes arrive."""
+"""Record boundaries must be those of the CSV reader, for any chunks of bytes."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def records(data: bytes, layout: Layout) -> list[bytes]:
 
 
 def parse(data: bytes, width: int) -> list[list[str]]:
-    """Return what the CSV reader that prepares shards makes of some records."""
+    """Return the rows that Prepare shard's CSV reader reads from some records."""
     names = [str(index) for index in range(width)]
     table = pa.csv.read_csv(
         pa.BufferReader(data),
@@ -127,7 +127,7 @@ def test_marks_thin_out_and_stay_exact(rows: int, monkeypatch: pytest.MonkeyPatc
         (b'h,i\n1,2\n3, "x"\n', "row 2 .* at byte 11"),
         (b'h,i\n"he said "hi" ok",2\n', "row 1 .* at byte 16"),
         (b'h"x,i\n1,2\n', "the header .* at byte 1"),
-        (b'h,i\n1,2\n3,"open\n4,5\n', "begins at byte 10, in row 2, is never closed"),
+        (b'h,i\n1,2\n3,"open\n4,5\n', "begins at byte 10, in row 2, has no closing quote"),
     ],
 )
 @pytest.mark.parametrize("step", [1, 2, 100])

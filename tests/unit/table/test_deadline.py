@@ -1,4 +1,4 @@
-"""Text is read in time, or reading stops."""
+"""Text is read before the deadline, or reading stops."""
 
 import pytest
 

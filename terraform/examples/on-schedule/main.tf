@@ -1,0 +1,67 @@
+data "aws_partition" "current" {}
+
+module "batch" {
+  source = "../.."
+
+  name    = "reviews"
+  models  = ["amazon.nova-lite-v1:0"]
+  prompts = { sentiment = "Is this review positive or negative? Answer with one word.\n\n{review}" }
+  package = var.package
+}
+
+locals {
+  start = {
+    StateMachineArn = module.batch.run_state_machine_arn
+    # The name of the run. The Scheduler puts in an id that no other start has.
+    Name = "nightly-<aws.scheduler.execution-id>"
+    Input = jsonencode({
+      s3_uri    = "s3://${module.batch.runs_bucket_name}/nightly/"
+      model_id  = "amazon.nova-lite-v1:0"
+      prompt_id = "sentiment"
+      limits    = { budget_usd = 20 }
+      price     = { input = 0.03, output = 0.12 }
+    })
+  }
+}
+
+resource "aws_scheduler_schedule" "nightly" {
+  #checkov:skip=CKV_AWS_297:AWS encrypts the input with a key of its own. It names a table and holds no secret.
+
+  name                         = "reviews-nightly"
+  schedule_expression          = "cron(30 2 * * ? *)"
+  schedule_expression_timezone = "Europe/Berlin"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = "arn:${data.aws_partition.current.partition}:scheduler:::aws-sdk:sfn:startExecution"
+    role_arn = aws_iam_role.scheduler.arn
+    # jsonencode writes < and > as \u003c and \u003e, and the Scheduler would not find its place.
+    input = replace(replace(jsonencode(local.start), "\\u003c", "<"), "\\u003e", ">")
+
+    # Each try has another id, so a try whose answer was lost may have started a run.
+    retry_policy {
+      maximum_retry_attempts = 2
+    }
+  }
+}
+
+resource "aws_iam_role" "scheduler" {
+  name = "reviews-nightly"
+
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "scheduler.amazonaws.com" } }]
+  })
+}
+
+resource "aws_iam_role_policy" "start" {
+  role = aws_iam_role.scheduler.id
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "states:StartExecution", Resource = module.batch.run_state_machine_arn }]
+  })
+}

@@ -1,0 +1,14 @@
+output "run_state_machine_arn" {
+  description = "The executions of this machine are the runs."
+  value       = module.batch.run_state_machine_arn
+}
+
+output "runs_bucket_name" {
+  description = "Put the files of the night below `nightly/` here."
+  value       = module.batch.runs_bucket_name
+}
+
+output "output_uri" {
+  description = "Where tables are."
+  value       = module.batch.output_uri
+}

@@ -1,0 +1,1 @@
+"""Tests of many minutes each: `make check-long`."""
