@@ -159,7 +159,7 @@ def followed(at: Installation, steps: list[Any]) -> list[str]:
 
 def test_a_run_is_followed_until_its_jobs_are_stopped(goes_on: Installation, services: fakes.Aws) -> None:
     def fails() -> None:
-        services.states.put("monday", "FAILED", stopDate=AN_HOUR_ON)
+        services.states.put("monday", "FAILED", stopDate=datetime.now(UTC))
 
     def stopped() -> None:
         services.dynamodb.put_run("monday", status="FAILED")
