@@ -1,4 +1,4 @@
-"""docs/network.md names every service that a function calls, and no other: whoever builds a VPC goes by it."""
+"""docs/network.md names every service that a function calls, and no other: people build their VPCs from it."""
 
 import ast
 import re
