@@ -7,6 +7,7 @@ ENGINE_VENV := .venv-engine
 BENCH_VENV := .venv-bench
 CHECKOV_VENV := .venv-checkov
 RUN := $(VENV)/bin/python
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name) 2>/dev/null)))
 EXAMPLE ?= terraform/examples/minimal
 
 .DEFAULT_GOAL := help
@@ -119,7 +120,7 @@ deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 
 .PHONY: demo
 demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
-	@$(RUN) -m local.demo
+	@PYTHONPATH=client/src $(RUN) -m local.demo
 
 # --- Checks ---
 
@@ -138,10 +139,25 @@ test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(C
 soak: needs-terraform setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
+PAGES := $(BUILD)/browser
+.PHONY: pages check-browser picture
+pages: $(VENV)/.ready node_modules/.ready
+	@CHROMIUM="$(CHROMIUM)" local/needs.sh node chromium
+	rm -rf $(PAGES)
+	PYTHONPATH=lambda_src:. $(RUN) -m tests.browser.draw $(PAGES)
+
+check-browser: pages ## Look at report.html in Chromium: phone and desk, light and dark, accessible, no request (a minute)
+	CHROMIUM="$(CHROMIUM)" node tests/browser/check.mjs $(PAGES)
+
+picture: pages ## Take the picture of report.html that the README shows
+	CHROMIUM="$(CHROMIUM)" node tests/browser/picture.mjs $(PAGES)/good.html docs/images/report.png
+
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md from the schema, docs/module.md from the module
+docs: $(VENV)/.ready ## Write the pages and tables that come from the schema, the module, the errors and the client
 	$(RUN) docs/run_input_table.py
+	$(RUN) docs/error_tables.py
 	$(RUN) docs/module_tables.py
+	$(RUN) docs/client_reference.py
 
 LONG := tests/long tests/asl/test_scale.py tests/e2e
 .PHONY: check-long

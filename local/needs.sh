@@ -35,6 +35,10 @@ for program in "$@"; do
         version=$(terraform version 2>/dev/null | sed -n 's/^Terraform v//p' | head -n 1)
         needs terraform Terraform 1 "$minor" "$version" "Install it: https://developer.hashicorp.com/terraform/install"
         ;;
+    chromium)
+        [ -x "${CHROMIUM:-}" ] ||
+            refuse "Chromium is needed, and is not on the PATH. Only make check-browser and make picture use it. On Debian: apt-get install chromium. Or name another: make CHROMIUM=/path/to/chrome …"
+        ;;
     node)
         version=$(node --version 2>/dev/null | sed 's/^v//')
         needs node Node.js 20 16 "$version" "Only the tests use it. Install it, with npm: https://nodejs.org"

@@ -6,7 +6,7 @@ locals {
     claim_run        = { memory_mb = 256, timeout_seconds = 60, libraries = false, reads = [], writes = ["claims"] }
     plan_run         = { memory_mb = 3008, timeout_seconds = 900, libraries = true, reads = ["config"], writes = ["work"] }
     prepare_shard    = { memory_mb = 1769, timeout_seconds = 900, libraries = true, reads = [], writes = ["work"] }
-    review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads = [], writes = ["work"] }
+    review_run       = { memory_mb = 512, timeout_seconds = 300, libraries = false, reads = [], writes = ["work", "reports"] }
     gather_leftovers = { memory_mb = 1024, timeout_seconds = 300, libraries = false, reads = [], writes = ["work", "reports"] }
     pool_leftovers   = { memory_mb = 1024, timeout_seconds = 900, libraries = false, reads = [], writes = ["work"] }
     answer_on_demand = { memory_mb = 512, timeout_seconds = 900, libraries = false, reads = [], writes = ["work"] }

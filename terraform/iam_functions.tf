@@ -278,10 +278,10 @@ data "aws_iam_policy_document" "function" {
   }
 
   dynamic "statement" {
-    for_each = contains(["review_run", "gather_leftovers"], each.key) ? [1] : []
+    for_each = contains(["review_run", "gather_leftovers", "finish_run"], each.key) ? [1] : []
 
     content {
-      sid     = "CountJobs"
+      sid     = "ListJobs"
       actions = ["bedrock:ListModelInvocationJobs"]
       # This action knows no resource.
       resources = ["*"]

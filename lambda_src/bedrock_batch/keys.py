@@ -22,12 +22,16 @@ Athena work on prefixes:
         leftovers/3/00042.jsonl        the leftovers of shard 42 after its join of step 3: first the retries, then the
                                        records without an answer
         results/<state>/…              what the children of a Distributed Map returned
+        examples/00042.json            a few rows of shard 42 with their answers, where the run asks for examples
         raw/<job_name>/…               what Bedrock wrote, untouched
         raw/on-demand-0/…              answers on demand, in Bedrock's batch format; on-demand-0-1/ for the second model
     <root>/output/<run>/part-00042.parquet
                                        the output table, in order; in a run of several models, each model has a folder
                                        `bedrock_model=…/`
+    <root>/reports/<run>/estimate.json what the run would send and cost, known before any spend
     <root>/reports/<run>/report.json   the report
+    <root>/reports/<run>/report.html   the report as a page for people
+    <root>/reports/<run>/table.sql     the statement that makes the output a table of Athena
 """
 
 import hashlib
@@ -123,6 +127,14 @@ class RunKeys:
         return f"{self.work}/results/"
 
     @property
+    def examples_folder(self) -> str:
+        return f"{self.work}/examples/"
+
+    def examples(self, shard: int) -> str:
+        """Return the key of a shard's examples of rows, which only a run has that asks for them."""
+        return f"{self.examples_folder}{shard_name(shard)}.json"
+
+    @property
     def raw_folder(self) -> str:
         return f"{self.work}/raw/"
 
@@ -141,8 +153,24 @@ class RunKeys:
         return f"{self.output_folder(of_model)}part-{part:05d}.{suffix}"
 
     @property
+    def reports_folder(self) -> str:
+        return f"{self.root}/reports/{self.run_id}/"
+
+    @property
     def report(self) -> str:
-        return f"{self.root}/reports/{self.run_id}/report.json"
+        return f"{self.reports_folder}report.json"
+
+    @property
+    def page(self) -> str:
+        return f"{self.reports_folder}report.html"
+
+    @property
+    def table_sql(self) -> str:
+        return f"{self.reports_folder}table.sql"
+
+    @property
+    def estimate(self) -> str:
+        return f"{self.reports_folder}estimate.json"
 
 
 def shard_name(shard: int) -> str:
@@ -209,7 +237,7 @@ def job_names(*, name: str, label: str, digest: str) -> str:
 def job_name(*, name: str, label: str, digest: str, round_: int, number: int) -> str:
     """Return the job's name. It is unique, legal for Bedrock (63 characters, no underscore) and known in advance.
 
-    `number` is the job's number within its round. In round 0 that is the shard's number.
+    `number` is the job's number within its round. For a job of one whole shard it is the shard's number.
     """
     return f"{job_names(name=name, label=label, digest=digest)}-r{round_}-{number:05d}"
 

@@ -129,7 +129,7 @@ run "all_switched_on" {
       ])) if !contains(["plan_run", "prepare_shard"], name)
       } == {
       for name, kinds in {
-        claim_run        = ["claims"], review_run = ["work"], gather_leftovers = ["work", "reports"], pool_leftovers = ["work"],
+        claim_run        = ["claims"], review_run = ["work", "reports"], gather_leftovers = ["work", "reports"], pool_leftovers = ["work"],
         answer_on_demand = ["work"], join_shard = ["work", "output"], finish_run = ["work", "reports"],
       } :
       name => toset(concat(

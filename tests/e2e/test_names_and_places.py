@@ -94,7 +94,9 @@ def test_the_table_of_the_first_run_stays(again: dict[str, Any], neighbour: Neig
 def test_a_run_that_ended_with_its_machine_is_cleared_up(again: dict[str, Any], neighbour: Neighbour) -> None:
     """Another execution now has its ARN and its name. Its jobs are still stopped, and its answers joined."""
     batch = neighbour.batch
-    report = wait_until(lambda: batch.keys("teams/e2e-next/reports/interrupted/") and batch.report("interrupted"))
+    report = wait_until(
+        lambda: batch.keys("teams/e2e-next/reports/interrupted/report.json") and batch.report("interrupted")
+    )
     assert (report["salvaged"], report["status"]) == (True, "ABORTED")
     assert set(status_of_jobs(batch, "interrupted")) == {"Stopped"}
     assert batch.table("interrupted").select(["id", "review"]).to_pylist() == rows("FIRST", 200)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -36,10 +37,10 @@ def gathered(s3: S3, bedrock: Any, state: State) -> State:
     return gather_leftovers(s3, bedrock, RunState.from_json(state)).to_json()
 
 
-def finished(s3: S3, state: State) -> State:
+def finished(s3: S3, state: State, bedrock: Any = None) -> State:
     """Call Finish run as its state does, with JSON, and compare its report with the schema."""
     try:
-        return finish_run(s3, RunState.from_json(state))
+        return finish_run(s3, bedrock or Jobs(), RunState.from_json(state))
     finally:
         check_report(s3)
 
@@ -47,7 +48,7 @@ def finished(s3: S3, state: State) -> State:
 class Jobs:
     """Bedrock as Gather leftovers sees it: a list of jobs."""
 
-    def __init__(self, *jobs: dict[str, str], error: str | None = None) -> None:
+    def __init__(self, *jobs: dict[str, Any], error: str | None = None) -> None:
         self.jobs, self.error = list(jobs), error
 
     def get_paginator(self, operation: str) -> "Jobs":
@@ -63,9 +64,9 @@ class Jobs:
         yield {"invocationJobSummaries": found[1:]}
 
 
-def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1:0") -> dict[str, str]:
+def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1:0") -> dict[str, Any]:
     arn = f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
-    return {"jobName": name, "status": status, "modelId": arn}
+    return {"jobName": name, "status": status, "modelId": arn, "submitTime": datetime(2026, 11, 29, 7, tzinfo=UTC)}
 
 
 def check_report(s3: S3) -> None:

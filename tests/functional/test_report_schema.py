@@ -105,14 +105,15 @@ def report(request: pytest.FixtureRequest, s3: S3) -> Document:
 
 
 NAMED_BY_THEMSELVES = {"usage", "jobs", "errors", "error_messages", "differing_jobs", "modelInput", "first_record"}
-"""Objects whose keys are routes, statuses, codes, names of jobs or models, or the model's own."""
+NAMED_BY_THEMSELVES |= {"settings", "functions", "examples"}
+"""Objects whose keys are routes, statuses, codes, names, of the run input, or the model's own."""
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the paths of all values; within a model's own request there are none."""
+    """Yield the paths of all values; within a model's own request and the run input there are none."""
     if path:
         yield path
-    if path[-1:] == ("modelInput",):
+    if path[-1:] in (("modelInput",), ("settings",)):
         return
     for key, member in (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

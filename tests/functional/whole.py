@@ -75,13 +75,17 @@ class MemoryS3:
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.content_types: dict[str, str] = {}
         self.archived: set[str] = set()
         """Keys of objects that can be listed and headed, but not read."""
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = "", IfNoneMatch: str = "") -> Any:
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = "", IfNoneMatch: str = "", ContentType: str = ""
+    ) -> Any:
         etag = self.objects[Key][1] if Key in self.objects else ""
         if (IfMatch and IfMatch != etag) or (IfNoneMatch and etag):
             raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": Key}}, "PutObject")
+        self.content_types[Key] = ContentType
         self.objects[Key] = (bytes(Body), f'"{hashlib.md5(Body).hexdigest()}"')
         return {"ETag": self.objects[Key][1]}
 
@@ -179,6 +183,7 @@ class WholeRun:
         self.answered: set[tuple[str, str]] = set()
         self.jobs: list[dict[str, Any]] = []
         self.steps: list[str] = []
+        self.state: State = {}
         self.maps = 0
 
     def plan(
@@ -201,6 +206,7 @@ class WholeRun:
         state = reviewed(self.later, Jobs(), checked(self.plan(asked)))
         for _ in range(MANY_STEPS):
             self.steps.append(state["next"])
+            self.state = state
             if state["next"] == "finish":
                 return finished(self.later, checked(state))
             result = self.map(list(self.step(state)), FOLDERS[state["next"]])

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tests.soak.oracle import MISSING, SKIPPED, SUCCEEDED, TRUNCATED, Call, Foretold, Key, fault, foretell
 from tests.soak.played import Played, Sent
 from tests.soak.schedules import EMBEDDING_MODEL, FORBIDDEN, MAX_TOKENS, MORE_TOKENS, MOST_REFUSALS
+from tests.unit.page.test_markup import seen
 
 TERMINAL = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
 TOKEN_BEGINS = base64.b64encode(b'["arn:aws:state').decode()
@@ -42,6 +43,7 @@ def complaints(played: Played) -> list[str]:
     found += _of_payment(played, told)
     found += _of_inventory(played)
     found += _of_report(played)
+    found += _of_page(played)
     for key in played.batch.keys(f"{played.batch.root}/work/{played.run_id}/results/"):
         if TOKEN_BEGINS.encode() in played.batch.read(key):
             found.append(f"a task token in {key}")
@@ -218,6 +220,27 @@ def _of_report(played: Played) -> Iterator[str]:
         yield f"{missing} rows are missing, and the report has {report['leftovers']} leftovers"
     if played.schedule.cut_every:
         yield from _of_retries(played)
+
+
+def _of_page(played: Played) -> Iterator[str]:
+    """The page and the statement lie beside the report; the page says the same end, and has no text of a row."""
+    folder = f"{played.batch.root}/reports/{played.run_id}/"
+    wanted = {f"{folder}{name}" for name in ("report.json", "report.html", "table.sql", "estimate.json")}
+    if missing := wanted - set(played.batch.keys(folder)):
+        yield f"no {sorted(missing)}"
+        return
+    page = played.batch.read(f"{folder}report.html").decode()
+    found = seen(page)
+    if [name for name, _ in found.elements if name in ("html", "main", "h1")] != ["html", "h1", "main"]:
+        yield f"the page has the elements {[name for name, _ in found.elements][:20]}"
+    said = {"SUCCEEDED": "Succeeded", "FAILED": "Failed"}.get(played.ended.status, "Stopped")
+    if said not in found.text:
+        yield f"the page does not say that the run has {said}"
+    told = [text for row in range(played.schedule.rows) if (text := played.schedule.text(row))]
+    if shown := [text for text in (f"seed {played.schedule.seed}:", *told[:20]) if text in found.text]:
+        yield f"the page shows texts of rows, such as {shown[0]!r}"
+    if "CREATE EXTERNAL TABLE" not in played.batch.read(f"{folder}table.sql").decode():
+        yield "table.sql has no statement"
 
 
 def _of_retries(played: Played) -> Iterator[str]:

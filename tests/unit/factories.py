@@ -21,6 +21,8 @@ STARTED = "2100-01-01T00:00:00.000Z"
 JOIN_SHARD = "arn:aws:lambda:us-east-1:123456789012:function:reviews-join-shard:3"
 """The version that a stopped run began with."""
 
+_OF_CLAIM: dict[str, Any] = {"started_at": STARTED, "functions": {"join_shard": JOIN_SHARD}}
+
 
 def settings(*models: str, **others: Any) -> Settings:
     """Return the module's settings."""
@@ -94,7 +96,8 @@ def make_run(**changes: Any) -> Run:
 
 def stopped(run_id: str, bucket: str, **how: Any) -> Stopped:
     """Return the event of Gather leftovers for a run that was stopped."""
-    return Stopped(CONTRACT, bucket, "reviews", run_id, **{"status": "ABORTED", "join_shard": JOIN_SHARD, **how})
+    given = {"status": "ABORTED", "join_shard": JOIN_SHARD, **_OF_CLAIM, **how}
+    return Stopped(CONTRACT, bucket, "reviews", run_id, **given)
 
 
 def make_shard(number: int, *, first_row: int = 0, rows: int = 100) -> PlannedShard:

@@ -1,6 +1,7 @@
 """docs/operations.md has every error of a run and every code of a row, each with its cause and a remedy."""
 
 import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -34,6 +35,16 @@ CODES = table("code | outcome | cause | what you do")
 def test_every_row_has_a_cause_and_a_remedy(row: list[str]) -> None:
     assert len(row) == (3 if row in ERRORS else 4)
     assert all(len(cell) > 3 for cell in row), row
+
+
+def test_the_tables_are_made_from_what_the_page_of_a_report_says() -> None:
+    path = ROOT / "docs" / "error_tables.py"
+    spec = importlib.util.spec_from_file_location("error_tables", path)
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    remedies = json.loads((PACKAGE / "page" / "remedies.json").read_text("utf-8"))
+    assert tables.with_tables(OPERATIONS, remedies) == OPERATIONS, "run `make docs`"
 
 
 # --- Errors of a run ---
@@ -79,7 +90,7 @@ def test_the_table_of_errors_has_every_error_of_a_run_and_no_other() -> None:
     known = raised | of_step_functions() | of_services()
     listed = [name for row in ERRORS for name in re.findall(r"\b[A-Z]\w+(?:\.\w+|\.…)?", row[0].split(" (")[0])]
     # Texts of rows that are not names: where a Map failed, an end without an error, an unexpected error.
-    others = {"Join", "Run", "TIMED_OUT", "KeyError", "ClientError"}
+    others = {"Join", "Run", "ABORTED", "TIMED_OUT", "KeyError", "ClientError"}
     found = [name for name in listed if name not in others]
     assert sorted(found) == sorted(known)
 

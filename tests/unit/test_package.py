@@ -145,7 +145,7 @@ def test_code_zip_holds_every_handler_and_data_file() -> None:
     names = set(package.read_code(LAMBDA_SRC / "bedrock_batch"))
     sources = {
         f"bedrock_batch/{path.relative_to(LAMBDA_SRC / 'bedrock_batch').as_posix()}"
-        for suffix in ("*.py", "*.json")
+        for suffix in ("*.py", "*.json", "*.css")
         for path in (LAMBDA_SRC / "bedrock_batch").rglob(suffix)
         if ".mypy_cache" not in path.parts
     }

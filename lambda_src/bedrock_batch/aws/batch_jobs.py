@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from bedrock_batch.contracts.job_times import JobTimes
 from bedrock_batch.contracts.lines import TERMINAL_STATUSES
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +40,23 @@ def active_jobs(client: Any, counts: Callable[[str], bool], *, run_id: str, run_
 def job_statuses(client: Any, run_digest: str) -> dict[str, str]:
     """Return the status of every job of a run, by the job's name."""
     return {job["jobName"]: job["status"] for job in _jobs(client, nameContains=run_digest)}
+
+
+def job_times(client: Any, run_digest: str, *, run_id: str) -> dict[str, JobTimes]:
+    """Return when each ended job of a run was submitted and ended, by its name.
+
+    They are for the report alone: where Bedrock does not list them, there are none.
+    """
+    try:
+        return {
+            job["jobName"]: JobTimes(job["submitTime"], ended)
+            for job in _jobs(client, nameContains=run_digest)
+            # A job that was stopped may have no time of its end.
+            if job["status"] in TERMINAL_STATUSES and (ended := job.get("endTime") or job.get("lastModifiedTime"))
+        }
+    except (BotoCoreError, ClientError) as err:
+        _LOG.warning("the times of jobs are not known", extra={"run_id": run_id, "why": type(err).__name__})
+        return {}
 
 
 def _jobs(client: Any, **filters: Any) -> Iterator[Mapping[str, Any]]:

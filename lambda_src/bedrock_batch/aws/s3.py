@@ -152,9 +152,11 @@ class S3:
         with self.writer(bucket, key, replaces=replaces) as out:
             out.write(_json(value, indent))
 
-    def put(self, bucket: str, key: str, body: bytes) -> None:
+    def put(self, bucket: str, key: str, body: bytes, *, content_type: str = "") -> None:
+        """Write an object; with a `content_type` a browser shows it."""
+        given = {"ContentType": content_type} if content_type else {}
         try:
-            self._client.put_object(Bucket=bucket, Key=key, Body=body)
+            self._client.put_object(Bucket=bucket, Key=key, Body=body, **given)
         except ClientError as err:
             raise naming_object(err, bucket, key) from None
 

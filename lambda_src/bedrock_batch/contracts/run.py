@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from bedrock_batch.contracts.shape import Shape
+from bedrock_batch.contracts.shape import Shape, Sparse
 from bedrock_batch.keys import RunKeys, job_names, model_folder, run_digest
 
 InvocationType = Literal["InvokeModel", "Converse"]
@@ -54,6 +54,18 @@ class Column(Shape):
 
     name: str
     type: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn(Sparse):
+    """A column of the output: `type` is what Athena reads its files as, in the words of Hive.
+
+    It is empty where Athena has no type that reads them. `note` says what a reader of the statement should know.
+    """
+
+    name: str
+    type: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,10 @@ class Run(Shape):
 
     model_behind: str = ""
     """The ARN of the model that an application inference profile calls; empty for other ids."""
+    output_columns: list[OutputColumn] = field(default_factory=list)
+    """The columns of the output, in order."""
+    functions: dict[str, str] = field(default_factory=dict)
+    """The versions of functions that the run began with, as its claim names them."""
     work_days: int = 90
     """Days after the run's start when its work may be deleted. After that it cannot be redriven."""
 
@@ -156,6 +172,11 @@ class Run(Shape):
         """The run input's `retry`, and the `place` of its limit in the body."""
         asked = self.input.get("retry")
         return asked and {"max_tokens": None, **asked, "place": self.retry_place}
+
+    @property
+    def examples(self) -> bool:
+        """Whether texts of rows and prompts may stand in its report."""
+        return bool(self.input.get("report", {}).get("examples"))
 
     @property
     def dry_run(self) -> bool:

@@ -67,6 +67,8 @@ class RunState(Sparse):
     run_id: str
     execution_arn: str = ""
     started_at: str = ""
+    functions: dict[str, str] = field(default_factory=dict)
+    """The versions of functions that the claim names."""
 
     # From plan_run on.
     prefix: str = ""
@@ -131,6 +133,9 @@ class Stopped(Shape):
     error: str = ""
     cause: str = ""
     salvage: bool = True
+    started_at: str = ""
+    functions: dict[str, str] = field(default_factory=dict)
+    """The start of the run and the versions of functions, as its claim has them."""
 
     @property
     def keys(self) -> RunKeys:

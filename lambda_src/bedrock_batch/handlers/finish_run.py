@@ -22,4 +22,4 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if not state.dry_run:
         kept = f"The table is kept in {where}/{keys.output_folder()}, all answers in {where}/{keys.raw_folder}"
     with after_spend(f"{kept}. A redrive only counts again; it calls no model, so it costs no tokens."):
-        return finish_run(S3(clients.s3()), state)
+        return finish_run(S3(clients.s3()), clients.client("bedrock"), state)

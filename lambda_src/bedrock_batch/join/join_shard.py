@@ -17,6 +17,7 @@ from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.errors import after_spend
 from bedrock_batch.join import ask_again, sent_records
+from bedrock_batch.join.examples import Examples
 from bedrock_batch.join.held_answers import MOST_HELD_BYTES
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import answer_column, output_schema
@@ -111,7 +112,7 @@ def _write_part(
 ) -> tuple[int, bool]:
     """Write the rows with their answers.
 
-    Returns the part's size in bytes, and whether a later join was faster: then its part stays.
+    Returns the part's size in bytes, and whether another join has written the part since: then that part stays.
     """
     form, prefix = run.output["format"], run.output["prefix"]
     schema = output_schema(
@@ -125,12 +126,17 @@ def _write_part(
     )
     rows = frame.read_frame(s3, run, shard)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)
+    examples = Examples(prefix, shard.first_row)
     try:
         with out:
             joined = joiner.join(rows, schema, answers)
+            if run.examples:
+                joined = examples.of(joined)
             write.write(joined, schema, out, form=form, unique=[answer_column(run.kind, prefix)])
     except Overtaken:
         return out.size, True
+    if run.examples:
+        s3.put_json(run.bucket, run.keys.examples(shard.shard), examples.rows)
     return out.size, False
 
 

@@ -23,7 +23,7 @@ from bedrock_batch.records import media
 from bedrock_batch.records.ready_made import Renders
 from bedrock_batch.records.ready_made import renderer as renderer_of
 from bedrock_batch.run_input import validate
-from bedrock_batch.table import frame, read, schemas
+from bedrock_batch.table import athena_types, frame, read, schemas
 from bedrock_batch.table.deadline import Deadline
 from bedrock_batch.table.input_files import InputFiles
 
@@ -57,9 +57,10 @@ def plan_run(
         files, options=asked["input"], limit=_row_limit(asked, quotas), staged=staged, deadline=deadline
     )
     models = first_records.settled(models, table)
+    written = []
     for model in models:
         with naming(model.label):
-            _check_output(model, table.schema)
+            written.append(_output(model, table.schema))
     shards = _cut(asked, models, table, quotas, bucket=state.bucket, run_key=own.run())
     warnings = [*validate.warnings(asked), *files.found.warnings]
     common = _of_run(state, settings) | {
@@ -68,7 +69,7 @@ def plan_run(
         "left_out": _left_out(files.found),
         "shards": len(shards),
     }
-    runs = _runs(models, common, warnings)
+    runs = _runs(models, common, warnings, written)
     _write(s3, runs, shards)
     return replace(
         state,
@@ -104,8 +105,8 @@ def _check_age(asked: Mapping[str, Any], work_days: int) -> None:
         )
 
 
-def _check_output(model: Model, table: pa.Schema) -> None:
-    """Refuse an output that could not be written because of its columns or its format, or not be read as one table."""
+def _output(model: Model, table: pa.Schema) -> pa.Schema:
+    """Return the columns of the output. Refuse one that could not be written, or not be read as one table."""
     wanted, composed = model.asked["output"], model.composed
     kept = schemas.kept(table, wanted.get("columns"))
     frame.check(kept, wanted["format"])
@@ -125,6 +126,7 @@ def _check_output(model: Model, table: pa.Schema) -> None:
             "readers turn it into a column of the same name. Set output.prefix to another text, rename the property of "
             "output.schema, or leave the column out of output.columns."
         )
+    return written
 
 
 def _cut(
@@ -189,8 +191,13 @@ def _with_media(asked: Mapping[str, Any], schema: pa.Schema, *, folder: str) -> 
     return media.extended(schema, asked["media"]), size
 
 
-def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence[str]) -> list[Run]:
-    """Return the run documents of the models; `common` and `warnings` are the same in all of them."""
+def _runs(
+    models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence[str], written: Sequence[pa.Schema]
+) -> list[Run]:
+    """Return the run documents of the models; `common` and `warnings` are the same in all of them.
+
+    `written` are the columns of each model's output.
+    """
     labels = [model.label for model in models] if len(models) > 1 else []
     return [
         Run(
@@ -198,6 +205,7 @@ def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence
             models=labels,
             rendered_as=rendered_as(models, number),
             warnings=[*warnings, *model.warnings],
+            output_columns=athena_types.columns(written[number], model.asked["output"]["format"]),
             **common,
             **_of_model(model),
         )
@@ -207,7 +215,7 @@ def _runs(models: Sequence[Model], common: Mapping[str, Any], warnings: Sequence
 
 def _of_run(state: RunState, settings: Settings) -> dict[str, Any]:
     """Return the fields of `run.json` from the run's claim and from the module's settings."""
-    claimed = ("contract", "bucket", "root", "run_id", "execution_arn", "started_at")
+    claimed = ("contract", "bucket", "root", "run_id", "execution_arn", "started_at", "functions")
     of_module = ("name", "service_role_arn", "kms_key_arn", "network", "tags", "work_days")
     return {name: getattr(state, name) for name in claimed} | {name: getattr(settings, name) for name in of_module}
 

@@ -1,5 +1,7 @@
 """Claim a run's name, by a write that succeeds only if nobody has claimed the name."""
 
+from dataclasses import replace
+
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.claim import Claim
@@ -13,6 +15,8 @@ _WHAT_TO_DO = "Start this run under another execution name."
 
 def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
     """Write the run's claim, unless this execution has already written it; return the run's first state.
+
+    The state has the versions of functions that the claim names.
 
     An execution with the same ARN and the same start is the same run: it may call again after a lost response or a
     redrive.
@@ -39,6 +43,7 @@ def claim_run(s3: S3, state: RunState, claim: Claim) -> RunState:
                 f"({first.execution_arn}). Its files were not changed. Start this run under another execution name."
             ) from None
         check_document(first.to_json(), f"The claim s3://{state.bucket}/{key}", _WHAT_TO_DO)
+        return replace(state, functions=first.functions)
     return state
 
 

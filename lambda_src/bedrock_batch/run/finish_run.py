@@ -2,19 +2,19 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from bedrock_batch.aws import causes
+from bedrock_batch.aws.batch_jobs import job_times
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
-from bedrock_batch.run import budget, findings, first_record, gate, metrics, report, report_warnings
+from bedrock_batch.run import budget, examples, findings, first_record, gate, metrics, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
+from bedrock_batch.run.publish import publish
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _MOST_WARNINGS = 20
 _MOST_MESSAGE = 500
 
 
-def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
+def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
     """Write the report of a run and return the run's result. The report of a dry run has its estimate.
 
     Raises:
@@ -44,8 +44,12 @@ def finish_run(s3: S3, state: RunState) -> dict[str, Any]:
         except TooManyFailures as err:
             ended, failure = End("FAILED", error="TooManyFailures", message=str(err)), err
     document = report.document(found, ended=ended, warnings=warnings)
-    with suppress(Overtaken):  # a redriven run has written its own meanwhile
-        s3.put_json(runs[0].bucket, runs[0].keys.report, document, replaces=state.replaces, indent=2)
+    if found.ended:
+        document |= timeline.of_jobs(found.rounds, job_times(bedrock, runs[0].digest, run_id=state.run_id))
+    if runs[0].examples:
+        document["examples"] = examples.of_run(s3, runs)
+    document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
+    if not overtaken:
         _LOG.info(
             "metrics",
             extra={
@@ -110,8 +114,7 @@ def _finish_dry_run(s3: S3, runs: Sequence[Run], state: RunState) -> dict[str, A
     run, estimate = runs[0], state.estimate
     assert estimate is not None, "Review run made it"
     records = first_record.of_each(s3, runs, read_results(s3, state.prepared))
-    document = report.of_dry_run(runs, estimate, records)
-    s3.put_json(run.bucket, run.keys.report, document, indent=2)
+    document, _ = publish(s3, state.bucket, state.keys, report.of_dry_run(runs, estimate, records), runs)
     return {
         "run_id": run.run_id,
         "report_uri": _report_uri(run),

@@ -21,16 +21,22 @@ def of_each(s3: S3, runs: Sequence[Run], prepared: Sequence[Mapping[str, Any]]) 
     records = []
     for run in runs:
         first = min(one.shard for one in estimate.of_model(run, shards) if one.records)
-        line = next(s3.raw_lines(run.bucket, run.input_key(first)))
-        records.append(_shortened(json.loads(line)))
+        records.append(read(s3, run, first, most_text=_MOST_TEXT))
     return records
 
 
-def _shortened(value: Any) -> Any:
+def read(s3: S3, run: Run, shard: int, *, most_text: int) -> dict[str, Any]:
+    """Return the first record of a shard that has one; its texts have `most_text` characters at most."""
+    record: dict[str, Any] = shortened(json.loads(next(s3.raw_lines(run.bucket, run.input_key(shard)))), most_text)
+    return record
+
+
+def shortened(value: Any, most: int) -> Any:
+    """Return a JSON value whose texts have `most` characters at most; of others it says how long they are."""
     if isinstance(value, dict):
-        return {key: _shortened(member) for key, member in value.items()}
+        return {key: shortened(member, most) for key, member in value.items()}
     if isinstance(value, list):
-        return [_shortened(member) for member in value]
-    if isinstance(value, str) and len(value) > _MOST_TEXT:
-        return f"{value[:_MOST_TEXT]}… ({len(value)} characters)"
+        return [shortened(member, most) for member in value]
+    if isinstance(value, str) and len(value) > most:
+        return f"{value[:most]}… ({len(value)} characters)"
     return value

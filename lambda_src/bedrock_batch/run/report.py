@@ -6,9 +6,9 @@ from typing import Any
 from bedrock_batch.contracts.estimate import Estimate
 from bedrock_batch.contracts.results import Joined
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.contracts.state import End
+from bedrock_batch.contracts.state import End, Stopped
 from bedrock_batch.contracts.version import CONTRACT
-from bedrock_batch.run import report_jobs, report_warnings, usage
+from bedrock_batch.run import report_jobs, report_settings, report_warnings, usage
 from bedrock_batch.run.findings import Findings, ModelFindings
 from bedrock_batch.run.reconcile import retried_counts
 
@@ -46,6 +46,7 @@ def document(found: Findings, *, ended: End, warnings: Sequence[str]) -> dict[st
         **counts,
         **({} if found.several else {"by_bedrock": found.models[0].by_bedrock}),
         "estimate": state.estimate.to_json() if state.estimate else None,
+        **report_settings.of_run([one.run for one in found.models]),
         "input": _input(run),
         **({"left_out": run.left_out} if run.left_out else {}),
         **last,
@@ -85,15 +86,33 @@ def of_dry_run(runs: Sequence[Run], estimate: Estimate, records: Sequence[Mappin
         "warnings": list(dict.fromkeys([*report_warnings.of_plan(runs), *estimate.warnings])),
         "model_id": run.models or run.model_id,
         "first_record": dict(zip(run.models, records, strict=True)) if run.models else records[0],
+        **report_settings.of_run(runs),
         "input": _input(run),
         **({"left_out": run.left_out} if run.left_out else {}),
     }
 
 
-def of_no_job(runs: Sequence[Run], ended: End, joined: Sequence[Joined]) -> dict[str, Any]:
+def of_no_plan(event: Stopped, ended: End, *, expired: bool = False) -> dict[str, Any]:
+    """Return the report of a run that ended before it was planned: how it ended is all that is known.
+
+    Of one that is so old that its plan is not read any more (`expired`), it is not known whether it made jobs.
+    """
+    return {
+        "contract": CONTRACT,
+        "run_id": event.run_id,
+        **ended.to_json(),
+        "salvaged": True,
+        "warnings": [],
+        **({} if expired else {"jobs": {}}),
+        **({"started_at": event.started_at} if event.started_at else {}),
+        **report_settings.versions(event.functions),
+    }
+
+
+def of_no_job(runs: Sequence[Run], ended: End, joined: Sequence[Joined], estimate: Estimate | None) -> dict[str, Any]:
     """Return the report of a stopped run that made no job: what it was planned to be, and what its canary cost.
 
-    `joined` are the joins of the canary's shards, if it came so far.
+    `estimate` is that of Review run and `joined` are the joins of the canary's shards, if it came so far.
     """
     run = runs[0]
     models = [
@@ -109,6 +128,8 @@ def of_no_job(runs: Sequence[Run], ended: End, joined: Sequence[Joined]) -> dict
         "warnings": report_warnings.of_plan(runs),
         "model_id": run.models or run.model_id,
         "jobs": {},
+        **({"estimate": estimate.to_json()} if estimate else {}),
+        **report_settings.of_run(runs),
         "input": _input(run),
         **({"left_out": run.left_out} if run.left_out else {}),
     }

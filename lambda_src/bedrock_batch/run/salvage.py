@@ -1,7 +1,6 @@
 """Save the results of a stopped run. All is read from S3, because the run's state was lost with its execution."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,7 @@ from bedrock_batch.aws.batch_jobs import job_statuses
 from bedrock_batch.aws.map_results import all_results, failed_children, write_results
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
-from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.estimate import Estimate
 from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd, JobLine
 from bedrock_batch.contracts.results import JobResult, ShardJoined
 from bedrock_batch.contracts.run import Run
@@ -18,6 +17,7 @@ from bedrock_batch.contracts.state import End, FailedChildren, MapResult, MapRes
 from bedrock_batch.errors import RunExpired
 from bedrock_batch.run import next_lines, progress, report, report_jobs
 from bedrock_batch.run.progress import Ends
+from bedrock_batch.run.publish import publish
 
 _MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 _STOPPED = "the run was stopped"
@@ -32,7 +32,7 @@ def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
     shard is joined, as nobody knows which were. No leftovers are written: the run's own leftovers files stay as they
     are, for its redrive.
 
-    `message` says how the run ended, and so does its report, if it came further than its plan.
+    `message` says how the run ended, and so does its report.
 
     That redrive may come at any moment. So parts and report replace only what is there now: what the run writes
     later knows more.
@@ -51,26 +51,34 @@ def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
         message=ended.message,
     )
     # Listed before the jobs are read: whoever has written a part by then knew no more about the jobs.
-    folders = (f"{keys.work}/", keys.output_folder(), keys.report)
+    folders = (f"{keys.work}/", keys.output_folder(), keys.reports_folder)
     found = {item.key: item.etag for folder in folders for item in s3.list(bucket, folder)}
-    if keys.run() not in found:
-        return state  # it failed in its plan
     report_etag = found.get(keys.report, "")
     own = s3.get_json(bucket, keys.report) if report_etag else {"salvaged": True}
+    if keys.run() not in found:  # it failed in its plan; or its work is deleted, and what was known is in its report
+        if "input" not in own:
+            publish(s3, bucket, keys, report.of_no_plan(event, ended), replaces=report_etag)
+        return state
     try:
         runs = read_runs(s3, bucket, keys.run())
     except RunExpired as err:
+        if not report_etag:
+            too_old = replace(ended, error=type(err).__name__, message=str(err))
+            publish(s3, bucket, keys, report.of_no_plan(event, too_old, expired=True), replaces="")
         return replace(state, message=str(err))
     if not own.get("salvaged"):
         if (own.get("status"), own.get("error", "")) != (ended.status, ended.error):
-            _write_report(s3, runs[0], _with_end(own, ended), replaces=report_etag)
+            publish(s3, bucket, keys, _with_end(own, ended), runs, replaces=report_etag)
         return state
+    if keys.estimate in found:
+        expected = Estimate.from_json(s3.get_json(bucket, keys.estimate))
+        state = replace(state, estimate=replace(expected, model_id=""))  # there it is that of the run
     made = list(_count_up(found, keys.jobs))
     passes = [progress.pass_ends(s3, runs[0], number, ()) for number in _count_up(found, keys.answers)]
     if not made and len(passes) == progress.canary_passes(runs, passes):
         results = all_results(s3, bucket, f"{keys.results_folder}joins/")
         joined = [ShardJoined.from_json(result).joined for result in results]
-        _write_report(s3, runs[0], report.of_no_job(runs, ended, joined), replaces=report_etag)
+        publish(s3, bucket, keys, report.of_no_job(runs, ended, joined, state.estimate), runs, replaces=report_etag)
         return state
     joins = _join_all(s3, bedrock, runs, found, made, passes, function=event.join_shard)
     return replace(state, **joins, next="join", replaces=report_etag)
@@ -151,12 +159,6 @@ def _with_end(own: Mapping[str, Any], ended: End) -> dict[str, Any]:
     first = {key: own[key] for key in ("contract", "run_id") if key in own}
     rest = {key: value for key, value in own.items() if key not in _ENDS}
     return first | ended.to_json() | rest
-
-
-def _write_report(s3: S3, run: Run, document: Mapping[str, Any], *, replaces: str) -> None:
-    """Write a report, unless somebody else has written one meanwhile."""
-    with suppress(Overtaken):  # the run was redriven
-        s3.put_json(run.bucket, run.keys.report, document, replaces=replaces, indent=2)
 
 
 def _count_up(keys: Container[str], key: Callable[[int], str]) -> Iterator[int]:

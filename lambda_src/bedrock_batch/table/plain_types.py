@@ -34,7 +34,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 def to_plain(column: pa.Array) -> pa.Array:
     """Return the column in its plain type; bytes stay bytes. Raises ArrowException or TypeError if it has none."""
-    return utc_times.written(column).cast(_plain(column.type))
+    return utc_times.written(column).cast(plain(column.type))
 
 
 def to_text(column: pa.Array) -> pa.Array:
@@ -83,25 +83,26 @@ def _vectors(column: pa.Array) -> list[bytes]:
     return [orjson.dumps(row, option=option) if ok else b"null" for row, ok in zip(rows, valid, strict=True)]
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain(kind: pa.DataType) -> pa.DataType:
+    """Return the plain type that the cells of a type are written in. Raises TypeError if there is none."""
     if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
+        return plain(kind.storage_type)
     if pt.is_dictionary(kind):
-        return _plain(kind.value_type)
+        return plain(kind.value_type)
     return _plain_nested(kind) if pt.is_nested(kind) else _plain_value(kind)
 
 
 def _plain_nested(kind: pa.DataType) -> pa.DataType:
     if pt.is_map(kind):
-        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+        return pa.map_(plain(kind.key_type), plain(kind.item_type))
     if pt.is_struct(kind):
         if len({field.name for field in kind}) < kind.num_fields:
             raise TypeError(f"{kind} has two fields of one name")
-        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+        return pa.struct([field.with_type(plain(field.type)) for field in kind])
     if pt.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
+        return pa.list_(kind.value_field.with_type(plain(kind.value_type)), kind.list_size)
     if pt.is_list(kind) or pt.is_large_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+        return pa.list_(kind.value_field.with_type(plain(kind.value_type)))
     raise TypeError(f"{kind} has no plain form")
 
 

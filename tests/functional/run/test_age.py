@@ -19,6 +19,7 @@ from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
 from tests.functional.played import RUN, Bench, finished, gathered
+from tests.report_schema import check
 from tests.unit.factories import claimed, keys_of, settings, stopped
 
 NOVA = "amazon.nova-lite-v1:0"
@@ -69,7 +70,13 @@ def test_nothing_is_done_with_a_run_that_is_too_old(aws: None) -> None:
             call()
     found = salvage.gather(bench.s3, bench.bedrock, stopped(RUN, BUCKET))
     assert (found.next, "more than 90 days ago" in (found.message or "")) == ("end", True)
-    assert {item.key: item.etag for item in bench.s3.list(BUCKET, "")} == before
+    after = {item.key: item.etag for item in bench.s3.list(BUCKET, "")}
+    keys = keys_of(RUN)
+    assert after.keys() - before.keys() == {keys.report, keys.page, keys.table_sql}
+    assert {key: after[key] for key in before} == before
+    report = bench.s3.get_json(BUCKET, keys.report)
+    check(report)
+    assert (report["error"], "jobs" in report) == ("RunExpired", False)
 
 
 def test_no_job_is_made_whose_answers_could_come_too_late_for_their_join(aws: None) -> None:

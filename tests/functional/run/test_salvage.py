@@ -151,11 +151,39 @@ def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
     assert report_of(bench) == own
 
 
-def test_a_plan_that_failed_leaves_no_report(bench: Bench) -> None:
+def test_a_plan_that_failed_is_reported_too(bench: Bench) -> None:
     bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     found = stopped(bench, status="FAILED", error="MissingColumn", cause='{"errorMessage": "no {reviw}"}')
     assert (found["next"], found["message"]) == ("end", "no {reviw}")
-    assert not list(bench.s3.list(BUCKET, keys_of(RUN).report))
+    report = report_of(bench)
+    check(report)
+    assert (report["error"], report["message"], report["jobs"]) == ("MissingColumn", "no {reviw}", {})
+    assert report["functions"] == {"join_shard": "3"}
+    assert "use one of the columns that the message lists" in page_of(bench)
+    stopped(bench)
+    assert report_of(bench)["status"] == "ABORTED", "the latest end counts"
+
+
+def test_a_report_that_knows_more_outlives_the_plan(bench: Bench) -> None:
+    stopped(bench, status="FAILED", error="BudgetExceeded", cause="too dear")
+    before = report_of(bench)
+    bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
+    stopped(bench, status="FAILED", error="RunExpired", cause="too old")
+    assert report_of(bench) == before
+
+
+def test_a_report_of_what_was_stopped_has_the_estimate(bench: Bench) -> None:
+    state = bench.review()
+    bench.bedrock = Jobs(*(job(line["job_name"], "Stopped") for line in bench.lines(state["jobs_key"])))
+    found = stopped(bench)
+    results = [bench.joined(event | {"step": 99}, ()) for event in bench.lines(found["joins_key"])]
+    finished(bench.s3, found | {"result": bench.map(results)}, bench.bedrock)
+    assert report_of(bench)["estimate"] == state["estimate"]
+    assert "estimate" in bench.s3.get_json(BUCKET, keys_of(RUN).report)
+
+
+def page_of(bench: Bench) -> str:
+    return bench.s3.read(BUCKET, keys_of(RUN).page).decode()
 
 
 def fail_children(bench: Bench, folder: str, *children: dict[str, Any]) -> None:
@@ -216,7 +244,7 @@ def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     own = {"rows": 340}
     bench.s3.put_json(BUCKET, keys_of(RUN).report, own)
     results = [bench.joined(event | {"step": 99}, ()) for event in events]
-    finish_run(bench.s3, RunState.from_json(found | {"result": bench.map(results)}))
+    finish_run(bench.s3, bench.bedrock, RunState.from_json(found | {"result": bench.map(results)}))
     assert bench.s3.get_json(BUCKET, keys_of(RUN).report) == own
 
 

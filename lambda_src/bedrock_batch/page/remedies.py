@@ -1,0 +1,71 @@
+"""What an error means and what to do about it: `remedies.json`, from which docs/operations.md has its tables too.
+
+Its texts are in the Markdown of that page: code, emphasis and links within a line.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from bedrock_batch.page.markup import Child, Html, tag, together
+
+_NAME = re.compile(r"\b[A-Z]\w+(?:\.\w+|\.…)?")
+_INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>[^*]+)\*\*|\*(?P<em>[^*]+)\*|\[(?P<link>[^\]]+)\]\([^)]*\)")
+_SERVER_ERRORS = range(500, 600)
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What happened, and what to do, in Markdown."""
+
+    what: str
+    do: str
+
+
+@cache
+def _tables() -> Mapping[str, list[dict[str, str]]]:
+    found: Mapping[str, list[dict[str, str]]] = json.loads(
+        files("bedrock_batch").joinpath("page/remedies.json").read_text("utf-8")
+    )
+    return found
+
+
+def of_error(error: str, status: str) -> Remedy:
+    """Return what is known of a run's error; of an end without an error, what its status means."""
+    *rows, unknown = _tables()["errors"]
+    group = f"{error.partition('.')[0]}.…"
+    for wanted in (error, group) if error else (status,):
+        for row in rows:
+            if wanted in _NAME.findall(row["error"].split(" (")[0]):
+                return Remedy(row["what"], row["do"])
+    return Remedy(unknown["what"], unknown["do"])
+
+
+def of_code(code: str) -> Remedy | None:
+    """Return what is known of an error code of rows; None for one that no table has."""
+    wanted = "500" if code.isdigit() and int(code) in _SERVER_ERRORS else code
+    for row in _tables()["codes"]:
+        if wanted in re.findall(r"`([^`]+)`", row["code"]):
+            return Remedy(row["cause"], row["do"])
+    return None
+
+
+def shown(markdown: str, values: Mapping[str, str]) -> Html:
+    """Return a text as HTML; `$ROOT` and `$RUN` become what `values` has for them."""
+    for name, value in values.items():
+        markdown = markdown.replace(f"${name}", value)
+    return together(list(_parts(markdown)))
+
+
+def _parts(markdown: str) -> Iterator[Child]:
+    at = 0
+    for found in _INLINE.finditer(markdown):
+        yield markdown[at : found.start()]
+        kind: Any = found.lastgroup
+        yield found["link"] if kind == "link" else tag(kind, found[kind])
+        at = found.end()
+    yield markdown[at:]

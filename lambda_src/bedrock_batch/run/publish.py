@@ -1,0 +1,70 @@
+"""Write what people find when a run has ended: report.json, and made from it report.html, and table.sql.
+
+No path writes report.json alone; a test holds that.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from traceback import extract_tb
+from typing import Any
+
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3_upload import Overtaken
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.keys import RunKeys
+from bedrock_batch.page import page, table_sql
+
+_LOG = logging.getLogger(__name__)
+
+_HTML, _SQL = "text/html; charset=utf-8", "text/plain; charset=utf-8"
+
+_NOT_DRAWN = (
+    "report.html says only how the run ended, because the page could not be drawn ({}); report.json has everything"
+)
+
+
+def publish(
+    s3: S3,
+    bucket: str,
+    keys: RunKeys,
+    document: Mapping[str, Any],
+    runs: Sequence[Run] = (),
+    *,
+    replaces: str | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """Write the three files, the report last. Return the report as it was made, and whether another one was there.
+
+    `runs` are the documents of the models, if the run was planned. `replaces` is the ETag of the report that this one
+    may replace. Where somebody else, such as the redriven run, has written another one meanwhile, that one stays, and
+    the page is made from it. A page that cannot be drawn is a warning of the report, and no error of the run.
+    """
+    written = dict(document)
+    drawn = _drawn(written, bucket, keys)
+    s3.put(bucket, keys.table_sql, _statement(keys, written, runs).encode(), content_type=_SQL)
+    s3.put(bucket, keys.page, drawn, content_type=_HTML)
+    try:
+        s3.put_json(bucket, keys.report, written, replaces=replaces, indent=2)
+    except Overtaken:
+        s3.put(bucket, keys.page, _drawn(s3.get_json(bucket, keys.report), bucket, keys), content_type=_HTML)
+        return written, True
+    return written, False
+
+
+def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:
+    """Return the page; where it cannot be drawn, a short one, and the report gets a warning."""
+    place = f"s3://{bucket}/{keys.root}"
+    try:
+        return page.draw(document, place=place).encode()
+    except Exception as err:  # whatever it is, the run has ended as it has ended
+        # Not the error's own words: they may repeat what somebody wrote into a cell.
+        last = extract_tb(err.__traceback__)[-1]
+        where = f"{last.name}, line {last.lineno}"
+        _LOG.warning("the page was not drawn", extra={"run_id": keys.run_id, "why": type(err).__name__, "where": where})
+        document["warnings"] = [*document.get("warnings", ()), _NOT_DRAWN.format(type(err).__name__)]
+        return page.draw_end(document).encode()
+
+
+def _statement(keys: RunKeys, document: Mapping[str, Any], runs: Sequence[Run]) -> str:
+    if not runs:
+        return table_sql.none(keys.run_id, "it ended before it was planned, or is so old that its plan is not read")
+    return table_sql.statement(runs)

@@ -1,0 +1,47 @@
+"""What the report says of how a run was asked for: `settings`, `prompt`, `functions`. No text of a prompt is in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bedrock_batch.contracts.run import Run
+from bedrock_batch.run.first_record import shortened
+
+_TEXTS = ("prompt", "request")
+"""Keys of the run input whose texts go to the model."""
+
+_MOST_TEXT = 500
+
+
+def of_run(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the report has of a planned run's start, settings, prompt and versions."""
+    run = runs[0]
+    return {
+        "started_at": run.started_at,
+        "settings": _settings(run),
+        "prompt": _prompt(run),
+        **versions(run.functions),
+    }
+
+
+def versions(functions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the versions of functions that the run's claim names, as numbers."""
+    found = {name: arn.rpartition(":")[2] for name, arn in functions.items()}
+    return {"functions": found} if found else {}
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Return the run input as it was validated, without the texts that go to the model."""
+    kept = {key: shortened(value, _MOST_TEXT) for key, value in run.input.items() if key not in _TEXTS}
+    if run.models:
+        kept["model_id"] = run.models
+    output = run.output
+    if "schema" in output:
+        # Its descriptions go to the model.
+        kept["output"] = {**kept["output"], "schema": sorted(output["schema"].get("properties", {}))}
+    return kept
+
+
+def _prompt(run: Run) -> dict[str, Any] | None:
+    if run.prompt is None:
+        return None
+    return {"id": run.prompt.get("id"), "sha256": run.prompt.get("sha256")}

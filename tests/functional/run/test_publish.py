@@ -1,0 +1,249 @@
+"""Every path that writes report.json writes the page and the statement beside it; and what happens when that fails."""
+
+import ast
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bedrock_batch
+from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.version import CONTRACT
+from bedrock_batch.errors import BudgetExceeded
+from bedrock_batch.page import page
+from bedrock_batch.run.publish import publish
+from tests.conftest import BUCKET
+from tests.functional.played import RUN, Jobs, finished, reviewed
+from tests.functional.whole import LITE, MICRO, MemoryS3, WholeRun, asked, reviews
+from tests.report_schema import check
+from tests.unit.factories import keys_of
+from tests.unit.page.test_markup import seen
+
+PACKAGE = Path(bedrock_batch.__file__).parent
+PRICE = {"input": 1.0, "output": 2.0}
+KEYS = keys_of(RUN)
+
+
+@pytest.fixture
+def s3() -> S3:
+    return S3(MemoryS3())
+
+
+def text_of(s3: S3, key: str) -> str:
+    return s3.read(BUCKET, key).decode()
+
+
+def test_nothing_but_publish_writes_a_report() -> None:
+    """A path that wrote report.json alone would leave a page of an earlier end beside it."""
+    reports = (".report", ".page", ".table_sql")
+    writers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ".put" in ast.unparse(node.func)
+        if any(ast.unparse(argument).endswith(reports) for argument in node.args)
+    }
+    assert writers == {"run/publish.py"}
+
+
+def test_a_run_leaves_three_files_that_a_browser_shows(s3: S3) -> None:
+    reviews(s3, 20)
+    WholeRun(s3).run(asked(LITE))
+    found = seen(text_of(s3, KEYS.page))
+    assert "20 of 20 rows have an answer." in found.text
+    assert text_of(s3, KEYS.table_sql).startswith("-- The output of the run monday as a table of Amazon Athena.")
+    assert "`bedrock_response` string" in text_of(s3, KEYS.table_sql)
+    memory: Any = s3._client
+    kinds = {key: memory.content_types[key] for key in (KEYS.page, KEYS.table_sql)}
+    assert kinds == {KEYS.page: "text/html; charset=utf-8", KEYS.table_sql: "text/plain; charset=utf-8"}
+
+
+def test_the_statement_of_several_models_has_their_folders(s3: S3) -> None:
+    reviews(s3, 20)
+    WholeRun(s3).run(asked(LITE, MICRO))
+    said = text_of(s3, KEYS.table_sql)
+    assert "'projection.bedrock_model.values' = 'amazon.nova-lite-v1-0,amazon.nova-micro-v1-0'" in said
+
+
+def test_a_page_that_cannot_be_drawn_is_a_warning(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> str:
+        raise ZeroDivisionError("text of a row")
+
+    monkeypatch.setattr(page, "draw", broken)
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    ended = played.run(asked(LITE))
+    told = (
+        "report.html says only how the run ended, because the page could not be drawn (ZeroDivisionError); report.json "
+        "has everything"
+    )
+    assert played.report()["warnings"][-1] == told == ended["first_warnings"][-1]
+    assert "SUCCEEDED" in text_of(s3, KEYS.page)
+    assert "text of a row" not in text_of(s3, KEYS.page)
+    assert "the page was not drawn" in caplog.messages
+
+
+def test_a_page_is_of_the_report_that_is_there(s3: S3) -> None:
+    """A redriven run may have written another report since the machine that stops runs looked."""
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    played.run(asked(LITE))
+    page_before, report = text_of(s3, KEYS.page), played.report()
+    publish(s3, BUCKET, KEYS, report | {"status": "ABORTED"}, replaces='"another"')
+    assert text_of(s3, KEYS.page) == page_before
+    assert played.report() == report
+
+
+# --- What the report says besides ---
+
+
+class Timed(Jobs):
+    """Bedrock that lists jobs with times."""
+
+
+def times(*names: str, seconds: int = 600) -> Timed:
+    begun = datetime(2026, 11, 29, 7, tzinfo=UTC)
+    return Timed(
+        *(
+            {
+                "jobName": name,
+                "status": "Completed",
+                "modelId": LITE,
+                "submitTime": begun + timedelta(seconds=10 * number),
+                "endTime": begun + timedelta(seconds=seconds + 60 * number),
+            }
+            for number, name in enumerate(names)
+        )
+    )
+
+
+def ended(s3: S3, played: WholeRun, bedrock: Any) -> dict[str, Any]:
+    """Finish the run again, with what Bedrock lists by now."""
+    finished(s3, played.state, bedrock)
+    report: dict[str, Any] = played.report()
+    check(report)
+    return report
+
+
+def test_the_times_of_jobs_are_those_that_bedrock_lists(s3: S3) -> None:
+    reviews(s3, 30)
+    played = WholeRun(s3)
+    played.run(asked(LITE))
+    names = [line["job_name"] for line in played.jobs]
+    assert "timeline" not in played.report(), "Bedrock listed no job so far"
+    report = ended(s3, played, times(*names))
+    assert report["timeline"]["jobs"] == len(names) == 3
+    assert report["timeline"]["job_seconds"] == {"least": 600.0, "median": 650.0, "most": 700.0}
+    assert [job["job_name"] for job in report["slowest_jobs"]] == names[::-1]
+    assert "Every job, in the order of submission" in text_of(s3, KEYS.page)
+
+
+def test_a_run_whose_jobs_bedrock_does_not_list_has_a_report_all_the_same(
+    s3: S3, caplog: pytest.LogCaptureFixture
+) -> None:
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    played.run(asked(LITE))
+    report = ended(s3, played, Jobs(error="AccessDeniedException"))
+    assert "timeline" not in report
+    assert "the times of jobs are not known" in caplog.messages
+    assert "Bedrock did not list the times of the jobs." in text_of(s3, KEYS.page)
+
+
+def test_settings_have_no_text_that_the_model_is_told(s3: S3) -> None:
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    wanted = {"type": "object", "properties": {"mood": {"type": "string", "description": "SECRET"}}}
+    document = asked(LITE, prompt={"text": "SECRET {review}", "system": "SECRET"}, output={"schema": wanted})
+    finished(s3, reviewed(s3, Jobs(), played.plan(document | {"dry_run": True})))
+    report = played.report()
+    assert "SECRET" in json.dumps(report.pop("first_record")), "a dry run shows what would be sent"
+    assert "SECRET" not in json.dumps(report)
+    assert report["settings"]["output"]["schema"] == ["mood"]
+    assert report["settings"]["limits"]["max_rounds"] == 2
+    assert len(report["prompt"]["sha256"]) == 64
+
+
+# --- estimate.json ---
+
+
+def test_the_estimate_is_a_file_before_any_spend(s3: S3) -> None:
+    reviews(s3, 24, nulls={5})
+    played = WholeRun(s3)
+    state = reviewed(s3, Jobs(), played.plan(asked(LITE, price=PRICE, inference={"max_tokens": 10})))
+    found = s3.get_json(BUCKET, KEYS.estimate)
+    beside = {"contract": CONTRACT, "run_id": RUN, "model_id": LITE, "price": PRICE}
+    assert found == beside | state["estimate"]
+
+
+def test_the_estimate_of_several_models_has_each_ones_own(s3: S3) -> None:
+    reviews(s3, 20)
+    reviewed(s3, Jobs(), WholeRun(s3).plan(asked(LITE, MICRO, price={LITE: PRICE, MICRO: PRICE})))
+    found = s3.get_json(BUCKET, KEYS.estimate)
+    assert found["model_id"] == [LITE, MICRO] == [one["model_id"] for one in found["models"]]
+    assert found["price"] == {LITE: PRICE, MICRO: PRICE}
+
+
+def test_a_run_that_is_refused_for_its_estimate_has_it(s3: S3) -> None:
+    reviews(s3, 20)
+    document = asked(LITE, price=PRICE, inference={"max_tokens": 10}, limits={"budget_usd": 1e-7})
+    with pytest.raises(BudgetExceeded):
+        reviewed(s3, Jobs(), WholeRun(s3).plan(document))
+    assert s3.get_json(BUCKET, KEYS.estimate)["cost_usd"] > 1e-7
+
+
+# --- Examples ---
+
+
+def lost(model_id: str, record_id: str) -> dict[str, Any]:
+    return {"error": {"errorCode": 400, "errorMessage": "OF A ROW"}} if record_id.endswith("3") else {}
+
+
+def test_texts_of_rows_are_shown_where_the_run_asks_for_examples(s3: S3) -> None:
+    reviews(s3, 40)
+    played = WholeRun(s3, lost)
+    played.run(asked(LITE, report={"examples": True}))
+    report = played.report()
+    check(report)
+    shown = report["examples"]
+    assert shown["first_record"]["modelInput"]["messages"][0]["content"][0]["text"] == "Judge review 0"
+    by_outcome = [(row["outcome"], row["row"]) for row in shown["rows"]]
+    assert by_outcome == [
+        ("succeeded", 1),
+        ("succeeded", 2),
+        ("failed", 4),
+        ("succeeded", 11),
+        ("failed", 14),
+        ("failed", 24),
+    ]
+    assert shown["rows"][0]["response"].endswith("on Judge review 0")
+    assert shown["rows"][2] == {"row": 4, "outcome": "failed", "error_code": "400", "error": "OF A ROW"}
+    found = seen(text_of(s3, KEYS.page)).text
+    assert "OF A ROW" in found and "on Judge review 0" in found
+
+
+def test_of_several_models_each_has_examples(s3: S3) -> None:
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    played.run(asked(LITE, MICRO, report={"examples": True}))
+    check(played.report())
+    assert list(played.report()["examples"]) == [LITE, MICRO]
+
+
+def test_no_text_of_a_row_gets_out_of_a_run_that_does_not_ask_for_examples(s3: S3) -> None:
+    reviews(s3, 40)
+    played = WholeRun(s3, lost)
+    played.run(asked(LITE))
+    for said in ("review 0", "OF A ROW", "Judge"):
+        assert said not in text_of(s3, KEYS.page)
+    assert not list(keys_with(s3, "examples"))
+    assert "examples" not in played.report()
+
+
+def keys_with(s3: S3, part: str) -> Iterator[str]:
+    return (item.key for item in s3.list(BUCKET, "") if part in item.key)
