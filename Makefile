@@ -120,7 +120,7 @@ deploy: ## Apply the module to your AWS account: make deploy VARS=my.tfvars
 
 .PHONY: demo
 demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500 rows through it: no account, no cost
-	@$(RUN) -m local.demo
+	@PYTHONPATH=client/src $(RUN) -m local.demo
 
 # --- Checks ---
 
@@ -153,10 +153,11 @@ picture: pages ## Take the picture of report.html that the README shows
 	CHROMIUM="$(CHROMIUM)" node tests/browser/picture.mjs $(PAGES)/good.html docs/images/report.png
 
 .PHONY: docs
-docs: $(VENV)/.ready ## Write docs/run-input.md and docs/module.md, and the tables of errors in docs/operations.md
+docs: $(VENV)/.ready ## Write the pages and tables that come from the schema, the module, the errors and the client
 	$(RUN) docs/run_input_table.py
 	$(RUN) docs/error_tables.py
 	$(RUN) docs/module_tables.py
+	$(RUN) docs/client_reference.py
 
 LONG := tests/long tests/asl/test_scale.py tests/e2e
 .PHONY: check-long

@@ -4,13 +4,13 @@
     python lambda_src/package.py --out build --architecture x86_64   the same, for functions on x86_64
     python lambda_src/package.py --out build --local                 build/code.zip and build/local/layer.zip: this host
 
-Beside each zip lies its label, code.json or layer.json: version, SHA-256 and architecture. The module reads it, so that
-a zip of another version is refused at plan. build/sdk.zip is boto3 alone, kept so that a change of our code needs no
-download. Needs the standard library and pip, which asks the index it is configured for.
+Each zip has a label beside it, code.json or layer.json, with version, SHA-256 and architecture. The module reads the
+label and refuses a zip of another version at plan. build/sdk.zip is boto3 alone; it is kept, so that a change of our
+code needs no download. Needs the standard library and pip, with pip's configured index.
 
-The same content gives the same bytes on every machine, or plans would show changes that are none. What compresses
-differs from machine to machine, so nothing is compressed here: files of wheels are taken over as they stand there, and
-the wheels are pinned; our own code is stored.
+The same content gives the same bytes on every machine; otherwise plans would show changes that are none. Compressors
+differ between machines, so nothing is compressed here. Files of wheels are copied in their compressed form, and the
+wheels are pinned. Our own code is not compressed.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "s3", "secretsmanager
 
 LAMBDA_PYTHON = "3.13"
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-"""Lambda's architectures, and what wheels call them."""
+"""Lambda's architectures, with their names in wheels."""
 
 MANYLINUX = ("_2_28", "_2_27", "_2_17", "2014")
 """Python 3.13 on Lambda runs on Amazon Linux 2023 with glibc 2.34; pip wants every older tag named too."""
@@ -80,7 +80,7 @@ class PackageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a layer is for: Lambda on an architecture, or the interpreter that runs this."""
+    """Where a layer will run: in Lambda on an architecture, or in the interpreter that runs this script."""
 
     architecture: str
     local: bool
@@ -95,7 +95,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A file as it stands in a zip: `content` is deflated where `method` says so, `size` and `crc` are of the file."""
+    """A file in the form of a zip: `content` is compressed by `method`; `size` and `crc` are the file's own."""
 
     content: bytes
     method: int
@@ -149,7 +149,7 @@ def read_zip(path: Path) -> dict[str, Packed]:
 
 
 def zip_bytes(files: Mapping[str, Packed], *, comment: str = "") -> bytes:
-    """Return a zip of the files, the same bytes whenever the content is the same: all of 1980, readable by everyone."""
+    """Return a zip of the files, all of 1980 and readable by everyone: the same content gives the same bytes."""
     bodies, index, offset = [], [], 0
     for name in sorted(files):
         file, path = files[name], name.encode()
@@ -234,7 +234,7 @@ def check_imports(path: Path, *, below: str, imports: str) -> None:
 
 
 def build_libraries(path: Path, requirements: Path, target: Target, *, below: str, imports: str = "") -> None:
-    """Build a zip of libraries, unless the one that is there was made from the same things; try the imports, if any."""
+    """Build a zip of libraries, unless the existing one has the same digest; try the imports, if any."""
     digest = digest_of(requirements, target)
     if is_built(path, digest):
         return
@@ -249,10 +249,10 @@ def build_libraries(path: Path, requirements: Path, target: Target, *, below: st
 
 
 def build(out: Path, target: Target) -> tuple[Path, Path]:
-    """Build what is not there yet, with its labels, and return the two zips."""
+    """Build missing zips with their labels, and return the two zips."""
     sdk, code = out / "sdk.zip", out / "code.zip"
     layer = out / "local" / "layer.zip" if target.local else out / "layer.zip"
-    # Plain Python, the same for every machine: so it is fetched as for Lambda, and tried here.
+    # It is plain Python, the same for every machine. So it is fetched for Lambda, but its imports are tried here.
     build_libraries(sdk, SDK_REQUIREMENTS, Target("arm64", local=False), below="", imports=CLIENTS)
     write_if_changed(code, zip_bytes(read_code(HERE / "bedrock_batch") | read_zip(sdk)))
     build_libraries(layer, LAYER_REQUIREMENTS, target, below="python/", imports=IMPORTS if target.local else "")
@@ -262,7 +262,7 @@ def build(out: Path, target: Target) -> tuple[Path, Path]:
 
 
 def write_label(path: Path, **more: str) -> None:
-    """Write what a zip is into a file beside it; terraform/package.tf reads it."""
+    """Write a zip's label into a file beside it; terraform/package.tf reads it."""
     with (HERE.parent / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
     digest = base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()

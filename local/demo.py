@@ -2,19 +2,21 @@
 
 import argparse
 import json
-import math
 import os
 import shutil
 import signal
 import sys
 import time
-from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bedrock_batch_client import Batch, BatchError, Run, uploads
+from bedrock_batch_client.api import good
+from bedrock_batch_client.cli.follow import follow
 from local.process import Engine, environment, start_engine
 from local.provision import ENGINE_PYTHON, LOCAL_ROOT, ROOT, Deployment
 from local.sample import write_reviews
@@ -97,20 +99,16 @@ def demo(screen: Screen, rows: int) -> None:
 
 
 def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: int) -> None:
-    """Upload the sample, start a run, follow it, fetch and show its output."""
+    """Upload the sample, start a run, watch it, fetch and show what came out: with the client, as on AWS."""
+    engine.configure(seconds_per_status=0.7, records_per_second=250.0, answers=ANSWERS, faults=[FAULT])
+    name = outputs["inventory_table_name"].removesuffix("-inventory")
     session = boto3.Session(
         aws_access_key_id="test", aws_secret_access_key="test", region_name=environment(engine.url)["AWS_REGION"]
     )
-    engine.configure(seconds_per_status=0.7, records_per_second=250.0, answers=ANSWERS, faults=[FAULT])
-    clients = {name: session.client(name, endpoint_url=engine.url) for name in ("s3", "stepfunctions", "bedrock")}
-    bucket = outputs["runs_bucket_name"]
-    root = outputs["output_uri"].removeprefix(f"s3://{bucket}/").removesuffix("/output/")
+    client = Batch(name, session=session, endpoint_url=engine.url)
     sample = WORK / "reviews.csv"
-    with screen.step(f"Upload a table of {rows:,} product reviews"):
-        write_reviews(sample, rows=rows)
-        clients["s3"].upload_file(str(sample), bucket, "datasets/reviews.csv")
-    run_input = {
-        "s3_uri": f"s3://{bucket}/datasets/reviews.csv",
+    write_reviews(sample, rows=rows)
+    document = {
         "model_id": MODEL,
         "prompt_id": "review",
         "job_name_prefix": RUN,
@@ -119,118 +117,31 @@ def run_sample(screen: Screen, engine: Engine, outputs: dict[str, Any], rows: in
         "output": {"prefix": "ai_", "schema": SCHEMA},
         "price": PRICE,
     }
-    command = [
-        "aws stepfunctions start-execution \\",
-        f"    --state-machine-arn {outputs['run_state_machine_arn']} \\",
-        f"    --name {RUN} --input '{in_lines(run_input, screen.width - 8)}'",
-    ]
-    screen.line("\nStart a run, as you would on AWS:\n")
-    screen.line(screen.style("    " + "\n".join(command).replace("\n", "\n    "), "dim") + "\n")
+    screen.line(f"\nStart a run over {rows:,} product reviews, as you would on AWS. sentiment.json holds\n")
+    screen.line(screen.style(in_lines(document, screen.width - 8, indent="    "), "dim") + "\n")
+    command = f"bedrock-batch run sentiment.json --name {name} --table reviews.csv --run-name {RUN} --wait"
+    screen.line(f"    {screen.style(command, 'bold')}\n")
     started = time.monotonic()
-    arn = clients["stepfunctions"].start_execution(
-        stateMachineArn=outputs["run_state_machine_arn"], name=RUN, input=json.dumps(run_input)
-    )["executionArn"]
-    Run(screen, clients, bucket, root, arn, rows).follow()
+    run = client.start(document | {"s3_uri": uploads.place(client.installation, sample)}, name=RUN)
+    try:
+        good(follow(run, every=0.5))
+        table = pq.read_table(run.fetch(WORK / "reviews-with-answers.parquet")[0].path)
+    except BatchError as error:
+        raise SystemExit(str(error)) from error
     seconds = time.monotonic() - started
-    report = fetch(clients["s3"], bucket, root)
-    show_rows(screen, pq.read_table(WORK / root / "output" / RUN), healed=report["parts"][0]["rows"] - 1)
-    show_end(screen, report, seconds, folder=os.path.relpath(WORK / root))
+    report = run.report()
+    show_rows(screen, table, healed=report["parts"][0]["rows"] - 1)
+    show_end(screen, report, seconds, page=os.path.relpath(fetch_report(run)))
 
 
-class Run:
-    """Follows a run on the screen: the present state is one changing line, finished steps are lines that stay."""
-
-    def __init__(self, screen: Screen, clients: dict[str, Any], bucket: str, root: str, arn: str, rows: int) -> None:
-        self._screen = screen
-        self._s3 = clients["s3"]
-        self._bucket = bucket
-        self._root = root
-        self._states = clients["stepfunctions"]
-        self._bedrock = clients["bedrock"]
-        self._arn = arn
-        self._rows = rows
-        self._seen: set[str] = set()
-
-    def follow(self) -> None:
-        """Show the run until it ends. Ends the program if it fails."""
-        with self._screen.step("Run") as step:
-            while True:
-                execution = self._states.describe_execution(executionArn=self._arn)
-                jobs = self._jobs()
-                self._print_news(jobs)
-                step.detail = f"{self._state()}{progress_of(jobs, self._rows, self._parts())}"
-                if execution["status"] != "RUNNING":
-                    break
-                time.sleep(0.3)
-            step.detail = "done"
-            if execution["status"] != "SUCCEEDED":
-                raise SystemExit(
-                    f"The run ended {execution['status']}: {execution.get('error')}: {execution.get('cause')}"
-                )
-
-    def _jobs(self) -> list[dict[str, Any]]:
-        """Return the jobs of the run, in order."""
-        found = self._bedrock.list_model_invocation_jobs(nameContains=RUN, maxResults=100)["invocationJobSummaries"]
-        jobs = [self._bedrock.get_model_invocation_job(jobIdentifier=job["jobArn"]) for job in found]
-        return sorted(jobs, key=lambda job: str(job["jobName"]))
-
-    def _state(self) -> str:
-        """Return the name of the state that the run entered last."""
-        events = self._states.get_execution_history(executionArn=self._arn, reverseOrder=True, maxResults=20)["events"]
-        entered = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
-        return next(entered, "starting")
-
-    def _parts(self) -> int:
-        """Return how many parts the output has."""
-        prefix = f"{self._root}/output/{RUN}/"
-        return int(self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)["KeyCount"])
-
-    def _print_news(self, jobs: list[dict[str, Any]]) -> None:
-        """Print what has happened since the last call."""
-        first = [job for job in jobs if "r0-" in job["jobName"]]
-        again = [job for job in jobs if job not in first]
-        all_there = len(first) == math.ceil(self._rows / ROWS_PER_JOB)
-        self._once("jobs", all_there, f"{len(first)} jobs of up to {ROWS_PER_JOB} records are with Bedrock")
-        for number, job in enumerate(first, 1):
-            done = f"{job['processedRecordCount']} of {job['totalRecordCount']} records"
-            if job["status"] == "Failed":
-                text = self._screen.style(f"job {number} FAILED after {done}: {job['message']}", "red")
-                self._once(job["jobArn"], [job], text)
-        ended = [job for job in first if job["status"] == "Completed"]
-        self._once("most", all_there and ended and len(ended) == len(first) - 1, "all other jobs are Completed")
-        self._once("again", again, "the records without an answer go into a second round: 1 more job")
-        healed = [job for job in again if job["status"] == "Completed"]
-        records = sum(job["processedRecordCount"] for job in healed)
-        self._once(
-            "healed", healed, self._screen.style(f"healed: it has answered the other {records} records", "green")
-        )
-
-    def _once(self, what: str, condition: Any, text: str) -> None:
-        if condition and what not in self._seen:
-            self._seen.add(what)
-            self._screen.line(f"    {text}")
-
-
-def progress_of(jobs: list[dict[str, Any]], rows: int, parts: int) -> str:
-    """Return a line with the number of finished records, and the jobs by status, or later the parts of the output."""
-    if not jobs:
-        return ""
-    done = sum(job.get("processedRecordCount", 0) for job in jobs)
-    going = Counter(job["status"] for job in jobs if job["status"] not in ("Completed", "Failed"))
-    waiting = ", ".join(f"{count} {status}" for status, count in sorted(going.items()))
-    return f" · {done:,} of {rows:,} records · {waiting or f'{parts} parts joined'}"
-
-
-def fetch(s3: Any, bucket: str, root: str) -> dict[str, Any]:
-    """Fetch the files of the run and return its report."""
-    for kind in ("output", "reports", "work"):
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{root}/{kind}/{RUN}/"):
-            for item in page["Contents"]:
-                path = WORK / item["Key"]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                s3.download_file(bucket, item["Key"], str(path))
-    report: dict[str, Any] = json.loads((WORK / root / "reports" / RUN / "report.json").read_text("utf-8"))
-    return report
+def fetch_report(run: Run) -> Path:
+    """Fetch the report of the run for people to look at, and return where it is: the page, where there is one."""
+    there = run.batch.installation
+    found = there.aws.s3.list_objects_v2(Bucket=there.bucket, Prefix=there.report_key(RUN, ""))["Contents"]
+    for key in (one["Key"] for one in found):
+        there.aws.s3.download_file(there.bucket, key, str(WORK / key.rpartition("/")[2]))
+    pages = [WORK / name for name in ("report.html", "report.json")]
+    return next(page for page in pages if page.exists())
 
 
 def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
@@ -251,7 +162,7 @@ def show_rows(screen: Screen, rows: pa.Table, *, healed: int) -> None:
     screen.line()
 
 
-def show_end(screen: Screen, report: dict[str, Any], seconds: float, *, folder: str) -> None:
+def show_end(screen: Screen, report: dict[str, Any], seconds: float, *, page: str) -> None:
     """Print in three lines what happened, what it would have cost, and what to look at next."""
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in report["outcomes"].items() if count)
     jobs = f"{sum(report['jobs'].values())} jobs"
@@ -263,7 +174,7 @@ def show_end(screen: Screen, report: dict[str, Any], seconds: float, *, folder: 
     screen.line(
         f"Would cost ${report['cost_usd']:.4f} (on demand ${on_demand:.4f}): {read:,} tokens read, {written:,} written."
     )
-    screen.line(f'Look next at {folder}, then at "Use it" in README.md.')
+    screen.line(f'Look next at "Use it" in README.md, and at the report: {page}')
 
 
 def in_lines(value: Any, width: int, indent: str = "", key: str = "") -> str:

@@ -25,7 +25,19 @@ def main() -> None:
 
     from ministack import app
 
-    from local import alarms, bedrock, faults, iam_ext, lambda_ext, lambda_versions, quotas, step_functions, tls, vpc
+    from local import (
+        alarms,
+        bedrock,
+        faults,
+        iam_ext,
+        lambda_ext,
+        lambda_versions,
+        quotas,
+        step_functions,
+        table_policies,
+        tls,
+        vpc,
+    )
 
     stand_in = bedrock.install(app)
     step_functions.install(app)
@@ -33,6 +45,7 @@ def main() -> None:
     lambda_versions.install()
     vpc.install()
     iam_ext.install(app)
+    table_policies.install(app)
     alarms.install(app)
     tls.install(app)
     quotas.install(app, stand_in)

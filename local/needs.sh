@@ -9,7 +9,7 @@ refuse() {
     code=2
 }
 
-# Tell whether the version "$1" is at least "$2"."$3".
+# Succeed if the version "$1" is at least "$2"."$3".
 at_least() {
     major=${1%%.*}
     rest=${1#*.}

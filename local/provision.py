@@ -116,6 +116,9 @@ def terraform_environment() -> dict[str, str]:
     """
     variables = {name: value for name, value in os.environ.items() if name != "AWS_PROFILE"}
     variables |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    # Every command reads the schemas of all resources of AWS, in two programs written in Go. With the garbage collected
+    # less often that takes a quarter less time, and 150 MB more memory.
+    variables.setdefault("GOGC", "400")
     if not Path(variables.get("TF_CLI_CONFIG_FILE", "")).is_file():
         variables.pop("TF_CLI_CONFIG_FILE", None)  # If the file does not exist, Terraform warns on every call.
     mirror = variables.get("TF_PLUGIN_DIR") or find_mirror()

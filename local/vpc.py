@@ -1,4 +1,4 @@
-"""Subnets and security groups that a function or a job is given: they must exist, and the role may use them.
+"""Check the subnets and security groups of a function or a job: they must exist, and the role may use them.
 
 MiniStack takes any ids, and looks at no role. Lambda refuses both when a function is created or changed, as AWS does.
 Of jobs AWS documents what the role needs and not when it is missed: here the job fails when it is validated. Roles are
@@ -114,7 +114,7 @@ def missing(subnets: Iterable[str], groups: Iterable[str]) -> str:
 
 
 def lacks(role_arn: str, needs: Iterable[Need]) -> Need | None:
-    """Return the first of these that a role may not do, None if it may do all or nobody looks."""
+    """Return the first of these that a role may not do; None if it may do all, or if IAM is not enforced."""
     if not app.AUTH:
         return None
     policies = _gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())

@@ -44,7 +44,7 @@ def check_built(one: manifest.Zip, path: Path) -> None:
 
 
 def is_there(s3: Any, one: manifest.Zip, bucket: str, key: str) -> bool:
-    """Tell whether the object exists; raise PublishError when it has other content, or nobody knows which."""
+    """Return whether the object exists. Raise PublishError when its content differs, or is not known."""
     try:
         found = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     except ClientError as error:

@@ -47,7 +47,7 @@ resource "aws_cloudwatch_event_target" "job_event" {
 
 resource "aws_cloudwatch_event_rule" "stop_run" {
   name        = local.rule_names["stop_run"]
-  description = "Runs of ${var.name} that did not end by themselves"
+  description = "Runs of ${var.name} that failed, timed out or were stopped"
   tags        = local.tags
 
   event_pattern = jsonencode({

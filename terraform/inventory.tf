@@ -6,8 +6,8 @@ locals {
 
 # The state of every run and every job: `run/<run_id>` and `job/<job_name>`.
 #
-# It is created last, so a destroy begins with it. While force_destroy is false DynamoDB refuses to delete it, and then
-# nothing else has been touched: the bucket, above all, still has its policy, its access block and its versions.
+# It is created last but for what is in it (installation.tf), so a destroy begins with these. While force_destroy is false
+# DynamoDB refuses to delete them, and then nothing else has been touched.
 resource "aws_dynamodb_table" "inventory" {
   name                        = local.inventory_name
   billing_mode                = "PAY_PER_REQUEST"
@@ -70,12 +70,13 @@ resource "aws_dynamodb_table" "inventory" {
 
   # Everything that nothing else in the module depends on. tests/terraform holds that nothing is missing.
   depends_on = [
+    aws_cloudwatch_dashboard.this,
     aws_cloudwatch_event_target.job_event,
     aws_cloudwatch_event_target.run_end,
     aws_cloudwatch_event_target.run_success,
     aws_cloudwatch_event_target.stop_run,
-    aws_cloudwatch_dashboard.this,
     aws_cloudwatch_metric_alarm.this,
+    aws_cloudwatch_metric_alarm.throttled,
     aws_iam_role_policy.service,
     aws_s3_bucket_lifecycle_configuration.runs,
     aws_s3_bucket_logging.runs,

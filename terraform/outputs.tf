@@ -2,8 +2,8 @@ output "run_state_machine_arn" {
   description = "Start runs here: `aws stepfunctions start-execution --state-machine-arn … --name <run_id> --input '{…}'`."
   value       = aws_sfn_state_machine.this["run"].arn
 
-  # A run needs all there is. The table comes last.
-  depends_on = [aws_dynamodb_table.inventory]
+  # A run needs all there is. The item comes last.
+  depends_on = [aws_dynamodb_table_item.installation]
 }
 
 output "job_event_state_machine_arn" {
@@ -63,4 +63,14 @@ output "key_policy_json" {
 output "undelivered_events_queue_url" {
   description = "The queue of events that could not be delivered; a message here means a broken rule, role or topic."
   value       = aws_sqs_queue.undelivered.url
+}
+
+output "client_policy_json" {
+  description = "A policy for people and services that follow runs and fetch tables: what `bedrock-batch` status, watch, list, fetch and failures need."
+  value       = data.aws_iam_policy_document.client.json
+}
+
+output "start_policy_json" {
+  description = "A policy for those who also start, stop and redrive runs and upload tables. Attach `client_policy_json` beside it; the README says what it opens."
+  value       = data.aws_iam_policy_document.start.json
 }

@@ -17,16 +17,17 @@ locals {
     layer = coalesce(var.package.layer_path, "${path.module}/../build/layer.zip")
   } : kind => path if !local.from_s3 && contains(local.kinds, kind) }
 
-  labels = { for kind, path in local.zips : kind => try(jsondecode(file("${trimsuffix(path, ".zip")}.json")), null) }
-
   missing_zips = [for kind, path in local.zips : "package.${kind}_path (${path})" if !fileexists(path)]
   found_zips   = { for kind, path in local.zips : kind => path if fileexists(path) }
 
+  label_paths = { for kind, path in local.found_zips : kind => "${trimsuffix(path, ".zip")}.json" }
+  labels      = { for kind, path in local.label_paths : kind => jsondecode(file(path)) if can(jsondecode(file(path)).version) }
+
   refused_zips = concat(
-    [for kind, path in local.found_zips : "package.${kind}_path (${path}) has no label ${trimsuffix(path, ".zip")}.json, so nobody knows which version it is." if local.labels[kind] == null],
-    [for kind, path in local.found_zips : "package.${kind}_path (${path}) is of version ${local.labels[kind].version}, and the module is ${local.release.version}." if try(local.labels[kind].version != local.release.version, false)],
-    [for kind, path in local.found_zips : "package.${kind}_path (${path}) is not the zip that its label describes." if try(local.labels[kind].sha256 != filebase64sha256(path), false)],
-    [for kind, path in local.found_zips : "package.${kind}_path (${path}) is for ${local.labels[kind].architecture}, and functions.architecture is ${var.functions.architecture}." if try(local.labels[kind].architecture != var.functions.architecture, false)],
+    [for kind, path in local.found_zips : "package.${kind}_path (${path}) has no label ${local.label_paths[kind]}, so nobody knows which version it is." if !contains(keys(local.labels), kind)],
+    [for kind, label in local.labels : "package.${kind}_path (${local.zips[kind]}) is of version ${label.version}, and the module is ${local.release.version}." if label.version != local.release.version],
+    [for kind, label in local.labels : "package.${kind}_path (${local.zips[kind]}) is not the zip that its label describes." if try(label.sha256, "") != filebase64sha256(local.zips[kind])],
+    [for kind, label in local.labels : "package.${kind}_path (${local.zips[kind]}) is for ${label.architecture}, and functions.architecture is ${var.functions.architecture}." if try(label.architecture, var.functions.architecture) != var.functions.architecture],
   )
 
   zips_remedy = "`make package` in a checkout of the same version builds build/code.zip and build/layer.zip, each with its label (.json); for x86_64 add ARCHITECTURE=x86_64. When the module's source is a git address, set package.s3 to the place where `make publish` has put the zips, or copy zips and labels into your own repository and set package.code_path and package.layer_path to them, as \"$${path.root}/build/code.zip\"."

@@ -30,7 +30,7 @@ Athena work on prefixes:
                                        `bedrock_model=…/`
     <root>/reports/<run>/estimate.json what the run would send and cost, known before any spend
     <root>/reports/<run>/report.json   the report
-    <root>/reports/<run>/report.html   the same as a page for people
+    <root>/reports/<run>/report.html   the report as a page for people
     <root>/reports/<run>/table.sql     the statement that makes the output a table of Athena
 """
 
@@ -237,7 +237,7 @@ def job_names(*, name: str, label: str, digest: str) -> str:
 def job_name(*, name: str, label: str, digest: str, round_: int, number: int) -> str:
     """Return the job's name. It is unique, legal for Bedrock (63 characters, no underscore) and known in advance.
 
-    `number` is the job's number within its round. In round 0 that is the shard's number.
+    `number` is the job's number within its round. For a job of one whole shard it is the shard's number.
     """
     return f"{job_names(name=name, label=label, digest=digest)}-r{round_}-{number:05d}"
 

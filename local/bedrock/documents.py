@@ -74,7 +74,7 @@ def _at_most(number: int, most: int, text: str) -> None:
 
 
 def _count(bucket: str, key: str) -> int:
-    """Count the records of a file whose every line has the right frame; the model's part is not checked."""
+    """Count the records of a file in which every line has the right frame. The model's part is not checked."""
     number = 0
     for number, line in enumerate(storage.lines(bucket, key), 1):
         try:

@@ -13,11 +13,13 @@ from .calls import ServiceError, call
 from .errors import StateError
 from .executions import Execution
 from .expressions import render, render_whole
+from .nested import check_sync, nested_end
 from .payload import dump
 from .scope import Scope
 from .tokens import close_token, open_token, wait_for_answer
 
 _CALLBACK = ".waitForTaskToken"
+_SYNC = ".sync:2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ _SDK_SERVICES = {"events": "eventbridge", "bedrock": "bedrockruntime", "states":
 
 async def run_task(state: dict[str, Any], value: Any, scope: Scope) -> Any:
     """Run one attempt of a Task state and return its result. Raises StateError."""
-    resource = state.get("Resource", "").removesuffix(_CALLBACK)
+    resource = state.get("Resource", "").removesuffix(_CALLBACK).removesuffix(_SYNC)
     callback = state.get("Resource", "").endswith(_CALLBACK)
+    sync = state.get("Resource", "").endswith(_SYNC)
     if callback and scope.execution.machine.express:
         raise StateError("States.Runtime", "An EXPRESS workflow cannot wait for a task token.")
     token = open_token(scope.execution.arn) if callback else None
@@ -66,13 +69,19 @@ async def run_task(state: dict[str, Any], value: Any, scope: Scope) -> Any:
             for field in ("TimeoutSeconds", "HeartbeatSeconds")
         )
         service, _, action = resource.removeprefix("arn:aws:states:::").rpartition(":")
-        details = {"resourceType": service, "resource": f"{action}{_CALLBACK if callback else ''}"}
+        suffix = _CALLBACK if callback else _SYNC if sync else ""
+        details = {"resourceType": service, "resource": f"{action}{suffix}"}
         parameters = scope.payload(arguments, "task input")
         scope.event("TaskScheduled", {**details, "region": scope.execution.region, "parameters": parameters})
         scope.event("TaskStarted", details)
         try:
             async with asyncio.timeout(limit):
+                if sync:
+                    check_sync(f"{service}:{action}", arguments, scope.execution)
                 result = await _call(service, action, arguments, scope, callback)
+                if sync:
+                    scope.event("TaskSubmitted", {**details, "output": dump(result)})
+                    result = await nested_end(result["ExecutionArn"])
                 if token:
                     scope.event("TaskSubmitted", {**details, "output": dump(result)})
                     result = await wait_for_answer(token, heartbeat)

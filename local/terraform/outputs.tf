@@ -47,3 +47,13 @@ output "undelivered_events_queue_url" {
   description = "As the module's."
   value       = module.batch.undelivered_events_queue_url
 }
+
+output "client_policy_json" {
+  description = "As the module's."
+  value       = module.batch.client_policy_json
+}
+
+output "start_policy_json" {
+  description = "As the module's."
+  value       = module.batch.start_policy_json
+}

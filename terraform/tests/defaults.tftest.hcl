@@ -20,7 +20,7 @@ run "defaults" {
 
   assert {
     condition     = aws_s3_bucket.runs[0].bucket == "reviews-runs-123456789012-us-east-1"
-    error_message = "The bucket's name tells installation, account and Region."
+    error_message = "The bucket's name has installation, account and Region."
   }
 
   assert {
@@ -207,7 +207,7 @@ run "defaults" {
         status          = ["ABORTED", "FAILED", "TIMED_OUT"]
       }
     }
-    error_message = "Runs that did not end by themselves have jobs to stop."
+    error_message = "Runs that failed, timed out or were stopped have jobs to stop."
   }
 
   assert {

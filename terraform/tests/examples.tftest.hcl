@@ -54,6 +54,6 @@ run "complete" {
     condition = [
       for s in data.aws_iam_policy_document.topic.statement : length(s.condition) if contains(s.actions, "sns:Publish")
     ] == [0]
-    error_message = "AWS: \"You can't use Condition blocks in Amazon SNS topic policies for EventBridge\". Nobody would be told."
+    error_message = "AWS: \"You can't use Condition blocks in Amazon SNS topic policies for EventBridge\". Nobody would get a message."
   }
 }

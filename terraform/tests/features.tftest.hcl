@@ -294,7 +294,7 @@ run "all_switched_on" {
 
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), aws_cloudwatch_metric_alarm.throttled) : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:alarms"])])
-    error_message = "Every alarm tells the topic."
+    error_message = "Every alarm publishes to the topic."
   }
 
   assert {

@@ -59,7 +59,7 @@ run "no_profile_of_ones_own" {
 
   assert {
     condition     = length([for s in data.aws_iam_policy_document.function["plan_run"].statement : s if s.sid == "LookUpListedProfiles"]) == 0
-    error_message = "Profiles across Regions tell their model themselves: nothing is asked."
+    error_message = "The id of a profile across Regions has the model's id: nothing is looked up."
   }
 }
 
@@ -143,7 +143,7 @@ run "profile_of_a_geography_that_is_new" {
 
   assert {
     condition     = local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/amazon.nova-2-lite-v1:0"])
-    error_message = "An ARN tells that it is a profile; no list of geographies is asked."
+    error_message = "An ARN shows that it is a profile; no list of geographies is needed."
   }
 }
 
@@ -156,7 +156,7 @@ run "application_profile" {
 
   assert {
     condition     = local.profile_arns == tolist(["arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"]) && local.profile_model_arns == tolist(["arn:aws:bedrock:*::foundation-model/*"])
-    error_message = "An application profile does not tell its model: any, but through the profile only."
+    error_message = "The ARN of an application profile does not name its model: any, but through the profile only."
   }
 
   assert {

@@ -37,7 +37,7 @@ run "functions_and_jobs" {
       subnet_ids         = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
       security_group_ids = ["sg-0123456789abcdef0"]
     }
-    error_message = "Jobs get the same, in one order: a plan must not change by itself."
+    error_message = "Jobs get the same, in one order: a plan must not change if the inputs do not."
   }
 
   assert {

@@ -75,7 +75,7 @@ run "another_installation" {
 
   assert {
     condition     = local.root == "teams/nlp/reviews-2" && !startswith("${local.root}/", "teams/nlp/reviews/")
-    error_message = "The slash behind the name tells two installations apart."
+    error_message = "The slash behind the name keeps two installations apart."
   }
 
   assert {

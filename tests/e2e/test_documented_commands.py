@@ -25,6 +25,7 @@ NOT_RUN_HERE = {
     "make demo": "starts a local AWS of its own; CI runs it apart",
     "make test": "this test is a part of it",
     "make soak": "make test runs it, with fewer seeds",
+    'pip install "./client[cli,data]"': "tests/client/test_house.py installs the wheel; here the source is used",
     "make clean": "deletes what this test needs",
     "make package": "downloads libraries for arm64; tests/unit/test_package.py builds the zips of a small list",
     "make deploy VARS=my.tfvars": "asks for a yes; terraform/tests plan its example, test_lifecycle.py applies",
@@ -109,20 +110,23 @@ def shell(engine: Engine, batch: Batch, tmp_path_factory: pytest.TempPathFactory
     real = shlex.quote(str(Path(sys.executable).parent / "aws"))
     cli.write_text(f'#!/bin/sh\nexec {real} --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n')
     cli.chmod(0o755)
+    client = cli.with_name("bedrock-batch")
+    program = shlex.join([sys.executable, "-c", "from bedrock_batch_client.cli import main; main()"])
+    client.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT / "client" / "src"))} exec {program} "$@"\n')
+    client.chmod(0o755)
     variables = {"PATH": f"{cli.parent}:{os.environ['PATH']}", "AWS_PAGER": "", "LC_ALL": "C.UTF-8"}
-    return Shell(folder, environment(engine.url) | variables | person(engine))
+    return Shell(folder, environment(engine.url) | variables | person(engine, batch))
 
 
-def person(engine: Engine) -> dict[str, str]:
-    """Make a user with the documented policy; return the variables that make the CLI act as that user."""
+def person(engine: Engine, batch: Batch) -> dict[str, str]:
+    """Make a user with the module's policies; return the variables that make the CLI act as that user."""
     iam = boto3.client(
         "iam", endpoint_url=engine.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
     )
-    policy = (ROOT / "docs" / "iam-policy.json").read_text("utf-8")
-    for word, value in (("REGION", "us-east-1"), ("ACCOUNT", "000000000000"), ("NAME", "e2e")):
-        policy = policy.replace(word, value)
     iam.create_user(UserName="person")
-    iam.put_user_policy(UserName="person", PolicyName="runs", PolicyDocument=policy)
+    for output in ("client_policy_json", "start_policy_json"):
+        policy = batch.outputs[output]
+        iam.put_user_policy(UserName="person", PolicyName=output.replace("_", "-"), PolicyDocument=policy)
     key = iam.create_access_key(UserName="person")["AccessKey"]
     return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
@@ -142,8 +146,15 @@ def test_what_an_administrator_does_before_the_first_run(engine: Engine, shell: 
     assert json.loads(administrator.run(ask_for_parameter)) == ["OK", []]
 
 
+def test_the_first_run_with_the_client(batch: Batch, shell: Shell) -> None:
+    _, with_the_client = README.blocks["The first run, with the client"]
+    shown = shell.run(with_the_client)
+    assert "SUCCEEDED" in shown and "answers.csv" in shown
+    assert (shell.folder / "answers.csv").read_text("utf-8").count("kettle") == 20
+
+
 def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell, slow_jobs: None) -> None:
-    upload, start_first, look, start_second = README.blocks["The first run"]
+    upload, start_first, look, start_second = README.blocks["The first run, with the AWS CLI"]
     shell.run(upload)
     shell.run(start_first)
     status, header, *rows = shell.run(look).splitlines()[:22]
@@ -154,7 +165,7 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
 
     shell.run(start_second)
     shell.run(*OPERATIONS.blocks["Operations"])
-    execution, item, progress, report, page, jobs, in_status = OPERATIONS.blocks["A run at a glance"]
+    glance, execution, item, progress, report, page, jobs, in_status = OPERATIONS.blocks["A run at a glance"]
     stop, stops, stop_by_hand, in_progress = OPERATIONS.blocks["Stop a run"]
     claim, versions = OPERATIONS.blocks["Names, claims and versions"]
     (slow_down,) = OPERATIONS.blocks["Quotas"]
@@ -162,6 +173,7 @@ def test_the_first_run_then_all_that_an_operator_does(batch: Batch, shell: Shell
     # While the job runs
     (job,) = wait_until(lambda: json.loads(shell.run(in_progress)))
     assert shell.run(execution).split()[0] == "RUNNING"
+    assert "RUNNING" in shell.run(glance)
     known = json.loads(shell.run(item))
     assert (known["status"], known["rows"], known["ended"]) == ("RUNNING", "120", None)
     assert job.startswith(f"{known['jobs']}-")
@@ -201,7 +213,8 @@ def test_the_queries_work_for_a_run_that_failed_at_its_plan(batch: Batch, shell:
     uri = batch.upload("typo.csv", b"product,reviw\nkettle,good\n")
     batch.run("typo", {"s3_uri": uri, "model_id": NOVA, "prompt_id": "sentiment"})
     shell.look_at("typo")
-    execution, item, progress, report, page, jobs, _ = OPERATIONS.blocks["A run at a glance"]
+    glance, execution, item, progress, report, page, jobs, _ = OPERATIONS.blocks["A run at a glance"]
+    assert "MissingColumn" in shell.run(glance)
     status, _, _, error, cause = shell.run(execution).rstrip().split("\t")
     assert (status, error) == ("FAILED", "MissingColumn")
     assert "{review}" in json.loads(cause)["errorMessage"]

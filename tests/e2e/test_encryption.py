@@ -1,4 +1,4 @@
-"""A key that covers everything, in a bucket whose policy refuses every write that does not name it."""
+"""One key encrypts everything, in a bucket whose policy refuses every write without that key."""
 
 import json
 from collections.abc import Iterator

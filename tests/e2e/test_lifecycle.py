@@ -165,8 +165,9 @@ def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deploy
         s3.put_object(Bucket=bucket, Key=key, Body=b"paid for")
     s3.delete_object(Bucket=bucket, Key=keys[1])
     before = what_exists(engine)
-    with pytest.raises(RuntimeError, match="deletion protection|protected against deletion"):
+    with pytest.raises(RuntimeError, match="explicit deny in a resource-based policy") as refused:
         kept.destroy()
+    assert "aws_dynamodb_table_item.installation" in str(refused.value)
     assert what_exists(engine) == before
     assert kept.pending_changes() == []
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"

@@ -57,7 +57,7 @@ def test_a_refused_model_is_asked_by_the_redrive(batch: Batch, denied: None, nam
         assert outcomes(batch, name) == {"succeeded": 120, "failed": 30}
 
     batch.sfn.redrive_execution(executionArn=arn)
-    assert batch.wait(arn).status == "FAILED", "access does not come by itself"
+    assert batch.wait(arn).status == "FAILED", "nobody gave access"
     wait_until(lambda: batch.inventory(name)[f"run/{name}"]["status"] == "FAILED")
 
     batch.engine.configure(faults=[])

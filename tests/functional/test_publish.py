@@ -1,4 +1,4 @@
-"""The way of a release into a bucket: `make publish`."""
+"""`make publish` copies a release into a bucket."""
 
 import json
 import sys

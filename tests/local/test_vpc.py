@@ -1,4 +1,4 @@
-"""Functions and jobs in a VPC: what is not there, and what the role may not do, is refused."""
+"""Functions and jobs in a VPC: a missing subnet or group is refused, and so is an action that the role may not do."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from tests.local.bench import NOVA, Bench
 from tests.local.conftest import ACCOUNT, Aws
 
 SUBNETS, GROUPS = ["subnet-00000001", "subnet-00000002"], ["sg-00000001"]
-"""Every account has them."""
+"""The default subnets and groups, which every account has."""
 EC2 = f"arn:aws:ec2:us-east-1:{ACCOUNT}"
 PLACES = [
     f"{EC2}:network-interface/*",

@@ -1,1 +1,1 @@
-"""Many minutes each: `make check-long`."""
+"""Tests of many minutes each: `make check-long`."""

@@ -1,4 +1,4 @@
-"""S3 in a folder. Beyond that of the bench it has conditional writes, and the errors of what is missing."""
+"""S3 in a folder. In addition to the bench's, it has conditional writes, and errors for missing objects."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from bench.local_s3 import LocalClient
 
 
 class FolderS3(LocalClient):
-    """Stands where the boto3 client stands."""
+    """Replaces the boto3 client."""
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         self._exists(Bucket, Key, "HeadObject")

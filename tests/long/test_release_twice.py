@@ -1,4 +1,4 @@
-"""A release is the same bytes wherever and by whomever it is built."""
+"""A release has the same bytes wherever it is built."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SOURCES = ("lambda_src", "release", "pyproject.toml", "terraform/release.json", 
 
 
 def build(folder: Path, umask: int, **environment: str) -> dict[str, bytes]:
-    """Build a release of a copy of the sources; return the files that come of it by their path."""
+    """Build a release of a copy of the sources; return its files by path."""
     for name in SOURCES:
         source, copy = ROOT / name, folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)

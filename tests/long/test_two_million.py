@@ -1,4 +1,4 @@
-"""2.2 million rows through the functions that ship, one after the other, on an S3 in a folder.
+"""2.2 million rows through the shipped functions, one after the other, on an S3 in a folder.
 
 TWO_MILLION_ROWS=100000 for fewer. Every thousandth record fails the first time that it is sent.
 """

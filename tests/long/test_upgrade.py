@@ -1,7 +1,7 @@
-"""From the state of 0.1 to this version, as docs/upgrading.md says: nothing that holds data is made anew.
+"""From the state of 0.1 to this version, as in docs/upgrading.md: no resource with data is replaced.
 
 state_0_1.json is what Terraform wrote when 0.1 was applied to the local AWS: without null values, with short policies
-and definitions, and with two of the functions. The provider itself says what it would replace.
+and definitions, and with two of the functions. The provider itself decides what it would replace.
 """
 
 import json
@@ -25,7 +25,7 @@ PROVIDERS = {"terraform_data": "terraform.io/builtin/terraform"}
 NAME = "reviews"
 BUCKET, TABLE = f"{NAME}-runs-000000000000-us-east-1", f"{NAME}-inventory"
 
-# Zips and settings, which get other keys, and the version of the layer, which is made of a zip.
+# Zips and settings, which get other keys, and the layer's version, which is made from a zip.
 REPLACED = {
     f"delete/create module.batch.{address}"
     for address in (

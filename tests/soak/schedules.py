@@ -2,7 +2,7 @@
 
 A schedule has a table, the limits of its run, the faults of its jobs, records, events and function calls, and the times
 when somebody stops it. All faults hit only this run: rules name jobs by the run's label, calls by its id, and calls of
-the model by the text of its rows. So many schedules can run at the same time and share the account's quotas.
+the model by the text of its rows. This allows many schedules to run at the same time and share the account's quotas.
 """
 
 import json

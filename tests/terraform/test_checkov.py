@@ -1,4 +1,4 @@
-"""What checkov says of the module and its examples: no check fails, and what is skipped has its reason."""
+"""checkov's results for the module and its examples: no check fails, and every skipped check has its reason."""
 
 import json
 import os

@@ -141,6 +141,7 @@ variables {
 # --- What a destroy begins with
 
 TABLE = "aws_dynamodb_table.inventory"
+ITEM = "aws_dynamodb_table_item.installation"
 
 
 def waited_for(resource: str, data: Path, root: Path) -> tuple[set[str], set[str]]:
@@ -159,11 +160,17 @@ def waited_for(resource: str, data: Path, root: Path) -> tuple[set[str], set[str
     return found & named, named
 
 
-def test_the_table_that_refuses_a_destroy_is_made_last(data: Path) -> None:
-    """So the inventory is destroyed first. If DynamoDB refuses that, nothing else has been destroyed."""
-    before, everything = waited_for(TABLE, data, MODULE)
+def test_the_item_that_the_table_refuses_to_delete_is_made_last(data: Path) -> None:
+    """So it is the first to be destroyed, and while DynamoDB refuses that, everything is as it was."""
+    before, everything = waited_for(ITEM, data, MODULE)
     assert len(everything) > 30
-    assert everything - before == {TABLE}
+    assert everything - before == {ITEM}
+    assert "aws_dynamodb_resource_policy.inventory" in before
+
+
+def test_the_table_is_made_last_but_for_what_is_in_it(data: Path) -> None:
+    before, everything = waited_for(TABLE, data, MODULE)
+    assert everything - before == {TABLE, ITEM, "aws_dynamodb_resource_policy.inventory"}
 
 
 def test_the_settings_of_a_bucket_that_is_given_are_made_before_the_table(tmp_path: Path) -> None:

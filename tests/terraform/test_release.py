@@ -1,6 +1,6 @@
 """A release of the module as people take it: from git, by its tag, its zips from S3. With a mocked provider.
 
-The release is made of the working tree. Its manifest names zips that need not exist, as a plan asks S3 for names alone.
+The release is made from the working tree. The zips in its manifest need not exist: a plan only asks S3 for names.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.terraform.workspace import MODULE, published, released_zips, terrafor
 
 README = (ROOT / "README.md").read_text("utf-8")
 ADDRESS = "https://git.example.com/"
-"""Where the README says that the repository is."""
+"""The repository's address in the README."""
 
 AUTHOR = {
     "GIT_AUTHOR_NAME": "A",
@@ -55,7 +55,7 @@ def no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Path) -> 
     """A machine with Terraform and git, on which the README's address leads to the repository."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    # The last ones are what scripts of git call.
+    # Scripts of git call the last ones.
     for name in ("terraform", "git", "basename", "sed", "sh", "uname"):
         (tools / name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(tools))

@@ -1,4 +1,4 @@
-"""The module as others use it: blocks of HCL in the documents, other Regions and partitions, what starts runs."""
+"""Uses of the module: HCL blocks in the documents, other Regions and partitions, examples that start runs."""
 
 import json
 import re
@@ -50,7 +50,7 @@ BLOCKS = blocks()
 
 
 def root_module(text: str) -> str:
-    """Return a root that a block stands in: itself, or a module block with what it sets, or one beside it."""
+    """Return a root with a block: the block itself, or a module block with the block's arguments or beside it."""
     if re.search(r'^module "', text, re.MULTILINE):
         used, times = OUR_SOURCE.subn('source = "../../terraform"', text)
         assert times, "A module block of another module, or from a place that the test does not know."
@@ -106,7 +106,7 @@ def with_mocks(mocks: str, runs: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What `terraform test` says of a root with all blocks and places."""
+    """The result of `terraform test` for a root with all blocks and places."""
     root = tmp_path_factory.mktemp("uses")
     copy_module(root)
     (root / "main.tf").write_text("# Without a file, init takes a root for an empty one.\n")
@@ -136,7 +136,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def ended(said: list[dict[str, Any]], run: str) -> str:
-    """Return how a run ended, with what Terraform complains of."""
+    """Return how a run ended, with Terraform's complaints."""
     own = [message for message in said if message.get("@testrun") == run]
     status = [
         message["test_run"]["status"] for message in own if message.get("test_run", {}).get("progress") == "complete"
@@ -178,7 +178,7 @@ def test_a_file_of_variables_sets_what_the_minimal_example_has() -> None:
 
 
 def made(said: list[dict[str, Any]], run: str) -> Any:
-    """Return what an apply has made: resources and data sources of the root and its modules, and outputs."""
+    """Return what an apply created: resources and data sources of the root and its modules, and outputs."""
     assert ended(said, run) == "pass"
     (found,) = [one["test_state"] for one in said if one.get("@testrun") == run and "test_state" in one]
     return {"root_module": found["root_module"], "outputs": found["outputs"]}
@@ -193,7 +193,7 @@ def test_everything_is_of_the_partition_and_region(said: list[dict[str, Any]], n
 
 @pytest.mark.parametrize("name", PLACES)
 def test_services_have_their_names_in_every_partition(said: list[dict[str, Any]], name: str) -> None:
-    """All that the module names have one name everywhere, but for CloudWatch Logs in China."""
+    """Everything that the module names has the same name everywhere, except CloudWatch Logs in China."""
     services = set(re.findall(r'"([a-z][a-z0-9.-]*\.amazonaws\.com(?:\.cn)?)"', json.dumps(made(said, name))))
     assert services >= {f"{service}.amazonaws.com" for service in ("bedrock", "events", "lambda", "states")}
     chinese = {service for service in services if service.endswith(".cn")}
@@ -222,7 +222,7 @@ def machine(said: list[dict[str, Any]], run: str) -> str:
 def test_a_schedule_starts_a_run_with_a_name_and_an_input(said: list[dict[str, Any]]) -> None:
     (target,) = resource(said, "on-schedule", "aws_scheduler_schedule.nightly")["target"]
     assert target["arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
-    # As the Scheduler's documentation shows an id.
+    # The form of an id in the Scheduler's documentation.
     call = json.loads(target["input"].replace("<aws.scheduler.execution-id>", "d32c5kddcf5bb8c3"))
     assert call.keys() == {"StateMachineArn", "Name", "Input"}
     assert keys.RUN_ID.fullmatch(call["Name"])
@@ -232,7 +232,7 @@ def test_a_schedule_starts_a_run_with_a_name_and_an_input(said: list[dict[str, A
     assert call["StateMachineArn"] == machine(said, "on-schedule")
 
 
-# The example of the S3 User Guide ("EventBridge event message structure"), but for bucket and key.
+# The example of the S3 User Guide ("EventBridge event message structure"), except bucket and key.
 UPLOAD = {
     "version": "0",
     "id": "17793124-05d4-b198-2fde-7ededc63b103",

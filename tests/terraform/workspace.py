@@ -1,4 +1,4 @@
-"""Terraform as these tests call it, and copies of the module to call it in."""
+"""Call Terraform for these tests, in copies of the module."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def copy_module(folder: Path) -> Path:
 
 
 def run_tests(root: Path, data: Path) -> Iterator[dict[str, Any]]:
-    """Init a root and run its tests; yield what Terraform says, message by message, plans and states with it."""
+    """Init a root and run its tests; yield Terraform's messages one by one, including plans and states."""
     done = terraform("init", "-backend=false", "-input=false", data=data, root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in terraform("test", "-verbose", "-json", data=data, root=root).stdout.splitlines():
@@ -39,7 +39,7 @@ def run_tests(root: Path, data: Path) -> Iterator[dict[str, Any]]:
 
 
 def released_zips(folder: Path) -> dict[str, manifest.Zip]:
-    """Return what a manifest says of the zips of a release. They are made up: a plan asks S3 for names alone."""
+    """Return the zips of a release's manifest. They are made up, because a plan only asks S3 for names."""
     found = {}
     for name in ("code", "layer-arm64", "layer-x86_64"):
         path = folder / f"{name.replace('-', f'-{manifest.version()}-', 1)}.zip"

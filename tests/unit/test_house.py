@@ -22,7 +22,7 @@ def test_the_contract_knows_the_functions_that_get_no_layer() -> None:
     assert sorted(LIGHT) == sorted(name for name, needed in libraries.items() if needed == "false")
 
 
-@pytest.mark.parametrize("folder", ["lambda_src", "local", "release"])
+@pytest.mark.parametrize("folder", ["lambda_src", "local", "release", "client"])
 def test_files_fit_a_reader(folder: str) -> None:
     lines = {path: len(path.read_text("utf-8").splitlines()) for path in (ROOT / folder).rglob("*.py")}
     assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > 300} == {}

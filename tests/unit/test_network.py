@@ -1,4 +1,4 @@
-"""docs/network.md names every service that a function calls, and no other: whoever builds a VPC goes by it."""
+"""docs/network.md names exactly the services that each function calls: people build VPCs from it."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ HUB = "the Hugging Face hub"
 HANDLERS = sorted(path.stem for path in (PACKAGE / "handlers").glob("*.py") if path.stem not in {"__init__", "edge"})
 
 OF_THE_NETWORK = {"aiohttp", "http", "httpx2", "huggingface_hub", "requests", "socket"}
-"""Modules by which code could call something without a client of AWS."""
+"""Modules with which code could call a service without an AWS client."""
 
 
 @cache
@@ -26,7 +26,7 @@ def graph() -> grimp.ImportGraph:
 
 
 def reached(handler: str) -> set[str]:
-    """Return the modules that a handler is made of, its own and foreign ones, however far away."""
+    """Return all modules that a handler imports, directly or not, ours and others."""
     module = f"bedrock_batch.handlers.{handler}"
     return {module, *graph().find_upstream_modules(module)}
 
@@ -39,7 +39,7 @@ def source(module: str) -> Path | None:
 
 @cache
 def clients_of(module: str) -> frozenset[str]:
-    """Return the services whose clients a module asks for; each by a name that stands there."""
+    """Return the services whose clients a module makes. Each is named by a literal."""
     path = source(module)
     assert path is not None, module
     names: set[str] = set()
@@ -56,7 +56,7 @@ def clients_of(module: str) -> frozenset[str]:
 
 
 def endpoint(service: str) -> str:
-    """Return what a service is called in the name of its VPC endpoint."""
+    """Return a service's name in the name of its VPC endpoint."""
     prefix: str = botocore.session.get_session().get_service_model(service).endpoint_prefix
     return prefix
 
@@ -87,7 +87,7 @@ def test_each_endpoint_is_explained() -> None:
 
 
 def test_clients_are_made_in_one_place() -> None:
-    """So that what is counted here is all there is."""
+    """No module calls a service in another way, so the count here is complete."""
     importers = graph().find_modules_that_directly_import
     assert importers("boto3") == {"bedrock_batch.aws.clients"}
     # For the names of their errors.

@@ -1,4 +1,4 @@
-"""A release: its manifest, its sums, its bill of materials, and what keeps a tag from being one."""
+"""A release: its manifest, its checksums, its bill of materials, and the reasons to refuse a tag."""
 
 import base64
 import hashlib
@@ -147,7 +147,7 @@ def test_the_bill_of_materials_has_what_the_zips_hold(tmp_path: Path) -> None:
 
 
 def test_the_bill_of_materials_has_everything_that_is_pinned() -> None:
-    """Of the zips that were built for this machine: whatever is pinned brings its metadata."""
+    """In the zips for this machine, every pinned library has its metadata."""
     zips = {"code": ROOT / "build" / "code.zip", "layer": ROOT / "build" / "local" / "layer.zip"}
     document = json.loads(sbom.cyclonedx("1.2.3", zips))
     found = {one["purl"].rpartition("/")[2].partition("@")[0]: one["version"] for one in document["components"]}

@@ -88,9 +88,9 @@ def _denied(uri: str, bucket: str, key: str, permission: str, said: str) -> Inpu
     # Not by its ARN, which begins with aws-us-gov or aws-cn elsewhere.
     resource = f"the bucket {bucket}" if permission == "s3:ListBucket" else f"{key} in the bucket {bucket}"
     return InputNotFound(
-        f"{uri} may not be read: the function's role needs {permission} on {resource}, and kms:Decrypt on the key "
-        "it is encrypted with, if it is. List the bucket in the module's inputs.buckets, or a prefix of it in "
-        "inputs.locations, and the key in inputs.kms_key_arns. To a role without s3:ListBucket a missing object "
+        f"{uri} may not be read: the function's role needs {permission} on {resource}, and if the object is encrypted "
+        "with a KMS key, kms:Decrypt on that key. List the bucket in the module's inputs.buckets, or a prefix of it in "
+        "inputs.locations, and the key in inputs.kms_key_arns. To a role without s3:ListBucket, a missing object "
         "looks the same. If another account's bucket has Requester Pays, copy the object to a bucket of yours. "
         f"S3 says: {said}"
     )

@@ -112,7 +112,7 @@ def _write_part(
 ) -> tuple[int, bool]:
     """Write the rows with their answers.
 
-    Returns the part's size in bytes, and whether a later join was faster: then its part stays.
+    Returns the part's size in bytes, and whether another join has written the part since: then that part stays.
     """
     form, prefix = run.output["format"], run.output["prefix"]
     schema = output_schema(

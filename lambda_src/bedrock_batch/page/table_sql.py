@@ -175,7 +175,7 @@ def _properties(properties: Properties) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a text of Hive, in single quotes; what is no visible ASCII is escaped."""
+    """Return a text of Hive, in single quotes. Characters other than visible ASCII are escaped."""
     escaped = (_escaped(character) for character in value)
     return f"'{''.join(escaped)}'"
 

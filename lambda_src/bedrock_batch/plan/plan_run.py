@@ -106,10 +106,7 @@ def _check_age(asked: Mapping[str, Any], work_days: int) -> None:
 
 
 def _output(model: Model, table: pa.Schema) -> pa.Schema:
-    """Return the columns of the output.
-
-    Refuse one that could not be written because of its columns or its format, or not be read as one table.
-    """
+    """Return the columns of the output. Refuse one that could not be written, or not be read as one table."""
     wanted, composed = model.asked["output"], model.composed
     kept = schemas.kept(table, wanted.get("columns"))
     frame.check(kept, wanted["format"])

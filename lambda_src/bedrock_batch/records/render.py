@@ -127,7 +127,10 @@ class Renderer:
         self._text_free_bytes = self.structure_bytes - body.literal_bytes
 
     def render(self, batch: pa.RecordBatch, first_row: int) -> Rendered:
-        """Render a batch whose first row is row `first_row` of the shard. Raises MalformedInput for a null (error)."""
+        """Render a batch whose first row is row `first_row` of the shard.
+
+        Raises MalformedInput for a null if `nulls` is "error".
+        """
         rows = np.arange(first_row, first_row + batch.num_rows, dtype=np.int64)
         cells = [reader.read(batch, self._first_row + first_row) for reader in self._cells]
         skipped: list[Skipped] = []

@@ -1,7 +1,7 @@
-"""What a run adds to CloudWatch's metrics: its rows, tokens and cost, in the embedded metric format.
+"""Add a run's rows, tokens and cost to CloudWatch's metrics, in the embedded metric format.
 
-CloudWatch makes metrics of a log record that has `_aws`. The installation is their only dimension: with the run as
-another one, each run would make metrics of its own, which are billed. The record names the run, for queries.
+CloudWatch makes metrics from a log record that has `_aws`. The installation is their only dimension: with the run as
+another one, each run would have its own metrics, and each metric is billed. The record names the run, for queries.
 """
 
 import time
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMESPACE = "BedrockBatch"
-"""As `metrics_namespace` in terraform/alarms.tf."""
+"""The same as `metrics_namespace` in terraform/alarms.tf."""
 
 _USED = {"rows": "Rows", "input_tokens": "InputTokens", "output_tokens": "OutputTokens", "cost_usd": "CostUSD"}
-"""The metrics, by the key of the report; beside them there is one of rows for each outcome."""
+"""The metrics by the report's keys. In addition, there is one metric of rows for each outcome."""
 
 
 def of_report(document: Mapping[str, Any]) -> dict[str, Any]:

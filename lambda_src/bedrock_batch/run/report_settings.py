@@ -7,7 +7,7 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.run.first_record import shortened
 
 _TEXTS = ("prompt", "request")
-"""Keys of the run input that hold what the model is told."""
+"""Keys of the run input whose texts go to the model."""
 
 _MOST_TEXT = 500
 
@@ -30,13 +30,13 @@ def versions(functions: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return the run input as it was validated, without texts that the model is told."""
+    """Return the run input as it was validated, without the texts that go to the model."""
     kept = {key: shortened(value, _MOST_TEXT) for key, value in run.input.items() if key not in _TEXTS}
     if run.models:
         kept["model_id"] = run.models
     output = run.output
     if "schema" in output:
-        # Its descriptions are told to the model.
+        # Its descriptions go to the model.
         kept["output"] = {**kept["output"], "schema": sorted(output["schema"].get("properties", {}))}
     return kept
 

@@ -86,7 +86,7 @@ def _timeline(jobs: Sequence[_Timed]) -> dict[str, Any]:
 
 
 def _bin(seconds: float) -> int:
-    """Return the length of a bin: so many of them fit onto a chart."""
+    """Return the length of a bin in seconds, so that the bins fit onto a chart."""
     least = seconds / (_MOST_BINS - 1)
     return next((size for size in _BINS if size >= least), _DAY * -int(-least // _DAY))
 

@@ -192,7 +192,7 @@ def _schema(names: Sequence[str], types: Mapping[str, str]) -> pa.Schema:
 
 _NO_TEXT = {
     0x1A: "Ctrl-Z (0x1A), the end mark of old programs",
-    0: "zeros (0x00), as of a file that was not written out",
+    0: "zeros (0x00), as in a file that was not written completely",
 }
 
 

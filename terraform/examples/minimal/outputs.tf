@@ -27,3 +27,13 @@ output "undelivered_events_queue_url" {
   description = "Events that could not be delivered; docs/operations.md reads it."
   value       = module.batch.undelivered_events_queue_url
 }
+
+output "client_policy_json" {
+  description = "For people who follow runs and fetch tables."
+  value       = module.batch.client_policy_json
+}
+
+output "start_policy_json" {
+  description = "For people who start, stop and redrive runs, beside the other policy."
+  value       = module.batch.start_policy_json
+}

@@ -7,7 +7,7 @@ module "batch" {
   package = var.package
 }
 
-# S3 tells EventBridge about the objects of the bucket only when it is asked to.
+# Without this, S3 sends EventBridge no events of the bucket.
 resource "aws_s3_bucket_notification" "runs" {
   bucket      = module.batch.runs_bucket_name
   eventbridge = true

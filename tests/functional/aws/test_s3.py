@@ -120,7 +120,7 @@ SSE_C = "The object was stored using a form of Server Side Encryption. The corre
         (
             "400",
             refusal("InvalidRequest", SSE_C),
-            r"\(SSE-C\), and functions have none. Copy it with SSE-S3 or SSE-KMS",
+            r"\(SSE-C\)\. .* Copy the object with SSE-S3 or SSE-KMS",
         ),
         ("400", refusal("KMS.DisabledException", "key is disabled"), "cannot be decrypted .*Enable the key"),
         ("403", refusal("AccessDenied", "Access Denied"), "If another account's bucket has Requester Pays, copy"),
@@ -132,7 +132,7 @@ SSE_C = "The object was stored using a form of Server Side Encryption. The corre
         (
             "301",
             refusal("PermanentRedirect", "use this endpoint"),
-            "the bucket bucket lies in another Region, and.*Copy",
+            "the bucket bucket is in another Region\\. Copy",
         ),
         (
             "301",

@@ -266,7 +266,7 @@ def test_a_part_that_was_written_since_stays(bench: Bench, replaced: bool) -> No
     whole = bench.part(bench.join(0, jobs=["r0"]))
     stale = bench.join(0, jobs=[], replaces=etag)
     assert bench.part(stale) == whole
-    assert stale.rows == bench.shards[0].rows, "its counts are told all the same"
+    assert stale.rows == bench.shards[0].rows, "its counts are returned all the same"
     bench.join(0, jobs=[], replaces=bench.s3.head(BUCKET, known.output_key).etag)
     assert bench.part(stale) != whole, "nobody wrote it since"
 

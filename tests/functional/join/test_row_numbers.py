@@ -1,4 +1,4 @@
-"""The column of row numbers, and the column that readers make of the folders of several models."""
+"""The column of row numbers, and the column that readers get from the folders of several models."""
 
 import pyarrow.compute as pc
 import pytest

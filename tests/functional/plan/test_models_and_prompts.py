@@ -218,7 +218,7 @@ def test_without_retry_nothing_is_noted(s3: S3) -> None:
         (HAIKU, {"prompt": {"text": "{{review}}"}}, UnsupportedRequest, "Write {review}, not {{review}}"),
         (HAIKU, {"prompt": {"text": "a", "system": "{review"}}, UnknownPrompt, "prompt.system: An opening brace"),
         ("cohere.embed-english-v3", {}, UnsupportedRequest, "does not offer this model"),
-        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "together"),
+        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, UnsupportedRequest, "has both temperature and top_p"),
         (HAIKU, {"response": {"text": "a..b"}}, InvalidRunInput, "The path 'a..b' in response"),
         (HAIKU, {"output": {"schema": {"type": "object", "properties": {}}}}, InvalidRunInput, "no properties"),
         (

@@ -66,14 +66,14 @@ def prepare(s3: S3) -> None:
 @pytest.mark.parametrize(
     ("model_id", "body", "given", "words"),
     [
-        pytest.param(HAIKU, SAMPLE, {}, 'needs "invocation_type": "InvokeModel"', id="AWS's sample through Converse"),
+        pytest.param(HAIKU, SAMPLE, {}, 'set "invocation_type" to "InvokeModel"', id="AWS's sample through Converse"),
         pytest.param(HAIKU, without(SAMPLE, "max_tokens"), INVOKE, "/max_tokens is missing", id="no max_tokens"),
         pytest.param(HAIKU, without(SAMPLE, "anthropic_version"), INVOKE, "_version is missing", id="no version"),
         pytest.param(
             HAIKU,
             CONVERSE | {"inferenceConfig": {}},
             INVOKE,
-            'set "invocation_type" to "Converse"',
+            'Set "invocation_type" to "Converse"',
             id="Converse",
         ),
         pytest.param(HAIKU, CHAT, {}, "list of blocks", id="content that is a text"),
@@ -92,7 +92,7 @@ def prepare(s3: S3) -> None:
         pytest.param(QWEN, CONVERSE | {"inferenceConfig": {}}, INVOKE, "body of Converse", id="Converse's to Qwen"),
         pytest.param(TITAN, CHAT, {}, "a model that answers with text", id="chat to Titan"),
         pytest.param(TITAN, {"inputTexts": ["x"]}, {}, "/inputText is missing", id="a typing mistake"),
-        pytest.param(TITAN, {"inputText": "x", "embeddingTypes": ["binary"]}, {}, 'add "float"', id="binary alone"),
+        pytest.param(TITAN, {"inputText": "x", "embeddingTypes": ["binary"]}, {}, 'Add "float"', id="binary alone"),
         pytest.param(NOVA_EMBEDDINGS, {"inputText": "x"}, {}, "/taskType is missing", id="Titan's body to Nova"),
     ],
 )

@@ -152,7 +152,8 @@ def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:
     reviews(s3, 20)
     ended = CountedRun(s3).run(asked(LITE))
     assert [told.split(" (")[0] for told in ended["first_warnings"]] == [
-        f"Bedrock's manifests count 0 {kind}, the answers in its output have {count}" for kind, count in tokens_of(s3)
+        f"Bedrock's manifests count 0 {kind}, but the answers in its output have {count}"
+        for kind, count in tokens_of(s3)
     ]
 
 

@@ -221,7 +221,7 @@ def test_columns_come_by_name(s3: S3) -> None:
     [
         ("a=x/a=y", 'two of its folders name the column "a"'),
         ("a=x/%61=y", 'two of its folders name the column "a"'),
-        ("a=%FF", "in the folder a=%FF are not UTF-8"),
+        ("a=%FF", "the bytes after % in the folder a=%FF are not UTF-8"),
     ],
 )
 def test_folders_that_would_lose_a_value_are_refused(s3: S3, folder: str, what: str) -> None:

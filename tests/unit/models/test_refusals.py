@@ -69,11 +69,15 @@ def without(key: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("model_id", "given", "words"),
     [
-        (HAIKU, {"inference": {"temperature": 0, "top_p": 1}}, "temperature and top_p with .*together"),
+        (
+            HAIKU,
+            {"inference": {"temperature": 0, "top_p": 1}},
+            "temperature and top_p with .*has both temperature and top_p",
+        ),
         (
             "us.anthropic.claude-sonnet-4-6",
             {"invocation_type": "InvokeModel", "inference": {"temperature": 0, "top_p": 1}},
-            "temperature and top_p with .*together",
+            "temperature and top_p with .*has both temperature and top_p",
         ),
         (OPUS, {"inference": {"temperature": 0}}, "temperature with .*Remove both"),
         ("us.anthropic.claude-opus-4-7", {"inference": {"top_p": 1}}, "top_p with .*Remove both"),
@@ -93,7 +97,7 @@ def without(key: str) -> dict[str, Any]:
         (HAIKU, {"request": {"serviceTier": {"type": "flex"}}}, "/serviceTier with .*cannot have a service tier"),
         (HAIKU, {"request": {"requestMetadata": {"a": "b"}}}, "/requestMetadata with"),
         (HAIKU, {"request": {"modelId": "m"}}, "/modelId with .*the job names the model"),
-        (HAIKU, {"request": {"max_tokens": 5}}, '/max_tokens with .*"invocation_type": "InvokeModel"'),
+        (HAIKU, {"request": {"max_tokens": 5}}, '/max_tokens with .*set "invocation_type" to "InvokeModel"'),
         (HAIKU, {"request": {"prompt": "{a}"}}, "/prompt with .*no such member"),
         (HAIKU, {"request": {"system": [{"text": "{a}"}]}, "no_prompt": True}, "/messages is missing"),
         *(

@@ -251,7 +251,7 @@ class Shards:
 def test_a_run_always_ends_and_sends_no_answered_record_again(
     records: list[int], least: int, max_rounds: int, tail: bool, retry: bool, answers: Any
 ) -> None:
-    """With `retry`, a record is asked once more if its answer was bad."""
+    """With `retry`, a record is sent a second time if its answer was bad."""
     limits = {"max_rounds": max_rounds, "on_demand_tail": tail}
     shards = Shards.of(records)
     standings = [Standing(shard=shard, records=count, bytes=count) for shard, count in enumerate(records)]
@@ -267,7 +267,7 @@ def test_a_run_always_ends_and_sends_no_answered_record_again(
             continue
         jobs: list[list[LeftoverLines]] = chunks(due, records=5)
         if decision == "run_jobs":
-            assert not passes, "what tells the order of time has passes after rounds"
+            assert not passes, "passes come after rounds"
             retries_only = rounds > max_rounds and not any(one.unsent for one in standings)
             rounds += 1
             whole = whole_shards(due, min_records=least)

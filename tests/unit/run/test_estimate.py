@@ -217,7 +217,7 @@ def test_each_record_costs_the_price_of_its_route(model: str, tier: str, times: 
     of_record = (50 * 2.0 + 10 * 4.0) / 1e6
     assert expected.on_demand_records == 25
     assert expected.cost_usd == pytest.approx((150 + times * 25) * of_record)
-    assert expected.warnings == (f"20 of 175 records are fewer than 100: {words}",)
+    assert expected.warnings == (f"20 of 175 records are fewer than 100, so they are {words}",)
     given = replace(run, input=run.input | {"price": keys["price"] | {"on_demand": {"input": 0, "output": 0}}})
     assert estimate.estimate(given, shards).cost_usd == pytest.approx((150 + (25 if times == 1 else 0)) * of_record)
 

@@ -1,4 +1,4 @@
-"""What a run adds to CloudWatch's metrics, against the specification of the embedded metric format."""
+"""A run's metrics, compared with the specification of the embedded metric format."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,17 @@
+"""The command `bedrock-batch`. It needs the extra `cli`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and end the program with its exit code."""
+    try:
+        import click
+        import rich
+    except ImportError:
+        print('The command needs click and rich: pip install "bedrock-batch-client[cli]"', file=sys.stderr)
+        sys.exit(2)
+    del click, rich
+    from bedrock_batch_client.cli.commands import run
+
+    sys.exit(run())

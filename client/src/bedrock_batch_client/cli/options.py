@@ -1,0 +1,60 @@
+"""Options that commands share."""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bedrock_batch_client.api import Batch
+
+Command = Callable[..., Any]
+
+
+def installation(command: Command) -> Command:
+    """Give a command the options that name an installation, and the `Batch` of it as its first argument."""
+
+    @click.option(
+        "--name",
+        metavar="NAME",
+        envvar="BEDROCK_BATCH_NAME",
+        required=True,
+        help="Name of the installation.",
+        show_envvar=True,
+    )
+    @click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration.")
+    @click.option("--region", metavar="REGION", help="AWS Region.")
+    @click.option("--endpoint-url", metavar="URL", help="Where AWS listens, if not at its own address.")
+    @functools.wraps(command)
+    def with_batch(
+        *arguments: Any, name: str, profile: str | None, region: str | None, endpoint_url: str | None, **options: Any
+    ) -> Any:
+        batch = Batch(name, profile=profile, region=region, endpoint_url=endpoint_url)
+        return command(batch, *arguments, **options)
+
+    return with_batch
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; words go to standard error.")
+
+run_argument = click.argument("run_name", metavar="RUN")
+
+every = click.option(
+    "--every",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.05),
+    default=10.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+
+
+def print_json(document: Any) -> None:
+    """Print a document as the whole standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def say(text: str) -> None:
+    """Print words for people where they do not disturb a program that reads standard output."""
+    click.echo(text, err=True)

@@ -1,0 +1,127 @@
+"""What a terminal shows, with rich. The words are those of `show`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from bedrock_batch_client import show
+from bedrock_batch_client.progress import Status
+from bedrock_batch_client.runs import Item
+
+_STYLES = {
+    "SUCCEEDED": "bold green",
+    "SUCCEEDED_WITH_WARNINGS": "bold yellow",
+    "RUNNING": "bold cyan",
+    "STOPPING": "bold yellow",
+}
+_BAD = "bold red"
+_BAR = 40
+
+
+def console() -> Console:
+    return Console(highlight=False)
+
+
+def print_status(status: Status) -> None:
+    console().print(_view(status, _head(status)))
+
+
+def live_view(status: Status | None) -> RenderableType:
+    """Return the view of a run that is watched: as long as it goes on, something moves."""
+    if status is None:
+        return _spinner(Text("Looking …"))
+    head = _head(status)
+    return _view(status, head if status.ended else _spinner(head))
+
+
+def _spinner(text: Text) -> Spinner:
+    # A new one begins with its first frame, so it is turned by the clock.
+    spinner = Spinner("dots", text=text, style="cyan")
+    spinner.start_time = 0
+    return spinner
+
+
+def _view(status: Status, head: RenderableType) -> RenderableType:
+    """Return a head, then a line for everything that is known."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in _facts(status):
+        grid.add_row(name, value)
+    return Group(head, grid)
+
+
+def _head(status: Status) -> Text:
+    return Text.assemble(
+        (f"{status.run}  ", "bold"),
+        (status.status, _STYLES.get(status.status, _BAD)),
+        (f"  {show.elapsed(status)}", "dim"),
+    )
+
+
+def _facts(status: Status) -> list[tuple[str, RenderableType]]:
+    facts: list[tuple[str, RenderableType]] = []
+    if status.state:
+        facts.append(("state", Text(show.clean(status.state))))
+    if status.rows is not None:
+        facts.append(("rows", Text(show.outcomes(status) if status.outcomes else f"{status.rows:,}")))
+    if status.jobs:
+        facts.append(("jobs", Text(show.jobs(status.jobs))))
+    if not status.ended and status.records.part is not None:
+        facts.append(("", ProgressBar(total=1.0, completed=status.records.part, width=_BAR)))
+    if status.records.processed:
+        facts.append(("records", Text(show.records(status))))
+    if spent := show.money(status):
+        facts.append(("cost", Text(spent)))
+    if left := show.time_left(status):
+        facts.append(("time left", Text(left)))
+    facts += [("", Text(show.clean(problem), style="yellow")) for problem in status.problems]
+    facts += [("warning", Text(show.clean(warning), style="yellow")) for warning in status.warnings]
+    if why := ": ".join(part for part in (status.error, status.message) if part):
+        facts.append(("error", Text(show.clean(why), style="red")))
+    if status.report:
+        facts.append(("report", Text(status.report)))
+    return facts
+
+
+def print_runs(items: Sequence[Item]) -> None:
+    if not items:
+        console().print("There are no runs.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("RUN", "STATUS", "STARTED (UTC)", "TOOK"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("ROWS", justify="right")
+    for item in items:
+        table.add_row(
+            Text(item.run),
+            Text(item.status, style=_STYLES.get(item.status, _BAD)),
+            Text(item.started_at[:19].replace("T", " ")),
+            Text(_took(item)),
+            Text("" if item.rows is None else f"{item.rows:,}"),
+        )
+    console().print(table)
+
+
+def _took(item: Item) -> str:
+    if not item.started_at or (not item.ended_at and item.status not in ("RUNNING", "STOPPING")):
+        return ""
+    ended = datetime.fromisoformat(item.ended_at) if item.ended_at else datetime.now(UTC)
+    return show.duration((ended - datetime.fromisoformat(item.started_at)).total_seconds())
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
+    """Print a table of two columns, and warnings below it."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(name, Text(value))
+    for warning in warnings:
+        grid.add_row("warning", Text(show.clean(warning), style="yellow"))
+    console().print(grid)

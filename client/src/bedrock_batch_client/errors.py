@@ -1,0 +1,112 @@
+"""What can go wrong for a caller, each kind with the exit code of its commands."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+
+class BatchError(Exception):
+    """The root. Its text is a sentence for people; `exit_code` is what a command ends with."""
+
+    exit_code = 5
+
+
+class RunEndedBadly(BatchError):
+    """The run that was waited for has failed, was stopped or ran out of time."""
+
+    exit_code = 1
+
+
+class Mistake(BatchError):
+    """What was asked for cannot be done as it was asked for."""
+
+    exit_code = 2
+
+
+class NoPermission(BatchError):
+    """AWS refuses the call: no credentials, expired ones, or a permission that is missing."""
+
+    exit_code = 3
+
+
+class NotFound(BatchError):
+    """There is no such installation, run, table or object."""
+
+    exit_code = 4
+
+
+class ServiceTrouble(BatchError):
+    """AWS or the network failed; a later try may succeed."""
+
+    exit_code = 5
+
+
+_REFUSED = re.compile(r"not authorized to perform:? (\S+)(?: on resource: (\S+))?")
+_DENIED = {"403", "AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Forbidden", "UnauthorizedOperation"}
+_BAD_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_MISSING = {
+    "404",
+    "ExecutionDoesNotExist",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "ResourceNotFoundException",
+    "StateMachineDoesNotExist",
+}
+
+
+@contextmanager
+def calling(action: str, resource: str) -> Iterator[None]:
+    """Turn what AWS or botocore says against a call into an error of this module.
+
+    `action` and `resource` are those of IAM. They are named where the answer of AWS does not say what is missing.
+    """
+    try:
+        yield
+    except ClientError as err:
+        raise _of_aws(err, action, resource) from err
+    except (NoCredentialsError, PartialCredentialsError, TokenRetrievalError, UnauthorizedSSOTokenError) as err:
+        raise NoPermission(f"There are no usable AWS credentials ({err}). Log in, or name a profile.") from err
+    except (NoRegionError, ProfileNotFound) as err:
+        raise Mistake(f"{err} Name a Region or another profile.") from err
+    except ParamValidationError as err:
+        raise Mistake(str(err)) from err
+    except BotoCoreError as err:
+        raise ServiceTrouble(f"{action} got no answer: {err}") from err
+
+
+def _of_aws(err: ClientError, action: str, resource: str) -> BatchError:
+    code = str(err.response.get("Error", {}).get("Code", ""))
+    text = str(err.response.get("Error", {}).get("Message", ""))
+    named = _REFUSED.search(text)
+    if named or code in _DENIED or (code.startswith("KMS.") and "Denied" in code):
+        missing, on = (named[1], named[2] or resource) if named else (action, resource)
+        return NoPermission(
+            f"You may not do this: the permission {missing} on {on} is missing, or a policy denies it. The module's "
+            "outputs client_policy_json (to follow runs) and start_policy_json (to start them) have what is needed."
+        )
+    if code in _BAD_CREDENTIALS:
+        return NoPermission(f"AWS does not take your credentials ({code}: {text}). Log in again.")
+    if code in _MISSING:
+        return NotFound(f"{resource} does not exist ({code}).")
+    return ServiceTrouble(f"{action} on {resource} failed: {code}: {text}")

@@ -1,0 +1,75 @@
+"""Follow a run until it has ended, and its jobs with it."""
+
+import collections
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from bedrock_batch_client import progress, runs
+from bedrock_batch_client.errors import ServiceTrouble
+from bedrock_batch_client.installation import Installation
+from bedrock_batch_client.progress import Status
+
+_STOP_RUN_BEGINS = timedelta(minutes=5)
+_SALVAGE_SECONDS = 1800
+
+_TROUBLES = 5
+"""Looks in a row that may fail before the caller hears of it: a run goes on for days, and networks do not."""
+
+
+def follow(
+    installation: Installation, run: str, *, every: float, pause: Callable[[float], None] = time.sleep
+) -> Iterator[Status]:
+    """Yield the status of a run every `every` seconds. The last status is that of its end.
+
+    A run that was stopped or failed has ended when stop-run has stopped its jobs and written down how it ended.
+    """
+    troubles = 0
+    while True:
+        try:
+            status = progress.status(installation, run)
+        except ServiceTrouble:
+            troubles += 1
+            if troubles == _TROUBLES:
+                raise
+            pause(every)
+            continue
+        troubles = 0
+        yield status
+        if status.ended:
+            return
+        if status.status == "STOPPING" and _stop_run_never_began(installation, status):
+            raise ServiceTrouble(
+                f"The run {run!r} has ended, but stop-run has not begun to stop its jobs. docs/operations.md says how "
+                "to start it by hand."
+            )
+        pause(every)
+
+
+def until_salvaged(
+    installation: Installation, run: str, *, every: float, pause: Callable[[float], None] = time.sleep
+) -> Status:
+    """Wait until a run that was stopped has ended, and its answers are joined: its report is there.
+
+    A run that was stopped before its plan was made has nothing to join.
+    """
+    status = collections.deque(follow(installation, run, every=every, pause=pause), maxlen=1)[0]
+    deadline = time.monotonic() + _SALVAGE_SECONDS
+    while status.rows is not None and not _has_report(installation, status):
+        if time.monotonic() > deadline:
+            raise ServiceTrouble(f"The run {run!r} has no report yet. docs/operations.md says how to look at stop-run.")
+        pause(every)
+    return progress.status(installation, run)
+
+
+def _has_report(installation: Installation, status: Status) -> bool:
+    """Return whether the report of this end is there. The report of an earlier end is older."""
+    written = runs.report_written_at(installation, status.run)
+    return written is not None and (status.ended_at is None or written >= status.ended_at.replace(microsecond=0))
+
+
+def _stop_run_never_began(installation: Installation, status: Status) -> bool:
+    item = runs.item(installation, status.run)
+    if item is None or item.status != "RUNNING" or status.ended_at is None:
+        return False
+    return status.seen_at - status.ended_at > _STOP_RUN_BEGINS
