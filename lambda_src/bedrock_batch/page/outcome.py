@@ -44,7 +44,7 @@ def _state(report: Report) -> _State:
 
 
 def header(report: Report) -> Html:
-    """Return the name of the run, its end, and what became of the rows in a sentence."""
+    """Return the name of the run, its end, and a sentence about the outcomes of its rows."""
     state = _state(report)
     icon = tag("svg", tag("path", d=_ICONS[state.tone], fill="currentColor"), viewBox="0 0 16 16", aria_hidden="true")
     return tag(
@@ -89,7 +89,7 @@ def _about(report: Report) -> Iterator[Child]:
 
 
 def next_steps(report: Report, place: str) -> Html:
-    """Return what went wrong and what to do about it, then the warnings, then where the table is."""
+    """Return what went wrong and what to do about it, then the warnings, then the place of the table."""
     state = _state(report)
     return tag(
         "div",
@@ -134,7 +134,7 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
 def without_rows(report: Report, message: str) -> str:
     """Return a message without the errors of rows that it quotes, unless the run asked for examples.
 
-    Such an error may repeat the row, and whatever it says. So nothing is shown from the first quote on.
+    Such an error may repeat the row, and may say anything. So nothing is shown after the first quote begins.
     """
     return message if "examples" in report else _QUOTED.sub(r"\1 …", message)
 
