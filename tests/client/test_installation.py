@@ -39,12 +39,19 @@ def test_keys_are_those_of_the_module(at: Installation) -> None:
     run = keys.RunKeys(fakes.ROOT, "monday")
     assert at.output_prefix("monday") == run.output_folder()
     assert at.report_key("monday") == run.report
+    assert at.report_key("monday", "estimate.json") == run.estimate
     folder = keys.model_folder("bedrock_", "arn:aws:bedrock:us-east-1:1:custom-model/a.b_c")
     assert folder.partition("=")[2] == safe("arn:aws:bedrock:us-east-1:1:custom-model/a.b_c")
 
 
 def test_a_name_that_is_not_there(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotFound, match="no installation 'review' in the Region us-east-1.*no table review-inventory"):
+        found(services, monkeypatch, "review")
+
+
+def test_a_table_that_one_may_not_read_may_not_be_there(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    services.dynamodb.failing["GetItem"] = fakes.error("GetItem", "AccessDeniedException", "no")
+    with pytest.raises(NoPermission, match="dynamodb:GetItem.*review-inventory.*no installation 'review'"):
         found(services, monkeypatch, "review")
 
 

@@ -1,4 +1,4 @@
-"""The sections of the page about jobs: when they ran, how they ended, which were slow and which failed."""
+"""The sections of the page about jobs: their times, their ends, the slow jobs and the failed jobs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -67,9 +67,10 @@ def _layers(timeline: Mapping[str, Any]) -> Html:
     most = max(timeline["at_bedrock"], default=0)
     whole = timeline["bin_seconds"] * len(timeline["ended"])
     marks = [_between(timeline["begun_at"], one["begun_at"]) / whole for one in timeline["rounds"][1:_MOST_ROUNDS]]
+    lines = "A dashed line stands where a later round begins. " if marks else ""
     desc = (
-        f"Of {count(timeline['jobs'])} jobs {count(most)} at most were with Bedrock at one time. A dashed line stands "
-        f"where a later round begins. Each step is {span(timeline['bin_seconds'])} long."
+        f"Of {count(timeline['jobs'])} jobs {count(most)} at most were with Bedrock at one time. {lines}Each step is "
+        f"{span(timeline['bin_seconds'])} long."
     )
     return tag(
         "figure",
@@ -89,7 +90,7 @@ def _rounds(report: Report, timeline: Mapping[str, Any]) -> Html | None:
     for number, one in enumerate(islice(rounds, _MOST_ROUNDS)):
         times = known.get(number)
         ended = [moment(times[name]) for name in ("begun_at", "ended_at")] if times else ["not known", "not known"]
-        rows.append((count(number), _statuses(one["jobs"]), count(one["records"]), *ended))
+        rows.append((f"Round {number}", _statuses(one["jobs"]), count(one["records"]), *ended))
     heads = [Head("Round"), Head("Jobs", "wide"), Head("Records", "number"), Head("First submission"), Head("Last end")]
     return table("Rounds", heads, rows)
 
@@ -137,7 +138,7 @@ def _slowest(report: Report) -> Html | None:
     timeline: Mapping[str, Any] = report.get("timeline") or {}
     slowest: Sequence[Mapping[str, Any]] = report.get("slowest_jobs", ())
     if timeline.get("jobs", 0) <= _MOST_BARS or not slowest:
-        return None  # each of them has a bar above
+        return None  # Each of them has a bar above.
     rows = [
         (code(job["job_name"]), str(job["status"]), count(job["round"]), count(job["records"]), span(job["seconds"]))
         for job in slowest[:_MOST_JOBS]

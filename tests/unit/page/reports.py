@@ -136,7 +136,7 @@ def with_warnings() -> Report:
         "warnings": [
             "62 of 2463 answers met max_tokens (100): raise it, or use retry",
             "40 of 2463 answers are not of output.schema: ai_error says why",
-            "23 more records were left over: they were answered on demand, at about twice the batch price",
+            "23 more records than estimated were answered on demand, at about twice the batch price",
         ],
         "usage": {"batch": used(2440, 165_000, 47_900, 0.010698), "on_demand": used(23, 1_500, 420, 0.000191)},
         "cost_usd": 0.010889,
@@ -151,7 +151,8 @@ def with_warnings() -> Report:
 
 def failed_at_the_gate() -> Report:
     message = (
-        "900 of 1000 rows sent have no answer (90.0%, tolerated are 20%): 100 succeeded, 900 failed. 400 (900 rows): "
+        "900 of 1000 rows that were sent have no answer (90.0%, but at most 20% are tolerated): "
+        "100 succeeded, 900 failed. 400 (900 rows): "
         '"SECRET of a row" The table and the report are complete: ai_error_code and ai_error say why for each row.'
     )
     return good("wednesday") | {
@@ -162,6 +163,19 @@ def failed_at_the_gate() -> Report:
         "outcomes": outcomes(succeeded=100, failed=900),
         "errors": {"400": 900},
         "error_messages": {"400": "SECRET of a row"},
+    }
+
+
+def failed_at_its_canary() -> Report:
+    """A run of which only its first rows were asked; its message quotes their errors."""
+    message = (
+        '10 of 20 records failed. Their errors are in x: 400 (10 rows): "SECRET", "of a row", InvalidAnswer (2 rows)'
+    )
+    return stopped_before_any_job() | {
+        "run_id": "canary",
+        "error": "CanaryFailed",
+        "message": message,
+        "warnings": ['one: 900 of 1000 rows have no answer: 400 (900 rows): "SECRET". More.'],
     }
 
 
@@ -311,6 +325,7 @@ KINDS: dict[str, Report] = {
     "good": good(),
     "with-warnings": with_warnings(),
     "failed-at-the-gate": failed_at_the_gate(),
+    "failed-at-its-canary": failed_at_its_canary(),
     "failed-in-planning": failed_in_planning(),
     "stopped-before-any-job": stopped_before_any_job(),
     "salvaged": salvaged(),
