@@ -1,21 +1,42 @@
-"""One key encrypts everything, in a bucket whose policy refuses every write without that key."""
+"""An installation in a VPC, with a key that covers everything, in a bucket whose policy refuses other writes."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
+from local.process import Engine
+from local.provision import LOCAL_ROOT, Deployment
 from tests.e2e.batch import Batch
+from tests.e2e.fixtures import MODELS, PROMPTS, RESERVED
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
+
+NAME = "e2e-key"
+NETWORK = {"subnet_ids": ["subnet-00000001", "subnet-00000002"], "security_group_ids": ["sg-00000001"], "jobs": True}
+"""Of the VPC that every account has."""
 
 
-@pytest.fixture
-def strict(batch: Batch) -> Iterator[str]:
-    """The key. Meanwhile the bucket's policy is as docs/encryption.md has it."""
+@pytest.fixture(scope="module")
+def batch(engine: Engine, terraform_points_here: None, tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    variables = {
+        "name": NAME,
+        "models": MODELS,
+        "prompts": PROMPTS,
+        "functions": {"reserved_concurrency": RESERVED},
+        "network": NETWORK,
+        "encrypted": True,
+    }
+    deployment = Deployment(LOCAL_ROOT, tmp_path_factory.mktemp("key"), engine.url, variables)
+    batch = Batch(engine, deployment.apply())
+    assert deployment.pending_changes() == []
+    return batch
+
+
+@pytest.fixture(scope="module")
+def key(batch: Batch) -> str:
+    """The key. From here on the bucket's policy is as docs/encryption.md has it."""
     table = batch.dynamodb.describe_table(TableName=batch.outputs["inventory_table_name"])["Table"]
-    key = str(table["SSEDescription"]["KMSMasterKeyArn"])
-    before = batch.s3.get_bucket_policy(Bucket=batch.bucket)["Policy"]
+    policy = json.loads(batch.s3.get_bucket_policy(Bucket=batch.bucket)["Policy"])
     refusal = {
         "Sid": "RefuseOtherEncryption",
         "Effect": "Deny",
@@ -27,39 +48,28 @@ def strict(batch: Batch) -> Iterator[str]:
             "ArnNotEquals": {"aws:PrincipalArn": [batch.outputs["role_arns"][name] for name in ("run", "stop_run")]},
         },
     }
-    policy = json.loads(before)
-    batch.s3.put_bucket_policy(
-        Bucket=batch.bucket, Policy=json.dumps(policy | {"Statement": [*policy["Statement"], refusal]})
-    )
-    yield key
-    batch.s3.put_bucket_policy(Bucket=batch.bucket, Policy=before)
+    statements = json.dumps(policy | {"Statement": [*policy["Statement"], refusal]})
+    batch.s3.put_bucket_policy(Bucket=batch.bucket, Policy=statements)
+    return str(table["SSEDescription"]["KMSMasterKeyArn"])
 
 
-def test_a_run_writes_with_the_key_only(batch: Batch, strict: str) -> None:
-    headers = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": strict}
+def test_a_run_writes_with_the_key_only(batch: Batch, key: str) -> None:
     rows = "".join(f"{number},nice {number}\n" for number in range(120))
-    batch.s3.put_object(Bucket=batch.bucket, Key="datasets/strict.csv", Body=f"id,review\n{rows}".encode(), **headers)
-    ended = batch.run(
-        "strict",
-        {
-            "s3_uri": f"s3://{batch.bucket}/datasets/strict.csv",
-            "model_id": "amazon.nova-lite-v1:0",
-            "prompt_id": "review",
-        },
-    )
+    uri = batch.upload("strict.csv", f"id,review\n{rows}".encode())
+    ended = batch.run("strict", {"s3_uri": uri, "model_id": "amazon.nova-lite-v1:0", "prompt_id": "judge"})
     assert (ended.status, ended.error, ended.cause) == ("SUCCEEDED", "", "")
     written = [key for kind in ("claims", "work", "output", "reports") for key in batch.keys(f"{batch.root}/{kind}/")]
     # Step Functions leaves the results of Maps to the bucket's default, which the local S3 does not show.
     of_run = [key for key in written if "/strict" in key and "/results/" not in key]
-    assert len(of_run) > 10
-    heads = {key: batch.s3.head_object(Bucket=batch.bucket, Key=key) for key in of_run}
-    assert {head.get("SSEKMSKeyId") for head in heads.values()} == {strict}
-    (job,) = batch.bedrock.list_model_invocation_jobs(nameContains="e2e-strict")["invocationJobSummaries"]
-    assert len(job["vpcConfig"]["subnetIds"]) == 2
+    assert len(of_run) > 8
+    heads = {name: batch.s3.head_object(Bucket=batch.bucket, Key=name) for name in of_run}
+    assert {name: head.get("SSEKMSKeyId") for name, head in heads.items()} == dict.fromkeys(of_run, key)
+    (job,) = batch.bedrock.list_model_invocation_jobs(nameContains=f"{NAME}-strict")["invocationJobSummaries"]
+    assert sorted(job["vpcConfig"]["subnetIds"]) == NETWORK["subnet_ids"]
 
 
-def test_what_the_key_covers(batch: Batch, strict: str) -> None:
+def test_what_the_key_covers(batch: Batch, key: str) -> None:
     machine = batch.sfn.describe_state_machine(stateMachineArn=batch.outputs["run_state_machine_arn"])
-    assert machine["encryptionConfiguration"]["kmsKeyId"] == strict
-    groups = batch.logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/e2e-")["logGroups"]
-    assert groups and {group["kmsKeyId"] for group in groups} == {strict}
+    assert machine["encryptionConfiguration"]["kmsKeyId"] == key
+    groups = batch.logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{NAME}-")["logGroups"]
+    assert groups and {group["kmsKeyId"] for group in groups} == {key}
