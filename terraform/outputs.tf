@@ -71,6 +71,6 @@ output "client_policy_json" {
 }
 
 output "start_policy_json" {
-  description = "A policy for those who also start, stop and redrive runs and upload tables. Attach `client_policy_json` beside it; the README says what it opens."
+  description = "A policy for those who also start, stop and redrive runs and upload tables. Attach `client_policy_json` beside it; docs/permissions.md says what it opens."
   value       = data.aws_iam_policy_document.start.json
 }
