@@ -48,13 +48,10 @@ class Deployment:
 
     def pending_changes(self, *arguments: str) -> list[str]:
         """Return what a plan would change now, as `action address`; empty if nothing would change."""
-        plan = self.work / "tfplan"
-        self._terraform("plan", "-input=false", f"-out={plan}", self._state(), *self._variables(), *arguments)
-        changes = json.loads(self._terraform("show", "-json", str(plan))).get("resource_changes", [])
+        events = self._events("plan", "-input=false", self._state(), *self._variables(), *arguments)
+        changes = [event["change"] for event in events if event["type"] == "planned_change"]
         return [
-            f"{'/'.join(change['change']['actions'])} {change['address']}"
-            for change in changes
-            if change["change"]["actions"] not in (["no-op"], ["read"])
+            f"{one['action']} {one['resource']['addr']}" for one in changes if one["action"] not in ("noop", "read")
         ]
 
     def destroy(self) -> None:

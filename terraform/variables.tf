@@ -223,7 +223,8 @@ variable "retention" {
 
 variable "encryption" {
   description = <<-EOT
-    Encrypt with a KMS key of yours. The key is in the module's Region. null means keys that AWS owns.
+    Encrypt with a KMS key of yours. null means keys that AWS owns.
+    - `kms_key_arn`: the ARN of the key, which is in the module's Region
     - `covers`: what the key encrypts, one or more of
       - `data`: objects of runs, whatever bucket they are in, what Bedrock writes, and the inventory table
       - `logs`: the log groups of functions and state machines

@@ -334,6 +334,7 @@ run "defaults" {
       prompts          = {}
       service_role_arn = "arn:aws:iam::123456789012:role/mocked"
       kms_key_arn      = null
+      network          = null
       tags             = {}
       work_days        = 90
     }

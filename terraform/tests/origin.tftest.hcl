@@ -70,7 +70,7 @@ run "with_other_settings" {
   }
 
   assert {
-    condition     = output.runs_bucket_name == run.made.runs_bucket_name && output.service_role_arn == run.made.service_role_arn
+    condition     = output.runs_bucket_name == run.made.runs_bucket_name && output.role_arns["service"] == run.made.role_arns["service"]
     error_message = "All else may change."
   }
 }

@@ -39,6 +39,7 @@ def test_keys_are_those_of_the_module(at: Installation) -> None:
     run = keys.RunKeys(fakes.ROOT, "monday")
     assert at.output_prefix("monday") == run.output_folder()
     assert at.report_key("monday") == run.report
+    assert at.report_key("monday", "estimate.json") == run.estimate
     folder = keys.model_folder("bedrock_", "arn:aws:bedrock:us-east-1:1:custom-model/a.b_c")
     assert folder.partition("=")[2] == safe("arn:aws:bedrock:us-east-1:1:custom-model/a.b_c")
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.contracts.estimate import Estimate
+from bedrock_batch.run import review_run
 from bedrock_batch_client import follow, progress
 from bedrock_batch_client.errors import NotFound, ServiceTrouble
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
+from tests.unit.factories import make_run
 
 NAMES = "reviews-0123456789"
 ESTIMATE = {"records": 400, "jobs": 4, "cost_usd": 4.0, "input_tokens": 800, "output_tokens": 1200}
@@ -87,6 +90,16 @@ def test_the_pace_is_that_since_the_redrive(goes_on: Installation, services: fak
     assert seen(goes_on).seconds_left == 200 * 1800 / 100
 
 
+def test_the_estimate_that_review_run_writes_is_read(goes_on: Installation, services: fakes.Aws, put: Any) -> None:
+    estimate = Estimate(
+        rows=400, records=400, skipped=0, jobs=4, on_demand_records=0, input_bytes=9, input_tokens=800,
+        output_tokens=1200, cost_usd=4.0,
+    )  # fmt: skip
+    put(goes_on.report_key("monday", "estimate.json"), review_run._document([make_run()], estimate))
+    services.bedrock.put(f"{NAMES}-r0-00000", "InProgress", done=100)
+    assert seen(goes_on).spent == progress.Spent(False, 1.0, 200, 300)
+
+
 def test_without_an_estimate_nothing_is_made_up(goes_on: Installation, services: fakes.Aws) -> None:
     services.bedrock.put(f"{NAMES}-r0-00000", "InProgress", done=50)
     status = seen(goes_on)
@@ -159,7 +172,7 @@ def followed(at: Installation, steps: list[Any]) -> list[str]:
 
 def test_a_run_is_followed_until_its_jobs_are_stopped(goes_on: Installation, services: fakes.Aws) -> None:
     def fails() -> None:
-        services.states.put("monday", "FAILED", stopDate=AN_HOUR_ON)
+        services.states.put("monday", "FAILED", stopDate=datetime.now(UTC))
 
     def stopped() -> None:
         services.dynamodb.put_run("monday", status="FAILED")

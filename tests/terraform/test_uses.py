@@ -35,6 +35,12 @@ class Block(NamedTuple):
     before: str
     text: str
 
+    @property
+    def kind(self) -> str:
+        """Return `module` if it has a whole module block, `resources` if it has others, else `arguments`."""
+        kinds = re.findall(r"^(module|resource|data|output|locals|variable)\b", self.text, re.MULTILINE)
+        return "module" if "module" in kinds else "resources" if kinds else "arguments"
+
 
 def blocks() -> list[Block]:
     found = []
@@ -49,18 +55,27 @@ def blocks() -> list[Block]:
 BLOCKS = blocks()
 
 
-def root_module(text: str) -> str:
-    """Return a root with a block: the block itself, or a module block with the block's arguments or beside it."""
-    if re.search(r'^module "', text, re.MULTILINE):
-        used, times = OUR_SOURCE.subn('source = "../../terraform"', text)
-        assert times, "A module block of another module, or from a place that the test does not know."
-        return used
-    if re.search(r"^(resource|data|output|locals|variable)\b", text, re.MULTILINE):
-        return text + MODULE_BLOCK.format(
-            arguments="\n".join(f"  {name} = {value}" for name, value in REQUIRED.items())
-        )
-    missing = [f"  {name} = {value}" for name, value in REQUIRED.items() if not re.search(rf"^{name} +=", text, re.M)]
-    return MODULE_BLOCK.format(arguments=text + "\n".join(missing))
+def roots() -> dict[str, str]:
+    """Return root modules by a name: one for each module block, and one for what else a document has."""
+    found = {}
+    for document in dict.fromkeys(block.document for block in BLOCKS):
+        own = [block for block in BLOCKS if block.document == document]
+        name = re.sub(r"\W", "_", document)
+        for number, block in enumerate(one for one in own if one.kind == "module"):
+            text, times = OUR_SOURCE.subn('source = "../../terraform"', block.text)
+            assert times, f"{document}: a module from a place that this test does not know."
+            found[f"{name}_{number}"] = text
+        arguments = "\n".join(block.text for block in own if block.kind == "arguments")
+        resources = "\n".join(block.text for block in own if block.kind == "resources")
+        if arguments or resources:
+            missing = [
+                f"{key} = {value}" for key, value in REQUIRED.items() if not re.search(rf"^{key} +=", arguments, re.M)
+            ]
+            found[name] = MODULE_BLOCK.format(arguments="\n".join([arguments, *missing])) + resources
+    return found
+
+
+ROOTS = roots()
 
 
 # --- Other partitions
@@ -70,17 +85,18 @@ class Place(NamedTuple):
     partition: str
     region: str
     model: str
+    dns_suffix: str = "amazonaws.com"
 
 
 PLACES = {
     "another_region": Place("aws", "eu-west-3", "eu.anthropic.claude-haiku-4-5-20251001-v1:0"),
     "govcloud": Place("aws-us-gov", "us-gov-west-1", "us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0"),
-    "china": Place("aws-cn", "cn-north-1", "global.anthropic.claude-haiku-4-5-20251001-v1:0"),
+    "china": Place("aws-cn", "cn-north-1", "global.anthropic.claude-haiku-4-5-20251001-v1:0", "amazonaws.com.cn"),
 }
 
 
 def inputs(place: Place) -> dict[str, Any]:
-    """Return the inputs that make the most policies."""
+    """Return the inputs that make the most policies and name the most services."""
 
     def arn(service: str, name: str) -> str:
         return f"arn:{place.partition}:{service}:{place.region}:123456789012:{name}"
@@ -94,9 +110,19 @@ def inputs(place: Place) -> dict[str, Any]:
             "kms_key_arns": [arn("kms", "key/lake")],
             "secret_arns": [arn("secretsmanager", "secret:hub-AbCdEf")],
         },
-        "encryption": {"kms_key_arn": arn("kms", "key/ours")},
+        "encryption": {
+            "kms_key_arn": arn("kms", "key/ours"),
+            "covers": ["data", "logs", "functions", "queue", "workflows"],
+        },
+        "network": {
+            "subnet_ids": ["subnet-0123456789abcdef0"],
+            "security_group_ids": ["sg-0123456789abcdef0"],
+            "jobs": True,
+        },
+        "logging": {"tracing": True},
         "notifications": {"topic_arn": arn("sns", "runs")},
         "alarms": {"topic_arn": arn("sns", "runs")},
+        "dashboard": True,
     }
 
 
@@ -116,22 +142,22 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for name, place in PLACES.items():
         own = mocks.replace("arn:aws:", f"arn:{place.partition}:").replace("us-east-1", place.region)
         own = own.replace('partition = "aws"', f'partition = "{place.partition}"')
+        own = own.replace('dns_suffix = "amazonaws.com"', f'dns_suffix = "{place.dns_suffix}"')
         (root / "tests" / name).mkdir(parents=True)
         (root / "tests" / name / "aws.tfmock.hcl").write_text(own)
         (root / "tests" / name / "published.tfmock.hcl").write_text(published(zips))
         runs = {name: {"module": {"source": "./terraform"}, "variables": inputs(place)}}
         (root / "tests" / f"{name}.tftest.json").write_text(with_mocks(name, runs))
-    for number, block in enumerate(BLOCKS):
-        (root / "blocks" / str(number)).mkdir(parents=True)
-        (root / "blocks" / str(number) / "main.tf").write_text(root_module(block.text))
+    for name, text in ROOTS.items():
+        (root / "documents" / name).mkdir(parents=True)
+        (root / "documents" / name / "main.tf").write_text(text)
         # A root that does not name the provider gets no mock of it.
-        shutil.copy(MODULE / "versions.tf", root / "blocks" / str(number))
-    runs = {
-        f"block_{number}": {"command": "plan", "module": {"source": f"./blocks/{number}"}}
-        for number in range(len(BLOCKS))
-    }
-    runs |= {name: {"module": {"source": f"./terraform/examples/{name}"}} for name in ("on-schedule", "on-upload")}
-    (root / "tests" / "blocks.tftest.json").write_text(with_mocks("another_region", runs))
+        shutil.copy(MODULE / "versions.tf", root / "documents" / name)
+    planned = {name: {"command": "plan", "module": {"source": f"./documents/{name}"}} for name in ROOTS}
+    started = {name: {"module": {"source": f"./terraform/examples/{name}"}} for name in ("on-schedule", "on-upload")}
+    # A file each: Terraform skips what follows an error in a file.
+    for name, one in {**planned, **started}.items():
+        (root / "tests" / f"{name}.tftest.json").write_text(with_mocks("another_region", {name: one}))
     return list(run_tests(root, root / "data"))
 
 
@@ -149,9 +175,9 @@ def ended(said: list[dict[str, Any]], run: str) -> str:
     return "\n".join([*status, *words])
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=lambda number: f"{BLOCKS[number].document}-{number}")
-def test_every_block_of_the_documents_is_planned(said: list[dict[str, Any]], number: int) -> None:
-    assert ended(said, f"block_{number}") == "pass"
+@pytest.mark.parametrize("name", ROOTS)
+def test_every_block_of_the_documents_is_planned(said: list[dict[str, Any]], name: str) -> None:
+    assert ended(said, name) == "pass"
 
 
 def test_the_documents_have_blocks_and_all_are_marked_as_such() -> None:

@@ -22,10 +22,7 @@ DOCUMENTS = [
 MAPS = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
 """What names files so that a reader finds them."""
 
-UNDESCRIBED = {
-    "encryption.kms_key_arn",
-    "retention.runs_days",  # of version 0.1, and refused
-}
+UNDESCRIBED = {"retention.runs_days"}  # of version 0.1, and refused
 """Attributes of inputs that the lists of the descriptions do not have."""
 
 # A file or a folder of the repository. Keys on S3 have other folders, or a placeholder such as <run>.
