@@ -24,7 +24,6 @@ pytestmark = pytest.mark.e2e
 NOT_RUN_HERE = {
     "make demo": "starts a local AWS of its own; CI runs it apart",
     "make test": "this test is a part of it",
-    "make soak": "make test runs it, with fewer seeds",
     'pip install "./client[cli,data]"': "tests/client/test_house.py installs the wheel; here the source is used",
     "make clean": "deletes what this test needs",
     "make package": "downloads libraries for arm64; tests/unit/test_package.py builds the zips of a small list",
