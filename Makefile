@@ -124,6 +124,7 @@ demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500
 
 # --- Checks ---
 
+# Files in the order of their names: else those with few tests come last, and Terraform's take minutes.
 .PHONY: test
 test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(CHECKOV_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
@@ -131,7 +132,7 @@ test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(C
 	terraform fmt -check -recursive
 	$(RUN) -m mypy
 	PYTHONPATH=lambda_src $(VENV)/bin/lint-imports --no-logo
-	$(RUN) -m pytest -n 2 --dist loadfile --ignore tests/e2e --ignore tests/soak
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/soak
 	PYTHONPATH=lambda_src:. $(BENCH_VENV)/bin/python -m bench --check --folder $(BUILD)/bench
 	$(RUN) -m pytest tests/e2e tests/soak # one process, so one engine and one apply
 

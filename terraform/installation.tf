@@ -17,7 +17,7 @@ resource "aws_dynamodb_table_item" "installation" {
       stop_run_state_machine_arn = { S = aws_sfn_state_machine.this["stop_run"].arn }
     },
     # A bucket of yours is yours: the client writes no tables into it.
-    var.bucket == null ? { uploads = { S = local.uploads_prefix } } : {},
+    local.own_bucket ? { uploads = { S = local.uploads_prefix } } : {},
   ))
 
   depends_on = [aws_dynamodb_resource_policy.inventory]

@@ -69,7 +69,7 @@ data "aws_iam_policy_document" "client" {
   }
 
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = length(setintersection(local.encrypted, ["data", "queue", "workflows"])) > 0 ? [var.encryption.kms_key_arn] : []
 
     content {
       sid       = "ReadWhatIsEncrypted"
@@ -100,7 +100,7 @@ data "aws_iam_policy_document" "start" {
 
   # GetObject and ListBucket: a table that has been uploaded before is not uploaded again.
   dynamic "statement" {
-    for_each = var.bucket == null ? [local.uploads_prefix] : []
+    for_each = local.own_bucket ? [local.uploads_prefix] : []
 
     content {
       sid       = "UploadTables"
@@ -110,7 +110,7 @@ data "aws_iam_policy_document" "start" {
   }
 
   dynamic "statement" {
-    for_each = var.bucket == null ? [local.uploads_prefix] : []
+    for_each = local.own_bucket ? [local.uploads_prefix] : []
 
     content {
       sid       = "ListTables"
@@ -126,7 +126,7 @@ data "aws_iam_policy_document" "start" {
   }
 
   dynamic "statement" {
-    for_each = var.encryption == null ? [] : [var.encryption.kms_key_arn]
+    for_each = contains(local.encrypted, "data") ? [local.key_arns.data] : []
 
     content {
       sid       = "WriteWhatIsEncrypted"

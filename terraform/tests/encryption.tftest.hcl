@@ -128,4 +128,9 @@ run "access_log" {
     ]) == "company-access-logs reviews/"
     error_message = "The bucket is the module's own, and S3 logs the access to it elsewhere."
   }
+
+  assert {
+    condition     = contains([for s in data.aws_iam_policy_document.start.statement : s.sid], "UploadTables") && contains([for s in data.aws_iam_policy_document.function["plan_run"].statement : s.sid], "ListInputs")
+    error_message = "It is a place for inputs, as without an access log."
+  }
 }

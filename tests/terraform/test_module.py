@@ -81,6 +81,15 @@ def test_the_face_of_the_module_stays_small() -> None:
     assert not re.search(r"= any\b|\(any\)|^ *any$", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer"), [("var.bucket == null", "storage.tf"), ("var.encryption == null", "encryption.tf")]
+)
+def test_what_an_input_means_is_decided_in_one_file(asked: str, answer: str) -> None:
+    """An own bucket may have an access log, and a key need not cover data: null alone says neither."""
+    found = {path.name for path in MODULE.glob("*.tf") if asked in path.read_text("utf-8")}
+    assert found == {answer, "variables.tf"}
+
+
 # --- What stands in Terraform and in Python
 
 

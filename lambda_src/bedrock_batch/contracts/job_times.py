@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class JobTimes:
-    """When a job was submitted, and when it ended, as Bedrock lists it."""
+    """The times when a job was submitted and when it ended, from Bedrock's list."""
 
     submitted: datetime
     ended: datetime

@@ -6,17 +6,17 @@ from typing import Any
 import pyarrow as pa
 
 _MOST_ROWS = 2
-"""Of each outcome in a shard."""
+"""Most examples of each outcome in a shard."""
 
 _MOST_TEXT = 1_000
-"""Characters of an answer or of an error."""
+"""Most characters of an answer or of an error."""
 
 _SHOWN = ("response", "error_code", "error")
-"""The columns, without the run's prefix, that an example has where there is a value."""
+"""The columns of an example, without the run's prefix. An example has only those with a value."""
 
 
 class Examples:
-    """Keeps the first rows of each outcome that pass by."""
+    """Keeps the first rows of each outcome."""
 
     def __init__(self, prefix: str, first_row: int) -> None:
         self._prefix, self._row = prefix, first_row
@@ -24,7 +24,7 @@ class Examples:
         self._seen: dict[str, int] = {}
 
     def of(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of the output as they are."""
+        """Yield the batches of the output unchanged, and keep examples from them."""
         for batch in batches:
             outcomes = batch.column(f"{self._prefix}outcome").to_pylist()
             for index, outcome in enumerate(outcomes):

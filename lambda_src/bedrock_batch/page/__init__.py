@@ -1,1 +1,1 @@
-"""What people look at when a run has ended: its report as a page, and the statement that makes its output a table."""
+"""Make what people read after a run: the report as a page, and the SQL statement for the output table."""

@@ -1,6 +1,6 @@
-"""The charts, as SVG: shapes alone, stretched to the width that is there. Words stand beside them in HTML.
+"""Draw the charts as SVG. They have only shapes, stretched to the available width. Their words are in HTML beside them.
 
-Kinds differ in their patterns too, and not in colour alone.
+Kinds differ in their patterns, not only in colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def patterns() -> Html:
 
 
 def key(kind: str) -> Html:
-    """Return the little square that stands beside the word of a kind."""
+    """Return the small square beside the word of a kind."""
     square = tag("rect", width=12, height=12, rx=2, **_fill(kind))
     return tag("svg", square, class_="key", viewBox="0 0 12 12", aria_hidden="true", focusable="false")
 
@@ -48,7 +48,7 @@ def legend(kinds: Mapping[str, str]) -> Html:
 
 
 def bar(parts: Mapping[str, float], *, title: str, desc: str, whole: float = 0, thin: bool = False) -> Html:
-    """Return a bar of the parts, one after the other; `whole` is what its full width stands for, their sum if 0."""
+    """Return a bar of the parts, one after the other. `whole` is the value of the full width; 0: the parts' sum."""
     whole = whole or sum(parts.values()) or 1
     shown = {kind: value for kind, value in parts.items() if value > 0}
     starts = accumulate((value / whole * _WIDTH for value in shown.values()), initial=0.0)
@@ -60,16 +60,16 @@ def bar(parts: Mapping[str, float], *, title: str, desc: str, whole: float = 0, 
 
 
 def span(start: float, stop: float, kind: str, *, title: str, desc: str) -> Html:
-    """Return a bar from `start` to `stop`, which are shares of the whole width; words beside it say its kind."""
+    """Return a bar from `start` to `stop`, which are shares of the whole width. Words beside it have its kind."""
     width = max((stop - start) * _WIDTH, 3)
     rect = tag("rect", x=number(start * _WIDTH), y=0, width=number(width), height=28, class_=f"f-{kind}")
     return _svg("thin", 28, title, desc, [rect])
 
 
 def area(layers: Mapping[str, Sequence[int]], *, marks: Sequence[float] = (), title: str, desc: str) -> Html:
-    """Return layers of equally many numbers, one upon the other, as steps over time.
+    """Return layers with the same number of values, one above the other, as steps over time.
 
-    `marks` are shares of the width at which a line stands.
+    `marks` are shares of the width at which to draw a line.
     """
     steps = max((len(values) for values in layers.values()), default=0)
     most = max((sum(values) for values in zip(*layers.values(), strict=True)), default=0) or 1

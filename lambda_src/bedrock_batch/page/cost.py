@@ -15,7 +15,7 @@ _ROUTES = {"batch": "In batch jobs", "flex": "On demand, tier flex", "on_demand"
 
 
 def tokens_and_cost(report: Report) -> Html | None:
-    """Return what was used on each route, and the estimate beside it."""
+    """Return the usage of each route, and the estimate beside it."""
     return section("Tokens and cost", _routes(report), _estimate(report), list(_remarks(report)))
 
 
@@ -45,7 +45,7 @@ def _routes(report: Report) -> Html | None:
 
 
 def _estimate(report: Report) -> Html | None:
-    """Return the estimate, and beside it what was used, if anything was sent."""
+    """Return the estimate, and the usage beside it if anything was sent."""
     estimate: Mapping[str, Any] | None = report.get("estimate")
     if not estimate:
         return None

@@ -1,4 +1,4 @@
-"""The sections of the page about jobs: when they ran, how they ended, which were slow and which failed."""
+"""The sections of the page about jobs: their times, their ends, the slow jobs and the failed jobs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -137,7 +137,7 @@ def _slowest(report: Report) -> Html | None:
     timeline: Mapping[str, Any] = report.get("timeline") or {}
     slowest: Sequence[Mapping[str, Any]] = report.get("slowest_jobs", ())
     if timeline.get("jobs", 0) <= _MOST_BARS or not slowest:
-        return None  # each of them has a bar above
+        return None  # Each of them has a bar above.
     rows = [
         (code(job["job_name"]), str(job["status"]), count(job["round"]), count(job["records"]), span(job["seconds"]))
         for job in slowest[:_MOST_JOBS]

@@ -1,7 +1,7 @@
-"""HTML that is made here, and texts that stay texts.
+"""Make HTML in which texts of others stay texts.
 
-Everything on the page goes through `tag`. Only what `tag` itself returned is taken as it is; every other text is
-escaped and cut, whatever it holds. No other module makes an `Html`; a test holds that.
+Everything on the page is made by `tag`. Only the results of `tag` are used unchanged; every other text is escaped and
+cut. No other module makes an `Html`; a test checks this.
 """
 
 import re
@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 MOST_TEXT = 400
-"""Bytes of a text on the page, as escaped: a cell may be of megabytes. What is longer is cut."""
+"""Most bytes of an escaped text on the page. A longer one is cut, because a cell may have megabytes."""
 
 MOST_NAME = 200
-"""Bytes of a name, key or path."""
+"""Most bytes of a name, key or path."""
 
 _NOT_SHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but tab and line feed
@@ -32,11 +32,11 @@ class Html(str):
 
 
 Child: TypeAlias = "str | int | Iterable[Child] | None"
-"""What stands within an element: a text, a number, markup, nothing, or several of these."""
+"""The content of an element: a text, a number, markup, nothing, or several of these."""
 
 
 def tag(name: str, /, *children: Child, **attributes: Child) -> Html:
-    """Return an element. Of attributes with the name of a word of Python the last underscore goes, as of `class_`."""
+    """Return an element. The last underscore of an attribute's name is removed, for names such as `class_`."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{value if isinstance(value, Html) else text(str(value))}"'
         for key, value in attributes.items()
@@ -53,7 +53,7 @@ def together(*children: Child) -> Html:
 
 
 def style(rules: str) -> Html:
-    """Return the element of the page's own rules, which are no text of anybody else."""
+    """Return the element with the page's own style rules. They contain no text of others."""
     if "<" in rules:
         raise ValueError("The page's rules may not have a `<`.")
     return Html(f"<style>{rules}</style>")
@@ -65,10 +65,10 @@ def document(head: Html, body: Html) -> str:
 
 
 def text(value: str, most: int = MOST_TEXT) -> Html:
-    """Return a text as HTML that shows it, and nothing else: also within an attribute.
+    """Return a text as HTML that only shows it. It is safe within an attribute too.
 
-    What cannot be seen, or would change what stands beside it, is shown by its number. The result has `most` bytes
-    of UTF-8 at most, and an ellipsis where something was cut.
+    Characters that are invisible, or that would change their surroundings, are shown by their numbers. The result has
+    at most `most` bytes of UTF-8, and an ellipsis if it was cut.
     """
     found: list[str] = []
     size = 0
@@ -82,12 +82,12 @@ def text(value: str, most: int = MOST_TEXT) -> Html:
 
 
 def own(value: str, most: int = MOST_TEXT) -> Html:
-    """Return a text of somebody else within a sentence of ours: its direction ends with it."""
+    """Return a text of others for a sentence of ours. Its writing direction does not affect the rest of it."""
     return tag("bdi", text(value, most))
 
 
 def code(value: str) -> Html:
-    """Return a name, key or path of somebody else."""
+    """Return a name, key or path of others."""
     return tag("code", own(value, MOST_NAME))
 
 

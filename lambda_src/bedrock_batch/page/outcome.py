@@ -40,7 +40,7 @@ def _state(report: Report) -> _State:
 
 
 def header(report: Report) -> Html:
-    """Return the name of the run, its end, and what became of the rows in a sentence."""
+    """Return the name of the run, its end, and a sentence about the outcomes of its rows."""
     state = _state(report)
     icon = tag("svg", tag("path", d=_ICONS[state.tone], fill="currentColor"), viewBox="0 0 16 16", aria_hidden="true")
     return tag(
@@ -85,7 +85,7 @@ def _about(report: Report) -> Iterator[Child]:
 
 
 def next_steps(report: Report, place: str) -> Html:
-    """Return what went wrong and what to do about it, then the warnings, then where the table is."""
+    """Return what went wrong and what to do about it, then the warnings, then the place of the table."""
     state = _state(report)
     return tag(
         "div",
@@ -128,7 +128,7 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
 
 
 def without_rows(report: Report, message: str) -> str:
-    """Return a run's message without what it repeats of a row's error, unless the run asked for examples."""
+    """Return a run's message. Unless the run asked for examples, remove texts that it repeats from a row's error."""
     message = message[:_MOST_MESSAGE]
     if "examples" in report:
         return message

@@ -1,6 +1,6 @@
-"""`report.html`: report.json as a page for people. Nothing in it but the report, no script, nothing from elsewhere.
+"""`report.html`: report.json as a page for people. It has only the report, no script, and loads nothing.
 
-Its size has a bound whatever the run's: texts are cut, and lists end and say how much more there is.
+Its size is limited for runs of any size: texts are cut, and long lists end with the number of further items.
 """
 
 from bedrock_batch.page import charts, cost, jobs, outcome, rows, settings
@@ -10,7 +10,7 @@ from bedrock_batch.page.style import POLICY, RULES
 
 
 def draw(report: Report, *, place: str) -> str:
-    """Return the page of a report. `place` is where the installation's files lie: `s3://bucket/root`."""
+    """Return the page of a report. `place` is the installation's root: `s3://bucket/root`."""
     main = tag(
         "main",
         outcome.next_steps(report, place),
@@ -27,7 +27,7 @@ def draw(report: Report, *, place: str) -> str:
 
 
 def draw_end(report: Report) -> str:
-    """Return a page that says how the run ended, and no more."""
+    """Return a page that says only how the run ended."""
     said = "This page could not be drawn. The file report.json beside it has everything."
     head = tag("h1", str(report.get("run_id", ""))), tag("p", str(report.get("status", "")))
     return _page(report, tag("main", *head, tag("p", said)))

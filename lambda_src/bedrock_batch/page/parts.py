@@ -1,4 +1,4 @@
-"""The parts that sections of the page are made of: headings, tables that end after some rows, lists, folded texts."""
+"""The parts of the page's sections: headings, tables with a limited number of rows, lists, folded texts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from bedrock_batch.page.markup import Child, Html, tag
 from bedrock_batch.page.words import counted
 
 Report = dict[str, Any]
-"""What report.json holds."""
+"""The content of report.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a column: its word, and what its cells are (`number`, `wide`, `name` or nothing)."""
+    """The head of a column: its word, and the kind of its cells (`number`, `wide`, `name` or nothing)."""
 
     word: str
     kind: str = ""
 
 
 def section(title: str, *content: Child, note: Child = None) -> Html | None:
-    """Return a section; nothing of it where it has no content."""
+    """Return a section; nothing if it has no content."""
     shown = [one for one in content if one]
     if not shown:
         return None
@@ -58,7 +58,7 @@ def _row(heads: Sequence[Head], row: Sequence[Child], stacked: bool) -> Html:
 
 
 def _tag(name: str, content: Child, stacked: bool, head: Head | None = None, **attributes: str) -> Html:
-    """Return an element of a table; what is not laid out as a table any more needs its role."""
+    """Return an element of a table, with its role: the style may display it in another way than a table."""
     role = {"tr": "row", "td": "cell", "thead": "rowgroup", "tbody": "rowgroup"}.get(name)
     if name == "th":
         role = "columnheader" if attributes["scope"] == "col" else "rowheader"
@@ -66,7 +66,7 @@ def _tag(name: str, content: Child, stacked: bool, head: Head | None = None, **a
 
 
 def listed(values: Sequence[Child], *, most: int) -> Html | None:
-    """Return a list of the first values that says how many more there are."""
+    """Return a list of the first values, and the number of further values."""
     if not values:
         return None
     more = len(values) - most
@@ -80,6 +80,6 @@ def listed(values: Sequence[Child], *, most: int) -> Html | None:
 
 
 def folded(summary: str, *content: Child) -> Html | None:
-    """Return a part that a reader unfolds; nothing where it has no content."""
+    """Return a part that a reader can unfold; nothing if it has no content."""
     shown = [one for one in content if one]
     return tag("details", tag("summary", summary), tag("div", shown)) if shown else None

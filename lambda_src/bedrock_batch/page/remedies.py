@@ -1,6 +1,6 @@
-"""What an error means and what to do about it: `remedies.json`, from which docs/operations.md has its tables too.
+"""What an error means and what to do about it, from `remedies.json`. docs/operations.md has its tables from there too.
 
-Its texts are in the Markdown of that page: code, emphasis and links within a line.
+The texts are Markdown with code, emphasis and links within a line.
 """
 
 import json
@@ -35,7 +35,7 @@ def _tables() -> Mapping[str, list[dict[str, str]]]:
 
 
 def of_error(error: str, status: str) -> Remedy:
-    """Return what is known of a run's error; of an end without an error, what its status means."""
+    """Return the remedy of a run's error; for an end without an error, the meaning of its status."""
     *rows, unknown = _tables()["errors"]
     group = f"{error.partition('.')[0]}.…"
     for wanted in (error, group) if error else (status,):
@@ -46,7 +46,7 @@ def of_error(error: str, status: str) -> Remedy:
 
 
 def of_code(code: str) -> Remedy | None:
-    """Return what is known of an error code of rows; None for one that no table has."""
+    """Return the remedy of an error code of rows; None if no table has the code."""
     wanted = "500" if code.isdigit() and int(code) in _SERVER_ERRORS else code
     for row in _tables()["codes"]:
         if wanted in re.findall(r"`([^`]+)`", row["code"]):
@@ -55,7 +55,7 @@ def of_code(code: str) -> Remedy | None:
 
 
 def shown(markdown: str, values: Mapping[str, str]) -> Html:
-    """Return a text as HTML; `$ROOT` and `$RUN` become what `values` has for them."""
+    """Return a text as HTML. `$ROOT` and `$RUN` are replaced by their `values`."""
     for name, value in values.items():
         markdown = markdown.replace(f"${name}", value)
     return together(list(_parts(markdown)))

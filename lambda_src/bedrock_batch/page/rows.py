@@ -24,7 +24,7 @@ _MOST_ANSWER = 700
 
 
 def by_outcome(report: Report) -> Html | None:
-    """Return how many rows have which outcome, as a bar and as a table."""
+    """Return the number of rows with each outcome, as a bar and as a table."""
     outcomes: Mapping[str, int] = report.get("outcomes", {})
     every = sum(outcomes.values())
     if not every:

@@ -18,7 +18,7 @@ _MOST_VALUE = 300
 
 
 def details(report: Report, place: str) -> Html | None:
-    """Return all that is folded."""
+    """Return the folded part."""
     return section(
         "Details",
         folded("Examples of rows", list(row_sections.examples(report))),
@@ -46,7 +46,7 @@ def _records(report: Report) -> Iterator[Child]:
 
 
 def _cut(value: Any) -> Any:
-    """Return a JSON value with no more of its texts and members than a line or the page has room for."""
+    """Return a JSON value, with its texts and members cut to what a line or the page has room for."""
     if isinstance(value, dict):
         return {key[:_MOST_VALUE]: _cut(member) for key, member in islice(value.items(), _MOST_SETTINGS)}
     if isinstance(value, list):
@@ -55,7 +55,7 @@ def _cut(value: Any) -> Any:
 
 
 def _lines(shown: str) -> Iterator[str]:
-    """Yield the lines of a text with their line feeds, as far as there is room for them."""
+    """Yield the lines of a text with their line feeds, until there is no more room."""
     left = _MOST_JSON
     for line in shown.split("\n"):
         left -= min(len(line), _MOST_VALUE) + 1

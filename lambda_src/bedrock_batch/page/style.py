@@ -10,4 +10,4 @@ POLICY = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(RULES.encode()).digest()).decode()}'; img-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
-"""The page's Content-Security-Policy: these rules, and nothing else of anybody."""
+"""The page's Content-Security-Policy: it allows these rules and nothing else."""

@@ -1,7 +1,7 @@
 """`table.sql`: the statement that makes a run's output a table of Amazon Athena.
 
-Names of columns are the user's, and may be hostile: in the statement they stand in backticks or are replaced, in
-comments they are JSON texts of ASCII.
+Names of columns come from the user and may be hostile. In the statement they are in backticks or replaced; in comments
+they are JSON strings in ASCII.
 """
 
 import json
@@ -16,7 +16,7 @@ _USABLE = re.compile(r"\w+")
 """Names that Athena documents: letters, digits, underscores. It writes all of them in lower case."""
 
 _MOST_NAME = 200
-"""Bytes of a name that is made here; Athena takes 255."""
+"""Most bytes of a name that is made here. Athena accepts 255."""
 
 _PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 _CSV = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
@@ -45,7 +45,7 @@ class _Named:
 def statement(runs: Sequence[Run]) -> str:
     """Return the statement for the output of a planned run; `runs` are its models' documents.
 
-    Models whose outputs have other columns than the first one's get a statement of their own.
+    A model whose output has other columns than the first model's gets its own statement.
     """
     first = runs[0]
     if first.dry_run:
@@ -63,7 +63,7 @@ def statement(runs: Sequence[Run]) -> str:
 
 
 def none(run_id: str, why: str) -> str:
-    """Return what the file says of a run that has no output."""
+    """Return the file's text for a run without output."""
     return _comment([f"The run {run_id} has no table: {why}."]) + "\n"
 
 
@@ -131,7 +131,7 @@ def _row_format(form: str, columns: Sequence[_Named], *, by_place: bool) -> Iter
     if by_place:
         yield from _serde(_PARQUET, {"parquet.column.index.access": "true"})
     elif form == "csv":
-        # Backslashes are texts like others there, and a quote within quotes is written twice.
+        # There, a backslash is an ordinary character, and a quote within quotes is written twice.
         yield from _serde(_CSV, {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\x01"})
     elif form == "jsonl":
         keys_ = [one.column.name for one in columns]

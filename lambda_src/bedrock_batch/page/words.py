@@ -6,7 +6,7 @@ _SPANS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def count(number: float) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with separators between its thousands."""
     return f"{number:,.0f}"
 
 
@@ -16,7 +16,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Return a share in percent: never 0 or 100 for what is only nearly so."""
+    """Return a share in percent. It is 0 or 100 only if the share is exactly that."""
     if not whole:
         return "0 %"
     percent = 100 * part / whole
@@ -28,7 +28,7 @@ def share(part: float, whole: float) -> str:
 
 
 def usd(cost: float | None) -> str:
-    """Return an amount: cents from a dollar on, else as many digits as say something."""
+    """Return an amount: with cents from a dollar on, below that with its significant digits."""
     if cost is None:
         return "not known"
     if cost == 0 or cost >= 1:
@@ -53,13 +53,13 @@ def _unit(number: int, unit: str) -> str:
 
 
 def moment(value: str) -> str:
-    """Return a moment in UTC, to the second; a text that is none as it is."""
+    """Return a time in UTC, to the second. A text that is not a time is returned unchanged."""
     found = parsed(value)
     return f"{found:%Y-%m-%d %H:%M:%S} UTC" if found else value
 
 
 def parsed(value: str) -> datetime | None:
-    """Return a moment from ISO 8601; None where the text is no such thing."""
+    """Return a time from ISO 8601; None if the text is not a time."""
     try:
         found = datetime.fromisoformat(value)
     except ValueError:

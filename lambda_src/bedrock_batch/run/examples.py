@@ -1,6 +1,6 @@
 """The `examples` of the report, for a run that asks for them: the first record as it was sent, and some rows.
 
-Nowhere else do texts of rows or prompts get into a report.
+Texts of rows or prompts are in no other part of a report.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import first_record
 
 _MOST_FILES = 50
-"""Of shards, that are looked into for each model."""
+"""Most shards to read for each model."""
 
 _MOST_ROWS = 3
-"""Of each outcome."""
+"""Most rows of each outcome."""
 
 _MOST_TEXT = 2_000
-"""Characters of a text in the record."""
+"""Most characters of a text in the record."""
 
 
 def of_run(s3: S3, runs: Sequence[Run]) -> dict[str, Any]:

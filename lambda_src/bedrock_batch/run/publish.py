@@ -1,6 +1,6 @@
-"""Write what people find when a run has ended: report.json, and made from it report.html, and table.sql.
+"""Write the files for people when a run has ended: report.json, report.html, which is made from it, and table.sql.
 
-No path writes report.json alone; a test holds that.
+No code writes report.json alone; a test checks this.
 """
 
 import logging
@@ -32,7 +32,7 @@ def publish(
     *,
     replaces: str | None = None,
 ) -> tuple[dict[str, Any], bool]:
-    """Write the three files, the report last. Return the report as it was made, and whether another one was there.
+    """Write the three files, the report last. Return the report that was made, and whether another one existed.
 
     `runs` are the documents of the models, if the run was planned. `replaces` is the ETag of the report that this one
     may replace. Where somebody else, such as the redriven run, has written another one meanwhile, that one stays, and
@@ -51,12 +51,12 @@ def publish(
 
 
 def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:
-    """Return the page; where it cannot be drawn, a short one, and the report gets a warning."""
+    """Return the page. If it cannot be drawn, return a short one, and add a warning to the report."""
     place = f"s3://{bucket}/{keys.root}"
     try:
         return page.draw(document, place=place).encode()
-    except Exception as err:  # whatever it is, the run has ended as it has ended
-        # Not the error's own words: they may repeat what somebody wrote into a cell.
+    except Exception as err:  # No error of the page may change how the run ends.
+        # Leave out the error's message: it may repeat the text of a cell.
         last = extract_tb(err.__traceback__)[-1]
         where = f"{last.name}, line {last.lineno}"
         _LOG.warning("the page was not drawn", extra={"run_id": keys.run_id, "why": type(err).__name__, "where": where})

@@ -1,4 +1,4 @@
-"""What the report says of how a run was asked for: `settings`, `prompt`, `functions`. No text of a prompt is in it."""
+"""The report's part about the run input: `settings`, `prompt`, `functions`. It has no text of a prompt."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _MOST_TEXT = 500
 
 
 def of_run(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return what the report has of a planned run's start, settings, prompt and versions."""
+    """Return the report's part about a planned run's start, settings, prompt and versions."""
     run = runs[0]
     return {
         "started_at": run.started_at,
@@ -24,19 +24,19 @@ def of_run(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def versions(functions: Mapping[str, str]) -> dict[str, Any]:
-    """Return the versions of functions that the run's claim names, as numbers."""
+    """Return the versions of the functions in the run's claim, as numbers."""
     found = {name: arn.rpartition(":")[2] for name, arn in functions.items()}
     return {"functions": found} if found else {}
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return the run input as it was validated, without the texts that go to the model."""
+    """Return the validated run input, without the texts that go to the model."""
     kept = {key: shortened(value, _MOST_TEXT) for key, value in run.input.items() if key not in _TEXTS}
     if run.models:
         kept["model_id"] = run.models
     output = run.output
     if "schema" in output:
-        # Its descriptions go to the model.
+        # The schema's descriptions go to the model.
         kept["output"] = {**kept["output"], "schema": sorted(output["schema"].get("properties", {}))}
     return kept
 

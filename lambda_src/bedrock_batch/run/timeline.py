@@ -1,4 +1,4 @@
-"""When the jobs of a run were with Bedrock: `timeline` and `slowest_jobs` of the report.
+"""The times of a run's jobs: `timeline` and `slowest_jobs` of the report.
 
 The times are those that Bedrock lists: when a job was submitted and when it ended, and not
 when it began to run.
@@ -17,7 +17,7 @@ from bedrock_batch.contracts.results import JobResult
 MOST_SLOWEST = 24
 _MOST_BINS = 96
 _BINS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
-"""Lengths of a bin in seconds; from the last one on it is a number of whole days."""
+"""Lengths of a bin in seconds. A longer bin has a number of whole days."""
 
 _DAY = 86_400
 
@@ -34,7 +34,7 @@ class _Timed:
 
 
 def of_jobs(rounds: Sequence[Sequence[JobResult]], times: Mapping[str, JobTimes]) -> dict[str, Any]:
-    """Return `timeline` and `slowest_jobs`; nothing where the times of no job are known.
+    """Return `timeline` and `slowest_jobs`; nothing if the times of no job are known.
 
     `rounds` are the ends of the jobs of each round.
     """
@@ -86,7 +86,7 @@ def _timeline(jobs: Sequence[_Timed]) -> dict[str, Any]:
 
 
 def _bin(seconds: float) -> int:
-    """Return the length of a bin in seconds, so that the bins fit onto a chart."""
+    """Return the length of a bin in seconds, with which the bins fit onto a chart."""
     least = seconds / (_MOST_BINS - 1)
     return next((size for size in _BINS if size >= least), _DAY * -int(-least // _DAY))
 

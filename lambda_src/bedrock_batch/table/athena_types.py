@@ -1,4 +1,4 @@
-"""The types that Athena reads the output's columns as, in the words of Hive: `array<float>`.
+"""The types with which Athena reads the output's columns, in Hive's notation: `array<float>`.
 
 They are the types of what stands in the files. What of Arrow's types Athena's reader of Parquet cannot read has no
 type here.
@@ -14,10 +14,10 @@ from bedrock_batch.contracts.run import OutputColumn
 from bedrock_batch.table.plain_types import plain
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""A field's name that Hive's types can have; they know no quotes."""
+"""Names of fields that Hive's types can have. Hive's types have no quotes."""
 
 _MOST_DIGITS = 38
-"""Of a decimal in Athena."""
+"""Most digits of a decimal in Athena."""
 
 _PLAIN = {
     pa.bool_(): "boolean",
@@ -55,7 +55,7 @@ def _column(field: pa.Field, form: str) -> OutputColumn:
 
 
 def _note(kind: pa.DataType, form: str) -> str:
-    """Return what a reader of a column should know that its type does not say."""
+    """Return a note about a column that its type does not show."""
     kind = _stored(kind)
     if pt.is_duration(kind) or (form == "parquet" and pt.is_time64(kind)):
         return f"a count of {kind.unit}"
@@ -105,7 +105,7 @@ def _in_parquet(kind: pa.DataType) -> str:
 
 
 def _in_json(kind: pa.DataType) -> str:
-    """Return the type of a plain column in JSON lines. What has none is read as its JSON text."""
+    """Return the type of a plain column in JSON lines. A column without a type is read as its JSON text."""
     if kind in _PLAIN:
         return _PLAIN[kind]
     if pt.is_struct(kind):
@@ -114,10 +114,10 @@ def _in_json(kind: pa.DataType) -> str:
         except _Unreadable:
             return "string"
     if pt.is_map(kind):
-        return "array<array<string>>"  # its pairs, and the two of a pair may differ in type
+        return "array<array<string>>"  # A list of pairs, whose key and value may differ in type.
     if pt.is_nested(kind):
         return f"array<{_in_json(kind.value_type)}>"
-    return "string"  # texts, and whatever JSON does not know: dates, decimals, bytes
+    return "string"  # Texts, and types that JSON does not have: dates, decimals, bytes.
 
 
 def _struct(fields: Sequence[tuple[str, str]]) -> str:

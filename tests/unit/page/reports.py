@@ -136,7 +136,7 @@ def with_warnings() -> Report:
         "warnings": [
             "62 of 2463 answers met max_tokens (100): raise it, or use retry",
             "40 of 2463 answers are not of output.schema: ai_error says why",
-            "23 more records were left over: they were answered on demand, at about twice the batch price",
+            "23 more records than estimated were answered on demand, at about twice the batch price",
         ],
         "usage": {"batch": used(2440, 165_000, 47_900, 0.010698), "on_demand": used(23, 1_500, 420, 0.000191)},
         "cost_usd": 0.010889,
@@ -151,7 +151,8 @@ def with_warnings() -> Report:
 
 def failed_at_the_gate() -> Report:
     message = (
-        "900 of 1000 rows sent have no answer (90.0%, tolerated are 20%): 100 succeeded, 900 failed. 400 (900 rows): "
+        "900 of 1000 rows that were sent have no answer (90.0%, but at most 20% are tolerated): "
+        "100 succeeded, 900 failed. 400 (900 rows): "
         '"SECRET of a row" The table and the report are complete: ai_error_code and ai_error say why for each row.'
     )
     return good("wednesday") | {
