@@ -312,7 +312,7 @@ variable "functions" {
     - `architecture`: arm64, or x86_64 where your Region or your rules want it
     - `shard_concurrency`: shards prepared or joined at once, 1-1000; keep it below the account's free Lambda concurrency
     - `reserved_concurrency`: concurrent executions reserved for a function, by its name, as `{ join_shard = 40 }`
-    - `memory_mb`: memory of a function in MB, 128-10240, by its name, as `{ join_shard = 4096 }`; the other functions keep the module's values
+    - `memory_mb`: memory of a function in MB, 128-10240, by its name, as `{ join_shard = 3008 }`; the other functions keep the module's values
   EOT
   type = object({
     architecture         = optional(string, "arm64")
