@@ -1,8 +1,9 @@
 """Repairs of MiniStack's IAM, for engines that enforce it (`AUTH=true`): the resources and keys that it checks.
 
 MiniStack checks calls about a Map Run on `*`, not on its ARN. It checks a call of a function's version on the function,
-if the version is the parameter `Qualifier`. It has no condition keys for PutEvents. It says that an object is missing
-even to callers who may not list it. `local/bedrock/access.py` has the rules of Bedrock.
+if the version is the parameter `Qualifier`. It has no condition keys for PutEvents. Its `aws:PrincipalArn` is that of a
+session, not of the session's role. It says that an object is missing even to callers who may not list it.
+`local/bedrock/access.py` has the rules of Bedrock.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import get_region
-from ministack.services import lambda_svc, s3
+from ministack.services import iam, lambda_svc, s3
 
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Answer]]
@@ -21,6 +22,7 @@ def install(app: Any) -> None:
     """Put the repairs into the engine."""
     iam_actions.extract_resource_arn = _naming_map_run_and_version(iam_actions.extract_resource_arn)
     iam_actions.request_tag_context = _with_keys_of_events(iam_actions.request_tag_context)
+    iam_evaluator._resolve_condition_key = _naming_the_role(iam_evaluator._resolve_condition_key)
     if app.AUTH:
         app.SERVICE_HANDLERS["s3"] = _hiding_what_is_missing(app.SERVICE_HANDLERS["s3"])
 
@@ -38,6 +40,19 @@ def _naming_map_run_and_version(engines_own: Callable[..., Any]) -> Any:
         return arn
 
     return resource_arn
+
+
+def _naming_the_role(engines_own: Callable[[str, Any], Any]) -> Any:
+    """Resolve `aws:PrincipalArn` of a session to the ARN of its role, with its path, as IAM documents."""
+
+    def resolve(key: str, context: Any) -> Any:
+        value = engines_own(key, context)
+        if key.lower() != "aws:principalarn" or ":assumed-role/" not in str(value):
+            return value
+        role = iam._roles.get(str(value).split("/")[1])
+        return role["Arn"] if role else value
+
+    return resolve
 
 
 def _with_keys_of_events(engines_own: Callable[..., dict[str, Any]]) -> Any:

@@ -207,7 +207,7 @@ variable "retention" {
   }
 
   validation {
-    condition     = local.own_bucket || (var.retention.output_days == null && var.retention.report_days == null)
+    condition     = var.bucket == null || try(var.bucket.access_log, null) != null || (var.retention.output_days == null && var.retention.report_days == null)
     error_message = "retention.output_days and report_days are for the module's own bucket. Put lifecycle rules on a bucket of yours yourself, for the prefixes <prefix><name>/output/ and <prefix><name>/reports/."
   }
 

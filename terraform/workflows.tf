@@ -74,8 +74,9 @@ resource "aws_sfn_state_machine" "this" {
     for_each = contains(local.encrypted, "workflows") ? [local.key_arns.workflows] : []
 
     content {
-      type       = "CUSTOMER_MANAGED_KMS_KEY"
-      kms_key_id = encryption_configuration.value
+      type                              = "CUSTOMER_MANAGED_KMS_KEY"
+      kms_key_id                        = encryption_configuration.value
+      kms_data_key_reuse_period_seconds = 300
     }
   }
 
