@@ -362,7 +362,7 @@ run "defaults" {
       claim_run        = { ReadRuns = tolist(["reviews/claims/*"]), WriteRuns = tolist(["reviews/claims/*"]) }
       plan_run         = { ReadRuns = tolist(["reviews/config/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
       prepare_shard    = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
-      review_run       = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
+      review_run       = { ReadRuns = tolist(["reviews/reports/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/reports/*", "reviews/work/*"]) }
       gather_leftovers = { ReadRuns = tolist(["reviews/reports/*", "reviews/work/*"]), WriteRuns = tolist(["reviews/reports/*", "reviews/work/*"]) }
       pool_leftovers   = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }
       answer_on_demand = { ReadRuns = tolist(["reviews/work/*"]), WriteRuns = tolist(["reviews/work/*"]) }

@@ -49,6 +49,12 @@ def test_a_name_that_is_not_there(services: fakes.Aws, monkeypatch: pytest.Monke
         found(services, monkeypatch, "review")
 
 
+def test_a_table_that_one_may_not_read_may_not_be_there(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    services.dynamodb.failing["GetItem"] = fakes.error("GetItem", "AccessDeniedException", "no")
+    with pytest.raises(NoPermission, match="dynamodb:GetItem.*review-inventory.*no installation 'review'"):
+        found(services, monkeypatch, "review")
+
+
 def test_an_installation_of_before(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     services.dynamodb.items.clear()
     with pytest.raises(NotFound, match="Apply the module again"):

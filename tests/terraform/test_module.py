@@ -44,9 +44,11 @@ def test_wrong_values_are_refused(tmp_path: Path) -> None:
     shutil.copy(MODULE / "tests" / "fixtures" / "package.zip", tmp_path / "tests" / "fixtures")
     runs = re.sub(r'^mock_provider "aws" {\n.*?^}\n', "", VALIDATION.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "tests" / VALIDATION.name).write_text(runs)
-    # What the validations name beside the variables.
-    (functions,) = re.findall(r"^  functions = {\n.*?^  }\n", (MODULE / "functions.tf").read_text("utf-8"), re.M | re.S)
-    (tmp_path / "locals.tf").write_text(f"locals {{\n{functions}}}\n")
+    # What the validations name beside the variables: values that need no resource.
+    named = set(re.findall(r"\blocal\.(\w+)", (MODULE / "variables.tf").read_text("utf-8")))
+    files = "\n".join(path.read_text("utf-8") for path in MODULE.glob("*.tf"))
+    values = [re.search(rf"^  {name} += (?:{{\n.*?^  }}|[^\n]*)$", files, re.M | re.S) for name in sorted(named)]
+    (tmp_path / "locals.tf").write_text("\n".join(["locals {", *(value[0] for value in values if value), "}"]))
     assert terraform("init", "-input=false", data=tmp_path / "data", root=tmp_path).returncode == 0
     assert_all_ran(terraform("test", "-no-color", data=tmp_path / "data", root=tmp_path), [VALIDATION])
 

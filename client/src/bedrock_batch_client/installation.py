@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from bedrock_batch_client.errors import Mistake, NotFound, calling
+from bedrock_batch_client.errors import Mistake, NoPermission, NotFound, calling
 
 CONTRACT = 1
 """Of the item. terraform/installation.tf raises it when an attribute changes its name or its meaning."""
@@ -105,6 +105,8 @@ def find(
             f"There is no installation {name!r} {where} of this account: it has no table {table}. "
             "Check the name, the Region and the profile."
         ) from err
+    except NoPermission as err:  # IAM does not say whether a table exists that one may not read
+        raise NoPermission(f"{err} Or there is no installation {name!r} {where} of this account.") from err
     if not item:
         raise NotFound(
             f"The table {table} {where} does not say where the installation is: an older version of the module made "

@@ -67,9 +67,10 @@ def _layers(timeline: Mapping[str, Any]) -> Html:
     most = max(timeline["at_bedrock"], default=0)
     whole = timeline["bin_seconds"] * len(timeline["ended"])
     marks = [_between(timeline["begun_at"], one["begun_at"]) / whole for one in timeline["rounds"][1:_MOST_ROUNDS]]
+    lines = "A dashed line stands where a later round begins. " if marks else ""
     desc = (
-        f"Of {count(timeline['jobs'])} jobs {count(most)} at most were with Bedrock at one time. A dashed line stands "
-        f"where a later round begins. Each step is {span(timeline['bin_seconds'])} long."
+        f"Of {count(timeline['jobs'])} jobs {count(most)} at most were with Bedrock at one time. {lines}Each step is "
+        f"{span(timeline['bin_seconds'])} long."
     )
     return tag(
         "figure",
@@ -89,7 +90,7 @@ def _rounds(report: Report, timeline: Mapping[str, Any]) -> Html | None:
     for number, one in enumerate(islice(rounds, _MOST_ROUNDS)):
         times = known.get(number)
         ended = [moment(times[name]) for name in ("begun_at", "ended_at")] if times else ["not known", "not known"]
-        rows.append((count(number), _statuses(one["jobs"]), count(one["records"]), *ended))
+        rows.append((f"Round {number}", _statuses(one["jobs"]), count(one["records"]), *ended))
     heads = [Head("Round"), Head("Jobs", "wide"), Head("Records", "number"), Head("First submission"), Head("Last end")]
     return table("Rounds", heads, rows)
 

@@ -1,5 +1,6 @@
 """The head of the page: how the run ended in a word, a sentence and four figures, and what to do next."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ _MOST_WARNING = 1_000
 _MOST_CHILDREN = 10
 _MOST_MESSAGE = 3_000
 _MOST_MODELS = 5
+
+_QUOTED = re.compile(r"(\(\d+ rows\)): \".*", re.DOTALL)
+"""Codes of rows in a message, from the first error that is quoted on: `400 (900 rows): "…"`."""
 
 _ICONS = {
     "good": "M6.5 11.6 3.2 8.3l1.1-1.1 2.2 2.2 5.2-5.2 1.1 1.1z",
@@ -120,7 +124,7 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
                 ": ",
                 code(one["error"]),
                 " ",
-                own(one["message"]),
+                own(without_rows(report, one["message"])),
             )
             for one in children
         ]
@@ -128,21 +132,20 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
 
 
 def without_rows(report: Report, message: str) -> str:
-    """Return a run's message. Unless the run asked for examples, remove texts that it repeats from a row's error."""
-    message = message[:_MOST_MESSAGE]
-    if "examples" in report:
-        return message
-    for part in (report, *report.get("models", ())):
-        for said in part.get("error_messages", {}).values():
-            message = message.replace(f': "{said}"', "")
-    return message
+    """Return a message without the errors of rows that it quotes, unless the run asked for examples.
+
+    Such an error may repeat the row, and may say anything. So nothing is shown after the first quote begins.
+    """
+    return message if "examples" in report else _QUOTED.sub(r"\1 …", message)
 
 
 def _of_warnings(report: Report) -> Iterator[Child]:
     warnings = report.get("warnings", ())
     if warnings:
         yield tag("p", f"Read {'this warning' if len(warnings) == 1 else 'these warnings'} before you use the table:")
-        yield listed([own(str(warning), _MOST_WARNING) for warning in warnings], most=_MOST_WARNINGS)
+        yield listed(
+            [own(without_rows(report, str(warning)), _MOST_WARNING) for warning in warnings], most=_MOST_WARNINGS
+        )
 
 
 def _of_table(report: Report, place: str) -> Iterator[Child]:

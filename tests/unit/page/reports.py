@@ -166,6 +166,19 @@ def failed_at_the_gate() -> Report:
     }
 
 
+def failed_at_its_canary() -> Report:
+    """A run of which only its first rows were asked; its message quotes their errors."""
+    message = (
+        '10 of 20 records failed. Their errors are in x: 400 (10 rows): "SECRET", "of a row", InvalidAnswer (2 rows)'
+    )
+    return stopped_before_any_job() | {
+        "run_id": "canary",
+        "error": "CanaryFailed",
+        "message": message,
+        "warnings": ['one: 900 of 1000 rows have no answer: 400 (900 rows): "SECRET". More.'],
+    }
+
+
 def failed_in_planning() -> Report:
     return {
         "contract": 1,
@@ -312,6 +325,7 @@ KINDS: dict[str, Report] = {
     "good": good(),
     "with-warnings": with_warnings(),
     "failed-at-the-gate": failed_at_the_gate(),
+    "failed-at-its-canary": failed_at_its_canary(),
     "failed-in-planning": failed_in_planning(),
     "stopped-before-any-job": stopped_before_any_job(),
     "salvaged": salvaged(),

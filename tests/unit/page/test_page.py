@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bedrock_batch.page import page, remedies
+from bedrock_batch.answers.outcome import named
+from bedrock_batch.page import outcome, page, remedies
 from bedrock_batch.page.style import POLICY, RULES
 from tests.report_schema import check
 from tests.unit.page import reports
@@ -44,7 +45,7 @@ def test_a_page_says_how_the_run_ended(kind: str) -> None:
     words = {"FAILED": "Failed", "ABORTED": "Stopped"}.get(report["status"], "Succeeded")
     assert ("Dry run: nothing was sent" if report.get("dry_run") else words) in found.text
     for warning in report["warnings"][:5]:
-        assert warning[:60] in found.text
+        assert warning[:36] in found.text
 
 
 def test_what_to_do_is_in_the_words_of_the_documents() -> None:
@@ -98,6 +99,16 @@ def test_no_remedy_shows_its_markdown() -> None:
 def test_texts_of_rows_are_not_on_the_page_of_a_run_that_did_not_ask_for_examples(kind: str) -> None:
     assert "SECRET" not in drawn(KINDS[kind]) or "examples" in KINDS[kind]
     assert "SECRET" in json.dumps(reports.failed_at_the_gate()), "the report itself has it"
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_an_error_of_a_row_that_a_message_quotes_is_not_shown(said: str) -> None:
+    """The form of a quote is that of `named`, which every message uses that has some."""
+    quoted = named({"400": 3, "429": 1}, {"400": f"<<{said}>>", "429": f"<<{said}>>"})
+    message = f"3 of 4 rows have no answer. Most frequent errors: {quoted}. The table is complete."
+    shown = outcome.without_rows({}, message)
+    assert "<<" not in shown and shown.startswith("3 of 4 rows have no answer. Most frequent errors: 400 (3 rows) …")
+    assert outcome.without_rows({"examples": {}}, message) == message
 
 
 def test_examples_are_shown_where_the_run_asks_for_them() -> None:
