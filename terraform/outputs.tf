@@ -2,22 +2,22 @@ output "run_state_machine_arn" {
   description = "Start runs here: `aws stepfunctions start-execution --state-machine-arn … --name <run_id> --input '{…}'`."
   value       = aws_sfn_state_machine.this["run"].arn
 
-  # A run needs all there is. The item comes last.
+  # A run needs every resource of the module. The item is created last.
   depends_on = [aws_dynamodb_table_item.installation]
 }
 
 output "job_event_state_machine_arn" {
-  description = "The machine that events of ended jobs start; look here when runs notice the end of jobs late."
+  description = "The state machine that starts when a job has ended. Look at its executions if runs notice late that jobs have ended."
   value       = aws_sfn_state_machine.this["job_event"].arn
 }
 
 output "stop_run_state_machine_arn" {
-  description = "The machine that stops the jobs of runs that were stopped or failed, and joins what they answered."
+  description = "The state machine that stops the jobs of runs that were stopped or failed, and joins their answers."
   value       = aws_sfn_state_machine.this["stop_run"].arn
 }
 
 output "runs_bucket_name" {
-  description = "The bucket of runs. Inputs may lie here, anywhere but below `<prefix><name>/`, when it is the module's own."
+  description = "The bucket of runs. If it is the module's own, tables may lie here too, but not below `<name>/`."
   value       = local.bucket_name
 }
 
@@ -27,17 +27,17 @@ output "runs_bucket_arn" {
 }
 
 output "output_uri" {
-  description = "Where tables are: `<output_uri><run>/`, as `s3://…/reviews/output/monday/`. Reports are beside it, at `reports/<run>/report.json`."
+  description = "Output tables are in `<output_uri><run>/`, such as `s3://…/reviews/output/monday/`. Reports are beside it, at `reports/<run>/report.json`."
   value       = "s3://${local.bucket_name}/${local.root}/output/"
 }
 
 output "inventory_table_name" {
-  description = "The table that holds the state of every run and job; its index by_run lists a run's jobs."
+  description = "The DynamoDB table with the state of every run and job; its index by_run lists a run's jobs."
   value       = aws_dynamodb_table.inventory.name
 }
 
 output "inventory_table_arn" {
-  description = "The ARN of that table."
+  description = "The ARN of the inventory table."
   value       = aws_dynamodb_table.inventory.arn
 }
 
@@ -56,12 +56,12 @@ output "role_arns" {
 }
 
 output "key_policy_json" {
-  description = "What the policy of the key of `encryption` must allow, for any `covers`: the module's roles, CloudWatch Logs, EventBridge and CloudWatch. It is made of names, so it can be the policy of a key that is made with it. Add a statement for those who administer the key."
+  description = "What the policy of the key of `encryption` must allow, for any `covers`: the module's roles, CloudWatch Logs, EventBridge and CloudWatch. It needs only names, so a new key can have it. Add a statement for those who administer the key."
   value       = data.aws_iam_policy_document.key.json
 }
 
 output "undelivered_events_queue_url" {
-  description = "The queue of events that could not be delivered; a message here means a broken rule, role or topic."
+  description = "The queue of events that were not delivered. A message in it means that a rule, a role or a topic is broken."
   value       = aws_sqs_queue.undelivered.url
 }
 
@@ -71,6 +71,6 @@ output "client_policy_json" {
 }
 
 output "start_policy_json" {
-  description = "A policy for those who also start, stop and redrive runs and upload tables. Attach `client_policy_json` beside it; the README says what it opens."
+  description = "A policy for those who also start, stop and redrive runs and upload tables. Attach `client_policy_json` too; docs/permissions.md says what it opens."
   value       = data.aws_iam_policy_document.start.json
 }

@@ -58,13 +58,13 @@ variable "prompts" {
 variable "inputs" {
   description = <<-EOT
     What runs may read. They may always read what this installation's runs wrote, and any object of the module's own bucket.
-    - `buckets`: names of other S3 buckets, to be read as a whole
-    - `locations`: the same by prefix, for a bucket of which runs may read a part: `s3://lake/reviews/`, with a slash at the end
+    - `buckets`: names of other S3 buckets, which runs may read as a whole
+    - `locations`: prefixes of buckets, when runs may read only a part of a bucket: `s3://lake/reviews/`, with a slash at the end
     - `kms_key_arns`: customer-managed keys that encrypt objects in these buckets, or the secrets
     - `secret_arns`: secrets that hold a token of the Hugging Face hub, for datasets that are gated or private
 
-    Buckets and keys may lie in any account: the policies of those in another one must allow the roles of plan_run and prepare_shard (output `role_arns`).
-    With a bucket of yours as `bucket`, list here what else of it runs may read.
+    Buckets and keys may lie in any account. The policy of a bucket or key in another account must allow the roles of plan_run and prepare_shard (output `role_arns`).
+    If `bucket` names a bucket of yours, runs read in it only what they wrote. List other parts of it here.
   EOT
   type = object({
     buckets      = optional(set(string), [])
@@ -108,10 +108,10 @@ variable "bucket" {
     - `access_log.bucket`: the bucket of yours that gets the log; its policy must allow logging.s3.amazonaws.com to write
     - `access_log.prefix`: the prefix in it, like `reviews/`
     - `name`: uses this bucket of yours, in the module's account and Region, and changes none of its settings.
-    - `prefix`: where in your bucket, like `teams/nlp/`. The installation uses the keys below `<prefix><name>/` and no others, so several can share a bucket.
+    - `prefix`: a prefix in your bucket, like `teams/nlp/`. The installation uses only the keys below `<prefix><name>/`, so several installations can share a bucket.
       No installation may lie below `<prefix><name>/` of another one.
 
-    Neither the choice between the two nor name and prefix can change later: claims and unfinished runs would stay behind.
+    None of this can change later, except `access_log`: claims and unfinished runs would stay behind.
     When the bucket encrypts with a KMS key of yours, `encryption` must name that key, so that Bedrock and the functions may use it.
   EOT
   type = object({
@@ -123,7 +123,7 @@ variable "bucket" {
 
   validation {
     condition     = var.bucket == null ? true : var.bucket.access_log == null ? var.bucket.name != null : var.bucket.name == null && var.bucket.prefix == ""
-    error_message = "bucket must be one of two: { name = \"…\" }, with a prefix if you want, for a bucket of yours; or { access_log = { bucket = \"…\" } } for the module's own. The access log of a bucket of yours is yours to set, and the module's own bucket has no prefix."
+    error_message = "bucket must be one of two: { name = \"…\" }, with a prefix if you want, for a bucket of yours; or { access_log = { bucket = \"…\" } } for the module's own. Set the access log of a bucket of yours on that bucket. The module's own bucket has no prefix."
   }
 
   validation {
@@ -138,7 +138,7 @@ variable "bucket" {
 
   validation {
     condition     = var.bucket == null ? true : can(regex("^[A-Za-z0-9_./-]*$", var.bucket.prefix))
-    error_message = "bucket.prefix may hold letters, digits and _ . - / alone, like \"teams/nlp/\": Bedrock refuses most others in the URI of a job's files. So \"team=nlp/\" must become \"team-nlp/\"."
+    error_message = "bucket.prefix may hold only letters, digits and _ . - /, like \"teams/nlp/\": Bedrock refuses most others in the URI of a job's files. So \"team=nlp/\" must become \"team-nlp/\"."
   }
 
   validation {
@@ -153,7 +153,7 @@ variable "bucket" {
 
   validation {
     condition     = var.bucket == null ? true : length(setintersection(split("/", var.bucket.prefix), [".", ".."])) == 0
-    error_message = "bucket.prefix must not have . or .. as a name between slashes: S3 would take them as they are, and other programs would not. Write \"teams/nlp/\", not \"teams/./nlp/\"."
+    error_message = "bucket.prefix must not have . or .. as a name between slashes: S3 keeps them as they are, and other programs resolve them. Write \"teams/nlp/\", not \"teams/./nlp/\"."
   }
 
   validation {
@@ -166,18 +166,19 @@ variable "bucket" {
 
 variable "retention" {
   description = <<-EOT
-    How long things are kept. Numbers of days; those that name objects count from the day an object was written.
-    - `work_days`: what runs work with: requests, raw answers, kept columns of the inputs. At least 30. A run may go on until 14 days before that, a year at most, and cannot be redriven later.
+    How long things are kept, in days. The days of an object count from the day when it was written.
+    - `work_days`: what runs work with: requests, raw answers, kept columns of the inputs. At least 30. A run may go on until 14 days before `work_days` are over, but at most a year. After `work_days` it cannot be redriven.
     - `output_days`: output tables; null means for ever
     - `report_days`: reports; null means for ever
-    - `inventory_days`: the state of a run and of its jobs in the inventory table; null means `work_days`, but 90 at least
+    - `inventory_days`: the state of a run and of its jobs in the inventory table; null means `work_days`, and at least 90
     - `log_days`: log events; one of the values CloudWatch Logs knows
 
-    In the module's own bucket, lifecycle rules delete what is older. Claims (which names of runs are taken) and configuration stay.
-    Overwritten and deleted versions stay for 30 days more, those of `work_days` for one.
+    In the module's own bucket, lifecycle rules delete older objects. Claims (which names of runs are taken) and configuration stay.
+    Overwritten and deleted versions stay for 30 days more, those below `work/` for one day.
 
-    With a bucket of yours (`bucket`), put such rules on it yourself, where `<root>` is `<prefix><name>`: expiration after `work_days`, never earlier, on `<root>/work/`;
-    after any days from `work_days` on, or none, on `<root>/output/` and on `<root>/reports/`; none on `<root>/claims/` and `<root>/config/`. `work_days` counts there too, and the other two must be null.
+    With a bucket of yours (`bucket`), put lifecycle rules on it yourself (`<root>` is `<prefix><name>`):
+    on `<root>/work/`, expiration after `work_days`, never earlier; on `<root>/output/` and `<root>/reports/`, after `work_days` or later, or no rule;
+    on `<root>/claims/` and `<root>/config/`, no rule. Set `work_days` to the days of your rule, and leave `output_days` and `report_days` out.
   EOT
   type = object({
     work_days      = optional(number, 90)
@@ -202,17 +203,17 @@ variable "retention" {
       for days in [var.retention.output_days, var.retention.report_days, var.retention.inventory_days] :
       days == null ? true : days >= var.retention.work_days && floor(days) == days
     ])
-    error_message = "retention.output_days, report_days and inventory_days must be whole numbers of at least work_days (${var.retention.work_days}), like ${max(90, ceil(var.retention.work_days))}; null means for ever, for inventory_days as many as work_days and 90 at least. A run may go on and be redriven for as long as work_days, and must not lose its table or its state meanwhile. For fewer days lower work_days too."
+    error_message = "retention.output_days, report_days and inventory_days must be whole numbers of at least work_days (${var.retention.work_days}), like ${max(90, ceil(var.retention.work_days))}; null means for ever; for inventory_days it means work_days, and at least 90. A run must not lose its table or its state as long as it can be redriven, which is work_days. To keep them for fewer days, lower work_days too."
   }
 
   validation {
     condition     = var.bucket == null || try(var.bucket.access_log, null) != null || (var.retention.output_days == null && var.retention.report_days == null)
-    error_message = "retention.output_days and report_days are for the module's own bucket. On a bucket of yours put lifecycle rules yourself, for the prefixes <prefix><name>/output/ and <prefix><name>/reports/."
+    error_message = "retention.output_days and report_days are for the module's own bucket. Put lifecycle rules on a bucket of yours yourself, for the prefixes <prefix><name>/output/ and <prefix><name>/reports/."
   }
 
   validation {
     condition     = var.retention.runs_days == null
-    error_message = "retention.runs_days is gone. work_days deletes what runs work with, output_days the output tables, report_days the reports: to keep everything for 60 days, write { work_days = 60, output_days = 60, report_days = 60 }."
+    error_message = "retention.runs_days is gone. work_days is for what runs work with, output_days for the output tables, report_days for the reports. To keep everything for 60 days, write { work_days = 60, output_days = 60, report_days = 60 }."
   }
 
   validation {
@@ -232,8 +233,8 @@ variable "encryption" {
       - `queue`: the queue of undelivered events
       - `workflows`: definitions, inputs and outputs of the state machines
 
-    The key's policy must allow access through IAM policies of the account, or name the module's roles; and for `logs`, `queue` and `workflows`
-    it must allow services of AWS. The output `key_policy_json` has the statements for all of it.
+    The key's policy must name the module's roles, or allow access through IAM policies of the account. For `logs`, `queue` and `workflows`
+    it must also allow services of AWS. The output `key_policy_json` has all these statements.
   EOT
   type = object({
     kms_key_arn = string
@@ -260,12 +261,12 @@ variable "package" {
   description = <<-EOT
     Where the functions' code and libraries come from, in one of these ways. A zip of another version than the module's is refused at plan.
     - `s3`: where `make publish` has put the zips of a release. Code and libraries are read there, and the installation uploads nothing.
-    - `s3.bucket`: the bucket, in the module's Region. Who applies may read the zips and list the bucket (`s3:GetObject`, `s3:ListBucket`).
-    - `s3.prefix`: the prefix in it, as `PREFIX` of `make publish`
-    - `code_path`: the zip of the code on the machine that applies, as `make package` builds it (for x86_64 with `ARCHITECTURE=x86_64`), with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
+    - `s3.bucket`: the bucket, in the module's Region. Whoever applies the module needs `s3:GetObject` and `s3:ListBucket` on it.
+    - `s3.prefix`: the prefix in it, the same as `PREFIX` of `make publish`
+    - `code_path`: the zip of the code on the machine that applies, which `make package` builds (for x86_64 with `ARCHITECTURE=x86_64`), with its label (`code.json`) beside it. The installation uploads it. null means build/code.zip beside this module.
       The first apply needs it, and so does every apply that changes the code.
     - `layer_path`: the zip of the libraries, in the same way. null means build/layer.zip beside this module.
-    - `layer_arn`: the ARN of a version of a layer that you publish, in place of the libraries of either way; the code comes from `s3` or `code_path`. It must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.
+    - `layer_arn`: the ARN of a version of a layer that you publish. It takes the place of the libraries; the code comes from `s3` or `code_path`. The layer must hold what lambda_src/requirements-layer.txt pins, for `functions.architecture`. The ARN must be known at plan.
   EOT
   type = object({
     code_path  = optional(string)
@@ -281,12 +282,12 @@ variable "package" {
 
   validation {
     condition     = var.package.s3 == null || (var.package.code_path == null && var.package.layer_path == null)
-    error_message = "package.s3 is where code and libraries come from: leave out code_path and layer_path, or s3."
+    error_message = "package has two places for the same zips. Leave out s3, or leave out code_path and layer_path."
   }
 
   validation {
     condition     = var.package.layer_arn == null || var.package.layer_path == null
-    error_message = "package.layer_arn is where the libraries come from: leave out layer_path, or layer_arn."
+    error_message = "package has two places for the libraries. Leave out layer_arn, or leave out layer_path."
   }
 
   validation {
@@ -296,7 +297,7 @@ variable "package" {
 
   validation {
     condition     = var.package.s3 == null ? true : can(regex("^([^/]+/)*$", var.package.s3.prefix))
-    error_message = "package.s3.prefix must end with a slash and not begin with one, like \"bedrock-batch/\", or be empty: as PREFIX of `make publish`."
+    error_message = "package.s3.prefix must end with a slash and not begin with one, like \"bedrock-batch/\", or be empty. Write what PREFIX of `make publish` was."
   }
 
   validation {
@@ -311,7 +312,7 @@ variable "functions" {
     - `architecture`: arm64, or x86_64 where your Region or your rules want it
     - `shard_concurrency`: shards prepared or joined at once, 1-1000; keep it below the account's free Lambda concurrency
     - `reserved_concurrency`: concurrent executions reserved for a function, by its name, as `{ join_shard = 40 }`
-    - `memory_mb`: memory in MB in place of the module's own, by the function's name, 128-10240
+    - `memory_mb`: memory of a function in MB, 128-10240, by its name, as `{ join_shard = 3008 }`; the other functions keep the module's values
   EOT
   type = object({
     architecture         = optional(string, "arm64")
@@ -350,11 +351,11 @@ variable "functions" {
 
 variable "network" {
   description = <<-EOT
-    Put the functions into subnets of yours. null means they run outside of any VPC of yours.
+    Put the functions into subnets of yours. null means that they run outside of your VPCs.
     The subnets need a way to S3 and Bedrock: docs/network.md has the endpoints that each function needs.
     - `subnet_ids`: 1 to 16, in several Availability Zones
     - `security_group_ids`: 1 to 5; they need no inbound rule, and outbound HTTPS to the endpoints
-    - `jobs`: Bedrock's jobs too read and write S3 through these subnets
+    - `jobs`: true means that Bedrock's jobs also read and write S3 through these subnets
   EOT
   type = object({
     subnet_ids         = set(string)
@@ -409,7 +410,7 @@ variable "notifications" {
   description = <<-EOT
     Publish to an SNS topic when a run ends. null means no notifications.
     - `topic_arn`: a topic whose policy allows events.amazonaws.com to publish. EventBridge supplies no condition keys, so the statement must have no condition.
-    - `on`: how runs end that are published: SUCCEEDED (without warnings), SUCCEEDED_WITH_WARNINGS, FAILED, TIMED_OUT, ABORTED
+    - `on`: the ends of runs that are published: SUCCEEDED (without warnings), SUCCEEDED_WITH_WARNINGS, FAILED, TIMED_OUT, ABORTED
   EOT
   type = object({
     topic_arn = string
@@ -432,10 +433,10 @@ variable "notifications" {
 
 variable "alarms" {
   description = <<-EOT
-    CloudWatch alarms that somebody should act on: runs that failed, jobs that Bedrock leaves pending, throttled functions, and broken plumbing, which fails no run.
-    docs/operations.md says what to do about each. null means no alarms.
+    CloudWatch alarms that somebody should act on: runs that failed, jobs that Bedrock leaves pending, throttled functions, and faults that fail no run, such as events that are not delivered.
+    docs/operations.md says what to do about each alarm. null means no alarms.
     - `topic_arn`: an SNS topic whose policy allows cloudwatch.amazonaws.com to publish
-    - `job_pending_hours`: how long a job may wait at Bedrock, after it was created and before it starts, until the alarm
+    - `job_pending_hours`: hours that a job may wait at Bedrock, from its creation to its start, before the alarm
   EOT
   type = object({
     topic_arn         = string
@@ -465,7 +466,7 @@ variable "dashboard" {
 
 variable "roles" {
   description = <<-EOT
-    What your account demands of every role of the module.
+    What your account demands from every role of the module.
     - `path`: the IAM path
     - `permissions_boundary_arn`: the policy that is their permissions boundary; null means none
   EOT
@@ -488,7 +489,7 @@ variable "roles" {
 }
 
 variable "force_destroy" {
-  description = "Let `terraform destroy` delete everything, the runs in the module's own bucket included. false means that the destroy stops at the inventory table, before anything else is touched. A new value counts once it has been applied."
+  description = "Let `terraform destroy` delete everything, the runs in the module's own bucket included. false means that the destroy stops at the inventory table, before it changes anything. Apply a new value before you destroy."
   type        = bool
   default     = false
   nullable    = false
@@ -507,11 +508,11 @@ variable "tags" {
 
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
-    error_message = "No key of tags may begin with aws: these belong to AWS, which refuses them."
+    error_message = "No key of tags may begin with aws: because AWS keeps these keys for itself."
   }
 
   validation {
     condition     = length(var.tags) <= 47
-    error_message = "tags must be 47 at most: a Bedrock job takes 50, and three are the module's."
+    error_message = "tags must be at most 47: a Bedrock job takes 50, and the module adds three."
   }
 }

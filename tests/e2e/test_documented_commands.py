@@ -1,4 +1,4 @@
-"""Run every command of the README and of docs/operations.md unchanged, in the order of the pages."""
+"""Run every command of the README and of the pages that it sends a first reader to unchanged, in their order."""
 
 import json
 import os
@@ -24,11 +24,15 @@ pytestmark = pytest.mark.e2e
 NOT_RUN_HERE = {
     "make demo": "starts a local AWS of its own; CI runs it apart",
     "make test": "this test is a part of it",
-    "make soak": "make test runs it, with fewer seeds",
     'pip install "./client[cli,data]"': "tests/client/test_house.py installs the wheel; here the source is used",
     "make clean": "deletes what this test needs",
     "make package": "downloads libraries for arm64; tests/unit/test_package.py builds the zips of a small list",
     "make deploy VARS=my.tfvars": "asks for a yes; terraform/tests plan its example, test_lifecycle.py applies",
+    "make release": "tests/long/test_release_twice.py builds a release",
+    "make publish": "tests/functional/test_publish.py publishes a release",
+    "make publish BUCKET=…": "as above",
+    "terraform init": "tests/terraform/test_release.py does this with the README's module block",
+    "terraform apply": "test_lifecycle.py applies an installation",
     "terraform destroy": "test_lifecycle.py destroys an installation",
     "aws bedrock create-foundation-model-agreement": "the stand-in for Bedrock has no marketplace",
 }
@@ -50,7 +54,10 @@ class Page:
         self.inline = set(INLINE.findall(FENCED.sub("", text)))
 
 
-PAGES = README, OPERATIONS = Page(ROOT / "README.md"), Page(ROOT / "docs" / "operations.md")
+PAGES = README, BEFORE, PACKAGES, OPERATIONS = (
+    Page(ROOT / "README.md"),
+    *(Page(ROOT / "docs" / name) for name in ("before-the-first-run.md", "packages.md", "operations.md")),
+)
 NOVA = "amazon.nova-lite-v1:0"
 
 
@@ -141,7 +148,8 @@ def slow_jobs(engine: Engine) -> Iterator[None]:
 
 def test_what_an_administrator_does_before_the_first_run(engine: Engine, shell: Shell) -> None:
     administrator = shell.of_another(environment(engine.url))
-    say_hello, ask_for_parameter = README.blocks["Before the first run"]
+    (say_hello,) = BEFORE.blocks["Access to models"]
+    (ask_for_parameter,) = BEFORE.blocks["The parameter ModelInvocationType"]
     assert json.loads(administrator.run(say_hello))["output"]["message"]["content"]
     assert json.loads(administrator.run(ask_for_parameter)) == ["OK", []]
 
