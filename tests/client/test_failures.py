@@ -1,5 +1,6 @@
 """Rows without an answer, by their code."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ def test_long_cells_are_cut_and_nothing_steers_the_terminal(ended: Any, at: Inst
     assert found.groups[0].examples[0]["cells"]["name"] == "\x1b[2J\u202egone"
     text = "\n".join(show.failure_lines(found))
     assert "\x1b" not in text and "\u202e" not in text
+
+
+def test_a_long_cell_of_a_csv_is_read_and_the_process_keeps_its_own_limit(ended: Any, at: Installation) -> None:
+    import pyarrow as pa
+
+    limit = csv.field_size_limit()
+    ended("csv", ROWS.set_column(1, "name", pa.array(["", "x" * (limit + 1), "", "", ""])))
+    assert failures(at, "monday").rows == 5
+    assert csv.field_size_limit() == limit
 
 
 def test_a_table_of_another_program(at: Installation, services: fakes.Aws, put: Any) -> None:

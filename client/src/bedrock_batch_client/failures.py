@@ -98,12 +98,16 @@ def _rows(table: Table, path: Path) -> Iterator[_Row | None]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        names = next(reader)
-        for cells in reader:
-            yield names, dict(zip(names, cells, strict=True))
+    # The limit is the whole process's, so it is set back for other users of the module.
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            names = next(reader)
+            for cells in reader:
+                yield names, dict(zip(names, cells, strict=True))
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
