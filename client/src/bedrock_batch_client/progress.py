@@ -80,6 +80,11 @@ class Status:
         return self.status not in ("RUNNING", "STOPPING")
 
     @property
+    def page(self) -> str:
+        """Where `report.html` is, which people open; empty while there is no report."""
+        return self.report.removesuffix(".json") + ".html" if self.report else ""
+
+    @property
     def good(self) -> bool:
         return self.status in runs.GOOD
 
@@ -112,6 +117,7 @@ class Status:
             "error": self.error or None,
             "message": self.message or None,
             "report": self.report or None,
+            "page": self.page or None,
         }
 
 

@@ -40,8 +40,8 @@ def end(status: Status) -> Iterator[str]:
         yield f"warning: {clean(warning)}"
     if not status.good and (why := ": ".join(part for part in (status.error, status.message) if part)):
         yield clean(why)
-    if status.report:
-        yield f"report: {status.report}"
+    if status.page:
+        yield f"report: {status.page}"
 
 
 def jobs(counts: Mapping[str, int]) -> str:

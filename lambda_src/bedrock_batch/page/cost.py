@@ -62,7 +62,7 @@ def _estimate(report: Report) -> Html | None:
         if sent:
             cells += [shown(used) if used is not None else "not known", _beside(word, expected, used)]
         rows.append(cells)
-    heads = [Head("Figure", "name"), Head("Estimate, at most", "number")]
+    heads = [Head("Figure", "name"), Head("Estimate", "number")]
     if not sent:
         return table("The estimate", heads, rows, stacked=False)
     heads += [Head("Used", "number"), Head("Used of the estimate", "wide")]

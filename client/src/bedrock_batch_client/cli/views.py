@@ -84,8 +84,8 @@ def _facts(status: Status) -> list[tuple[str, RenderableType]]:
     facts += [("warning", Text(show.clean(warning), style="yellow")) for warning in status.warnings]
     if why := ": ".join(part for part in (status.error, status.message) if part):
         facts.append(("error", Text(show.clean(why), style="red")))
-    if status.report:
-        facts.append(("report", Text(status.report)))
+    if status.page:
+        facts.append(("report", Text(status.page)))
     return facts
 
 
