@@ -46,7 +46,7 @@ if "SOAK_SEED" in os.environ:
     SEEDS = [int(os.environ["SOAK_SEED"])]
 else:
     FIRST = int(os.environ.get("SOAK_FIRST", "0"))
-    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "80"))))
+    SEEDS = list(range(FIRST, FIRST + int(os.environ.get("SOAK_SCHEDULES", "60"))))
 
 
 @dataclass(slots=True)
