@@ -64,7 +64,7 @@ def statement(runs: Sequence[Run]) -> str:
 
 def none(run_id: str, why: str) -> str:
     """Return the file's text for a run without output."""
-    return _comment([f"The run {run_id} has no table: {why}."]) + "\n"
+    return _comment([f"There is no statement for the run {run_id}: {why}."]) + "\n"
 
 
 def _table(runs: Sequence[Run], number: int) -> str:

@@ -26,7 +26,7 @@ def together(sentences: Iterable[str]) -> str:
 
 
 def sentences(error: ValidationError) -> Iterator[str]:
-    """Yield sentences for an error of the schema: which key is wrong and what to do."""
+    """Yield sentences for a mistake that the schema found: which key is wrong and what to do."""
     path = ".".join(str(name) for name in error.absolute_path)
     key = path[:MOST_KEY] or "the run input"
     instance: Any = error.instance

@@ -13,7 +13,7 @@ import bedrock_batch
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import BudgetExceeded
-from bedrock_batch.page import page
+from bedrock_batch.page import page, table_sql
 from bedrock_batch.run.publish import publish
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Jobs, finished, reviewed
@@ -86,6 +86,24 @@ def test_a_page_that_cannot_be_drawn_is_a_warning(
     assert "SUCCEEDED" in text_of(s3, KEYS.page)
     assert "text of a row" not in text_of(s3, KEYS.page)
     assert "the page was not drawn" in caplog.messages
+
+
+def test_a_statement_that_cannot_be_made_is_a_warning(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> str:
+        raise ZeroDivisionError("text of a row")
+
+    monkeypatch.setattr(table_sql, "statement", broken)
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    ended = played.run(asked(LITE))
+    assert "(ZeroDivisionError); the table itself is complete" in played.report()["warnings"][-1]
+    assert played.report()["warnings"][-1] == ended["first_warnings"][-1]
+    assert "the table itself is complete" in text_of(s3, KEYS.page)
+    assert text_of(s3, KEYS.table_sql).startswith("-- There is no statement for the run")
+    assert "text of a row" not in text_of(s3, KEYS.table_sql)
+    assert "the statement was not made" in caplog.messages
 
 
 def test_a_page_is_of_the_report_that_is_there(s3: S3) -> None:

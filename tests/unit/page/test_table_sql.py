@@ -365,7 +365,7 @@ def test_models_with_other_columns_have_a_statement_of_their_own() -> None:
 @pytest.mark.parametrize("run", [make_run(), planned(OF_ANSWERS, dry_run=True)], ids=["unknown", "dry"])
 def test_a_run_without_an_output_has_a_comment(run: Run) -> None:
     written = table_sql.statement([run])
-    assert written.startswith("-- The run monday has no table: ")
+    assert written.startswith("-- There is no statement for the run monday: ")
     assert [one for one in sqlglot.parse(written, dialect="athena") if one is not None] == []
 
 
