@@ -8,11 +8,11 @@ locals {
   }
 }
 
-# --- A job's end wakes the execution that waits for it
+# --- That a job began to run is noted; its end wakes the execution that waits for it
 
 resource "aws_cloudwatch_event_rule" "job_event" {
   name        = local.rule_names["job_event"]
-  description = "Batch jobs of ${var.name} that have ended"
+  description = "Batch jobs of ${var.name} that began to run or ended"
   tags        = local.tags
 
   event_pattern = jsonencode({
@@ -20,7 +20,7 @@ resource "aws_cloudwatch_event_rule" "job_event" {
     detail-type = ["Batch Inference Job State Change"]
     detail = {
       batchJobName = [{ prefix = "${var.name}-" }]
-      status       = ["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
+      status       = ["InProgress", "Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
     }
   })
 }

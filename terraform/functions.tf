@@ -44,6 +44,7 @@ locals {
       function.libraries ? local.libraries_environment : {},
       contains(local.encrypted, "data") ? { KMS_KEY_ARN = local.key_arns.data } : {},
       name == "plan_run" ? { SETTINGS_URI = "s3://${aws_s3_object.settings.bucket}/${aws_s3_object.settings.key}" } : {},
+      name == "finish_run" ? { INVENTORY_TABLE_NAME = local.inventory_name } : {},
     )
   }
 }
@@ -68,7 +69,7 @@ resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:`logging.tracing` sets it; it is off by default, as every trace of a run with thousands of jobs costs money.
   #checkov:skip=CKV_AWS_116:A dead letter queue is for asynchronous calls. Step Functions calls and waits, and has the error itself.
   #checkov:skip=CKV_AWS_117:`network` sets the subnets.
-  #checkov:skip=CKV_AWS_173:`encryption` sets the key. The variables are settings of memory and the URI of the settings, no secrets.
+  #checkov:skip=CKV_AWS_173:`encryption` sets the key. The variables are settings of memory, the URI of the settings and the name of the inventory, no secrets.
   #checkov:skip=CKV_AWS_272:A signing profile belongs to an account. The hash of the package is in the plan (source_code_hash).
 
   for_each = local.functions

@@ -288,6 +288,29 @@ data "aws_iam_policy_document" "function" {
     }
   }
 
+  # When jobs began to run. Their items also have task tokens, which the function may not read.
+  dynamic "statement" {
+    for_each = each.key == "finish_run" ? [1] : []
+
+    content {
+      sid       = "ReadStartsOfJobs"
+      actions   = ["dynamodb:Query"]
+      resources = ["${local.inventory_arn}/index/by_run"]
+
+      condition {
+        test     = "ForAllValues:StringEquals"
+        variable = "dynamodb:Attributes"
+        values   = ["pk", "run_id", "running_at"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "dynamodb:Select"
+        values   = ["SPECIFIC_ATTRIBUTES"]
+      }
+    }
+  }
+
   # On demand the models are called as jobs call them: the listed ones but custom models, and those behind listed profiles.
   dynamic "statement" {
     for_each = each.key == "answer_on_demand" && length(concat(local.invoked_model_arns, local.profile_arns)) > 0 ? [1] : []

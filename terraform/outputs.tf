@@ -7,7 +7,7 @@ output "run_state_machine_arn" {
 }
 
 output "job_event_state_machine_arn" {
-  description = "The state machine that starts when a job has ended. Look at its executions if runs notice late that jobs have ended."
+  description = "The state machine that starts when a job begins to run and when it has ended. Look at its executions if runs notice late that jobs have ended."
   value       = aws_sfn_state_machine.this["job_event"].arn
 }
 

@@ -287,15 +287,33 @@ run "defaults" {
   }
 
   assert {
+    condition = {
+      for s in data.aws_iam_policy_document.function["finish_run"].statement : s.sid => {
+        resources  = s.resources
+        conditions = { for c in s.condition : "${c.test} ${c.variable}" => toset(c.values) }
+      } if s.sid == "ReadStartsOfJobs"
+      } == {
+      ReadStartsOfJobs = {
+        resources = toset(["arn:aws:dynamodb:us-east-1:123456789012:table/reviews-inventory/index/by_run"])
+        conditions = {
+          "ForAllValues:StringEquals dynamodb:Attributes" = toset(["pk", "run_id", "running_at"])
+          "StringEquals dynamodb:Select"                  = toset(["SPECIFIC_ATTRIBUTES"])
+        }
+      }
+    }
+    error_message = "Finish run reads when jobs began to run, and no task token."
+  }
+
+  assert {
     condition = jsondecode(aws_cloudwatch_event_rule.job_event.event_pattern) == {
       source      = ["aws.bedrock"]
       detail-type = ["Batch Inference Job State Change"]
       detail = {
         batchJobName = [{ prefix = "reviews-" }]
-        status       = ["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
+        status       = ["InProgress", "Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
       }
     }
-    error_message = "The rule takes our jobs alone, in all five statuses that are an end."
+    error_message = "The rule takes our jobs alone: when they begin to run, and in all five statuses that are an end."
   }
 
   assert {

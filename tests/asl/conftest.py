@@ -9,7 +9,7 @@ from local.process import start_engine
 
 from .bench import Bench
 from .histories import Ended
-from .scenarios import DETAIL, EVENTS, JOBS, RUNS
+from .scenarios import EVENTS, JOBS, RUNS
 from .stops import STOPS
 
 
@@ -32,7 +32,7 @@ def ended(bench: Bench) -> dict[str, Ended]:
     for run in RUNS:
         bench.start_run(run.name, run.script, shards=run.shards)
     for event in EVENTS:
-        bench.start("job-event", event.name, event.script, DETAIL)
+        bench.start("job-event", event.name, event.script, event.detail)
     for stop in STOPS:
         bench.start_stop(stop.name, stop.answers(), start=stop.start)
     names = [("run", scenario.name) for scenario in [*JOBS, *RUNS]] + [("job-event", event.name) for event in EVENTS]

@@ -393,16 +393,22 @@ class Event:
     script: Script
     path: list[str]
     error: str | None = None
+    status: str = "Completed"
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        return {"detail": {"batchJobName": "j", "status": self.status, "batchJobArn": job_arn(0)}}
 
 
-NOTED = ["Record event", "Child waiting?"]
+NOTED = ["Which event?", "Record event", "Child waiting?"]
+BEGUN = ["Which event?", "Record start"]
 WAITING = ok({"Attributes": {"pk": {"S": "job/j"}, "task_token": {"S": "TOKEN"}}})
 EVENTS = [
     Event("child-waits", {"Record event": [WAITING], "Wake child": [ok()]}, [*NOTED, "Wake child", "Child woken"]),
     Event("child-has-not-parked", {"Record event": [ok({"Attributes": {"pk": {"S": "job/j"}}})]},
           [*NOTED, "Nobody waits"]),
     Event("foreign-job", {"Record event": [error("DynamoDB.ConditionalCheckFailedException")]},
-          ["Record event", "Foreign job"]),
+          ["Which event?", "Record event", "Foreign job"]),
     *(
         Event(f"token-is-spent-{name}", {"Record event": [WAITING], "Wake child": [error(f"Sfn.{name}")]},
               [*NOTED, "Wake child", "Nobody waits"])
@@ -412,9 +418,14 @@ EVENTS = [
           {"Record event": [*troubles("job-event", "Record event"), WAITING],
            "Wake child": [*troubles("job-event", "Wake child"), ok()]}, [*NOTED, "Wake child", "Child woken"]),
     Event("inventory-does-not-answer", {"Record event": [error("DynamoDB.ThrottlingException", times=9)]},
-          ["Record event"], "DynamoDB.ThrottlingException"),
+          ["Which event?", "Record event"], "DynamoDB.ThrottlingException"),
     Event("child-cannot-be-woken", {"Record event": [WAITING], "Wake child": [error("Sfn.ThrottlingException",
                                                                                     times=6)]},
           [*NOTED, "Wake child"], "Sfn.ThrottlingException"),
+    Event("job-runs", {"Record start": [*troubles("job-event", "Record start"), WAITING]},
+          [*BEGUN, "Start recorded"], status="InProgress"),
+    Event("foreign-job-runs", {"Record start": [error("DynamoDB.ConditionalCheckFailedException")]},
+          [*BEGUN, "Foreign job"], status="InProgress"),
+    Event("start-cannot-be-recorded", {"Record start": [error("DynamoDB.ThrottlingException", times=9)]},
+          BEGUN, "DynamoDB.ThrottlingException", "InProgress"),
 ]  # fmt: skip
-DETAIL = {"detail": {"batchJobName": "j", "status": "Completed", "batchJobArn": job_arn(0)}}

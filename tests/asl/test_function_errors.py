@@ -25,6 +25,7 @@ from .test_contracts import functions
 EVENT = {"contract": CONTRACT}
 WITHIN = {
     "bedrock-runtime": "an error of a record, or OnDemandRefused",
+    "dynamodb": "a warning, and a report without the starts of jobs",
     "service-quotas": "a warning, and the catalogue's figures",
 }
 """Services whose errors no function raises, and what the function does with them."""

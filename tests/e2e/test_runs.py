@@ -66,6 +66,8 @@ def test_every_row_gets_its_own_answer(batch: Batch, reviews: tuple[str, list[di
     report = batch.report("happy")
     assert report["rows"] == 600
     assert report["jobs"] == {"Completed": 3}
+    assert not any(report["timeline"]["start_unknown"]), "an event said of each job when it began to run"
+    assert all(job["submitted_at"] <= job["running_at"] <= job["ended_at"] for job in report["slowest_jobs"])
     assert ended.output["outcomes"]["succeeded"] == 600
     inventory = batch.inventory("happy")
     assert inventory["run/happy"]["status"] == "SUCCEEDED"

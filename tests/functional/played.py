@@ -1,13 +1,14 @@
 """A run on S3 whose Maps a test plays: it writes the results of children as their ResultWriter does."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
+from bedrock_batch.aws.inventory import Inventory
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.results import Joined, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
@@ -37,10 +38,11 @@ def gathered(s3: S3, bedrock: Any, state: State) -> State:
     return gather_leftovers(s3, bedrock, RunState.from_json(state)).to_json()
 
 
-def finished(s3: S3, state: State, bedrock: Any = None) -> State:
+def finished(s3: S3, state: State, bedrock: Any = None, inventory: Any = None) -> State:
     """Call Finish run as its state does, with JSON, and compare its report with the schema."""
+    kept = Inventory(inventory or Items(), "reviews-inventory")
     try:
-        return finish_run(s3, bedrock or Jobs(), RunState.from_json(state))
+        return finish_run(s3, bedrock or Jobs(), kept, RunState.from_json(state))
     finally:
         check_report(s3)
 
@@ -62,6 +64,26 @@ class Jobs:
         found = [job for job in self.jobs if filters.get("nameContains", "") in job["jobName"]]
         yield {"invocationJobSummaries": found[:1]}
         yield {"invocationJobSummaries": found[1:]}
+
+
+class Items:
+    """DynamoDB as Finish run sees it: the items of a run's jobs, and when they began to run."""
+
+    def __init__(self, running: Mapping[str, str] | None = None, error: str | None = None) -> None:
+        self.running, self.error = running or {}, error
+        self.asked: dict[str, Any] = {}
+
+    def get_paginator(self, operation: str) -> "Items":
+        assert operation == "query"
+        return self
+
+    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        self.asked = asked
+        if self.error:
+            raise ClientError({"Error": {"Code": self.error, "Message": "no"}}, "Query")
+        # Two pages, and a job that did not begin to run.
+        yield {"Items": [{"pk": {"S": f"job/{name}"}, "running_at": {"S": at}} for name, at in self.running.items()]}
+        yield {"Items": [{"pk": {"S": "job/another"}}]}
 
 
 def job(name: str, status: str = "InProgress", model: str = "amazon.nova-lite-v1:0") -> dict[str, Any]:

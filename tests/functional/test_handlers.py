@@ -11,7 +11,7 @@ from bedrock_batch.errors import ContractMismatch
 from bedrock_batch.handlers import claim_run, finish_run, gather_leftovers, plan_run, prepare_shard, review_run
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
-from tests.functional.played import RUN, Jobs, check_report, write_results
+from tests.functional.played import RUN, Items, Jobs, check_report, write_results
 from tests.functional.whole import LITE, asked, reviews
 from tests.unit.factories import JOIN_SHARD, claimed, keys_of, settings, stopped
 
@@ -21,8 +21,9 @@ SETTINGS = "reviews/config/settings.json"
 
 @pytest.fixture
 def call(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Json], Json]:
-    services = {"bedrock": Jobs(), "service-quotas": ServiceQuotas(), "s3": s3._client}
+    services = {"bedrock": Jobs(), "dynamodb": Items(), "service-quotas": ServiceQuotas(), "s3": s3._client}
     monkeypatch.setattr("bedrock_batch.aws.clients.client", services.__getitem__)
+    monkeypatch.setenv("INVENTORY_TABLE_NAME", "reviews-inventory")
     monkeypatch.setenv("SETTINGS_URI", f"s3://{BUCKET}/{SETTINGS}")
     s3.put_json(BUCKET, SETTINGS, settings(LITE).to_json())
     reviews(s3, 120)

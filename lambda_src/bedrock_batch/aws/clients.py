@@ -18,14 +18,19 @@ _OWN_CONFIGS = {
     # "adaptive" slows down the next calls after a throttled one. A model may think for minutes, and a call that is
     # given up early is paid too.
     "bedrock-runtime": Config(retries={"mode": "adaptive", "max_attempts": 8}, connect_timeout=5, read_timeout=600),
-    # A run works without it, so a VPC may have no endpoint for it.
+    # A run works without these two, so a VPC may have no endpoints for them.
+    "dynamodb": _CONFIG.merge(Config(connect_timeout=3)),
     "service-quotas": _CONFIG.merge(Config(connect_timeout=3)),
 }
+_UNREACHABLE = (ConnectTimeoutError, EndpointConnectionError)
+"""A service that cannot be reached cannot be reached a moment later either."""
+
+
 _FINAL: dict[str, tuple[type[Exception], ...]] = {
     # The model still works on the first call, and each call is paid.
     "bedrock-runtime": (ReadTimeoutError,),
-    # A service that cannot be reached cannot be reached a moment later either.
-    "service-quotas": (ConnectTimeoutError, EndpointConnectionError),
+    "dynamodb": _UNREACHABLE,
+    "service-quotas": _UNREACHABLE,
 }
 """The errors that botocore would retry and must not, by service."""
 

@@ -14,6 +14,8 @@ _HATCHES = {
     "invalid": "M0 3H6M3 0V6",
     "failed": "M0 0 6 6M0 6 6 0",
     "missing": "M0 3H6",
+    "queued": "M0 0 6 6",
+    "start_unknown": "M0 6 6 0",
     "waiting": "M3 0V6",
 }
 """Lines over the colour of a kind, in a square of 6 by 6; kinds without any are plain."""
@@ -59,11 +61,20 @@ def bar(parts: Mapping[str, float], *, title: str, desc: str, whole: float = 0, 
     return _svg("thin" if thin else "bar", 28, title, desc, rects)
 
 
-def span(start: float, stop: float, kind: str, *, title: str, desc: str) -> Html:
-    """Return a bar from `start` to `stop`, which are shares of the whole width. Words beside it have its kind."""
-    width = max((stop - start) * _WIDTH, 3)
-    rect = tag("rect", x=number(start * _WIDTH), y=0, width=number(width), height=28, class_=f"f-{kind}")
-    return _svg("thin", 28, title, desc, [rect])
+def spans(times: Mapping[str, tuple[float, float]], *, title: str, desc: str) -> Html:
+    """Return a bar for each kind, from its start to its stop, which are shares of the whole width."""
+    rects = [
+        tag(
+            "rect",
+            x=number(start * _WIDTH),
+            y=0,
+            width=number(max((stop - start) * _WIDTH, 3)),
+            height=28,
+            **_fill(kind),
+        )
+        for kind, (start, stop) in times.items()
+    ]
+    return _svg("thin", 28, title, desc, rects)
 
 
 def area(layers: Mapping[str, Sequence[int]], *, marks: Sequence[float] = (), title: str, desc: str) -> Html:

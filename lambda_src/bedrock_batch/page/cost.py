@@ -73,7 +73,7 @@ def _beside(word: str, expected: float | None, used: float | None) -> Child:
     if not expected or used is None:
         return tag("span", "nothing to compare", class_="quiet")
     desc = f"{share(used, expected)} of the estimate"
-    kind = "working" if used <= expected else "failed"
+    kind = "running" if used <= expected else "failed"
     bar = charts.bar({kind: min(used, expected)}, whole=expected, title=f"{word} used", desc=desc, thin=True)
     return tag("div", bar, tag("span", share(used, expected)), class_="beside")
 

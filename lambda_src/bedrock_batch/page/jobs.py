@@ -13,10 +13,19 @@ _MOST_BARS = 24
 _MOST_JOBS = 15
 _MOST_MESSAGE = 800
 _MOST_ROUNDS = 12
-_KINDS = {
-    "waiting": "waiting for their turn in this run",
-    "working": "with Bedrock, queued or running",
+_LAYERS = {
     "ended": "ended",
+    "running": "running",
+    "queued": "queued at Bedrock",
+    "start_unknown": "with Bedrock, not known to have begun to run",
+    "waiting": "waiting for their turn in this run",
+}
+_AT_BEDROCK = ("running", "queued", "start_unknown")
+_BARS = {
+    "queued": "queued at Bedrock",
+    "running": "running",
+    "failed": "running, and then not Completed",
+    "start_unknown": "with Bedrock, not known to have begun to run",
 }
 
 
@@ -26,18 +35,31 @@ def over_time(report: Report) -> Html | None:
     if not timeline:
         why = "Bedrock did not list the times of the jobs." if report.get("jobs") else ""
         return section("Jobs over time", tag("p", why, class_="quiet") if why else None)
-    seconds = timeline["job_seconds"]
-    note = (
-        f"{counted(timeline['jobs'], 'job')} in {span(_between(timeline['begun_at'], timeline['ended_at']))}, from "
-        f"{moment(timeline['begun_at'])} to {moment(timeline['ended_at'])}. A job "
-        f"took {span(seconds['least'])} to {span(seconds['most'])}, half of them no longer "
-        f"than {span(seconds['median'])}. Bedrock lists when a job was submitted and when it ended, "
-        "and not when it began to run."
-    )
     few = timeline["jobs"] <= min(_MOST_BARS, len(report.get("slowest_jobs", ())))
     return section(
-        "Jobs over time", _bars(report, timeline) if few else _layers(timeline), _rounds(report, timeline), note=note
+        "Jobs over time",
+        _bars(report, timeline) if few else _layers(timeline),
+        _rounds(report, timeline),
+        note=_note(timeline),
     )
+
+
+def _note(timeline: Mapping[str, Any]) -> str:
+    seconds, queued = timeline["job_seconds"], timeline.get("queued_seconds")
+    return (
+        f"{counted(timeline['jobs'], 'job')} in {span(_between(timeline['begun_at'], timeline['ended_at']))}, from "
+        f"{moment(timeline['begun_at'])} to {moment(timeline['ended_at'])}. From submission to end a job took "
+        f"{_spread(seconds)}. "
+        + (
+            f"In Bedrock's queue it waited {_spread(queued)}."
+            if queued
+            else "When jobs began to run is not known: Bedrock lists only submission and end, and no event came."
+        )
+    )
+
+
+def _spread(seconds: Mapping[str, float]) -> str:
+    return f"{span(seconds['least'])} to {span(seconds['most'])}, half of them at most {span(seconds['median'])}"
 
 
 def _between(first: str, last: str) -> float:
@@ -51,32 +73,58 @@ def _ends(timeline: Mapping[str, Any]) -> Html:
 
 def _bars(report: Report, timeline: Mapping[str, Any]) -> Html:
     begin, whole = timeline["begun_at"], _between(timeline["begun_at"], timeline["ended_at"]) or 1.0
-    rows = []
+    rows, kinds = [], set[str]()
     for job in sorted(report["slowest_jobs"], key=lambda one: (one["round"], one["submitted_at"], one["job_name"])):
-        start, stop = (_between(begin, job[name]) / whole for name in ("submitted_at", "ended_at"))
-        kind = "succeeded" if job["status"] == "Completed" else "failed"
-        desc = f"{job['status']}, from {moment(job['submitted_at'])} to {moment(job['ended_at'])}"
-        bar = charts.span(start, stop, kind, title=job["job_name"], desc=desc)
-        rows.append((code(job["job_name"]), job["status"], bar, span(job["seconds"])))
-    heads = [Head("Job", "name"), Head("Ended as"), Head("From submission to end", "wide"), Head("Time", "number")]
-    return table("Every job, in the order of submission", heads, rows)
+        parts = _parts(job)
+        kinds |= parts.keys()
+        times = {
+            kind: (_between(begin, start) / whole, _between(begin, stop) / whole)
+            for kind, (start, stop) in parts.items()
+        }
+        desc = "; ".join(
+            f"{_BARS[kind]} from {moment(start)} to {moment(stop)}" for kind, (start, stop) in parts.items()
+        )
+        bar = charts.spans(times, title=job["job_name"], desc=desc)
+        queued = span(_between(*parts["queued"])) if "queued" in parts else "not known"
+        rows.append((code(job["job_name"]), job["status"], bar, queued, span(job["seconds"])))
+    heads = [
+        Head("Job", "name"),
+        Head("Ended as"),
+        Head("From submission to end", "wide"),
+        Head("Queued", "number"),
+        Head("In all", "number"),
+    ]
+    return tag(
+        "div",
+        table("Every job, in the order of submission", heads, rows),
+        charts.legend({kind: word for kind, word in _BARS.items() if kind in kinds}),
+    )
+
+
+def _parts(job: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return when a job was in each state, by the kind of the state's bar."""
+    submitted, running, ended = job["submitted_at"], job.get("running_at"), job["ended_at"]
+    if not running:
+        return {"start_unknown": (submitted, ended)}
+    return {"queued": (submitted, running), "running" if job["status"] == "Completed" else "failed": (running, ended)}
 
 
 def _layers(timeline: Mapping[str, Any]) -> Html:
-    layers = {"ended": timeline["ended"], "working": timeline["at_bedrock"], "waiting": timeline["waiting"]}
-    most = max(timeline["at_bedrock"], default=0)
+    layers = {kind: timeline[kind] for kind in _LAYERS if any(timeline[kind])}
+    at_bedrock = [sum(one) for one in zip(*(timeline[kind] for kind in _AT_BEDROCK), strict=True)]
     whole = timeline["bin_seconds"] * len(timeline["ended"])
     marks = [_between(timeline["begun_at"], one["begun_at"]) / whole for one in timeline["rounds"][1:_MOST_ROUNDS]]
     lines = "A dashed line stands where a later round begins. " if marks else ""
     desc = (
-        f"Of {count(timeline['jobs'])} jobs {count(most)} at most were with Bedrock at one time. {lines}Each step is "
+        f"Of {count(timeline['jobs'])} jobs {count(max(at_bedrock))} at most were with Bedrock at one time, "
+        f"{count(max(timeline['running']))} at most were running. {lines}Each step is "
         f"{span(timeline['bin_seconds'])} long."
     )
     return tag(
         "figure",
         charts.area(layers, marks=marks, title="Jobs over time", desc=desc),
         _ends(timeline),
-        charts.legend({kind: _KINDS[kind] for kind in ("ended", "working", "waiting")}),
+        charts.legend({kind: _LAYERS[kind] for kind in layers}),
         tag("figcaption", desc, class_="note"),
     )
 

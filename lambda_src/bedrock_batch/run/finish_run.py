@@ -6,6 +6,7 @@ from typing import Any
 
 from bedrock_batch.aws import causes
 from bedrock_batch.aws.batch_jobs import job_times
+from bedrock_batch.aws.inventory import Inventory
 from bedrock_batch.aws.map_results import read_results
 from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
@@ -14,6 +15,7 @@ from bedrock_batch.contracts.state import End, RunState
 from bedrock_batch.errors import TooManyFailures
 from bedrock_batch.run import budget, examples, findings, first_record, gate, metrics, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
+from bedrock_batch.run.optional import made_or_warned
 from bedrock_batch.run.publish import publish
 
 _LOG = logging.getLogger(__name__)
@@ -23,8 +25,11 @@ _MOST_WARNINGS = 20
 
 _MOST_MESSAGE = 500
 
+_NO_TIMES = "the report has no times of jobs, because they could not be counted ({})"
+_NO_EXAMPLES = "the report has no examples, because they could not be read ({}); the table has all rows"
 
-def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
+
+def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> dict[str, Any]:
     """Write the report of a run and return the run's result. The report of a dry run has its estimate.
 
     Raises:
@@ -45,9 +50,9 @@ def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
             ended, failure = End("FAILED", error="TooManyFailures", message=str(err)), err
     document = report.document(found, ended=ended, warnings=warnings)
     if found.ended:
-        document |= timeline.of_jobs(found.rounds, job_times(bedrock, runs[0].digest, run_id=state.run_id))
+        document |= made_or_warned(lambda: _times(bedrock, inventory, found), dict, document, _NO_TIMES)
     if runs[0].examples:
-        document["examples"] = examples.of_run(s3, runs)
+        document |= made_or_warned(lambda: {"examples": examples.of_run(s3, runs)}, dict, document, _NO_EXAMPLES)
     document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
     if not overtaken:
         _LOG.info(
@@ -62,6 +67,13 @@ def finish_run(s3: S3, bedrock: Any, state: RunState) -> dict[str, Any]:
     if failure is not None:
         raise failure
     return _result(found, document)
+
+
+def _times(bedrock: Any, inventory: Inventory, found: Findings) -> dict[str, Any]:
+    """Return the report's times of jobs."""
+    run = found.run
+    times = job_times(bedrock, run.digest, run_id=run.run_id)
+    return timeline.of_jobs(found.rounds, times, inventory.running_since(run.run_id)) if times else {}
 
 
 def _judge(found: Findings) -> list[str]:

@@ -3,9 +3,7 @@
 No code writes report.json alone; a test checks this.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
-from traceback import extract_tb
 from typing import Any
 
 from bedrock_batch.aws.s3 import S3
@@ -13,8 +11,7 @@ from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.keys import RunKeys
 from bedrock_batch.page import page, table_sql
-
-_LOG = logging.getLogger(__name__)
+from bedrock_batch.run.optional import made_or_warned
 
 _HTML, _SQL = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 
@@ -53,35 +50,19 @@ def publish(
 
 
 def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:
-    """Return the page. If it cannot be drawn, return a short one, and add a warning to the report."""
+    """Return the page; a short one, if it cannot be drawn."""
     place = f"s3://{bucket}/{keys.root}"
-    try:
-        return page.draw(document, place=place).encode()
-    except Exception as err:  # No error of the page may change how the run ends.
-        why, where = type(err).__name__, _place(err)
-        _LOG.warning("the page was not drawn", extra={"run_id": keys.run_id, "why": why, "where": where})
-        _warn(document, _NOT_DRAWN, err)
-        return page.draw_end(document).encode()
+    html = made_or_warned(
+        lambda: page.draw(document, place=place), lambda: page.draw_end(document), document, _NOT_DRAWN
+    )
+    return html.encode()
 
 
 def _statement(document: dict[str, Any], keys: RunKeys, runs: Sequence[Run]) -> str:
-    """Return the statement. If it cannot be made, return a comment, and add a warning to the report."""
+    """Return the statement; a comment, if it cannot be made."""
     if not runs:
         return table_sql.none(keys.run_id, "it ended before it was planned, or is so old that its plan is not read")
-    try:
-        return table_sql.statement(runs)
-    except Exception as err:  # No error of the statement may change how the run ends.
-        why, where = type(err).__name__, _place(err)
-        _LOG.warning("the statement was not made", extra={"run_id": keys.run_id, "why": why, "where": where})
-        _warn(document, _NOT_MADE, err)
-        return table_sql.none(keys.run_id, "its columns could not be described; the parts themselves have them")
-
-
-def _place(err: Exception) -> str:
-    """Return where an error arose. Its message is left out of logs, because it may repeat the text of a cell."""
-    last = extract_tb(err.__traceback__)[-1]
-    return f"{last.name}, line {last.lineno}"
-
-
-def _warn(document: dict[str, Any], warning: str, err: Exception) -> None:
-    document["warnings"] = [*document.get("warnings", ()), warning.format(type(err).__name__)]
+    why_none = "its columns could not be described; the parts themselves have them"
+    return made_or_warned(
+        lambda: table_sql.statement(runs), lambda: table_sql.none(keys.run_id, why_none), document, _NOT_MADE
+    )

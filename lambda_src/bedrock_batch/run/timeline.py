@@ -1,11 +1,11 @@
 """The times of a run's jobs: `timeline` and `slowest_jobs` of the report.
 
-The times are those that Bedrock lists: when a job was submitted and when it ended, and not
-when it began to run.
+Bedrock lists when a job was submitted and when it ended. When it began to run is known from Bedrock's event, which may
+be lost.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -26,20 +26,25 @@ _DAY = 86_400
 class _Timed:
     round: int
     result: JobResult
-    times: JobTimes
+    submitted: datetime
+    ended: datetime
+    running: datetime | None
+    """When the job began to run."""
 
     @property
     def seconds(self) -> float:
-        return round((self.times.ended - self.times.submitted).total_seconds(), 3)
+        return _seconds(self.submitted, self.ended)
 
 
-def of_jobs(rounds: Sequence[Sequence[JobResult]], times: Mapping[str, JobTimes]) -> dict[str, Any]:
+def of_jobs(
+    rounds: Sequence[Sequence[JobResult]], times: Mapping[str, JobTimes], running: Mapping[str, datetime]
+) -> dict[str, Any]:
     """Return `timeline` and `slowest_jobs`; nothing if the times of no job are known.
 
-    `rounds` are the ends of the jobs of each round.
+    `rounds` are the ends of the jobs of each round. `running` is when jobs began to run, as far as it is known.
     """
     jobs = [
-        _Timed(number, result, times[result.job_name])
+        _timed(number, result, times[result.job_name], running.get(result.job_name))
         for number, round_ in enumerate(rounds)
         for result in round_
         if result.job_name in times
@@ -50,39 +55,72 @@ def of_jobs(rounds: Sequence[Sequence[JobResult]], times: Mapping[str, JobTimes]
     return {"timeline": _timeline(jobs), "slowest_jobs": [_listed(one) for one in slowest]}
 
 
+def _timed(number: int, result: JobResult, times: JobTimes, running: datetime | None) -> _Timed:
+    # An event is delivered some time after the job began to run, perhaps after the job's end.
+    within = running and min(max(running, times.submitted), times.ended)
+    return _Timed(number, result, times.submitted, times.ended, within)
+
+
 def _timeline(jobs: Sequence[_Timed]) -> dict[str, Any]:
-    first, last = min(one.times.submitted for one in jobs), max(one.times.ended for one in jobs)
+    first, last = min(one.submitted for one in jobs), max(one.ended for one in jobs)
     size = _bin(max(1, (last - first).total_seconds()))
     bins = int((last - first).total_seconds() // size) + 1
     edges = [first + timedelta(seconds=size * (number + 1)) for number in range(bins)]
-    of_round: dict[int, list[_Timed]] = {}
-    for one in jobs:
-        of_round.setdefault(one.round, []).append(one)
-    submitted = sorted(one.times.submitted for one in jobs)
-    ended = sorted(one.times.ended for one in jobs)
-    begun = sorted((min(one.times.submitted for one in some), len(some)) for some in of_round.values())
-    due = [sum(count for moment, count in begun if moment <= edge) for edge in edges]
-    made = [bisect_right(submitted, edge) for edge in edges]
-    over = [bisect_right(ended, edge) for edge in edges]
     seconds = [one.seconds for one in jobs]
+    queued = [_seconds(one.submitted, one.running) for one in jobs if one.running]
     return {
         "begun_at": _iso(first),
         "ended_at": _iso(last),
         "jobs": len(jobs),
         "bin_seconds": size,
-        "waiting": [all_ - some for all_, some in zip(due, made, strict=True)],
-        "at_bedrock": [some - done for some, done in zip(made, over, strict=True)],
-        "ended": over,
-        "job_seconds": {"least": min(seconds), "median": round(median(seconds), 3), "most": max(seconds)},
+        **_layers(jobs, edges),
+        "job_seconds": _spread(seconds),
+        **({"queued_seconds": _spread(queued)} if queued else {}),
         "rounds": [
             {
                 "round": number,
-                "begun_at": _iso(min(one.times.submitted for one in some)),
-                "ended_at": _iso(max(one.times.ended for one in some)),
+                "begun_at": _iso(min(one.submitted for one in some)),
+                "ended_at": _iso(max(one.ended for one in some)),
             }
-            for number, some in sorted(of_round.items())
+            for number, some in sorted(_by_round(jobs).items())
         ],
     }
+
+
+def _layers(jobs: Sequence[_Timed], edges: Sequence[datetime]) -> dict[str, list[int]]:
+    """Return the number of jobs in each state at each edge. A job is in one state at a time."""
+
+    def reached(moments: Iterable[datetime]) -> list[int]:
+        ordered = sorted(moments)
+        return [bisect_right(ordered, edge) for edge in edges]
+
+    # All jobs of a round wait from the round's first submission on.
+    begun = [min(one.submitted for one in some) for some in _by_round(jobs).values() for _ in some]
+    ran = [one for one in jobs if one.running]
+    unknown = [one for one in jobs if not one.running]
+    running = reached(one.running for one in ran if one.running)
+    return {
+        "waiting": _minus(reached(begun), reached(one.submitted for one in jobs)),
+        "queued": _minus(reached(one.submitted for one in ran), running),
+        "running": _minus(running, reached(one.ended for one in ran)),
+        "start_unknown": _minus(reached(one.submitted for one in unknown), reached(one.ended for one in unknown)),
+        "ended": reached(one.ended for one in jobs),
+    }
+
+
+def _minus(some: Sequence[int], others: Sequence[int]) -> list[int]:
+    return [one - other for one, other in zip(some, others, strict=True)]
+
+
+def _by_round(jobs: Sequence[_Timed]) -> dict[int, list[_Timed]]:
+    of_round: dict[int, list[_Timed]] = {}
+    for one in jobs:
+        of_round.setdefault(one.round, []).append(one)
+    return of_round
+
+
+def _spread(seconds: Sequence[float]) -> dict[str, float]:
+    return {"least": min(seconds), "median": round(median(seconds), 3), "most": max(seconds)}
 
 
 def _bin(seconds: float) -> int:
@@ -99,10 +137,15 @@ def _listed(one: _Timed) -> dict[str, Any]:
         "round": one.round,
         "status": result.status,
         "records": result.records,
-        "submitted_at": _iso(one.times.submitted),
-        "ended_at": _iso(one.times.ended),
+        "submitted_at": _iso(one.submitted),
+        **({"running_at": _iso(one.running)} if one.running else {}),
+        "ended_at": _iso(one.ended),
         "seconds": one.seconds,
     }
+
+
+def _seconds(first: datetime, last: datetime) -> float:
+    return round((last - first).total_seconds(), 3)
 
 
 def _iso(moment: datetime) -> str:

@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError
 
 from bedrock_batch.aws import clients, quotas
+from bedrock_batch.aws.inventory import Inventory
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import PART_BYTES
 from bedrock_batch.contracts.run import InvocationType
@@ -59,20 +60,33 @@ def test_a_model_that_thinks_too_long_is_asked_once(
     assert len(silent) == 1
 
 
-def test_quotas_that_cannot_be_reached_cost_a_run_seconds(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As in a VPC without an endpoint for them: packets get no answer. No packet leaves the machine here."""
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A VPC without endpoints: packets get no answer. No packet leaves the machine here."""
     tries: list[str] = []
 
     def unanswered(*_: Any, **__: Any) -> Any:
         tries.append("connect")
-        raise ConnectTimeoutError(endpoint_url="https://servicequotas.us-east-1.amazonaws.com")
+        raise ConnectTimeoutError(endpoint_url="https://anything.us-east-1.amazonaws.com")
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", unanswered)
+    return tries
+
+
+def test_an_inventory_that_cannot_be_reached_costs_a_run_seconds(
+    tries: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = clients.client.__wrapped__("dynamodb")
+    assert Inventory(client, "reviews-inventory").running_since("monday") == {}
+    assert tries == ["connect"]
+    assert client.meta.config.connect_timeout <= 3
+    assert [record.message for record in caplog.records] == ["the starts of jobs are not known"]
+
+
+def test_quotas_that_cannot_be_reached_cost_a_run_seconds(tries: list[str], caplog: pytest.LogCaptureFixture) -> None:
     client = clients.client.__wrapped__("service-quotas")
     listed: dict[str, Any] = {}
     start = time.monotonic()

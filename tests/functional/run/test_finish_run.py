@@ -245,6 +245,7 @@ def test_a_failed_job_says_what_became_of_its_records(aws: None) -> None:
 def test_an_error_of_finish_run_says_what_is_kept(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench([150])
     monkeypatch.setattr("bedrock_batch.aws.clients.s3", lambda: bench.client)
+    monkeypatch.setenv("INVENTORY_TABLE_NAME", "reviews-inventory")
     bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     with pytest.raises(Exception, match="run.json does not exist") as caught:
         finish_handler(bench.planned(), None)

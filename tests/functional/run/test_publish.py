@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import bedrock_batch
 from bedrock_batch.aws.s3 import S3
@@ -16,7 +17,7 @@ from bedrock_batch.errors import BudgetExceeded
 from bedrock_batch.page import page, table_sql
 from bedrock_batch.run.publish import publish
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Jobs, finished, reviewed
+from tests.functional.played import RUN, Items, Jobs, finished, reviewed
 from tests.functional.whole import LITE, MICRO, MemoryS3, WholeRun, asked, reviews
 from tests.report_schema import check
 from tests.unit.factories import keys_of
@@ -85,7 +86,7 @@ def test_a_page_that_cannot_be_drawn_is_a_warning(
     assert played.report()["warnings"][-1] == told == ended["first_warnings"][-1]
     assert "SUCCEEDED" in text_of(s3, KEYS.page)
     assert "text of a row" not in text_of(s3, KEYS.page)
-    assert "the page was not drawn" in caplog.messages
+    assert "a part of the report was not made" in caplog.messages
 
 
 def test_a_statement_that_cannot_be_made_is_a_warning(
@@ -103,7 +104,7 @@ def test_a_statement_that_cannot_be_made_is_a_warning(
     assert "the table itself is complete" in text_of(s3, KEYS.page)
     assert text_of(s3, KEYS.table_sql).startswith("-- There is no statement for the run")
     assert "text of a row" not in text_of(s3, KEYS.table_sql)
-    assert "the statement was not made" in caplog.messages
+    assert "a part of the report was not made" in caplog.messages
 
 
 def test_a_page_is_of_the_report_that_is_there(s3: S3) -> None:
@@ -140,9 +141,9 @@ def times(*names: str, seconds: int = 600) -> Timed:
     )
 
 
-def ended(s3: S3, played: WholeRun, bedrock: Any) -> dict[str, Any]:
+def ended(s3: S3, played: WholeRun, bedrock: Any, inventory: Any = None) -> dict[str, Any]:
     """Finish the run again, with what Bedrock lists by now."""
-    finished(s3, played.state, bedrock)
+    finished(s3, played.state, bedrock, inventory)
     report: dict[str, Any] = played.report()
     check(report)
     return report
@@ -159,6 +160,68 @@ def test_the_times_of_jobs_are_those_that_bedrock_lists(s3: S3) -> None:
     assert report["timeline"]["job_seconds"] == {"least": 600.0, "median": 650.0, "most": 700.0}
     assert [job["job_name"] for job in report["slowest_jobs"]] == names[::-1]
     assert "Every job, in the order of submission" in text_of(s3, KEYS.page)
+
+
+def test_queued_and_running_are_told_apart(s3: S3) -> None:
+    reviews(s3, 30)
+    played = WholeRun(s3)
+    played.run(asked(LITE))
+    names = [line["job_name"] for line in played.jobs]
+    items = Items({names[0]: "2026-11-29T07:02:00.000Z", names[1]: "2026-11-29T07:03:10.500Z"})
+    report = ended(s3, played, times(*names), items)
+    assert items.asked["ExpressionAttributeValues"] == {":run_id": {"S": RUN}, ":job": {"S": "job/"}}
+    assert report["timeline"]["queued_seconds"] == {"least": 120.0, "median": 150.25, "most": 180.5}
+    running = {job["job_name"]: job.get("running_at") for job in report["slowest_jobs"]}
+    assert running == {names[0]: "2026-11-29T07:02:00.000Z", names[1]: "2026-11-29T07:03:10.500Z", names[2]: None}
+    said = seen(text_of(s3, KEYS.page)).text
+    assert "In Bedrock's queue it waited 2 min to 3 min" in said
+    assert "not known to have begun to run" in said, "the third job's event was lost"
+
+
+def test_an_inventory_that_cannot_be_read_leaves_the_starts_unknown(s3: S3, caplog: pytest.LogCaptureFixture) -> None:
+    reviews(s3, 10)
+    played = WholeRun(s3)
+    played.run(asked(LITE))
+    names = [line["job_name"] for line in played.jobs]
+    report = ended(s3, played, times(*names), Items(error="AccessDeniedException"))
+    assert report["timeline"]["start_unknown"][0] == len(names)
+    assert "the starts of jobs are not known" in caplog.messages
+    assert "When jobs began to run is not known" in text_of(s3, KEYS.page)
+
+
+@pytest.mark.parametrize(
+    ("part", "warning"),
+    [("timeline.of_jobs", "no times of jobs"), ("examples.of_run", "no examples")],
+)
+def test_a_part_of_the_report_that_cannot_be_made_is_a_warning(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, warning: str
+) -> None:
+    reviews(s3, 10)
+    played = WholeRun(s3)
+    played.run(asked(LITE, report={"examples": True}))
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("SECRET of a row")
+
+    monkeypatch.setattr(f"bedrock_batch.run.{part}", broken)
+    report = ended(s3, played, times(*(line["job_name"] for line in played.jobs)))
+    assert report["status"] == "SUCCEEDED"
+    assert any(warning in one and "(KeyError)" in one for one in report["warnings"])
+    assert "SECRET" not in json.dumps([record.__dict__ for record in caplog.records], default=str)
+
+
+def test_an_error_that_may_pass_is_no_warning(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state machine calls again: then the report has everything."""
+    reviews(s3, 10)
+    played = WholeRun(s3)
+    played.run(asked(LITE, report={"examples": True}))
+
+    def slowed_down(*_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "SlowDown", "Message": "no"}}, "GetObject")
+
+    monkeypatch.setattr("bedrock_batch.run.examples.of_run", slowed_down)
+    with pytest.raises(ClientError, match="SlowDown"):
+        finished(s3, played.state, times())
 
 
 def test_a_run_whose_jobs_bedrock_does_not_list_has_a_report_all_the_same(

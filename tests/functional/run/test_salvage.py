@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.aws.inventory import Inventory
 from bedrock_batch.contracts.state import RunState
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.run import salvage
 from bedrock_batch.run.finish_run import finish_run
 from tests.conftest import BUCKET
-from tests.functional.played import RUN, Bench, Jobs, State, finished, job
+from tests.functional.played import RUN, Bench, Items, Jobs, State, finished, job
 from tests.report_schema import check
 from tests.unit.factories import JOIN_SHARD, keys_of, make_run
 from tests.unit.factories import stopped as stopped_event
@@ -244,7 +245,8 @@ def test_what_a_redriven_run_writes_meanwhile_stays(bench: Bench) -> None:
     own = {"rows": 340}
     bench.s3.put_json(BUCKET, keys_of(RUN).report, own)
     results = [bench.joined(event | {"step": 99}, ()) for event in events]
-    finish_run(bench.s3, bench.bedrock, RunState.from_json(found | {"result": bench.map(results)}))
+    inventory = Inventory(Items(), "reviews-inventory")
+    finish_run(bench.s3, bench.bedrock, inventory, RunState.from_json(found | {"result": bench.map(results)}))
     assert bench.s3.get_json(BUCKET, keys_of(RUN).report) == own
 
 

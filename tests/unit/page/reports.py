@@ -48,7 +48,9 @@ def origin(run_id: str) -> Report:
 
 
 def timed(job_name: str, round_: int, start: int, stop: int, status: str = "Completed", records: int = 500) -> Report:
-    times = {"submitted_at": _at(start), "ended_at": _at(stop), "seconds": float(stop - start)}
+    """Return a job that ran for a third of its time."""
+    running = _at(start + 2 * (stop - start) // 3)
+    times = {"submitted_at": _at(start), "running_at": running, "ended_at": _at(stop), "seconds": float(stop - start)}
     return {"job_name": job_name, "round": round_, "status": status, "records": records, **times}
 
 
@@ -66,9 +68,12 @@ def timeline(jobs: list[Report]) -> Report:
         "jobs": len(jobs),
         "bin_seconds": 60,
         "waiting": [3, 1, 0, 0, 0],
-        "at_bedrock": [2, 4, 3, 1, 0],
+        "queued": [2, 3, 1, 0, 0],
+        "running": [0, 1, 2, 0, 0],
+        "start_unknown": [0, 0, 0, 1, 0],
         "ended": [0, 0, 2, 4, len(jobs)],
         "job_seconds": {"least": seconds[0], "median": seconds[len(seconds) // 2], "most": seconds[-1]},
+        "queued_seconds": {"least": 8.0, "median": 600.0, "most": seconds[-1] * 2 / 3},
         "rounds": [
             {
                 "round": number,
@@ -282,7 +287,9 @@ def large(jobs: int = 10_000, text: str = "") -> Report:
     bins = 96
     chart = timeline(listed) | {
         "waiting": [max(0, jobs - 110 * n) for n in range(bins)],
-        "at_bedrock": [min(100, 2 * n) * 37 for n in range(bins)],
+        "queued": [min(100, 2 * n) * 17 for n in range(bins)],
+        "running": [min(100, 2 * n) * 15 for n in range(bins)],
+        "start_unknown": [min(100, 2 * n) * 5 for n in range(bins)],
         "ended": [n * jobs // bins for n in range(bins)],
     }
     failed = [

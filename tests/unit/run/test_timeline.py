@@ -1,7 +1,8 @@
-"""When jobs were with Bedrock, from the times that it lists."""
+"""When jobs waited, were queued and ran, from the times of Bedrock's list and of its events."""
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,44 +17,69 @@ def result(name: str) -> JobResult:
     return JobResult(name, 100, "Completed", "")
 
 
+def at(seconds: float) -> datetime:
+    return BEGUN + timedelta(seconds=seconds)
+
+
 def times(submitted: float, ended: float) -> JobTimes:
-    return JobTimes(BEGUN + timedelta(seconds=submitted), BEGUN + timedelta(seconds=ended))
+    return JobTimes(at(submitted), at(ended))
 
 
 def test_waves_show_who_waits_and_who_is_with_bedrock() -> None:
     """Two jobs at a time: the third is submitted when the first has ended. Then comes a second round."""
     known = {"a": times(0, 100), "b": times(0, 200), "c": times(100, 300), "d": times(300, 400)}
-    found = timeline.of_jobs([[result("a"), result("b"), result("c")], [result("d")]], known)["timeline"]
+    running = {"a": at(20), "b": at(60), "c": at(160), "d": at(310)}
+    found = timeline.of_jobs([[result("a"), result("b"), result("c")], [result("d")]], known, running)["timeline"]
     assert found["bin_seconds"] == 5
-    at = {seconds: seconds // 5 - 1 for seconds in (50, 150, 250, 350)}
-    assert [found["waiting"][place] for place in at.values()] == [1, 0, 0, 0]
-    assert [found["at_bedrock"][place] for place in at.values()] == [2, 2, 1, 1]
-    assert [found["ended"][place] for place in at.values()] == [0, 1, 2, 3]
+    places = [seconds // 5 - 1 for seconds in (50, 150, 250, 350)]
+    assert [found["waiting"][place] for place in places] == [1, 0, 0, 0]
+    assert [found["queued"][place] for place in places] == [1, 1, 0, 0]
+    assert [found["running"][place] for place in places] == [1, 1, 1, 1]
+    assert [found["ended"][place] for place in places] == [0, 1, 2, 3]
+    assert not any(found["start_unknown"])
+    assert found["queued_seconds"] == {"least": 10.0, "median": 40.0, "most": 60.0}
     assert found["job_seconds"] == {"least": 100.0, "median": 150.0, "most": 200.0}
     assert [one["begun_at"] for one in found["rounds"]] == ["2026-11-29T07:00:00.000Z", "2026-11-29T07:05:00.000Z"]
 
 
 def test_jobs_that_bedrock_does_not_list_are_left_out() -> None:
-    assert timeline.of_jobs([[result("a")]], {}) == {}
-    found = timeline.of_jobs([[result("a"), result("b")]], {"b": times(0, 9)})
+    assert timeline.of_jobs([[result("a")]], {}, {"a": at(1)}) == {}
+    found = timeline.of_jobs([[result("a"), result("b")]], {"b": times(0, 9)}, {})
     assert (found["timeline"]["jobs"], [job["job_name"] for job in found["slowest_jobs"]]) == (1, ["b"])
 
 
-spans = st.tuples(st.integers(0, 10_000_000), st.integers(0, 700_000))
+def test_a_job_whose_event_was_lost_is_neither_queued_nor_running() -> None:
+    found = timeline.of_jobs([[result("a")]], {"a": times(0, 100)}, {})
+    assert (found["timeline"]["start_unknown"][10], found["timeline"]["queued"][10]) == (1, 0)
+    assert "queued_seconds" not in found["timeline"]
+    assert "running_at" not in found["slowest_jobs"][0]
+
+
+@pytest.mark.parametrize(("event", "running"), [(-3, 0), (40, 40), (101, 100)])
+def test_a_job_runs_between_its_submission_and_its_end(event: float, running: float) -> None:
+    """An event has another clock, and comes after some time, perhaps after the job's end."""
+    found = timeline.of_jobs([[result("a")]], {"a": times(0, 100)}, {"a": at(event)})
+    assert found["timeline"]["queued_seconds"]["most"] == running
+    assert datetime.fromisoformat(found["slowest_jobs"][0]["running_at"]) == at(running)
+
+
+spans = st.tuples(st.integers(0, 10_000_000), st.integers(0, 700_000), st.none() | st.integers(-10, 700_000))
 
 
 @given(st.lists(st.lists(spans, max_size=30), min_size=1, max_size=4))
-def test_every_job_is_somewhere_at_every_moment(rounds: list[list[tuple[int, int]]]) -> None:
+def test_every_job_is_in_one_state_at_every_moment(rounds: list[list[tuple[int, int, int | None]]]) -> None:
     named = [[(f"{number}-{place}", span) for place, span in enumerate(one)] for number, one in enumerate(rounds)]
-    known = {name: times(start, start + length) for one in named for name, (start, length) in one}
-    found = timeline.of_jobs([[result(name) for name, _ in one] for one in named], known)
+    known = {name: times(start, start + length) for one in named for name, (start, length, _) in one}
+    running = {name: at(start + queued) for one in named for name, (start, _, queued) in one if queued is not None}
+    found = timeline.of_jobs([[result(name) for name, _ in one] for one in named], known, running)
     if not known:
         assert found == {}
         return
     chart = found["timeline"]
-    steps = list(zip(chart["waiting"], chart["at_bedrock"], chart["ended"], strict=True))
+    states = ("waiting", "queued", "running", "start_unknown", "ended")
+    steps = list(zip(*(chart[state] for state in states), strict=True))
     assert len(steps) <= 100
     assert all(min(step) >= 0 and sum(step) <= len(known) for step in steps)
-    assert steps[-1] == (0, 0, len(known)), "at its end all have ended"
+    assert steps[-1] == (0, 0, 0, 0, len(known)), "at its end all have ended"
     assert sorted(chart["ended"]) == chart["ended"]
     assert len(found["slowest_jobs"]) == min(len(known), timeline.MOST_SLOWEST)
