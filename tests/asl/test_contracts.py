@@ -160,7 +160,9 @@ def test_statuses_are_bedrocks_in_every_place() -> None:
     assert set(re.findall(r"'(\w+)'", pending)) == in_flight - {"InProgress", "Stopping"}
 
     pattern = block(terraform("events.tf"), "event_pattern = jsonencode")
-    assert set(json.loads(re.findall(r"status\s*=\s*(\[.*\])", pattern)[0])) == terminal
+    assert set(json.loads(re.findall(r"status\s*=\s*(\[.*\])", pattern)[0])) == {"InProgress"} | terminal
+    starts, *_ = chains("job-event")[0].states["Which event?"].body["Choices"]
+    assert (re.findall(r"'(\w+)'", starts["Condition"]), starts["Next"]) == (["InProgress"], "Record start")
 
 
 def test_status_of_a_job_that_was_never_made_is_our_own() -> None:

@@ -346,7 +346,7 @@ def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) ->
     assert in_flight(batch, "stopped") == []
     assert (report["salvaged"], report["status"]) == (True, "ABORTED")
     assert report["jobs"] == {"NotCreated": 1, "Stopped": 1}
-    assert report["slowest_jobs"][0]["running_at"], "its report tells queued and running apart too"
+    assert report["slowest_jobs"][0]["running_at"], "its report also says when the job began to run"
     inventory = batch.inventory("stopped")
     assert inventory["run/stopped"]["status"] == "ABORTED"
     assert [item["status"] for key, item in inventory.items() if key.startswith("job/")] == ["Stopped"]
