@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { start } from "./browser.mjs";
 
 const [page, picture] = process.argv.slice(2);
-const size = { width: 1140, height: 1330 };
+const size = { width: 1140, height: 1600 };
 const browser = await start();
 try {
   const tab = await browser.newPage({ viewport: size, colorScheme: "light" });

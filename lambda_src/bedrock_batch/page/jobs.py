@@ -89,7 +89,7 @@ def _bars(report: Report, timeline: Mapping[str, Any]) -> Html:
         rows.append((code(job["job_name"]), job["status"], bar, queued, span(job["seconds"])))
     heads = [
         Head("Job", "name"),
-        Head("Ended as"),
+        Head("Ended as", "word"),
         Head("From submission to end", "wide"),
         Head("Queued", "number"),
         Head("In all", "number"),
@@ -177,7 +177,7 @@ def _failed(report: Report) -> Html | None:
         )
         for job in failed[:_MOST_JOBS]
     ]
-    heads = [Head("Job", "name"), Head("Ended as"), Head("What Bedrock says", "wide"), Head("Its records now", "wide")]
+    heads = [Head("Job", "name"), Head("Ended as", "word"), Head("What Bedrock says", "wide"), Head("Its records now", "wide")]
     caption = f"{counted(len(failed), 'job')} that did not complete"
     return table(caption, heads, rows, more=len(failed) - _MOST_JOBS)
 
@@ -193,7 +193,7 @@ def _slowest(report: Report) -> Html | None:
     ]
     heads = [
         Head("Job", "name"),
-        Head("Ended as"),
+        Head("Ended as", "word"),
         Head("Round", "number"),
         Head("Records", "number"),
         Head("Time", "number"),

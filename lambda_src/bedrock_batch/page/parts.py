@@ -14,7 +14,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a column: its word, and the kind of its cells (`number`, `wide`, `name` or nothing)."""
+    """The head of a column: its word, and the kind of its cells (`number`, `word`, `wide`, `name` or nothing)."""
 
     word: str
     kind: str = ""
