@@ -223,7 +223,7 @@ def test_a_mistake_in_the_document_is_told_by_the_run(starter: Person, folder: P
 
 
 def test_on_a_terminal_there_is_a_view_and_ctrl_c_leaves_the_run_alone(engine: Engine, starter: Person) -> None:
-    with slow_jobs(engine, 40):
+    with slow_jobs(engine, 10):
         starter.json("run", *TABLE, "--run-name", "cli-terminal")
         ours, theirs = pty.openpty()
         terminal = Person(starter.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}, starter.folder)
@@ -245,7 +245,10 @@ def read_until(terminal: int, words: str) -> str:
     while words not in shown:
         assert time.monotonic() < deadline, shown
         if select.select([terminal], [], [], 1)[0]:
-            shown += os.read(terminal, 65_536).decode(errors="replace")
+            try:
+                shown += os.read(terminal, 65_536).decode(errors="replace")
+            except OSError as err:
+                raise AssertionError(f"the command has ended: {shown}") from err
     return shown
 
 
