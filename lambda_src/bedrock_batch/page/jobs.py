@@ -177,7 +177,12 @@ def _failed(report: Report) -> Html | None:
         )
         for job in failed[:_MOST_JOBS]
     ]
-    heads = [Head("Job", "name"), Head("Ended as", "word"), Head("What Bedrock says", "wide"), Head("Its records now", "wide")]
+    heads = [
+        Head("Job", "name"),
+        Head("Ended as", "word"),
+        Head("What Bedrock says", "wide"),
+        Head("Its records now", "wide"),
+    ]
     caption = f"{counted(len(failed), 'job')} that did not complete"
     return table(caption, heads, rows, more=len(failed) - _MOST_JOBS)
 
