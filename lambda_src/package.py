@@ -34,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 SDK_REQUIREMENTS = HERE / "requirements-code.txt"
 LAYER_REQUIREMENTS = HERE / "requirements-layer.txt"
 
-SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "s3", "secretsmanager", "service-quotas")
+SERVICES = ("bedrock", "bedrock-agent", "bedrock-runtime", "dynamodb", "s3", "secretsmanager", "service-quotas")
 """The AWS services that our code calls, by botocore's names. The data of about 400 others, 15 MB, is left out."""
 
 LAMBDA_PYTHON = "3.13"
