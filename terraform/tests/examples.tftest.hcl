@@ -9,13 +9,6 @@ run "minimal" {
     source = "./examples/minimal"
   }
 
-  variables {
-    package = {
-      code_path  = "tests/fixtures/package.zip"
-      layer_path = "tests/fixtures/package.zip"
-    }
-  }
-
   assert {
     condition = [
       for value in [output.run_state_machine_arn, output.stop_run_state_machine_arn, output.runs_bucket_name, output.output_uri, output.inventory_table_name, output.undelivered_events_queue_url] :

@@ -4,11 +4,6 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-variables {
-  name   = "reviews"
-  models = ["amazon.nova-lite-v1:0"]
-}
-
 # --- Zips on this machine: they are there to be uploaded. Once they are, plans do without.
 
 run "first_plan_without_zips" {
@@ -55,7 +50,6 @@ run "layer_of_another_architecture" {
   command = plan
 
   variables {
-    package   = { code_path = "tests/fixtures/package.zip", layer_path = "tests/fixtures/package.zip" }
     functions = { architecture = "x86_64" }
   }
 
@@ -64,10 +58,6 @@ run "layer_of_another_architecture" {
 
 run "first_apply" {
   command = apply
-
-  variables {
-    package = { code_path = "tests/fixtures/package.zip", layer_path = "tests/fixtures/package.zip" }
-  }
 
   assert {
     condition     = { for kind, object in aws_s3_object.package : kind => object.content_type } == { for kind in ["code", "layer"] : kind => "application/zip; sha256=${filesha256("tests/fixtures/package.zip")}" }

@@ -5,13 +5,7 @@ mock_provider "aws" {
 }
 
 variables {
-  name   = "reviews"
-  models = ["amazon.nova-lite-v1:0"]
   bucket = { name = "shared", prefix = "teams/nlp/" }
-  package = {
-    code_path  = "tests/fixtures/package.zip"
-    layer_path = "tests/fixtures/package.zip"
-  }
 }
 
 run "one_installation" {

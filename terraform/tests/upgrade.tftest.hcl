@@ -4,15 +4,6 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-variables {
-  name   = "reviews"
-  models = ["amazon.nova-lite-v1:0"]
-  package = {
-    code_path  = "tests/fixtures/package.zip"
-    layer_path = "tests/fixtures/package.zip"
-  }
-}
-
 run "made" {
   command   = apply
   state_key = "own"

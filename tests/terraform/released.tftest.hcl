@@ -6,8 +6,6 @@ mock_provider "aws" {
 }
 
 variables {
-  name    = "reviews"
-  models  = ["amazon.nova-lite-v1:0"]
   package = { s3 = { bucket = "artifacts", prefix = "bedrock-batch/" } }
 }
 

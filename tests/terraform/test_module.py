@@ -41,7 +41,8 @@ def test_wrong_values_are_refused(tmp_path: Path) -> None:
     """The variables alone, without the provider, which takes a second for every run."""
     (tmp_path / "tests" / "fixtures").mkdir(parents=True)
     shutil.copy(MODULE / "variables.tf", tmp_path)
-    shutil.copy(MODULE / "tests" / "fixtures" / "package.zip", tmp_path / "tests" / "fixtures")
+    for name in ("common.auto.tfvars", "fixtures/package.zip"):
+        shutil.copy(MODULE / "tests" / name, tmp_path / "tests" / name)
     runs = re.sub(r'^mock_provider "aws" {\n.*?^}\n', "", VALIDATION.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     (tmp_path / "tests" / VALIDATION.name).write_text(runs)
     # What the validations name beside the variables: values that need no resource.
@@ -131,17 +132,7 @@ run "{name}" {{
             ("too_long", "plan", 10241, "expect_failures = [aws_iam_role_policy.function]"),
         )
     ]
-    mocked = """
-mock_provider "aws" {
-  source = "./tests/mocks"
-}
-
-variables {
-  name    = "reviews"
-  models  = ["amazon.nova-lite-v1:0"]
-  package = { code_path = "tests/fixtures/package.zip", layer_path = "tests/fixtures/package.zip" }
-}
-"""
+    mocked = 'mock_provider "aws" { source = "./tests/mocks" }'
     (tests / "policies.tftest.hcl").write_text(mocked + "".join(runs))
     root, own = tmp_path / "terraform", tmp_path / "data"
     assert terraform("init", "-backend=false", "-input=false", data=own, root=root).returncode == 0
