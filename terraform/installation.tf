@@ -8,13 +8,12 @@ resource "aws_dynamodb_table_item" "installation" {
 
   item = jsonencode(merge(
     {
-      pk                         = { S = "installation" }
-      contract                   = { N = "1" } # CONTRACT of bedrock_batch_client/installation.py
-      name                       = { S = var.name }
-      bucket                     = { S = local.bucket_name }
-      root                       = { S = local.root }
-      run_state_machine_arn      = { S = aws_sfn_state_machine.this["run"].arn }
-      stop_run_state_machine_arn = { S = aws_sfn_state_machine.this["stop_run"].arn }
+      pk                    = { S = "installation" }
+      contract              = { N = "1" } # CONTRACT of bedrock_batch_client/installation.py
+      name                  = { S = var.name }
+      bucket                = { S = local.bucket_name }
+      root                  = { S = local.root }
+      run_state_machine_arn = { S = aws_sfn_state_machine.this["run"].arn }
     },
     # A bucket of yours is yours: the client writes no tables into it.
     local.own_bucket ? { uploads = { S = local.uploads_prefix } } : {},

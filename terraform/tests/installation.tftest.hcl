@@ -9,14 +9,13 @@ run "a_bucket_of_its_own" {
 
   assert {
     condition = jsondecode(aws_dynamodb_table_item.installation.item) == {
-      pk                         = { S = "installation" }
-      contract                   = { N = "1" }
-      name                       = { S = "reviews" }
-      bucket                     = { S = "mocked-bucket" }
-      root                       = { S = "reviews" }
-      run_state_machine_arn      = { S = "arn:aws:states:us-east-1:123456789012:stateMachine:mocked" }
-      stop_run_state_machine_arn = { S = "arn:aws:states:us-east-1:123456789012:stateMachine:mocked" }
-      uploads                    = { S = "datasets/" }
+      pk                    = { S = "installation" }
+      contract              = { N = "1" }
+      name                  = { S = "reviews" }
+      bucket                = { S = "mocked-bucket" }
+      root                  = { S = "reviews" }
+      run_state_machine_arn = { S = "arn:aws:states:us-east-1:123456789012:stateMachine:mocked" }
+      uploads               = { S = "datasets/" }
     }
     error_message = "The item says where everything is. It has no run_id and no status, so it is in no index."
   }

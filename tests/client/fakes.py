@@ -30,7 +30,6 @@ ITEM = {
     "bucket": {"S": BUCKET},
     "root": {"S": ROOT},
     "run_state_machine_arn": {"S": MACHINE},
-    "stop_run_state_machine_arn": {"S": MACHINE.replace("reviews-run", "reviews-stop-run")},
     "uploads": {"S": "datasets/"},
 }
 """As terraform/installation.tf writes it; test_installation.py compares."""

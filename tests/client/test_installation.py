@@ -32,7 +32,7 @@ def test_the_item_is_what_terraform_writes() -> None:
     item = source[source.index("item = jsonencode(") : source.index("depends_on")]
     written = dict(re.findall(r"(\w+) += \{ ([SN]) = ", item))
     assert written == {name: next(iter(value)) for name, value in fakes.ITEM.items()}
-    assert f'contract                   = {{ N = "{room.CONTRACT}" }}' in item
+    assert f'contract              = {{ N = "{room.CONTRACT}" }}' in item
 
 
 def test_keys_are_those_of_the_module(at: Installation) -> None:

@@ -186,8 +186,7 @@ def good(status: Status) -> Status:
     """Return the status of a run that has ended well. Raises RunEndedBadly of any other."""
     if status.good:
         return status
-    why = ": ".join(part for part in (status.error, status.message) if part)
-    raise RunEndedBadly(f"The run {status.run!r} ended {status.status}" + (f": {why}" if why else "."))
+    raise RunEndedBadly(f"The run {status.run!r} ended {status.status}" + (f": {status.why}" if status.why else "."))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,7 @@ class Group:
     examples: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "outcome": self.outcome,
-            "code": self.code,
-            "model": self.model or None,
-            "rows": self.rows,
-            "examples": self.examples,
-        }
+        return asdict(self) | {"model": self.model or None}
 
 
 @dataclass(frozen=True, slots=True)

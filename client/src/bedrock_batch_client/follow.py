@@ -3,14 +3,12 @@
 import collections
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 
 from bedrock_batch_client import progress, runs
 from bedrock_batch_client.errors import ServiceTrouble
 from bedrock_batch_client.installation import Installation
 from bedrock_batch_client.progress import Status
 
-_STOP_RUN_BEGINS = timedelta(minutes=5)
 _SALVAGE_SECONDS = 1800
 
 _TROUBLES = 5
@@ -53,13 +51,18 @@ def until_salvaged(
 
     A run that was stopped before its plan was made has nothing to join.
     """
-    status = collections.deque(follow(installation, run, every=every, pause=pause), maxlen=1)[0]
+    status = last_of(follow(installation, run, every=every, pause=pause))
     deadline = time.monotonic() + _SALVAGE_SECONDS
     while status.rows is not None and not _has_report(installation, status):
         if time.monotonic() > deadline:
             raise ServiceTrouble(f"The run {run!r} has no report yet. docs/operations.md says how to look at stop-run.")
         pause(every)
     return progress.status(installation, run)
+
+
+def last_of(watched: Iterator[Status]) -> Status:
+    """Return the last status of a run that is followed."""
+    return collections.deque(watched, maxlen=1)[0]
 
 
 def _has_report(installation: Installation, status: Status) -> bool:
@@ -72,4 +75,4 @@ def _stop_run_never_began(installation: Installation, status: Status) -> bool:
     item = runs.item(installation, status.run)
     if item is None or item.status != "RUNNING" or status.ended_at is None:
         return False
-    return status.seen_at - status.ended_at > _STOP_RUN_BEGINS
+    return status.seen_at - status.ended_at > runs.STOP_RUN_BEGINS

@@ -58,8 +58,7 @@ def schema_of(form: str, files: Iterable[Path]) -> "pa.Schema":
         return pa.parquet.read_schema(next(iter(files)))
     if form == "csv":
         return _csv_schema(next(iter(files)))
-    schemas = [_types(rows) for path in files for rows in _json_rows(path)]
-    return _merged(schemas)
+    return _merged([_types(rows) for path in files for rows in _json_rows(path)])
 
 
 def read(form: str, path: Path, schema: "pa.Schema") -> Batches:

@@ -58,7 +58,6 @@ class Installation:
     bucket: str
     root: str
     run_state_machine_arn: str
-    stop_run_state_machine_arn: str
     uploads: str
     table: str
     aws: Clients = field(repr=False, compare=False)
@@ -127,7 +126,6 @@ def _read(item: Mapping[str, Any], table: str, aws: Clients) -> Installation:
         bucket=item["bucket"],
         root=item["root"],
         run_state_machine_arn=item["run_state_machine_arn"],
-        stop_run_state_machine_arn=item["stop_run_state_machine_arn"],
         uploads=item.get("uploads", ""),
         table=table,
         aws=aws,

@@ -1,8 +1,8 @@
 """How far a run is: from Step Functions, the inventory, Bedrock's own counters, and the report once there is one."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,6 +88,11 @@ class Status:
     def good(self) -> bool:
         return self.status in runs.GOOD
 
+    @property
+    def why(self) -> str:
+        """The error and its message, in one line; empty where there is none."""
+        return ": ".join(part for part in (self.error, self.message) if part)
+
     def to_json(self) -> dict[str, Any]:
         """Return the document of `status --json`."""
         spent = self.spent or Spent(False, None, None, None)
@@ -102,12 +107,7 @@ class Status:
             "outcomes": dict(self.outcomes),
             "jobs": dict(self.jobs),
             "problems": list(self.problems),
-            "records": {
-                "total": self.records.total,
-                "processed": self.records.processed,
-                "succeeded": self.records.succeeded,
-                "failed": self.records.failed,
-            },
+            "records": asdict(self.records),
             "seconds_left": None if self.seconds_left is None else round(self.seconds_left),
             "cost_usd": spent.cost_usd,
             "input_tokens": spent.input_tokens,
@@ -219,17 +219,12 @@ def _state(installation: Installation, run: str) -> str:
     return next(entered, "")
 
 
-def _records(jobs: Iterable[Mapping[str, Any]], estimate: Mapping[str, Any]) -> Records:
-    counts: Counter[str] = Counter()
-    for job in jobs:
-        for name in ("processedRecordCount", "successRecordCount", "errorRecordCount"):
-            counts[name] += job.get(name, 0)
-    return Records(
-        total=estimate.get("records"),
-        processed=counts["processedRecordCount"],
-        succeeded=counts["successRecordCount"],
-        failed=counts["errorRecordCount"],
+def _records(jobs: Sequence[Mapping[str, Any]], estimate: Mapping[str, Any]) -> Records:
+    processed, succeeded, failed = (
+        sum(job.get(name, 0) for job in jobs)
+        for name in ("processedRecordCount", "successRecordCount", "errorRecordCount")
     )
+    return Records(estimate.get("records"), processed, succeeded, failed)
 
 
 def _by_status(jobs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -279,13 +274,11 @@ def _part_of(estimate: Mapping[str, Any], part: float | None) -> Spent | None:
     """Return what the done part of an estimate comes to."""
     if part is None:
         return None
-
-    def so_far(name: str) -> Any:
-        value = estimate.get(name)
-        return None if value is None else value * part
-
-    tokens = {name: None if so_far(name) is None else round(so_far(name)) for name in ("input_tokens", "output_tokens")}
-    return Spent(False, so_far("cost_usd"), tokens["input_tokens"], tokens["output_tokens"])
+    cost, *tokens = (
+        None if (value := estimate.get(name)) is None else value * part
+        for name in ("cost_usd", "input_tokens", "output_tokens")
+    )
+    return Spent(False, cost, *(None if count is None else round(count) for count in tokens))
 
 
 def _time(text: str) -> datetime | None:

@@ -18,7 +18,7 @@ GOOD = ("SUCCEEDED", "SUCCEEDED_WITH_WARNINGS")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _MOST_INPUT_BYTES = 262_144  # of Step Functions
-_STOP_RUN_BEGINS = timedelta(minutes=5)
+STOP_RUN_BEGINS = timedelta(minutes=5)
 """A run that ended so long ago, and is not known to be stopping, has no stop-run that is about to begin."""
 
 
@@ -147,7 +147,7 @@ def redrive(installation: Installation, run: str) -> None:
         what = "goes on" if described["status"] == "RUNNING" else "has ended well"
         raise Mistake(f"The run {run!r} {what}: there is nothing to redrive.")
     known = item(installation, run)
-    recent = datetime.now(UTC) - described["stopDate"] < _STOP_RUN_BEGINS
+    recent = datetime.now(UTC) - described["stopDate"] < STOP_RUN_BEGINS
     if known and (known.status == "STOPPING" or (known.status == "RUNNING" and recent)):
         raise Mistake(
             f"The jobs of the run {run!r} are still being stopped. Wait until `status` says {described['status']}, "

@@ -8,6 +8,8 @@ from typing import Any
 from bedrock_batch_client.failures import Failures
 from bedrock_batch_client.progress import Status
 
+_LONGEST_LINE = 300
+
 
 def clean(text: str) -> str:
     """Return a text as a terminal may show it: what would steer the terminal is shown as a place holder."""
@@ -38,8 +40,8 @@ def end(status: Status) -> Iterator[str]:
         yield spent
     for warning in status.warnings:
         yield f"warning: {clean(warning)}"
-    if not status.good and (why := ": ".join(part for part in (status.error, status.message) if part)):
-        yield clean(why)
+    if not status.good and status.why:
+        yield clean(status.why)
     if status.page:
         yield f"report: {status.page}"
 
@@ -136,7 +138,7 @@ def failure_lines(found: Failures) -> Iterator[str]:
                 yield f"    {one_line(cells)}"
 
 
-def one_line(text: str, most: int = 300) -> str:
+def one_line(text: str) -> str:
     """Return a text in one line, cut where it is long."""
     line = " ".join(clean(text).split())
-    return line if len(line) <= most else f"{line[:most]}…"
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

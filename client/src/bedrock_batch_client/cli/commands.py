@@ -51,7 +51,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A mistake is a sentence, never a traceback."""
     try:
         cli.main(arguments, prog_name="bedrock-batch", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _STOPPED_BY_CTRL_C
     except click.ClickException as err:
         err.show()
@@ -59,8 +59,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BatchError as err:
         click.echo(f"Error: {clean(str(err))}", err=True)
         return err.exit_code
-    except KeyboardInterrupt:
-        return _STOPPED_BY_CTRL_C
     except BrokenPipeError:  # the reader of our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as err:

@@ -1,6 +1,5 @@
 """Show a run until it ends: a view on a terminal, lines elsewhere."""
 
-import collections
 from collections.abc import Iterator
 from datetime import UTC
 
@@ -8,8 +7,9 @@ from rich.console import Console
 from rich.live import Live
 
 from bedrock_batch_client import show
-from bedrock_batch_client.api import Run
+from bedrock_batch_client.api import Run, good
 from bedrock_batch_client.cli import options, views
+from bedrock_batch_client.follow import last_of
 from bedrock_batch_client.progress import Status
 
 
@@ -19,13 +19,21 @@ def follow(run: Run, *, every: float, quiet: bool = False, console: Console | No
     try:
         watched = run.watch(every=every)
         if quiet:
-            return _last(watched)
+            return last_of(watched)
         return _live(watched, console) if console.is_terminal else _lines(watched, console)
     except KeyboardInterrupt:
         options.say(
             f"\nThe run {run.name!r} goes on. Follow it with `bedrock-batch watch {run.name}`, end it with `stop`."
         )
         raise
+
+
+def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
+    """Show a run until it has ended, or print only the document of its end. Raises RunEndedBadly."""
+    last = follow(run, every=every, quiet=as_json)
+    if as_json:
+        options.print_json(last.to_json())
+    good(last)
 
 
 def _live(watched: Iterator[Status], console: Console) -> Status:
@@ -46,7 +54,3 @@ def _lines(watched: Iterator[Status], console: Console) -> Status:
         before = status
     assert before is not None
     return before
-
-
-def _last(watched: Iterator[Status]) -> Status:
-    return collections.deque(watched, maxlen=1)[0]

@@ -5,7 +5,7 @@ import click
 from bedrock_batch_client import runs
 from bedrock_batch_client.api import Batch, Run, good
 from bedrock_batch_client.cli import options, views
-from bedrock_batch_client.cli.follow import follow
+from bedrock_batch_client.cli.follow import follow_to_its_end
 
 
 @click.command()
@@ -14,17 +14,13 @@ from bedrock_batch_client.cli.follow import follow
 @options.as_json
 def status(batch: Batch, run_name: str, as_json: bool) -> None:
     """Show how far a run is, once."""
-    seen = Run(batch, run_name).status()
-    if as_json:
-        options.print_json(seen.to_json())
-    else:
-        views.print_status(seen)
+    views.print_status(Run(batch, run_name).status(), as_json=as_json)
 
 
 @click.command()
 @options.run_argument
 @options.installation
-@options.every
+@options.every()
 @click.option("--once", is_flag=True, help="Look once; the exit code says how the run ended, if it has.")
 @options.as_json
 def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) -> None:
@@ -34,18 +30,13 @@ def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) 
     document is printed, at the end.
     """
     run = Run(batch, run_name)
-    if once:
-        last = run.status()
-        if as_json:
-            options.print_json(last.to_json())
-        else:
-            views.print_status(last)
-    else:
-        last = follow(run, every=every, quiet=as_json)
-        if as_json:
-            options.print_json(last.to_json())
-    if last.ended:
-        good(last)
+    if not once:
+        follow_to_its_end(run, every=every, as_json=as_json)
+        return
+    seen = run.status()
+    views.print_status(seen, as_json=as_json)
+    if seen.ended:
+        good(seen)
 
 
 @click.command("list")

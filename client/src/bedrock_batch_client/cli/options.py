@@ -40,14 +40,17 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 
 run_argument = click.argument("run_name", metavar="RUN")
 
-every = click.option(
-    "--every",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0.05),
-    default=10.0,
-    show_default=True,
-    help="Seconds between two looks.",
-)
+
+def every(seconds: float = 10.0) -> Callable[[Command], Command]:
+    """Return the option that says how often a command looks."""
+    return click.option(
+        "--every",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0.05),
+        default=seconds,
+        show_default=True,
+        help="Seconds between two looks.",
+    )
 
 
 def print_json(document: Any) -> None:

@@ -8,14 +8,13 @@ from typing import Any, TextIO
 import click
 
 from bedrock_batch_client import show, uploads
-from bedrock_batch_client.api import Batch, Run, good
+from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options, views
-from bedrock_batch_client.cli.follow import follow
+from bedrock_batch_client.cli.follow import follow_to_its_end
 from bedrock_batch_client.errors import Mistake
 from bedrock_batch_client.follow import until_salvaged
 
 Command = Callable[..., Any]
-_TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq", ".parq", ".gz", ".zst")
 
 
 def _document_options(command: Command) -> Command:
@@ -51,7 +50,7 @@ def _document_options(command: Command) -> Command:
 @_document_options
 @click.option("--run-name", metavar="NAME", help="Name of the run, which is used once. Default: made from the time.")
 @click.option("--wait", is_flag=True, help="Follow the run until it ends; the exit code says how.")
-@options.every
+@options.every()
 @options.installation
 @options.as_json
 def run(batch: Batch, run_name: str | None, wait: bool, every: float, as_json: bool, **given: Any) -> None:
@@ -63,13 +62,7 @@ def run(batch: Batch, run_name: str | None, wait: bool, every: float, as_json: b
     started = batch.start(_document(batch, **given), name=run_name)
     if not as_json:
         click.echo(started.name)
-    if not wait:
-        if as_json:
-            options.print_json({"run": started.name, "execution": batch.installation.execution_arn(started.name)})
-        else:
-            options.say(f"Started. Follow it with `bedrock-batch watch {started.name}`.")
-        return
-    _followed(started, every=every, as_json=as_json)
+    _goes_on(started, "Started.", wait=wait, every=every, as_json=as_json)
 
 
 @click.command()
@@ -100,14 +93,7 @@ def estimate(batch: Batch, show_record: bool, as_json: bool, **given: Any) -> No
 @options.run_argument
 @click.option("--wait", is_flag=True, help="Wait until its jobs have ended and its answers are joined.")
 @options.installation
-@click.option(
-    "--every",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0.05),
-    default=5.0,
-    show_default=True,
-    help="Seconds between two looks.",
-)
+@options.every(5.0)
 @options.as_json
 def stop(batch: Batch, run_name: str, wait: bool, every: float, as_json: bool) -> None:
     """Stop a run. Its jobs are stopped, and the answers so far are kept and joined."""
@@ -119,35 +105,30 @@ def stop(batch: Batch, run_name: str, wait: bool, every: float, as_json: bool) -
         seen = until_salvaged(batch.installation, run_name, every=every)
     else:
         seen = started.status()
-    if as_json:
-        options.print_json(seen.to_json())
-    else:
-        views.print_status(seen)
+    views.print_status(seen, as_json=as_json)
 
 
 @click.command()
 @options.run_argument
 @click.option("--wait", is_flag=True, help="Follow the run until it ends; the exit code says how.")
-@options.every
+@options.every()
 @options.installation
 @options.as_json
 def redrive(batch: Batch, run_name: str, wait: bool, every: float, as_json: bool) -> None:
     """Go on with a run that ended badly. What has been answered is not sent again."""
     started = Run(batch, run_name)
     started.redrive()
+    _goes_on(started, f"The run {run_name!r} goes on.", wait=wait, every=every, as_json=as_json)
+
+
+def _goes_on(started: Run, said: str, *, wait: bool, every: float, as_json: bool) -> None:
     if wait:
-        _followed(started, every=every, as_json=as_json)
+        follow_to_its_end(started, every=every, as_json=as_json)
     elif as_json:
-        options.print_json({"run": run_name, "execution": batch.installation.execution_arn(run_name)})
+        execution = started.batch.installation.execution_arn(started.name)
+        options.print_json({"run": started.name, "execution": execution})
     else:
-        options.say(f"The run {run_name!r} goes on. Follow it with `bedrock-batch watch {run_name}`.")
-
-
-def _followed(started: Run, *, every: float, as_json: bool) -> None:
-    last = follow(started, every=every, quiet=as_json)
-    if as_json:
-        options.print_json(last.to_json())
-    good(last)
+        options.say(f"{said} Follow it with `bedrock-batch watch {started.name}`.")
 
 
 def _document(

@@ -1,6 +1,6 @@
 """What a terminal shows, with rich. The words are those of `show`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bedrock_batch_client import show
+from bedrock_batch_client.cli import options
 from bedrock_batch_client.progress import Status
 from bedrock_batch_client.runs import Item
 
@@ -27,8 +28,11 @@ def console() -> Console:
     return Console(highlight=False)
 
 
-def print_status(status: Status) -> None:
-    console().print(_view(status, _head(status)))
+def print_status(status: Status, *, as_json: bool) -> None:
+    if as_json:
+        options.print_json(status.to_json())
+    else:
+        console().print(_view(status, _head(status)))
 
 
 def live_view(status: Status | None) -> RenderableType:
@@ -48,12 +52,16 @@ def _spinner(text: Text) -> Spinner:
 
 def _view(status: Status, head: RenderableType) -> RenderableType:
     """Return a head, then a line for everything that is known."""
+    return Group(head, _grid(_facts(status)))
+
+
+def _grid(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in _facts(status):
+    for name, value in rows:
         grid.add_row(name, value)
-    return Group(head, grid)
+    return grid
 
 
 def _head(status: Status) -> Text:
@@ -81,9 +89,9 @@ def _facts(status: Status) -> list[tuple[str, RenderableType]]:
     if left := show.time_left(status):
         facts.append(("time left", Text(left)))
     facts += [("", Text(show.clean(problem), style="yellow")) for problem in status.problems]
-    facts += [("warning", Text(show.clean(warning), style="yellow")) for warning in status.warnings]
-    if why := ": ".join(part for part in (status.error, status.message) if part):
-        facts.append(("error", Text(show.clean(why), style="red")))
+    facts += map(_warning, status.warnings)
+    if status.why:
+        facts.append(("error", Text(show.clean(status.why), style="red")))
     if status.page:
         facts.append(("report", Text(status.page)))
     return facts
@@ -117,11 +125,9 @@ def _took(item: Item) -> str:
 
 def print_pairs(pairs: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
     """Print a table of two columns, and warnings below it."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        grid.add_row(name, Text(value))
-    for warning in warnings:
-        grid.add_row("warning", Text(show.clean(warning), style="yellow"))
-    console().print(grid)
+    facts = [(name, Text(value)) for name, value in pairs] + [_warning(warning) for warning in warnings]
+    console().print(_grid(facts))
+
+
+def _warning(text: str) -> tuple[str, Text]:
+    return "warning", Text(show.clean(text), style="yellow")
