@@ -227,11 +227,10 @@ def missing_column(
     name: str,
     columns: Sequence[str],
     *,
-    owner: str = "the table",
     paths: Sequence[str] = (),
     write: Callable[[str], str] = str,
 ) -> MissingColumn:
-    """Return the error for a column that `owner` does not have.
+    """Return the error for a column that the table does not have.
 
     The message is `said`, which names the column, then the most similar names, then all columns. `paths` are the names
     to compare with if a place may name a field within a column. `write` returns a name in the user's notation.
@@ -239,7 +238,7 @@ def missing_column(
     wanted, known = name.strip(), paths or columns
     near = get_close_matches(wanted, known, n=3) or [one for one in known if one.lower() == wanted.lower()]
     hint = f" Did you mean {' or '.join(map(write, near))}?" if near else ""
-    return MissingColumn(f"{said}, but {owner} has no such column.{hint} {columns_are(columns)}")
+    return MissingColumn(f"{said}, but the table has no such column.{hint} {columns_are(columns)}")
 
 
 def columns_are(known: Sequence[str]) -> str:

@@ -234,12 +234,13 @@ def job_names(*, name: str, label: str, digest: str) -> str:
     return "-".join(part for part in (name, label, digest) if part)
 
 
-def job_name(*, name: str, label: str, digest: str, round_: int, number: int) -> str:
+def job_name(beginning: str, round_: int, number: int) -> str:
     """Return the job's name. It is unique, legal for Bedrock (63 characters, no underscore) and known in advance.
 
-    `number` is the job's number within its round. For a job of one whole shard it is the shard's number.
+    `beginning` comes from `job_names`. `number` is the job's number within its round. For a job of one whole shard it
+    is the shard's number.
     """
-    return f"{job_names(name=name, label=label, digest=digest)}-r{round_}-{number:05d}"
+    return f"{beginning}-r{round_}-{number:05d}"
 
 
 def client_request_token(job_name: str) -> str:

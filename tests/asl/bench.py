@@ -62,9 +62,8 @@ def job_arn(shard: int) -> str:
 
 
 def job_name(run: str, shard: int = 0) -> str:
-    return keys.job_name(
-        name="reviews", label="", digest=keys.run_digest(execution_arn(run), STARTED), round_=0, number=shard
-    )
+    digest = keys.run_digest(execution_arn(run), STARTED)
+    return keys.job_name(keys.job_names(name="reviews", label="", digest=digest), 0, shard)
 
 
 def execution_arn(run: str) -> str:

@@ -50,7 +50,7 @@ def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
     for some in answers():
         joiner.add(some)
     for job, rows in sent_records.refused(s3, run, shard, raw):
-        joiner.refuse(rows, job)
+        joiner.outcomes.refuse(rows, job)
         if chooser is not None:
             chooser.refuse(rows)
     size, overtaken = _write_part(s3, run, shard, joiner, answers, replaces=shard.replaces)
@@ -65,7 +65,7 @@ def _join(s3: S3, run: Run, shard: ShardJoin, held_bytes: int) -> Joined:
         due = ask_again.due(joiner, chooser, run.retry)
         joined = ask_again.counted(joined, joiner, chooser, due)
     if shard.step is not None:
-        joined = sent_records.write_leftovers(s3, run, joined, joiner.leftover_rows(), due, step=shard.step)
+        joined = sent_records.write_leftovers(s3, run, joined, joiner.outcomes.leftover_rows(), due, step=shard.step)
     _log(run, shard.jobs, joined, joiner, raw_bytes=raw.size, overtaken=overtaken)
     return joined
 

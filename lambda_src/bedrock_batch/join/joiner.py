@@ -117,10 +117,6 @@ class Joiner:
         self._values.put_all(rows, answers.values, answers.reasonings)
         return True
 
-    def refuse(self, rows: Iterable[int], job: JobEnd) -> None:
-        """Fail those of `rows` that have no answer. `job` was the last that refused their records."""
-        self.outcomes.refuse(rows, job)
-
     def join(
         self,
         batches: Iterable[pa.RecordBatch],
@@ -169,10 +165,6 @@ class Joiner:
         for place, problem in problems.items():
             self.outcomes.invalidate(start + place, problem)
         return {field.name: array for field, array in zip(self._reader.fields, arrays, strict=True)}
-
-    def leftover_rows(self) -> list[int]:
-        """Return the rows that may still get an answer, in order."""
-        return self.outcomes.leftover_rows()
 
     def joined(self, *, output_key: str, size: int) -> Joined:
         """Return the shard's counts; `size` is the part's size in bytes."""

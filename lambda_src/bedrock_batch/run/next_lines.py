@@ -87,13 +87,7 @@ def _job(
     join: ShardJoin | None = None,
     pool_: Pool | None = None,
 ) -> dict[str, Any]:
-    job_name = keys.job_name(
-        name=run.name,
-        label=run.input.get("job_name_prefix") or "",
-        digest=run.digest,
-        round_=round_,
-        number=number,
-    )
+    job_name = keys.job_name(run.job_names, round_, number)
     line = JobLine(
         run_id=run.run_id,
         job_name=job_name,

@@ -53,7 +53,7 @@ def test_jobs_of_custom_models_have_their_own_room(aws: None) -> None:
 
 
 def test_jobs_of_the_run_itself_take_no_room(bench: Bench) -> None:
-    own = keys.job_name(name="reviews", label="", digest=bench.run.digest, round_=0, number=0)
+    own = keys.job_name(bench.run.job_names, 0, 0)
     bench.bedrock = Jobs(*[job(own)] * 99)
     assert bench.review()["max_concurrent_jobs"] == 20
 

@@ -220,7 +220,7 @@ def test_a_row_that_does_not_validate_is_invalid_and_one_that_was_cut_is_truncat
     joined = joiner.joined(output_key="k", size=1)
     assert joined.outcomes == {"succeeded": 1, "truncated": 2, "invalid": 1, "failed": 1, "missing": 1}
     assert joined.errors["InvalidAnswer"] == 1
-    assert joiner.leftover_rows() == [5]
+    assert joiner.outcomes.leftover_rows() == [5]
 
 
 def test_a_broken_answer_is_asked_again_and_a_cut_one_has_no_columns() -> None:

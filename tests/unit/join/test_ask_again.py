@@ -109,7 +109,7 @@ def join(jobs: list[tuple[int | None, list[Line]]], rows: int, outcomes: tuple[s
     found = pa.Table.from_batches(joiner.join([batch], schema, answers), schema).to_pylist()
     rows_due = due(joiner, chooser, retry)
     joined = counted(joiner.joined(output_key="k", size=1), joiner, chooser, rows_due)
-    places = [*rows_due.first, *rows_due.again, *joiner.leftover_rows()]
+    places = [*rows_due.first, *rows_due.again, *joiner.outcomes.leftover_rows()]
     assert len(set(places)) == len(places) == joined.leftovers + joined.retries, "a record has one place in its file"
     return found, joined, rows_due
 
