@@ -294,69 +294,6 @@ def test_only_the_most_frequent_codes_are_reported() -> None:
     assert len(errors) == 10
 
 
-FATES = st.sampled_from(
-    ["answer", "cut", "empty", "error", "throttled", "drop", "truncate", "foreign", "skip", "twice"]
-)
-TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
-
-
-@settings(max_examples=150, deadline=None)
-@given(data=st.data(), fates=st.lists(FATES, max_size=40), block_size=st.sampled_from([50, 1 << 20]))
-def test_each_row_comes_out_once_in_order_with_the_right_outcome(
-    data: st.DataObject, fates: list[str], block_size: int
-) -> None:
-    lines: list[bytes] = []
-    expected: list[tuple[str, str | None, str | None]] = []
-    skipped: list[dict[str, Any]] = []
-    leftovers = foreign = broken = duplicates = 0
-    for row, fate in enumerate(fates):
-        text = data.draw(TEXTS)
-        answer = line(rid(row), converse(text))
-        outcome: tuple[str, str | None, str | None] = ("missing", None, "PartiallyCompleted")
-        if fate in ("answer", "twice"):
-            lines.append(answer)
-            outcome = ("succeeded", text, None)
-            if fate == "twice":
-                lines.append(answer)
-                duplicates += 1
-        elif fate == "cut":
-            lines.append(line(rid(row), converse(text, stop="max_tokens")))
-            outcome = ("truncated", text, None)
-        elif fate == "empty":
-            lines.append(line(rid(row), converse()))
-            outcome = ("failed", None, "EmptyAnswer")
-        elif fate in ("error", "throttled"):
-            code = 400 if fate == "error" else "429"
-            lines.append(line(rid(row), error={"errorCode": code, "errorMessage": text}))
-            outcome = ("failed", None, str(code))
-        elif fate == "truncate":
-            lines.append(answer[: data.draw(st.integers(1, len(answer) - 1))])
-            broken += 1
-        elif fate == "foreign":
-            lines.append(line(record_id(SHARD + 1, row), converse(text)))
-            foreign += 1
-        elif fate == "skip":
-            skipped.append({"row": row + 1, "code": "EmptyText", "reason": "blank"})
-            outcome = ("skipped", None, "EmptyText")
-        leftovers += outcome[0] == "missing" or outcome[2] == "429"
-        expected.append(outcome)
-
-    raw = b"\n".join(data.draw(st.permutations(lines)))
-    joiner = Joiner(shard=SHARD, rows=len(fates), kind="text")
-    joiner.skip(skipped, first_row=0)
-    joiner.end([JOB])
-    parse = TextParser(CONVERSE)
-    for part in whole_lines(raw[at : at + block_size] for at in range(0, len(raw), block_size)):
-        joiner.add(parse(part))
-    found = rows_of(joiner, len(fates))
-
-    assert [(row["outcome"], row["response"], row["error_code"]) for row in found] == expected
-    assert [row["id"] for row in found] == list(range(len(fates)))
-    counts = joiner.joined(output_key="k", size=1)
-    assert (joiner.foreign, joiner.broken, joiner.duplicates) == (foreign, broken, duplicates)
-    assert (counts.leftovers, sum(counts.outcomes.values())) == (leftovers, len(fates))
-
-
 @settings(max_examples=50, deadline=None)
 @given(
     vectors=st.lists(
@@ -381,5 +318,5 @@ def test_what_was_not_answered_or_throttled_is_left_over() -> None:
     lines = [line(rid(1), converse("yes")), line(rid(2), error={"errorCode": 429, "errorMessage": "slow down"})]
     joiner = joiner_of(lines, 4)
     joiner.end([JobEnd("first", "Completed", "raw/first/"), JobEnd("last", "Expired", "raw/last/")])
-    assert joiner.leftover_rows() == [0, 2, 3]
+    assert joiner.outcomes.leftover_rows() == [0, 2, 3]
     assert joiner.joined(output_key="k", size=1).leftovers == 3

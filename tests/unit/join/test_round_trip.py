@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from typing import Any
 
 import pyarrow as pa
@@ -35,7 +36,19 @@ TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.list_(pa.string()), st.lists(st.none() | TEXTS, max_size=3)),
     (pa.struct([("a", pa.int32()), ("b", pa.string())]), st.fixed_dictionaries({"a": st.integers(0, 9), "b": TEXTS})),
 ]
-FATES = ("answer", "cut", "twice", "invalid line", "error", "throttled then answered", "drop", "foreign")
+ENDS: dict[str, tuple[str, str | None]] = {
+    "answer": ("succeeded", None),
+    "twice": ("succeeded", None),
+    "throttled then answered": ("succeeded", None),
+    "cut": ("truncated", None),
+    "empty": ("failed", "EmptyAnswer"),
+    "error": ("failed", "400"),
+    "throttled": ("failed", "429"),
+    "invalid line": ("missing", JOB.status),
+    "drop": ("missing", JOB.status),
+    "foreign": ("missing", JOB.status),
+}
+"""What may become of a record, with its outcome and its error code."""
 
 
 @st.composite
@@ -61,13 +74,16 @@ def answer_lines(record: bytes, fate: str, text: str) -> list[bytes]:
     whole = json.loads(record)
     echo = {"modelInput": whole["modelInput"], "recordId": whole["recordId"]}
     good = _line(echo, modelOutput=converse(text))
+    throttled = _line(echo, error={"errorCode": 429, "errorMessage": text})
     lines: dict[str, list[bytes]] = {
         "answer": [good],
         "cut": [_line(echo, modelOutput=converse(text, stop="max_tokens"))],
         "twice": [good, good],
-        "invalid line": [good[: len(good) // 2]],
+        "empty": [_line(echo, modelOutput=converse())],
+        "invalid line": [good[: 1 + sum(text.encode()) % (len(good) - 1)]],
         "error": [_line(echo, error={"errorCode": 400, "errorMessage": text})],
-        "throttled then answered": [_line(echo, error={"errorCode": 429, "errorMessage": text}), good],
+        "throttled": [throttled],
+        "throttled then answered": [throttled, good],
         "drop": [],
         "foreign": [_line(echo | {"recordId": f"{SHARD + 1:05d}" + whole["recordId"][5:]}, modelOutput=converse(text))],
     }
@@ -78,41 +94,40 @@ def _line(echo: dict[str, Any], **members: Any) -> bytes:
     return json.dumps(echo | members, ensure_ascii=False).encode()
 
 
-def outcome_of(fate: str) -> str:
-    return {
-        "cut": "truncated",
-        "invalid line": "missing",
-        "error": "failed",
-        "drop": "missing",
-        "foreign": "missing",
-    }.get(fate, "succeeded")
-
-
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), table=tables(), limit=st.sampled_from([1, 100, 10**9]), step=st.integers(1, 5))
+@given(
+    data=st.data(),
+    table=tables(),
+    limit=st.sampled_from([1, 100, 10**9]),
+    step=st.integers(1, 5),
+    block=st.sampled_from([50, 1 << 20]),
+)
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 def test_every_row_comes_back_once_in_order_with_one_outcome(
-    form: str, data: st.DataObject, table: pa.Table, limit: int, step: int
+    form: str, data: st.DataObject, table: pa.Table, limit: int, step: int, block: int
 ) -> None:
     batches = [table.slice(start, step).combine_chunks().to_batches()[0] for start in range(0, table.num_rows, step)]
     renderer = Renderer(REQUEST, table.schema, shard=SHARD, nulls="skip")
     joiner = Joiner(shard=SHARD, rows=table.num_rows, kind="text", held_bytes=limit)
-    expected: dict[int, tuple[str, str | None]] = {}
+    expected: dict[int, tuple[str, str | None, str | None]] = {}
     records: list[bytes] = []
     for number, batch in enumerate(batches):
         rendered = renderer.render(batch, number * step)
         records += rendered.data.split(b"\n")[:-1]
         joiner.skip([skip.to_json(300) for skip in rendered.skipped], first_row=300)
-        expected |= {skip.row: ("skipped", None) for skip in rendered.skipped}
+        expected |= {skip.row: ("skipped", None, skip.code) for skip in rendered.skipped}
     lines: list[list[bytes]] = []
+    fates: Counter[str] = Counter()
     for record in records:
-        row, fate, text = int(record[18:24]), data.draw(st.sampled_from(FATES)), data.draw(TEXTS.filter(bool))
+        row, fate, text = int(record[18:24]), data.draw(st.sampled_from(list(ENDS))), data.draw(TEXTS.filter(bool))
         lines.append(answer_lines(record, fate, text))
-        outcome = outcome_of(fate)
-        expected[row] = (outcome, text if outcome in ("succeeded", "truncated") else None)
+        fates[fate] += 1
+        outcome, code = ENDS[fate]
+        expected[row] = (outcome, text if outcome in ("succeeded", "truncated") else None, code)
     joiner.end([JOB])
     raw = b"\n".join(line for some in data.draw(st.permutations(lines)) for line in some)
-    parsed = [TextParser(CONVERSE)(block) for block in whole_lines([raw])]
+    blocks = whole_lines(raw[at : at + block] for at in range(0, len(raw), block))
+    parsed = [TextParser(CONVERSE)(some) for some in blocks]
 
     kept = schemas.kept(table.schema, data.draw(st.none() | st.just(["text"])))
     schema = output_schema(kept, kind="text", prefix="bedrock_")
@@ -124,12 +139,15 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
 
     found = read(form, out.getvalue(), schema)
     assert [row[: len(kept)] for row in found] == input_rows(form, table.select(kept.names))
-    place = schema.names.index("bedrock_outcome")
-    ends = [(str(row[place]), row[place + 1]) for row in found]
-    assert ends == [(outcome, none(form) if text is None else text) for _, (outcome, text) in sorted(expected.items())]
+    places = [schema.names.index(f"bedrock_{name}") for name in ("outcome", "response", "error_code")]
+    ends = [[row[place] for place in places] for row in found]
+    assert ends == [[none(form) if cell is None else cell for cell in end] for _, end in sorted(expected.items())]
     counts = joiner.joined(output_key="k", size=1)
     assert sum(counts.outcomes.values()) == table.num_rows == len(found)
     assert set(counts.outcomes) <= set(OUTCOMES)
+    noted = (joiner.foreign, joiner.broken, joiner.duplicates)
+    assert noted == (fates["foreign"], fates["invalid line"], fates["twice"])
+    assert counts.leftovers == counts.outcomes.get("missing", 0) + fates["throttled"]
 
 
 def read(form: str, data: bytes, schema: pa.Schema) -> list[list[Any]]:
