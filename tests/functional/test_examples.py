@@ -102,3 +102,8 @@ def test_the_example_of_several_models_gives_each_its_table(aws: None, tmp_path:
         # What answers here repeats the prompt, so most answers are cut short.
         assert (len(outcomes), set(outcomes)) == (ROWS, {"succeeded", "truncated"})
     assert played.report()["estimate"]["cost_usd"] > 0
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    kinds = {"text", "few-shot", "structured", "invoke-model", "embeddings", "own-request"}
+    assert kinds | {SEVERAL, "photos", "folders"} <= {path.stem for path in EXAMPLES}
