@@ -189,18 +189,6 @@ def test_every_function_has_this_edge(name: str, monkeypatch: pytest.MonkeyPatch
         importlib.import_module(f"bedrock_batch.handlers.{name}").handler(event, None)
 
 
-@pytest.mark.parametrize("name", functions())
-def test_every_function_refuses_an_event_of_0_1_before_it_calls_a_service(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(service: str) -> Any:
-        raise AssertionError(f"{service} was called")
-
-    monkeypatch.setattr(clients, "client", forbidden)
-    with pytest.raises(errors.ContractMismatch, match=r"0\.1"):
-        importlib.import_module(f"bedrock_batch.handlers.{name}").handler({"run_id": "r", "bucket": "b"}, None)
-
-
 def test_machines_try_again_what_functions_call_transient_and_a_plan_that_takes_turns() -> None:
     assert names("Retry") == {"TransientError", "PlanUnfinished"}
 

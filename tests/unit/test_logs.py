@@ -85,12 +85,6 @@ def test_nobody_writes_a_record_in_another_way() -> None:
             assert "getLogger" not in text, path
 
 
-@pytest.mark.parametrize("handler", sorted((PACKAGE / "handlers").glob("*.py")), ids=lambda path: path.stem)
-def test_every_function_has_the_edge_that_writes_its_records(handler: Path) -> None:
-    if handler.stem not in {"__init__", "edge"}:
-        assert "\n@at_edge\ndef handler(" in handler.read_text("utf-8")
-
-
 SPREAD = {
     "prepared.to_json()": {field.name for field in fields(PreparedShard)},
     "counts.to_json()": {field.name for field in fields(ChunkAnswered)},
