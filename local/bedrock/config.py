@@ -4,7 +4,7 @@ import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 GIBIBYTE = 1024**3
@@ -116,13 +116,8 @@ class Faults:
 class Settings:
     """The settings and faults in force now; replaced while jobs run."""
 
-    config: Config
-    faults: Faults
-
-    @classmethod
-    def default(cls) -> "Settings":
-        """Return the settings after a start or a reset."""
-        return cls(Config(), Faults(()))
+    config: Config = field(default_factory=Config)
+    faults: Faults = field(default_factory=lambda: Faults(()))
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Change some settings. New fault rules replace all old ones, and their counts start at 0."""

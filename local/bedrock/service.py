@@ -47,7 +47,7 @@ class ApiError(Exception):
 class Service:
     """All jobs of all accounts and Regions, and the settings."""
 
-    settings: Settings = field(default_factory=Settings.default)
+    settings: Settings = field(default_factory=Settings)
     jobs: dict[str, Job] = field(default_factory=dict)  # by ARN
     creates: Counter[str] = field(default_factory=Counter)  # by outcome
     on_demand: Counter[str] = field(default_factory=Counter)  # successful calls, by digest
@@ -123,7 +123,7 @@ class Service:
             self.on_demand.clear()
             self.on_demand_refused = 0
             self.profiles = Profiles()
-            self.settings = Settings.default()
+            self.settings = Settings()
 
     def _create(self, request: dict[str, Any], headers: dict[str, str]) -> tuple[dict[str, Any], str]:
         name, model_id = str(request.get("jobName", "")), self.profiles.behind(str(request.get("modelId", "")))

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -69,13 +68,7 @@ def test_objects_count_for_the_size_of_a_job(bench: Bench) -> None:
 
 def test_on_demand_any_object_will_do(bench: Bench) -> None:
     bench.aws.s3.put_object(Bucket="runs", Key="in/7/a.mp4", Body=b"film")
-    runtime = boto3.client(
-        "bedrock-runtime",
-        endpoint_url=bench.aws.url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    runtime = bench.aws.bedrock_runtime
     messages = video("s3://runs/in/7/a.mp4")["messages"]
     assert runtime.converse(modelId="amazon.nova-lite-v1:0", messages=messages)["stopReason"] == "end_turn"
     with pytest.raises(ClientError, match="does not exist"):
