@@ -115,15 +115,7 @@ def _write_part(
     Returns the part's size in bytes, and whether another join has written the part since: then that part stays.
     """
     form, prefix = run.output["format"], run.output["prefix"]
-    schema = output_schema(
-        frame.schema_of(run),
-        kind=run.kind,
-        prefix=prefix,
-        dimensions=run.dimensions,
-        answer_schema=run.output.get("schema"),
-        reasoning=run.output.get("reasoning", False),
-        row_number=run.output.get("row_number", False),
-    )
+    schema = output_schema(frame.schema_of(run), run.output, kind=run.kind, dimensions=run.dimensions)
     rows = frame.read_frame(s3, run, shard)
     out = s3.writer(run.bucket, run.output_key(shard.shard), replaces=replaces)
     examples = Examples(prefix, shard.first_row)

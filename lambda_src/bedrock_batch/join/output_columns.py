@@ -103,28 +103,25 @@ def answer_column(kind: Kind, prefix: str) -> str:
 
 
 def output_schema(
-    table: pa.Schema,
-    *,
-    kind: Kind,
-    prefix: str,
-    dimensions: int | None = None,
-    answer_schema: Mapping[str, Any] | None = None,
-    reasoning: bool = False,
-    row_number: bool = False,
+    table: pa.Schema, output: Mapping[str, Any], *, kind: Kind, dimensions: int | None = None
 ) -> pa.Schema:
     """Return the schema of every output part: the table's columns unchanged, then ours.
 
-    With `answer_schema`, a JSON Schema, the properties of the answers come last.
+    `output` is that of the run input. With its `schema`, the properties of the answers come last.
 
     Raises:
         InvalidRunInput: one of our columns has the name of a column of the table. Case does not distinguish names, as
             in Athena, Glue and Spark.
     """
-    reader = None if answer_schema is None else Reader(answer_schema)
+    prefix, answer_schema = output["prefix"], output.get("schema")
     ours = [
         pa.field(f"{prefix}{column.name}", column.type, nullable=column.nullable)
         for column in our_columns(
-            kind=kind, dimensions=dimensions, reader=reader, reasoning=reasoning, row_number=row_number
+            kind=kind,
+            dimensions=dimensions,
+            reader=None if answer_schema is None else Reader(answer_schema),
+            reasoning=output.get("reasoning", False),
+            row_number=output.get("row_number", False),
         )
     ]
     taken = {name.casefold() for name in table.names}

@@ -110,15 +110,7 @@ def _output(model: Model, table: pa.Schema) -> pa.Schema:
     wanted, composed = model.asked["output"], model.composed
     kept = schemas.kept(table, wanted.get("columns"))
     frame.check(kept, wanted["format"])
-    written = output_schema(
-        kept,
-        kind=composed.kind,
-        prefix=wanted["prefix"],
-        dimensions=composed.dimensions,
-        answer_schema=wanted.get("schema"),
-        reasoning=wanted.get("reasoning", False),
-        row_number=wanted.get("row_number", False),
-    )
+    written = output_schema(kept, wanted, kind=composed.kind, dimensions=composed.dimensions)
     column = keys.model_column(wanted["prefix"])
     if model.label and column.casefold() in {name.casefold() for name in written.names}:
         raise InvalidRunInput(

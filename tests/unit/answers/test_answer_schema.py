@@ -186,7 +186,7 @@ def test_property_names_must_make_columns_of_their_own() -> None:
     def columns(*names: str, prefix: str = "") -> list[str]:
         schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
         table = pa.schema([("id", pa.int64())])
-        found: list[str] = output_schema(table, kind="text", prefix=prefix, answer_schema=schema).names
+        found: list[str] = output_schema(table, {"prefix": prefix, "schema": schema}, kind="text").names
         return found
 
     assert columns("label", "id", prefix="b_")[-2:] == ["b_label", "b_id"]
@@ -206,7 +206,7 @@ def test_a_row_that_does_not_validate_is_invalid_and_one_that_was_cut_is_truncat
     ]
     joiner = Joiner(shard=0, rows=6, kind="text", reader=Reader(SCHEMA))
     joiner.add(TextParser(CONVERSE)(b"\n".join(line(record_id(0, row), one) for row, one in enumerate(said))))
-    schema = output_schema(pa.schema([("id", pa.int64())]), kind="text", prefix="", answer_schema=SCHEMA)
+    schema = output_schema(pa.schema([("id", pa.int64())]), {"prefix": "", "schema": SCHEMA}, kind="text")
     table = [pa.record_batch({"id": pa.array([row])}) for row in range(6)]
     rows = pa.Table.from_batches(joiner.join(table, schema), schema).to_pylist()
     outcomes = ["succeeded", "invalid", "truncated", "truncated", "failed", "missing"]

@@ -104,7 +104,7 @@ def join(jobs: list[tuple[int | None, list[Line]]], rows: int, outcomes: tuple[s
     joiner.end([JobEnd(f"j{number}", "Completed", "raw/", "", step) for number, (step, _) in enumerate(jobs)])
     for some in answers():
         joiner.add(some)
-    schema = output_schema(TABLE, kind="text", prefix="", answer_schema=SCHEMA)
+    schema = output_schema(TABLE, {"prefix": "", "schema": SCHEMA}, kind="text")
     batch = pa.record_batch([pa.array(range(rows), pa.int64())], schema=TABLE)
     found = pa.Table.from_batches(joiner.join([batch], schema, answers), schema).to_pylist()
     rows_due = due(joiner, chooser, retry)

@@ -43,7 +43,9 @@ def joined(kind: str, lines: list[bytes], held_bytes: int = 10**9) -> tuple[pa.T
     )  # There is an answer to this row too.
     for some in answers():
         joiner.add(some)
-    schema = output_schema(TABLE, kind="text" if dimensions is None else "embedding", prefix="", dimensions=dimensions)
+    schema = output_schema(
+        TABLE, {"prefix": ""}, kind="text" if dimensions is None else "embedding", dimensions=dimensions
+    )
     return pa.Table.from_batches(list(joiner.join(table(ROWS), schema, answers)), schema), readings - 1
 
 
@@ -125,7 +127,7 @@ def test_reasoning_is_held_with_its_answer_and_falls_with_it() -> None:
             lines.append(line(rid(row), error={"errorCode": 429, "errorMessage": "slow down"}))
         if row % 4 == 0:
             lines.append(line(rid(row), converse(f"<think>second {row}</think>second")))
-    schema = output_schema(TABLE, kind="text", prefix="", reasoning=True)
+    schema = output_schema(TABLE, {"prefix": "", "reasoning": True}, kind="text")
     expected = []
     for row in range(ROWS):
         said, thought = [("good", f"a{row}"), (f"good {row}", None), (None, f"cut {row}")][row % 3]

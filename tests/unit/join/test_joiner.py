@@ -44,7 +44,7 @@ def joiner_of(lines: list[bytes], rows: int, *, jobs: list[JobEnd] | None = None
 
 
 def rows_of(joiner: Joiner, rows: int) -> list[dict[str, Any]]:
-    schema = output_schema(TABLE, kind="text", prefix="")
+    schema = output_schema(TABLE, {"prefix": ""}, kind="text")
     return list(pa.Table.from_batches(joiner.join(table(rows), schema), schema).to_pylist())
 
 
@@ -83,7 +83,7 @@ def test_one_bad_vector_among_a_thousand_costs_one_row() -> None:
     lines = [line(rid(row), {"embedding": [row, 0.5], "inputTextTokenCount": 3}) for row in range(1000)]
     lines[17] = line(rid(17), error={"errorCode": 500, "errorMessage": "oops"})
     joiner.add(VectorParser(TITAN, 2)(b"\n".join(lines)))
-    schema = output_schema(TABLE, kind="embedding", prefix="", dimensions=2)
+    schema = output_schema(TABLE, {"prefix": ""}, kind="embedding", dimensions=2)
     found = pa.Table.from_batches(joiner.join(table(1000), schema), schema)
     assert found["embedding"].to_pylist() == [None if row == 17 else [row, 0.5] for row in range(1000)]
     assert found.slice(17, 1).to_pylist()[0].items() >= {"outcome": "failed", "error_code": "500"}.items()
@@ -115,10 +115,10 @@ def test_an_answer_cut_short_says_so() -> None:
 
 def test_the_table_s_columns_come_first_and_ours_in_their_order() -> None:
     ours = ["outcome", "response", "stop_reason", "input_tokens", "output_tokens", "error_code", "error"]
-    schema = output_schema(TABLE.with_metadata({"k": "v"}), kind="text", prefix="bedrock_")
+    schema = output_schema(TABLE.with_metadata({"k": "v"}), {"prefix": "bedrock_"}, kind="text")
     assert schema.names == ["id", "text", *(f"bedrock_{name}" for name in ours)]
     assert schema.metadata == {b"k": b"v"}
-    embedding = output_schema(TABLE, kind="embedding", prefix="", dimensions=3)
+    embedding = output_schema(TABLE, {"prefix": ""}, kind="embedding", dimensions=3)
     assert embedding.names == ["id", "text", "outcome", "embedding", "input_tokens", "error_code", "error"]
     assert embedding.field("embedding").type == pa.list_(pa.field("element", pa.float32()), 3)
 
@@ -128,8 +128,8 @@ def test_a_column_of_ours_never_hides_one_of_the_input(taken: str) -> None:
     """The input has a column `response`."""
     mine = TABLE.append(pa.field(taken, pa.string()))
     with pytest.raises(InvalidRunInput, match=f"column {taken.lower()}. Set output.prefix"):
-        output_schema(mine, kind="text", prefix="")
-    assert output_schema(mine, kind="text", prefix="bedrock_").names[2:4] == [taken, "bedrock_outcome"]
+        output_schema(mine, {"prefix": ""}, kind="text")
+    assert output_schema(mine, {"prefix": "bedrock_"}, kind="text").names[2:4] == [taken, "bedrock_outcome"]
 
 
 def test_user_keys_are_data_and_never_join() -> None:
@@ -137,7 +137,7 @@ def test_user_keys_are_data_and_never_join() -> None:
     schema = pa.schema([pa.field("record_id", pa.float64()), pa.field("n", pa.int64())])
     batch = pa.record_batch([pa.array([1.5, 1.5]), pa.array([2**53 + 1, 2**53 + 1])], schema=schema)
     joiner = joiner_of([line(rid(1), converse("second")), line(rid(0), converse("first"))], 2)
-    out = output_schema(schema, kind="text", prefix="")
+    out = output_schema(schema, {"prefix": ""}, kind="text")
     found = pa.Table.from_batches(joiner.join([batch], out), out).to_pylist()
     assert [(row["record_id"], row["n"], row["response"]) for row in found] == [
         (1.5, 2**53 + 1, "first"),
@@ -307,7 +307,7 @@ def test_vectors_come_back_bit_for_bit(vectors: list[list[float] | None], seed: 
     seed.shuffle(lines)
     joiner = Joiner(shard=SHARD, rows=len(vectors), kind="embedding", dimensions=3)
     joiner.add(VectorParser(TITAN, 3)(b"\n".join(lines)))
-    schema = output_schema(TABLE, kind="embedding", prefix="", dimensions=3)
+    schema = output_schema(TABLE, {"prefix": ""}, kind="embedding", dimensions=3)
     found = pa.Table.from_batches(joiner.join(table(len(vectors)), schema), schema)["embedding"].to_pylist()
     assert [vector is None for vector in found] == [vector is None for vector in vectors]
     kept = [np.array(vector, np.float32).tobytes() for vector in found if vector is not None]

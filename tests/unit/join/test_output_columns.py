@@ -45,7 +45,7 @@ def test_vectors() -> None:
 @pytest.mark.parametrize(("kind", "dimensions"), [("text", None), ("embedding", 3)])
 def test_the_schema_is_that_of_the_columns(kind: str, dimensions: int | None) -> None:
     columns = our_columns(kind=kind, dimensions=dimensions)  # type: ignore[arg-type]
-    schema = output_schema(pa.schema([("id", pa.int64())]), kind=kind, prefix="b_", dimensions=dimensions)  # type: ignore[arg-type]
+    schema = output_schema(pa.schema([("id", pa.int64())]), {"prefix": "b_"}, kind=kind, dimensions=dimensions)  # type: ignore[arg-type]
     assert [(field.name, field.type, field.nullable) for field in list(schema)[1:]] == [
         (f"b_{column.name}", column.type, column.nullable) for column in columns
     ]

@@ -130,7 +130,7 @@ def test_every_row_comes_back_once_in_order_with_one_outcome(
     parsed = [TextParser(CONVERSE)(some) for some in blocks]
 
     kept = schemas.kept(table.schema, data.draw(st.none() | st.just(["text"])))
-    schema = output_schema(kept, kind="text", prefix="bedrock_")
+    schema = output_schema(kept, {"prefix": "bedrock_"}, kind="text")
     out = io.BytesIO()
     for answers in parsed:
         joiner.add(answers)

@@ -187,7 +187,9 @@ def test_golden_answer_lines(golden: dict[str, Any]) -> None:
     parse = VectorParser(response, dimensions) if dimensions else TextParser(response, reasoning=reasoning)
     joiner = Joiner(shard=0, rows=1, kind=family.kind, dimensions=dimensions, reasoning=reasoning)
     joiner.add(parse(line(record_id(0, 0), filled(golden["modelOutput"], vector))))
-    schema = output_schema(pa.schema([]), kind=family.kind, prefix="", dimensions=dimensions, reasoning=reasoning)
+    schema = output_schema(
+        pa.schema([]), {"prefix": "", "reasoning": reasoning}, kind=family.kind, dimensions=dimensions
+    )
     (row,) = pa.RecordBatch.from_arrays(joiner.columns(0, 1), schema=schema).to_pylist()
     expected = filled(golden["columns"], vector)
     assert {name: row[name] for name in expected} == expected

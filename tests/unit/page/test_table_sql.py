@@ -51,12 +51,12 @@ def properties_of(create: exp.Create) -> dict[str, str]:
     return {one.name: one.args["value"].name for one in create.find_all(exp.Property) if type(one) is exp.Property}
 
 
-OF_ANSWERS = output_schema(pa.schema([("id", pa.int64())]), kind="text", prefix="bedrock_")
+OF_ANSWERS = output_schema(pa.schema([("id", pa.int64())]), {"prefix": "bedrock_"}, kind="text")
 
 
 def test_the_statement_is_for_reading() -> None:
     schema = pa.schema([("id", pa.int64()), ("Group", pa.string())])
-    written = table_sql.statement([planned(output_schema(schema, kind="embedding", prefix="x_", dimensions=4))])
+    written = table_sql.statement([planned(output_schema(schema, {"prefix": "x_"}, kind="embedding", dimensions=4))])
     assert written == (
         "-- The output of the run monday as a table of Amazon Athena.\n\n"
         "CREATE EXTERNAL TABLE `monday` (\n"
