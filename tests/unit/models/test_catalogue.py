@@ -195,6 +195,21 @@ def test_golden_answer_lines(golden: dict[str, Any]) -> None:
     assert {name: row[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("model_id", "bare"),
+    [
+        ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+        ("us.amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+        ("global.anthropic.claude-opus-5", "anthropic.claude-opus-5"),
+        ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0", "amazon.titan-embed-text-v2:0"),
+        ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
+    ],
+)
+def test_base_model_id(model_id: str, bare: str) -> None:
+    assert catalogue.base_model_id(model_id) == bare
+
+
 def test_an_application_inference_profile_goes_through_converse_with_a_warning() -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456"
     composed = compose(arn)
