@@ -9,6 +9,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bedrock_batch.aws.inventory import Inventory
+from bedrock_batch.aws.map_results import write_results
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.results import Joined, Prepared, PreparedShard
 from bedrock_batch.contracts.run import Run
@@ -119,7 +120,7 @@ class Bench:
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         """Write what the children of a Map returned; return where."""
         self.maps += 1
-        return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
+        return write_results(self.s3, BUCKET, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def planned(self) -> State:
         return claimed(RUN, BUCKET).to_json() | {
@@ -184,10 +185,3 @@ class Bench:
 def line(shard: int, row: int) -> bytes:
     body = {"recordId": record_id(shard, row), "modelInput": {"messages": [f"é {row}"]}}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def write_results(s3: S3, key: str, results: Sequence[Any]) -> dict[str, str]:
-    """Write results as a Map's ResultWriter does, below `key`; return its details."""
-    s3.put_lines(BUCKET, f"{key}/SUCCEEDED_0.jsonl", results)
-    s3.put_json(BUCKET, f"{key}/manifest.json", {"ResultFiles": {"SUCCEEDED": [{"Key": f"{key}/SUCCEEDED_0.jsonl"}]}})
-    return {"Bucket": BUCKET, "Key": f"{key}/manifest.json"}

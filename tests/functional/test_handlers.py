@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from bedrock_batch.aws.map_results import write_results
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.errors import ContractMismatch
 from bedrock_batch.handlers import claim_run, finish_run, gather_leftovers, plan_run, prepare_shard, review_run
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
-from tests.functional.played import RUN, Items, Jobs, check_report, write_results
+from tests.functional.played import RUN, Items, Jobs, check_report
 from tests.functional.whole import LITE, asked, reviews
 from tests.unit.factories import JOIN_SHARD, claimed, keys_of, settings, stopped
 
@@ -40,7 +41,7 @@ def prepared(call: Callable[[Any, Json], Json], s3: S3, **given: Any) -> Json:
     event = claimed(RUN, BUCKET).to_json() | {"functions": {"join_shard": JOIN_SHARD}}
     state = call(plan_run, call(claim_run, event) | {"input": asked(LITE, max_records_per_job=100, **given)})
     results = [call(prepare_shard, line) for line in s3.lines(BUCKET, state["plan_key"])]
-    return state | {"prepared": write_results(s3, f"{state['prefix']}/results/prepared", results)}
+    return state | {"prepared": write_results(s3, BUCKET, f"{state['prefix']}/results/prepared", results)}
 
 
 def test_a_dry_run(call: Callable[[Any, Json], Json], s3: S3) -> None:
@@ -55,7 +56,7 @@ def test_a_round_that_ended_and_a_run_that_was_stopped(call: Callable[[Any, Json
     state = call(review_run, prepared(call, s3))
     (line,) = s3.lines(BUCKET, state["jobs_key"])
     ended = {"job_name": line["job_name"], "records": line["records"], "status": "Failed", "message": "m"}
-    details = write_results(s3, f"{state['prefix']}/results/jobs", [ended])
+    details = write_results(s3, BUCKET, f"{state['prefix']}/results/jobs", [ended])
     state = call(gather_leftovers, state | {"result": details, "redrives": 0})
     assert (state["next"], state["rounds"], "result" in state) == ("join", 1, False)
     found = call(gather_leftovers, stopped(RUN, BUCKET, error="X", cause="why", status="FAILED").to_json())

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
+from bedrock_batch.aws.map_results import write_results
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.lines import Chunk, PlannedShard, Pool, ShardJoin
 from bedrock_batch.contracts.version import check_contract
@@ -29,7 +30,7 @@ from local.bedrock.bodies import Refused
 from local.bedrock.replies import Author, Reply
 from tests.conftest import BUCKET
 from tests.functional.planned import ServiceQuotas
-from tests.functional.played import FOLDERS, RUN, Jobs, State, finished, gathered, reviewed, write_results
+from tests.functional.played import FOLDERS, RUN, Jobs, State, finished, gathered, reviewed
 from tests.unit.factories import claimed, keys_of, settings, stopped
 
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:reviews-run:{RUN}"
@@ -315,7 +316,7 @@ class WholeRun:
 
     def map(self, results: Sequence[Any], folder: str = "others") -> dict[str, str]:
         self.maps += 1
-        return write_results(self.s3, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
+        return write_results(self.s3, BUCKET, f"reviews/work/{RUN}/results/{folder}/{self.maps}", results)
 
     def table(self, model_id: str = "") -> pa.Table:
         """Return the table of a model, or of the only one."""
