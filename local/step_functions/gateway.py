@@ -26,19 +26,7 @@ _unfinished: set[asyncio.Task[None]] = set()  # Calls whose state stopped waitin
 
 async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tuple[int, dict[str, str], bytes]:
     """Send a request from a botocore serializer; return status, headers and body of the answer."""
-    prepare_request_dict(
-        request,
-        endpoint_url=f"http://127.0.0.1:{os.environ.get('GATEWAY_PORT', '4566')}",
-        user_agent="AWS-StepFunctions",
-    )
-    draft = create_request_object(request)
-    if app.AUTH:
-        signer = S3SigV4Auth if signing_name == "s3" else SigV4Auth
-        signer(_credentials(role_arn), signing_name, get_region()).add_auth(draft)
-    else:  # Only the names in the header are read then, and a signature would take a fifth of a call's time.
-        scope_names = f"{get_account_id()}/20260101/{get_region()}/{signing_name}/aws4_request"
-        draft.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope_names}, SignedHeaders=, Signature="
-    ready = draft.prepare()
+    ready = _signed(request, signing_name, role_arn)
     url = urlsplit(ready.url)
     body = ready.body.encode() if isinstance(ready.body, str) else ready.body or b""
     scope = {
@@ -74,6 +62,23 @@ async def send(request: dict[str, Any], signing_name: str, role_arn: str) -> tup
     await asyncio.shield(task)
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in answer["headers"]}
     return answer["status"], headers, b"".join(answer["body"])
+
+
+def _signed(request: dict[str, Any], signing_name: str, role_arn: str) -> Any:
+    """Return the request of HTTP, signed with the role's credentials if the engine checks permissions."""
+    prepare_request_dict(
+        request,
+        endpoint_url=f"http://127.0.0.1:{os.environ.get('GATEWAY_PORT', '4566')}",
+        user_agent="AWS-StepFunctions",
+    )
+    draft = create_request_object(request)
+    if app.AUTH:
+        signer = S3SigV4Auth if signing_name == "s3" else SigV4Auth
+        signer(_credentials(role_arn), signing_name, get_region()).add_auth(draft)
+    else:  # Only the names in the header are read then, and a signature would take a fifth of a call's time.
+        scope_names = f"{get_account_id()}/20260101/{get_region()}/{signing_name}/aws4_request"
+        draft.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope_names}, SignedHeaders=, Signature="
+    return draft.prepare()
 
 
 def check_role(role_arn: str, action: str, resource: str) -> None:
