@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,31 @@ from local.process import Engine
 from tests.report_schema import check
 
 PATIENCE_SECONDS = 180
+
+
+def client(engine: Engine, service: str, **more: Any) -> Any:
+    """Return a client of the local AWS that may do everything."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    return session.client(service, endpoint_url=engine.url, **more)
+
+
+def user(engine: Engine, name: str, *policies: str) -> dict[str, str]:
+    """Make a user who has these policies and no others; return the variables that make a program act as that user."""
+    iam = client(engine, "iam")
+    iam.create_user(UserName=name)
+    for number, policy in enumerate(policies):
+        iam.put_user_policy(UserName=name, PolicyName=f"p{number}", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"it does not happen within {PATIENCE_SECONDS} s"
+        time.sleep(0.2)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +59,16 @@ class Batch:
     """An applied module: `outputs` are those of local/terraform, `engine` is the local AWS under it."""
 
     def __init__(self, engine: Engine, outputs: dict[str, Any]) -> None:
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
         self.engine = engine
         self.outputs = outputs
         self.bucket = str(outputs["runs_bucket_name"])
         self.root = str(outputs["output_uri"]).removeprefix(f"s3://{self.bucket}/").removesuffix("/output/")
         # A fault that the run itself did not meet may hit these reads.
         patient = Config(retries={"mode": "standard", "total_max_attempts": 8})
-        self.s3 = session.client("s3", endpoint_url=engine.url, config=patient)
-        self.sfn = session.client("stepfunctions", endpoint_url=engine.url)
-        self.dynamodb = session.client("dynamodb", endpoint_url=engine.url)
-        self.bedrock = session.client("bedrock", endpoint_url=engine.url)
-        self.logs = session.client("logs", endpoint_url=engine.url)
-        self.sqs = session.client("sqs", endpoint_url=engine.url)
+        self.s3 = client(engine, "s3", config=patient)
+        self.sfn, self.dynamodb, self.bedrock, self.logs, self.sqs = (
+            client(engine, service) for service in ("stepfunctions", "dynamodb", "bedrock", "logs", "sqs")
+        )
 
     def upload(self, key: str, body: bytes) -> str:
         """Put an object below `datasets/` of the runs bucket and return its URI."""
@@ -75,6 +98,26 @@ class Batch:
 
     def run(self, run_id: str, run_input: Any) -> Ended:
         return self.wait(self.start(run_id, run_input))
+
+    def stop_of(self, **detail: Any) -> str:
+        """Wait until stop-run has ended for the run that its event names so; return the execution's ARN."""
+
+        def ended() -> str:
+            machine = self.outputs["stop_run_state_machine_arn"]
+            for one in self.sfn.list_executions(stateMachineArn=machine, maxResults=1000)["executions"]:
+                if one["status"] != "RUNNING":
+                    described = self.sfn.describe_execution(executionArn=one["executionArn"])
+                    if detail.items() <= json.loads(described["input"])["detail"].items():
+                        assert one["status"] == "SUCCEEDED", described
+                        return str(one["executionArn"])
+            return ""
+
+        return str(wait_until(ended))
+
+    def states(self, arn: str) -> list[str]:
+        """Return the states that an execution entered, in order."""
+        events = self.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        return [one["stateEnteredEventDetails"]["name"] for one in events if "stateEnteredEventDetails" in one]
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys below a prefix of the runs bucket, in order."""

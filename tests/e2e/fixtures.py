@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local import demo
 from local.process import Engine, environment, start_engine
 from local.provision import LOCAL_ROOT, Deployment, terraform_environment
-from tests.e2e.batch import Batch
+from tests.e2e.batch import Batch, client
 from tests.e2e.neighbour import NEIGHBOUR, Neighbour
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
@@ -61,9 +60,8 @@ def engine(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="session")
 def profile(engine: Engine) -> str:
     """The ARN of an application inference profile of Titan embeddings, which is one of the module's models."""
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
     model = "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0"
-    made = session.client("bedrock", endpoint_url=engine.url).create_inference_profile(
+    made = client(engine, "bedrock").create_inference_profile(
         inferenceProfileName="e2e", modelSource={"copyFrom": model}
     )
     return str(made["inferenceProfileArn"])

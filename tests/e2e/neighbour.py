@@ -3,15 +3,13 @@
 import contextlib
 import dataclasses
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from local.process import Engine
 from local.provision import Deployment
-from tests.e2e.batch import PATIENCE_SECONDS, Batch
+from tests.e2e.batch import Batch
 
 NEIGHBOUR = "e2e-next"
 """Its name begins with the first installation's name, so rules and roles that match too much would be noticed."""
@@ -66,25 +64,7 @@ def try_name(batch: Batch, run_id: str, run_input: Any, *, machine: str = "") ->
         stop_machine = batch.outputs["stop_run_state_machine_arn"]
         batch.sfn.start_execution(stateMachineArn=stop_machine, input=json.dumps({"detail": detail}))
     message = json.loads(ended.cause)["errorMessage"] if ended.cause.startswith("{") else ended.cause
-    return Attempt(ended.status, ended.error, message, _end_of_stop(batch, detail, arn["startDate"]))
-
-
-def _end_of_stop(batch: Batch, detail: dict[str, Any], since: datetime) -> str:
-    """Wait for an execution of stop-run to end, and return the state in which it ended."""
-    machine = batch.outputs["stop_run_state_machine_arn"]
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        for one in batch.sfn.list_executions(stateMachineArn=machine)["executions"]:
-            arn = one["executionArn"]
-            if one["startDate"] < since or one["status"] == "RUNNING":
-                continue
-            if json.loads(batch.sfn.describe_execution(executionArn=arn)["input"])["detail"] == detail:
-                assert one["status"] == "SUCCEEDED", one
-                events = batch.sfn.get_execution_history(executionArn=arn)["events"]
-                entered = [event for event in events if "stateEnteredEventDetails" in event]
-                return str(entered[-1]["stateEnteredEventDetails"]["name"])
-        time.sleep(0.2)
-    raise AssertionError(f"nobody stops {detail}")
+    return Attempt(ended.status, ended.error, message, batch.states(batch.stop_of(**detail))[-1])
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,8 +23,7 @@ from bedrock_batch_client import Batch as Client
 from bedrock_batch_client import RunEndedBadly, attach
 from local.process import Engine, environment
 from local.provision import ROOT
-from tests.e2e.batch import Batch
-from tests.e2e.test_recovery import wait_until
+from tests.e2e.batch import Batch, user, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -62,14 +60,6 @@ class Person:
 
 def person(engine: Engine, folder: Path, name: str, *policies: str) -> Person:
     """Make a user who has these policies and no others."""
-    iam = boto3.client(
-        "iam", endpoint_url=engine.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    iam.create_user(UserName=name)
-    for number, policy in enumerate(policies):
-        iam.put_user_policy(UserName=name, PolicyName=f"p{number}", PolicyDocument=policy)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    credentials = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
     variables = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "client" / "src"),
@@ -77,7 +67,7 @@ def person(engine: Engine, folder: Path, name: str, *policies: str) -> Person:
         "HOME": str(folder),
         "BEDROCK_BATCH_NAME": "e2e",
     }
-    return Person(variables | environment(engine.url) | credentials, folder)
+    return Person(variables | environment(engine.url) | user(engine, name, *policies), folder)
 
 
 @pytest.fixture(scope="module")

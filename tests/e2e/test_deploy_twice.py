@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from bedrock_batch.contracts.version import CONTRACT
 from local.process import Engine
 from local.provision import ROOT, Deployment
 from release import manifest, publish
-from tests.e2e.batch import Batch, Ended
+from tests.e2e.batch import Batch, Ended, client, wait_until
 from tests.e2e.fixtures import PROMPTS, RESERVED
-from tests.e2e.test_recovery import NOVA, start, table, wait_until
+from tests.e2e.test_recovery import NOVA, start, table
 
 pytestmark = pytest.mark.e2e
 
@@ -74,11 +73,6 @@ def published(made: Deployment, engine: Engine) -> Deployment:
     assert len(new) == 2
     assert publish.publish(client(engine, "s3"), zips, folder, ARTIFACTS, "releases/") == []
     return dataclasses.replace(made, variables={"package": {"s3": {"bucket": ARTIFACTS, "prefix": "releases/"}}})
-
-
-def client(engine: Engine, service: str) -> Any:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    return session.client(service, endpoint_url=engine.url)  # type: ignore[call-overload]  # the name is not a literal here
 
 
 @pytest.fixture(scope="module")
@@ -155,21 +149,6 @@ def _with_children(batch: Batch, arn: str) -> Iterator[str]:
             yield child["executionArn"]
 
 
-def stop_of(batch: Batch, arn: str) -> str:
-    """Wait for the stop-run execution of a stopped run to end, and return its ARN."""
-    machine = batch.outputs["stop_run_state_machine_arn"]
-
-    def ended() -> str | None:
-        for one in batch.sfn.list_executions(stateMachineArn=machine)["executions"]:
-            described = batch.sfn.describe_execution(executionArn=one["executionArn"])
-            if json.loads(described["input"])["detail"]["executionArn"] == arn and described["status"] != "RUNNING":
-                assert described["status"] == "SUCCEEDED", described
-                return str(one["executionArn"])
-        return None
-
-    return str(wait_until(ended))
-
-
 @dataclass(frozen=True)
 class Story:
     """What happened, in the order of time."""
@@ -197,7 +176,7 @@ def story(engine: Engine, versions: list[Deployment], mailbox: tuple[str, str]) 
         second.apply()
         assert second.pending_changes() == []
         batch.sfn.stop_execution(executionArn=arn)
-        stop = follow(batch, stop_of(batch, arn))
+        stop = follow(batch, batch.stop_of(executionArn=arn))
     finally:
         engine.configure(records_per_second=None)
     salvaged = Counter(batch.table("kept")["bedrock_outcome"].to_pylist())

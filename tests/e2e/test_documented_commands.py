@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import boto3
 import pytest
 
 from local.process import Engine, environment
 from local.provision import ROOT
-from tests.e2e.batch import Batch
-from tests.e2e.test_recovery import wait_until
+from tests.e2e.batch import Batch, user, wait_until
 from tests.report_schema import check
 
 pytestmark = pytest.mark.e2e
@@ -121,21 +119,9 @@ def shell(engine: Engine, batch: Batch, tmp_path_factory: pytest.TempPathFactory
     program = shlex.join([sys.executable, "-c", "from bedrock_batch_client.cli import main; main()"])
     client.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT / "client" / "src"))} exec {program} "$@"\n')
     client.chmod(0o755)
+    policies = (batch.outputs["client_policy_json"], batch.outputs["start_policy_json"])
     variables = {"PATH": f"{cli.parent}:{os.environ['PATH']}", "AWS_PAGER": "", "LC_ALL": "C.UTF-8"}
-    return Shell(folder, environment(engine.url) | variables | person(engine, batch))
-
-
-def person(engine: Engine, batch: Batch) -> dict[str, str]:
-    """Make a user with the module's policies; return the variables that make the CLI act as that user."""
-    iam = boto3.client(
-        "iam", endpoint_url=engine.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    iam.create_user(UserName="person")
-    for output in ("client_policy_json", "start_policy_json"):
-        policy = batch.outputs[output]
-        iam.put_user_policy(UserName="person", PolicyName=output.replace("_", "-"), PolicyDocument=policy)
-    key = iam.create_access_key(UserName="person")["AccessKey"]
-    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    return Shell(folder, environment(engine.url) | variables | user(engine, "person", *policies))
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.e2e.batch import Batch
+from tests.e2e.batch import Batch, client
 from tests.unit.test_other_starters import blocks
 
 pytestmark = pytest.mark.e2e
@@ -24,13 +23,7 @@ def filled(text: str, machine: str) -> str:
 
 def call(batch: Batch, name: str, policy: dict[str, Any], **value: Any) -> Any:
     """Run the machine of the page with a role that has this policy; return how it ended."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=batch.engine.url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    iam = client(batch.engine, "iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [TRUST]}))["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="nested", PolicyDocument=json.dumps(policy))
     definition = filled(blocks("from-step-functions.md", "json")[0], batch.outputs["run_state_machine_arn"])

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local.process import Engine
 from local.provision import LOCAL_ROOT, ROOT, Deployment
+from tests.e2e.batch import client
 
 pytestmark = pytest.mark.e2e
 
@@ -20,11 +20,6 @@ BUILT = {"code": ROOT / "build" / "code.zip", "layer": ROOT / "build" / "local" 
 
 DEFAULT_TAGS = {f"tag-{number:02}": "x" for number in range(11)}
 """One tag more than an object may have."""
-
-
-def client(engine: Engine, service: str) -> Any:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    return session.client(service, endpoint_url=engine.url)  # type: ignore[call-overload]  # the name is not a literal here
 
 
 def what_exists(engine: Engine) -> list[str]:

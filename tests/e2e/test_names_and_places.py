@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.batch import Batch, Ended
+from tests.e2e.batch import Batch, Ended, wait_until
 from tests.e2e.neighbour import Attempt, Neighbour, copy_of_machine, everything_of, try_name
-from tests.e2e.test_recovery import NOVA, wait_until
+from tests.e2e.test_recovery import NOVA
 
 pytestmark = pytest.mark.e2e
 

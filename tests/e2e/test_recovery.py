@@ -5,7 +5,6 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import pytest
 
 from bedrock_batch.contracts.lines import TERMINAL_STATUSES
 from bedrock_batch.keys import run_digest
-from tests.e2e.batch import PATIENCE_SECONDS, Batch, Ended
+from tests.e2e.batch import Batch, Ended, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -25,18 +24,11 @@ Rows = list[dict[str, str]]
 # Each run has its own table, and its jobs' names have the run's name, so that a fault hits only this run.
 RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "throttled": (300, {}),
-    "expired": (200, {}),
     "tail": (200, {}),
-    "few": (30, {}),
-    "hopeless": (200, {}),
     "unanswered": (200, {}),
     "refused": (200, {"limits": {"max_rounds": 5}}),
     "canary": (220, {"limits": {"canary_records": 15}}),
     "deadcanary": (220, {"limits": {"canary_records": 15}, "model_id": CLAUDE}),
-    "norounds": (
-        200,
-        {"limits": {"max_rounds": 0, "on_demand_tail": False, "tolerated_failure_percentage": 25}},
-    ),
     "mostly": (200, {}),
     "lossy": (400, {"max_records_per_job": 400}),
     "unseen": (100, {}),  # One job, so that only the run's Get is refused, and no Get of stop-run.
@@ -66,15 +58,12 @@ ANSWERS = [
 ]
 FAULTS = [
     {"job_name_contains": "throttled-", "times": 3, "record_errors": {"every": 2, "code": 429, "message": "slow down"}},
-    {"job_name_contains": "expired-", "times": 1, "expire": True},
     {"job_name_contains": "tail-", "record_errors": {"every": 10, "code": 429, "message": "slow down"}},
-    {"job_name_contains": "hopeless-", "record_errors": {"every": 1, "code": 400, "message": "no such parameter"}},
     {"job_name_contains": "mostly-", "record_errors": {"every": 2, "code": 400, "message": "no such parameter"}},
     {"job_name_contains": "lossy-", "times": 1, "drop_records": 150},
     {"job_name_contains": "unseen-", "refuse_get": {"error": "AccessDeniedException", "message": "not yours"}},
     {"job_name_contains": "unanswered-", "lose_create_response": True},
     {"job_name_contains": "-refused-", "refuse_create": {"error": "ValidationException", "message": "no such model"}},
-    {"job_name_contains": "norounds-", "times": 1, "partial": 0.5},
     {"model_id_contains": "claude", "fail_invoke": {"error": "ValidationException", "times": 1000}},
 ]
 
@@ -98,15 +87,6 @@ def start(batch: Batch, name: str, count: int, **more: Any) -> str:
         **more,
     }
     return batch.start(name, run_input)
-
-
-def wait_until(condition: Callable[[], Any]) -> Any:
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.2)
-    return value
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +119,7 @@ def assert_rows_are_all_there(batch: Batch, name: str) -> None:
     assert batch.table(name).select(["product", "review"]).to_pylist() == table(name, count)
 
 
-@pytest.mark.parametrize("name", ["throttled", "expired", "tail", "few", "unanswered", "canary"])
+@pytest.mark.parametrize("name", ["throttled", "tail", "unanswered", "canary"])
 def test_every_row_is_answered_in_the_end(batch: Batch, runs: dict[str, Ended], name: str) -> None:
     assert (runs[name].status, runs[name].cause) == ("SUCCEEDED", "")
     assert_rows_are_all_there(batch, name)
@@ -163,19 +143,6 @@ def test_throttled_records_make_a_second_round(batch: Batch, runs: dict[str, End
     lines = [json.loads(line) for line in batch.read(pooled).splitlines()]
     assert len({line["recordId"] for line in lines}) == 150
     assert {line["recordId"][:5] for line in lines} == {"00000", "00001", "00002"}
-
-
-def test_an_expired_job_makes_a_second_round(batch: Batch, runs: dict[str, Ended]) -> None:
-    report = batch.report("expired")
-    assert report["rounds"] == [
-        {"jobs": {"Completed": 1, "Expired": 1}, "records": 200},
-        {"jobs": {"Completed": 1}, "records": 100},
-    ]
-    assert Counter(item["status"] for item in batch.inventory("expired").values()) == {
-        "SUCCEEDED": 1,
-        "Completed": 2,
-        "Expired": 1,
-    }
 
 
 def test_leftovers_too_few_for_a_job_are_answered_on_demand(batch: Batch, runs: dict[str, Ended]) -> None:
@@ -215,15 +182,10 @@ def test_invalid_answers_are_asked_for_once_more_on_demand(batch: Batch, runs: d
     assert (runs["wrong"].status, runs["wrong"].cause) == ("SUCCEEDED", "")
     assert outcomes(batch, "wrong") == {"succeeded": 11, "invalid": 19}
     report = batch.report("wrong")
+    assert (report["jobs"], report["rounds"]) == ({}, []), "a small table needs no job"
+    assert list(batch.inventory("wrong")) == ["run/wrong"]
     assert [pass_["records"] for pass_ in report["on_demand"]] == [30, 19]
     assert report["retried"] == {"records": 19, "invalid": 19}
-
-
-def test_a_small_table_needs_no_job(batch: Batch, runs: dict[str, Ended]) -> None:
-    report = batch.report("few")
-    assert (report["jobs"], report["rounds"]) == ({}, [])
-    assert report["on_demand"] == [{"records": 30, "failed": 0, "lost_chunks": 0}]
-    assert list(batch.inventory("few")) == ["run/few"]
 
 
 def test_a_lost_answer_to_create_is_one_job(batch: Batch, runs: dict[str, Ended]) -> None:
@@ -242,18 +204,6 @@ def test_records_that_two_jobs_refused_are_not_sent_a_third_time(batch: Batch, r
     rows = batch.table("refused").to_pylist()
     assert all("Bedrock.ValidationException: no such model" in row["bedrock_error"] for row in rows)
     assert batch.engine.bedrock(job_name_contains="-refused-")["jobs"] == {}
-
-
-def test_a_hopeless_run_fails_after_everything_is_written(batch: Batch, runs: dict[str, Ended]) -> None:
-    ended = runs["hopeless"]
-    assert (ended.status, ended.error) == ("FAILED", "TooManyFailures")
-    assert '400 (200 rows): "no such parameter"' in json.loads(ended.cause)["errorMessage"]
-    assert_rows_are_all_there(batch, "hopeless")
-    assert outcomes(batch, "hopeless") == {"failed": 200}
-    report = batch.report("hopeless")
-    assert len(report["rounds"]) == 1, "what is wrong with a record does not go away"
-    assert "salvaged" not in report
-    wait_until(lambda: batch.inventory("hopeless")["run/hopeless"]["status"] == "FAILED")
 
 
 def ended_item(batch: Batch, name: str) -> dict[str, Any]:
@@ -321,13 +271,6 @@ def test_a_dead_canary_ends_the_run_before_any_job(batch: Batch, runs: dict[str,
     report = batch.report("deadcanary")
     assert (report["status"], report["error"], report["jobs"]) == ("FAILED", "CanaryFailed", {})
     wait_until(lambda: batch.inventory("deadcanary")["run/deadcanary"]["status"] == "FAILED")
-
-
-def test_rounds_and_on_demand_are_not_forced_on_anyone(batch: Batch, runs: dict[str, Ended]) -> None:
-    assert runs["norounds"].status == "SUCCEEDED"
-    assert_rows_are_all_there(batch, "norounds")
-    assert outcomes(batch, "norounds") == {"succeeded": 150, "missing": 50}
-    assert batch.report("norounds")["leftovers"] == 50
 
 
 # --- Stopping a run, and going on with it ---
@@ -433,8 +376,8 @@ def test_a_full_account_is_waited_for(batch: Batch) -> None:
 
 def test_names_of_jobs_tell_run_and_round(batch: Batch, runs: dict[str, Ended]) -> None:
     """People find a run's jobs by the digest of its claim."""
-    jobs = [key for key in batch.inventory("expired") if key.startswith("job/")]
-    claim = json.loads(batch.read("e2e/claims/expired.json"))
+    jobs = [key for key in batch.inventory("throttled") if key.startswith("job/")]
+    claim = json.loads(batch.read("e2e/claims/throttled.json"))
     digest = run_digest(claim["execution_arn"], claim["started_at"])
-    assert len(jobs) == 3
+    assert len(jobs) == 4
     assert all(f"-{digest}-r" in name for name in jobs)

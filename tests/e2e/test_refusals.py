@@ -6,8 +6,8 @@ import time
 import pytest
 
 from local.process import Engine
-from tests.e2e.batch import Batch
-from tests.e2e.test_recovery import outcomes, paid_twice, start, table, wait_until
+from tests.e2e.batch import Batch, wait_until
+from tests.e2e.test_recovery import outcomes, paid_twice, start, table
 
 pytestmark = pytest.mark.e2e
 

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local.process import Engine
 from local.provision import LOCAL_ROOT, Deployment
-from tests.e2e.batch import Batch
+from tests.e2e.batch import Batch, client
 from tests.e2e.test_recovery import start
 from tests.terraform.test_module import PROVIDER
 
@@ -56,11 +55,6 @@ def upgrade(engine: Engine, terraform_points_here: None, tmp_path: Path) -> Depl
     made = Deployment(LOCAL_ROOT, tmp_path, engine.url, variables)
     made.init()
     return made
-
-
-def client(engine: Engine, service: str) -> Any:
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    return session.client(service, endpoint_url=engine.url)  # type: ignore[call-overload]  # the name is not a literal here
 
 
 @pytest.fixture
