@@ -28,6 +28,14 @@ def engine(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
+@pytest.fixture(scope="session")
+def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A running local AWS that enforces IAM. It is shared, too."""
+    log = tmp_path_factory.mktemp("guarded") / "engine.log"
+    with start_engine(python=engine_python, auth=True, log=log) as running:
+        yield running
+
+
 @functools.cache
 def _client(url: str, service: str) -> Any:
     return boto3.client(
@@ -61,6 +69,19 @@ class Aws:
         if policy:
             self.iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps({"Statement": policy}))
         return str(role["Role"]["Arn"])
+
+    def as_user(self, service: str, *statements: dict[str, Any]) -> Any:
+        """Return a client of a user with these statements and no more."""
+        self.iam.create_user(UserName="u")
+        self.iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps({"Statement": statements}))
+        key = self.iam.create_access_key(UserName="u")["AccessKey"]
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
 
     def make_queue(self, name: str) -> tuple[str, str]:
         """Create a queue and return its URL and ARN."""

@@ -2,15 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.process import Engine, start_engine
+from local.process import Engine
 from tests.local.conftest import ACCOUNT, Aws
 
 NOVA = "amazon.nova-lite-v1:0"
@@ -44,28 +42,6 @@ PASS = [allow(ROLE, "iam:PassRole", StringEquals={"iam:PassedToService": "bedroc
 LOOK = [allow(f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/*", "bedrock:GetModelInvocationJob")]
 
 
-@pytest.fixture(scope="module")
-def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that enforces IAM."""
-    log = tmp_path_factory.mktemp("guarded") / "engine.log"
-    with start_engine(python=engine_python, auth=True, log=log) as engine:
-        yield engine
-
-
-def as_user(engine: Engine, aws: Aws, *policies: dict[str, Any], service: str = "bedrock") -> Any:
-    """Return a client of a user with these statements and no more."""
-    aws.iam.create_user(UserName="u")
-    aws.iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps({"Statement": policies}))
-    key = aws.iam.create_access_key(UserName="u")["AccessKey"]
-    return boto3.client(
-        service,
-        endpoint_url=engine.url,
-        region_name="us-east-1",
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-    )
-
-
 def create(client: Any, model_id: str = f"us.{NOVA}") -> str:
     job = client.create_model_invocation_job(
         jobName="j",
@@ -97,7 +73,7 @@ def test_the_role_of_the_job(guarded: Engine, role_may: list[dict[str, Any]], st
     aws.s3.create_bucket(Bucket="runs")
     aws.s3.put_object(Bucket="runs", Key="in/a.jsonl", Body=b'{"recordId": "1", "modelInput": {}}\n')
     aws.make_role("batch", service="bedrock.amazonaws.com", policy=role_may)
-    client = as_user(guarded, aws, *CREATE, *PASS, *LOOK)
+    client = aws.as_user("bedrock", *CREATE, *PASS, *LOOK)
     arn = create(client)
     deadline = time.monotonic() + 5
     while (job := client.get_model_invocation_job(jobIdentifier=arn))["status"] not in ("Completed", "Failed"):
@@ -125,7 +101,7 @@ def test_the_role_of_a_job_through_a_profile_of_ones_own(
     aws.s3.put_object(Bucket="runs", Key="in/a.jsonl", Body=b'{"recordId": "1", "modelInput": {}}\n')
     statements = json.loads(json.dumps(role_may).replace("{profile}", arn))
     aws.make_role("batch", service="bedrock.amazonaws.com", policy=statements)
-    client = as_user(guarded, aws, *CREATE, *PASS, *LOOK, allow(arn, "bedrock:GetInferenceProfile"))
+    client = aws.as_user("bedrock", *CREATE, *PASS, *LOOK, allow(arn, "bedrock:GetInferenceProfile"))
     assert client.get_inference_profile(inferenceProfileIdentifier=arn)["models"] == [{"modelArn": model}]
     with pytest.raises(ClientError, match="bedrock:GetInferenceProfile"):
         client.get_inference_profile(inferenceProfileIdentifier=f"us.{NOVA}")
@@ -140,7 +116,7 @@ def test_the_role_of_a_job_through_a_profile_of_ones_own(
 @pytest.mark.parametrize(("user_may", "lacks"), [(CREATE, "pass"), (PASS, "bedrock:CreateModelInvocationJob")])
 def test_the_caller(guarded: Engine, user_may: list[dict[str, Any]], lacks: str) -> None:
     guarded.reset()
-    client = as_user(guarded, Aws(guarded.url), *user_may)
+    client = Aws(guarded.url).as_user("bedrock", *user_may)
     with pytest.raises(ClientError, match=lacks) as error:
         create(client)
     assert error.value.response["Error"]["Code"] == "AccessDeniedException"
@@ -150,7 +126,7 @@ def test_the_caller(guarded: Engine, user_may: list[dict[str, Any]], lacks: str)
 def test_converse_has_no_permission_of_its_own(guarded: Engine, action: str) -> None:
     guarded.reset()
     aws = Aws(guarded.url)
-    key = as_user(guarded, aws, allow(FOUNDATION, action))._request_signer._credentials
+    key = aws.as_user("bedrock", allow(FOUNDATION, action))._request_signer._credentials
     runtime = boto3.client(
         "bedrock-runtime",
         endpoint_url=guarded.url,
@@ -173,6 +149,6 @@ def test_calls_about_a_map_run_are_checked_on_its_arn(guarded: Engine, machine: 
     guarded.reset()
     map_runs = f"arn:aws:states:us-east-1:{ACCOUNT}:mapRun:"
     may = allow(f"{map_runs}reviews-run/*", "states:UpdateMapRun")
-    client = as_user(guarded, Aws(guarded.url), may, service="stepfunctions")
+    client = Aws(guarded.url).as_user("stepfunctions", may)
     with pytest.raises(ClientError, match=error):
         client.update_map_run(mapRunArn=f"{map_runs}{machine}/RunJobs:1234", maxConcurrency=5)

@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +11,7 @@ from botocore.exceptions import ClientError
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import PART_BYTES
-from local.process import Engine, start_engine
+from local.process import Engine
 from tests.local.conftest import ACCOUNT, ROOT, Aws
 
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -29,15 +27,13 @@ def documented() -> dict[str, Any]:
     return statement
 
 
-@pytest.fixture(scope="module")
-def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that enforces IAM, with a bucket that has the policy."""
-    log = tmp_path_factory.mktemp("guarded") / "engine.log"
-    with start_engine(python=engine_python, auth=True, log=log) as engine:
-        aws = Aws(engine.url)
-        aws.s3.create_bucket(Bucket=BUCKET)
-        aws.s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Statement": [documented()]}))
-        yield engine
+@pytest.fixture(scope="module", autouse=True)
+def policy(guarded: Engine) -> None:
+    """The bucket has the policy."""
+    guarded.reset()
+    aws = Aws(guarded.url)
+    aws.s3.create_bucket(Bucket=BUCKET)
+    aws.s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Statement": [documented()]}))
 
 
 @pytest.fixture

@@ -5,15 +5,12 @@ import json
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.process import Engine, start_engine
+from local.process import Engine
 from tests.local.conftest import ACCOUNT, Aws
 from tests.local.sfn_probe import Account, failed, task, with_role
 from tests.local.test_lambda import invoke, make_function, rule_to, send
@@ -152,16 +149,16 @@ def test_an_event_reaches_the_version_that_the_rule_names(aws: Aws) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def versions(guarded: Engine) -> Engine:
     """An engine that enforces IAM, with a function of two versions."""
-    with start_engine(python=engine_python, auth=True, log=tmp_path_factory.mktemp("guarded") / "log") as engine:
-        aws = Aws(engine.url)
-        aws.make_role("any", service="lambda.amazonaws.com")
-        make_function(aws, code=code("one"), Publish=True)
-        update(aws, "two", Publish=True)
-        update(aws, "three")
-        time.sleep(0.1)
-        yield engine
+    guarded.reset()
+    aws = Aws(guarded.url)
+    aws.make_role("any", service="lambda.amazonaws.com")
+    make_function(aws, code=code("one"), Publish=True)
+    update(aws, "two", Publish=True)
+    update(aws, "three")
+    time.sleep(0.1)
+    return guarded
 
 
 def may_invoke(engine: Engine, name: str, resource: str) -> Account:
@@ -175,8 +172,8 @@ def invoked(account: Account, **arguments: str) -> dict[str, Any]:
     )
 
 
-def test_a_state_calls_the_version_that_it_names(guarded: Engine) -> None:
-    caller = may_invoke(guarded, "any-version", f"{ARN}:*")
+def test_a_state_calls_the_version_that_it_names(versions: Engine) -> None:
+    caller = may_invoke(versions, "any-version", f"{ARN}:*")
     for arguments, name in (
         ({"FunctionName": f"{ARN}:1"}, "one"),
         ({"FunctionName": f"{ARN}:2"}, "two"),
@@ -196,7 +193,7 @@ def test_a_state_calls_the_version_that_it_names(guarded: Engine) -> None:
     ],
 )
 def test_a_policy_names_the_versions_that_may_be_called(
-    guarded: Engine, number: int, resource: str, allowed: set[str]
+    versions: Engine, number: int, resource: str, allowed: set[str]
 ) -> None:
     calls = {
         "f": {"FunctionName": ARN},
@@ -204,25 +201,15 @@ def test_a_policy_names_the_versions_that_may_be_called(
         "f:2": {"FunctionName": f"{ARN}:2"},
         "f?1": {"FunctionName": ARN, "Qualifier": "1"},
     }
-    caller = may_invoke(guarded, f"may-call-{number}", resource)
+    caller = may_invoke(versions, f"may-call-{number}", resource)
     ends = {name: invoked(caller, **arguments) for name, arguments in calls.items()}
     assert {name for name, end in ends.items() if end["status"] == "SUCCEEDED"} == allowed
     assert {failed(end) for name, end in ends.items() if name not in allowed} <= {"Lambda.AWSLambdaException"}
 
 
-def test_the_api_refuses_a_version_that_the_policy_does_not_name(guarded: Engine) -> None:
-    aws = Aws(guarded.url)
-    aws.iam.create_user(UserName="caller")
+def test_the_api_refuses_a_version_that_the_policy_does_not_name(versions: Engine) -> None:
     statement = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": ARN}
-    aws.iam.put_user_policy(UserName="caller", PolicyName="p", PolicyDocument=json.dumps({"Statement": [statement]}))
-    key = aws.iam.create_access_key(UserName="caller")["AccessKey"]
-    client = boto3.client(
-        "lambda",
-        endpoint_url=guarded.url,
-        region_name="us-east-1",
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-    )
+    client = Aws(versions.url).as_user("lambda", statement)
     assert client.invoke(FunctionName="f")["StatusCode"] == 200
     for arguments in ({"FunctionName": f"{ARN}:1"}, {"FunctionName": "f:1"}, {"FunctionName": "f", "Qualifier": "1"}):
         with pytest.raises(ClientError) as error:

@@ -2,17 +2,15 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.process import Engine, start_engine
+from local.process import Engine
 from tests.local.conftest import Aws
 from tests.local.sfn_probe import BUCKET, Account, failed, prepare, task, with_role
-from tests.local.test_access import allow, as_user
+from tests.local.test_access import allow
 
 OBJECTS = f"arn:aws:s3:::{BUCKET}/*"
 LIST = {"Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}"}
@@ -76,14 +74,6 @@ def test_a_conditional_write_may_meet_another_one(engine: Engine, bucket: Aws) -
 # --- With IAM enforced ---
 
 
-@pytest.fixture(scope="module")
-def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that enforces IAM."""
-    log = tmp_path_factory.mktemp("guarded") / "engine.log"
-    with start_engine(python=engine_python, auth=True, log=log) as engine:
-        yield engine
-
-
 def test_who_may_not_list_a_key_does_not_see_that_it_is_missing(guarded: Engine) -> None:
     guarded.reset()
     account = Account(guarded.url)
@@ -112,7 +102,7 @@ def test_a_head_request_is_told_no_more(guarded: Engine) -> None:
     guarded.reset()
     aws = Aws(guarded.url)
     aws.s3.create_bucket(Bucket=BUCKET)
-    client = as_user(guarded, aws, allow(OBJECTS, "s3:GetObject"), service="s3")
+    client = aws.as_user("s3", allow(OBJECTS, "s3:GetObject"))
     with pytest.raises(ClientError) as error:
         client.head_object(Bucket=BUCKET, Key="nowhere")
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403

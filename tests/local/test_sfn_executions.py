@@ -1,12 +1,10 @@
 """Step Functions on the local AWS: executions, machines and their permissions."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from local.process import start_engine
+from local.process import Engine
 from tests.local.sfn_probe import (
     BUCKET,
     ROLE,
@@ -127,26 +125,19 @@ def test_tracing_is_remembered(account: Account) -> None:
 # --- IAM ---
 
 
-@pytest.fixture(scope="module")
-def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """An account that enforces IAM."""
-    log = tmp_path_factory.mktemp("guarded") / "engine.log"
-    with start_engine(python=engine_python, auth=True, log=log) as running:
-        account = Account(running.url)
-        prepare(account)
-        yield account
-
-
-def test_the_policies_of_the_machines_role_decide(guarded: Account) -> None:
-    guarded.items("guarded.jsonl", [1])
+def test_the_policies_of_the_machines_role_decide(guarded: Engine) -> None:
+    guarded.reset()
+    account = Account(guarded.url)
+    prepare(account)
+    account.items("guarded.jsonl", [1])
     write = {"Action": "dynamodb:UpdateItem", "Resource": f"arn:aws:dynamodb:us-east-1:000000000000:table/{TABLE}"}
     read = {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
     begin = {"Action": "states:StartExecution", "Resource": "*"}
-    writer = with_role(guarded, "writer", "states.amazonaws.com", write)
-    starter = with_role(guarded, "starter", "states.amazonaws.com", write, begin)
-    reader = with_role(guarded, "reader", "states.amazonaws.com", read)
-    whole = with_role(guarded, "whole", "states.amazonaws.com", write, read, begin)
-    other = with_role(guarded, "other", "lambda.amazonaws.com", write)
+    writer = with_role(account, "writer", "states.amazonaws.com", write)
+    starter = with_role(account, "starter", "states.amazonaws.com", write, begin)
+    reader = with_role(account, "reader", "states.amazonaws.com", read)
+    whole = with_role(account, "whole", "states.amazonaws.com", write, read, begin)
+    other = with_role(account, "other", "lambda.amazonaws.com", write)
 
     assert writer.run({"A": put("allowed")})["status"] == "SUCCEEDED"
     assert writer.run({"A": put("parked", "dynamodb:updateItem")})["status"] == "SUCCEEDED"

@@ -2,14 +2,12 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.process import Engine, start_engine
+from local.process import Engine
 from tests.local.bench import NOVA, Bench
 from tests.local.conftest import ACCOUNT, Aws
 
@@ -65,14 +63,6 @@ OF_A_JOB = {
     ),
 }
 S3 = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject"], "Resource": "*"}
-
-
-@pytest.fixture(scope="module")
-def guarded(engine_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that enforces IAM."""
-    log = tmp_path_factory.mktemp("guarded") / "engine.log"
-    with start_engine(python=engine_python, auth=True, log=log) as engine:
-        yield engine
 
 
 @pytest.fixture
