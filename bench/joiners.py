@@ -28,10 +28,11 @@ STRUCTURED_COLUMNS = (*TEXT_COLUMNS, *PROPERTIES)
 VECTOR_COLUMNS = ("bedrock_embedding", "bedrock_input_tokens")
 
 
-def ours(work: Workload, run_id: str) -> Written:
+def ours(work: Workload, run_id: str, **changes: str) -> Written:
     written = []
     for shard in work.shards(run_id):
-        join = ShardJoin.from_json({**shard.to_json(), "jobs": [work.job(run_id, shard.shard).to_json()]})
+        jobs = [work.job(run_id, shard.shard).to_json()]
+        join = ShardJoin.from_json({**shard.to_json(), "jobs": jobs, **changes})
         written.append(work.path(join_shard(work.s3, join).output_key))
     return written
 
@@ -43,12 +44,7 @@ def without_schema(work: Workload, run_id: str) -> Written:
     run = work.s3.get_json(BUCKET, key)
     del run["input"]["output"]["schema"]
     work.s3.put_json(BUCKET, text_key, run)
-    written = []
-    for shard in work.shards(run_id):
-        jobs = [work.job(run_id, shard.shard).to_json()]
-        join = ShardJoin.from_json({**shard.to_json(), "jobs": jobs, "run_key": text_key})
-        written.append(work.path(join_shard(work.s3, join).output_key))
-    return written
+    return ours(work, run_id, run_key=text_key)
 
 
 def jsonschema_in_python(work: Workload, run_id: str) -> Written:
