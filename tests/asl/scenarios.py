@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bedrock_batch.contracts.lines import IN_FLIGHT_STATUSES, NOT_CREATED, TERMINAL_STATUSES
+from bedrock_batch.contracts.lines import NOT_CREATED, TERMINAL_STATUSES
 from tests.unit.factories import STARTED, claimed
 
+from . import services
 from .bench import (
     BUCKET,
     LOST,
@@ -117,7 +118,7 @@ JOBS = [
     *(
         Job(f"still-{status}", {"Wait for job": [wake(), wake()], "Get job": [got(status), got("Completed")]},
             CREATED + WAITED + WAITED + ENDED)
-        for status in IN_FLIGHT_STATUSES
+        for status in sorted(services.job_statuses() - set(TERMINAL_STATUSES))
     ),
     # How long a job has waited is measured from the first hour on, until it begins. A lost value changes nothing.
     *(

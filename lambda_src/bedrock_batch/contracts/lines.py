@@ -7,9 +7,7 @@ from bedrock_batch.contracts.shape import Shape, Sparse
 from bedrock_batch.contracts.version import CONTRACT
 
 TERMINAL_STATUSES = ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
-
-IN_FLIGHT_STATUSES = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
-"""Bedrock's job statuses, in Bedrock's spelling."""
+"""Bedrock's statuses of jobs that have ended."""
 
 NOT_CREATED = "NotCreated"
 """Our own job status: Bedrock refused to create the job."""
