@@ -6,7 +6,7 @@ from typing import Any
 
 from bedrock_batch.page import charts
 from bedrock_batch.page.markup import Child, Html, code, own, tag
-from bedrock_batch.page.parts import Head, Report, section, table
+from bedrock_batch.page.parts import Head, Report, section, sent_and_answered, table
 from bedrock_batch.page.words import count, counted, share, usd
 
 _MOST_MODELS = 40
@@ -104,8 +104,7 @@ def models(report: Report) -> Html | None:
     rows = []
     for one in found[:_MOST_MODELS]:
         outcomes = one["outcomes"]
-        sent = sum(outcomes.values()) - outcomes["skipped"]
-        answered = sent - outcomes["failed"] - outcomes["missing"]
+        sent, answered = sent_and_answered(outcomes)
         shown = {name: number for name, number in outcomes.items() if number}
         desc = ", ".join(f"{count(number)} {name}" for name, number in shown.items())
         bar = charts.bar(shown, title=str(one["model_id"]), desc=desc, thin=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bedrock_batch.page import remedies
 from bedrock_batch.page.markup import Child, Html, code, own, tag, together
-from bedrock_batch.page.parts import Report, listed
+from bedrock_batch.page.parts import Report, listed, sent_and_answered
 from bedrock_batch.page.words import count, counted, moment, share, usd
 
 _MOST_WARNINGS = 12
@@ -177,9 +177,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
             small = f"for each of {counted(len(report['models']), 'model')}"
         yield "Rows", count(report["rows"]), small
     if "outcomes" in report:
-        outcomes = report["outcomes"]
-        sent = sum(outcomes.values()) - outcomes["skipped"]
-        answered = sent - outcomes["failed"] - outcomes["missing"]
+        sent, answered = sent_and_answered(report["outcomes"])
         yield "Answered", share(answered, sent), f"of {count(sent)} sent"
     if report.get("jobs") or estimate:
         jobs = report.get("jobs") or {}

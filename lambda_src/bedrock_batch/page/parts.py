@@ -1,6 +1,6 @@
 """The parts of the page's sections: headings, tables with a limited number of rows, lists, folded texts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,6 +10,12 @@ from bedrock_batch.page.words import counted
 
 Report = dict[str, Any]
 """The content of report.json."""
+
+
+def sent_and_answered(outcomes: Mapping[str, int]) -> tuple[int, int]:
+    """Return how many rows were sent, and how many of them have an answer."""
+    sent = sum(outcomes.values()) - outcomes["skipped"]
+    return sent, sent - outcomes["failed"] - outcomes["missing"]
 
 
 @dataclass(frozen=True, slots=True)
