@@ -52,7 +52,7 @@ class RawOutputs:
             blocks = self._s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)
             for route, block in _routed(whole_lines(blocks), on_demand=is_on_demand(name)):
                 parsed = self._parse(block)
-                came[route] = _more(came.get(route, JobCounts()), parsed)
+                came[route] = came.get(route, JobCounts()) + _counted(parsed)
                 yield parsed
         self.came[name] = came
 
@@ -75,8 +75,8 @@ def _tier(line: bytes) -> str | None:
         return None
 
 
-def _more(before: JobCounts, parsed: Parsed) -> JobCounts:
-    """Return the counts plus the records of a block and the tokens of its answers."""
+def _counted(parsed: Parsed) -> JobCounts:
+    """Return the counts of the records of a block, and of the tokens of its answers."""
     if isinstance(parsed, Answers):
         tokens = parsed.input_tokens, parsed.output_tokens
         records = answered = len(parsed.record_ids)
@@ -84,10 +84,4 @@ def _more(before: JobCounts, parsed: Parsed) -> JobCounts:
         answers = [one for one in parsed if isinstance(one, Answer)]
         tokens = [one.input_tokens for one in answers], [one.output_tokens for one in answers]
         records, answered = sum(one is not None for one in parsed), len(answers)
-    input_tokens, output_tokens = (sum(filter(None, some)) for some in tokens)
-    return JobCounts(
-        records=before.records + records,
-        answered=before.answered + answered,
-        input_tokens=before.input_tokens + input_tokens,
-        output_tokens=before.output_tokens + output_tokens,
-    )
+    return JobCounts(records, answered, *(sum(filter(None, some)) for some in tokens))

@@ -57,6 +57,14 @@ class JobCounts(Shape):
     input_tokens: int = 0
     output_tokens: int = 0
 
+    def __add__(self, more: "JobCounts") -> "JobCounts":
+        return JobCounts(
+            self.records + more.records,
+            self.answered + more.answered,
+            self.input_tokens + more.input_tokens,
+            self.output_tokens + more.output_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Joined(Shape):

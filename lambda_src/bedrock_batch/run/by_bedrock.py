@@ -35,12 +35,12 @@ def compare(joined: Iterable[Joined], manifests: Mapping[str, JobCounts]) -> dic
 
     `differing_jobs` are the jobs whose output has another number of records.
     """
-    came = {name: usage.add(routes.values()) for name, routes in usage.by_job(joined).items()}
+    came = {name: sum(routes.values(), JobCounts()) for name, routes in usage.by_job(joined).items()}
     compared = {name: (counts, came[name]) for name, counts in sorted(manifests.items()) if name in came}
     if not compared:
         return None
-    sums = usage.add(counted for counted, _ in compared.values())
-    found = usage.add(found for _, found in compared.values())
+    sums = sum((counted for counted, _ in compared.values()), JobCounts())
+    found = sum((found for _, found in compared.values()), JobCounts())
     differing = {
         name: {"counted": counted.records, "found": found.records}
         for name, (counted, found) in compared.items()

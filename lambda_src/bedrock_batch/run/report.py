@@ -47,8 +47,6 @@ def document(found: Findings, *, ended: End, warnings: Sequence[str]) -> dict[st
         **({} if found.several else {"by_bedrock": found.models[0].by_bedrock}),
         "estimate": state.estimate.to_json() if state.estimate else None,
         **report_settings.of_run([one.run for one in found.models]),
-        "input": _input(run),
-        **({"left_out": run.left_out} if run.left_out else {}),
         **last,
     }
 
@@ -87,8 +85,6 @@ def of_dry_run(runs: Sequence[Run], estimate: Estimate, records: Sequence[Mappin
         "model_id": run.models or run.model_id,
         "first_record": dict(zip(run.models, records, strict=True)) if run.models else records[0],
         **report_settings.of_run(runs),
-        "input": _input(run),
-        **({"left_out": run.left_out} if run.left_out else {}),
     }
 
 
@@ -130,11 +126,4 @@ def of_no_job(runs: Sequence[Run], ended: End, joined: Sequence[Joined], estimat
         "jobs": {},
         **({"estimate": estimate.to_json()} if estimate else {}),
         **report_settings.of_run(runs),
-        "input": _input(run),
-        **({"left_out": run.left_out} if run.left_out else {}),
     }
-
-
-def _input(run: Run) -> list[str]:
-    """Return the URIs of the user's own files."""
-    return [source.uri for source in run.sources]

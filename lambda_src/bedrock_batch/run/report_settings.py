@@ -1,4 +1,4 @@
-"""The report's part about the run input: `settings`, `prompt`, `functions`. It has no text of a prompt."""
+"""The report's part about what was asked for: `settings`, `prompt`, `input` and so on. It has no text of a prompt."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,13 +13,15 @@ _MOST_TEXT = 500
 
 
 def of_run(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the report's part about a planned run's start, settings, prompt and versions."""
+    """Return the report's part about a planned run: start, settings, prompt, versions, and the user's own files."""
     run = runs[0]
     return {
         "started_at": run.started_at,
         "settings": _settings(run),
         "prompt": _prompt(run),
         **versions(run.functions),
+        "input": [source.uri for source in run.sources],
+        **({"left_out": run.left_out} if run.left_out else {}),
     }
 
 

@@ -39,17 +39,6 @@ def _records(counts: JobRoutes) -> int:
     return sum(one.records for one in counts.values())
 
 
-def add(counts: Iterable[JobCounts]) -> JobCounts:
-    """Return the sum of counts."""
-    every = list(counts)
-    return JobCounts(
-        records=sum(one.records for one in every),
-        answered=sum(one.answered for one in every),
-        input_tokens=sum(one.input_tokens for one in every),
-        output_tokens=sum(one.output_tokens for one in every),
-    )
-
-
 def of_model(
     run: Run, joined: Iterable[Joined], counted: Mapping[str, Any] | None, manifests: Collection[str]
 ) -> Usage:
@@ -62,7 +51,7 @@ def of_model(
     if counted and counted["answered"]:  # These answers are paid, even if none is in the output.
         routes.add(BATCH)
     usage = {
-        route: _priced(run, route, add(counts[route] for counts in jobs.values() if route in counts))
+        route: _priced(run, route, sum((one[route] for one in jobs.values() if route in one), JobCounts()))
         for route in sorted(routes)
     }
     if counted and BATCH in usage:
