@@ -8,14 +8,12 @@ looked at only when the engine enforces IAM (`AUTH=true`).
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ministack import app
-from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate
 from ministack.core.responses import error_response_json, get_account_id, get_region
 from ministack.services import ec2, lambda_svc
 
+from local.roles import Need, lacks
+
 Answer = tuple[int, dict[str, str], bytes]
-Need = tuple[str, str, dict[str, Any]]
-"""An action, the resource, and the condition keys that EC2 has for it."""
 
 
 def install() -> None:
@@ -111,27 +109,6 @@ def missing(subnets: Iterable[str], groups: Iterable[str]) -> str:
             if held.get(one) is None:
                 return f"The {kind} '{one}' does not exist"
     return ""
-
-
-def lacks(role_arn: str, needs: Iterable[Need]) -> Need | None:
-    """Return the first of these that a role may not do; None if it may do all, or if IAM is not enforced."""
-    if not app.AUTH:
-        return None
-    policies = _gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())
-    for need in needs:
-        action, resource, keys = need
-        context = EvalContext(
-            principal_arn=role_arn,
-            principal_type="AssumedRole",
-            principal_account=get_account_id(),
-            action=action,
-            resource_arn=resource,
-            region=get_region(),
-            service_context=dict(keys),
-        )
-        if evaluate(context, policies).decision != "Allow":
-            return need
-    return None
 
 
 def arn(resource: str) -> str:

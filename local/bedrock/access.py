@@ -15,7 +15,7 @@ from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam
 
-from local import vpc
+from local import roles, vpc
 from local.bedrock import storage
 from local.bedrock.documents import InvalidInput
 from local.bedrock.models import GEOGRAPHY
@@ -32,10 +32,6 @@ def model_arn(model_id: str) -> str:
     if GEOGRAPHY.match(model_id):
         return f"arn:aws:bedrock:{get_region()}:{get_account_id()}:inference-profile/{model_id}"
     return f"arn:aws:bedrock:{get_region()}::foundation-model/{model_id}"
-
-
-def _is_profile(model: str) -> bool:
-    return "inference-profile/" in model
 
 
 def install(behind: Callable[[str], str]) -> None:
@@ -96,7 +92,7 @@ def check_job(request: dict[str, Any], *, job_arn: str, base_model: str) -> None
     role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
     if role is None:
         raise InvalidInput(f"The role {role_arn} does not exist")
-    context = _context(role_arn, "sts:AssumeRole", role_arn, job_arn)
+    context = roles.context(role_arn, ("sts:AssumeRole", role_arn, _keys(job_arn)))
     if not any(_trusts(statement, context) for statement in _statements(role["AssumeRolePolicyDocument"])):
         raise InvalidInput(f"The role {role_arn} does not trust {_SERVICE} for this job: check its trust policy")
     (source,), (target,) = request["inputDataConfig"].values(), request["outputDataConfig"].values()
@@ -106,50 +102,32 @@ def check_job(request: dict[str, Any], *, job_arn: str, base_model: str) -> None
         raise InvalidInput(str(error)) from error
     if "vpcConfig" in request and (problem := vpc.problem_of_job(request["vpcConfig"], role_arn, job_arn)):
         raise InvalidInput(problem)
-    if app.AUTH:
-        _check_permissions(
-            request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn, base_model=base_model
-        )
+    needs = _needs(request, source=source["s3Uri"], target=target["s3Uri"], job_arn=job_arn, base_model=base_model)
+    if need := roles.lacks(role_arn, needs):
+        if need[0] == "bedrock:InvokeModel":
+            raise InvalidInput("Customer doesn't have permissions to invokeModel")
+        raise InvalidInput(f"The role {role_arn} lacks {need[0]} on {need[1]}")
 
 
-def _check_permissions(request: dict[str, Any], *, source: str, target: str, job_arn: str, base_model: str) -> None:
-    role_arn, model = request["roleArn"], model_arn(request["modelId"])
-    source_bucket, source_key = storage.split(source)
-    needed = [
-        ("s3:ListBucket", f"arn:aws:s3:::{source_bucket}"),
-        ("s3:GetObject", f"arn:aws:s3:::{'/'.join(storage.split(source))}"),
-        (
-            "s3:PutObject",
-            f"arn:aws:s3:::{'/'.join(storage.split(target)).rstrip('/')}/{job_arn[-12:]}/manifest.json.out",
-        ),
+def _needs(request: dict[str, Any], *, source: str, target: str, job_arn: str, base_model: str) -> list[roles.Need]:
+    model = model_arn(request["modelId"])
+    bucket, key = storage.split(source)
+    results = f"{'/'.join(storage.split(target)).rstrip('/')}/{job_arn[-12:]}/manifest.json.out"
+    keys = _keys(job_arn)
+    invoked = []
+    if "inference-profile/" in model:  # AWS documents no such permission for a plain model.
+        keys["bedrock:inferenceprofilearn"] = model
+        invoked = [model, f"arn:aws:bedrock:{get_region()}::foundation-model/{base_model}"]
+    return [
+        ("s3:ListBucket", f"arn:aws:s3:::{bucket}", keys | {"s3:prefix": key}),
+        ("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}", keys),
+        ("s3:PutObject", f"arn:aws:s3:::{results}", keys),
+        *(("bedrock:InvokeModel", one, keys) for one in invoked),
     ]
-    if _is_profile(model):  # AWS documents no such permission for a plain model.
-        foundation = f"arn:aws:bedrock:{get_region()}::foundation-model/{base_model}"
-        needed += [("bedrock:InvokeModel", model), ("bedrock:InvokeModel", foundation)]
-    policies = iam_evaluator._gather_role_policies(role_arn.rsplit("/", 1)[-1], get_account_id())
-    for action, resource in needed:
-        context = _context(role_arn, action, resource, job_arn)
-        if action == "s3:ListBucket":
-            context.service_context["s3:prefix"] = source_key
-        if _is_profile(model):
-            context.service_context["bedrock:inferenceprofilearn"] = model
-        result = iam_evaluator.evaluate(context, policies)
-        if result.decision != "Allow":
-            if action == "bedrock:InvokeModel":
-                raise InvalidInput("Customer doesn't have permissions to invokeModel")
-            raise InvalidInput(f"The role {role_arn} lacks {action} on {resource}")
 
 
-def _context(role_arn: str, action: str, resource: str, job_arn: str) -> iam_evaluator.EvalContext:
-    return iam_evaluator.EvalContext(
-        principal_arn=role_arn,
-        principal_type="AssumedRole",
-        principal_account=get_account_id(),
-        action=action,
-        resource_arn=resource,
-        region=get_region(),
-        service_context={"aws:sourceaccount": get_account_id(), "aws:sourcearn": job_arn},
-    )
+def _keys(job_arn: str) -> dict[str, Any]:
+    return {"aws:sourceaccount": get_account_id(), "aws:sourcearn": job_arn}
 
 
 def _statements(policy: str) -> list[dict[str, Any]]:

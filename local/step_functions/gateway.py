@@ -15,9 +15,11 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.credentials import Credentials
 from ministack import app
-from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, _service_principal_matches, evaluate
+from ministack.core.iam_evaluator import _service_principal_matches
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam, sts
+
+from local.roles import lacks
 
 from .errors import StateError
 
@@ -83,19 +85,7 @@ def _signed(request: dict[str, Any], signing_name: str, role_arn: str) -> Any:
 
 def check_role(role_arn: str, action: str, resource: str) -> None:
     """Refuse an action that the machine's role may not do, for actions without a call through the gateway."""
-    if not app.AUTH:
-        return
-    account = get_account_id()
-    role = role_arn.rsplit("/", 1)[-1]
-    context = EvalContext(
-        principal_arn=role_arn,
-        principal_type="AssumedRole",
-        principal_account=account,
-        action=action,
-        resource_arn=resource,
-        region=get_region(),
-    )
-    if evaluate(context, _gather_role_policies(role, account)).decision != "Allow":
+    if lacks(role_arn, [(action, resource, {})]):
         raise StateError("States.Runtime", f"{role_arn} is not authorized to perform: {action} on resource: {resource}")
 
 
