@@ -1,7 +1,8 @@
 # What runs may read: buckets as a whole, and parts of buckets.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 variables {
@@ -14,7 +15,7 @@ variables {
 }
 
 run "by_prefix" {
-  command = apply
+  command = plan
 
   variables {
     inputs = {

@@ -1,7 +1,8 @@
 # Functions and jobs in a VPC.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 variables {
@@ -14,7 +15,7 @@ variables {
 }
 
 run "functions_and_jobs" {
-  command = apply
+  command = plan
 
   variables {
     network = {

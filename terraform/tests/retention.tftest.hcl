@@ -1,7 +1,8 @@
 # How long things are kept, by kind.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 variables {
@@ -14,7 +15,7 @@ variables {
 }
 
 run "each_kind_by_its_own_days" {
-  command = apply
+  command = plan
 
   variables {
     retention = { work_days = 45, output_days = 400, report_days = 1000, inventory_days = 45 }
@@ -77,8 +78,7 @@ run "longer_than_step_functions_runs" {
 }
 
 run "in_a_bucket_that_is_given" {
-  command   = apply
-  state_key = "given"
+  command = plan
 
   variables {
     bucket    = { name = "shared", prefix = "teams/" }

@@ -1,7 +1,8 @@
 # The provider's default tags: not on objects, which take ten, but on jobs, which the provider does not make.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 variables {
@@ -14,7 +15,7 @@ variables {
 }
 
 run "default_tags_reach_jobs" {
-  command = apply
+  command = plan
 
   variables {
     tags = { team = "reviews" }

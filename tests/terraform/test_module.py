@@ -15,6 +15,8 @@ from bedrock_batch.table import input_files
 from local.provision import ROOT
 from tests.terraform.workspace import MODULE, terraform
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 
 

@@ -16,6 +16,8 @@ from local.provision import ROOT
 from release import manifest
 from tests.terraform.workspace import MODULE, copy_module, published, released_zips, run_tests, terraform
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(MODULE.rglob("README.md"))]
 OUR_SOURCE = re.compile(r'source += "(?:\./bedrock-batch/terraform|git::[^"]*//terraform(?:\?[^"]*)?)"')
 MODULE_BLOCK = """module "batch" {{
