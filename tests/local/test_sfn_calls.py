@@ -75,7 +75,7 @@ def test_the_wait_of_a_job_becomes_a_metric(account: Account) -> None:
         Namespace="BedrockBatch",
         MetricName="JobPendingHours",
         Dimensions=[{"Name": "Installation", "Value": "reviews"}],
-        StartTime=now - 300,
+        StartTime=now - 7200,
         EndTime=now + 300,
         Period=3600,
         Statistics=["Maximum"],
