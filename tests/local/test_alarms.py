@@ -61,7 +61,7 @@ def query(engine: Engine, action: str, asked: Mapping[str, Any]) -> ElementTree.
 
 
 def flat(name: str, value: Any) -> list[tuple[str, str]]:
-    """Return a value as the parameters that the Query protocol makes of it."""
+    """Return the parameters of the Query protocol for a value."""
     if isinstance(value, Mapping):
         parts = [(f"{name}.{key}".lstrip("."), member) for key, member in value.items()]
     elif isinstance(value, list):
