@@ -1,8 +1,7 @@
 # How long things are kept, by kind.
 
 mock_provider "aws" {
-  source          = "./tests/mocks"
-  override_during = plan
+  source = "./tests/mocks"
 }
 
 variables {
@@ -15,7 +14,7 @@ variables {
 }
 
 run "each_kind_by_its_own_days" {
-  command = plan
+  command = apply
 
   variables {
     retention = { work_days = 45, output_days = 400, report_days = 1000, inventory_days = 45 }
@@ -78,7 +77,8 @@ run "longer_than_step_functions_runs" {
 }
 
 run "in_a_bucket_that_is_given" {
-  command = plan
+  command   = apply
+  state_key = "given"
 
   variables {
     bucket    = { name = "shared", prefix = "teams/" }
