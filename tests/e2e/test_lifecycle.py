@@ -127,12 +127,8 @@ def bucket(engine: Engine, kept: Deployment) -> str:
     return next(name for name in what_exists(engine) if name.startswith(f"{NAME}-runs-"))
 
 
-def test_a_second_plan_is_empty(engine: Engine, kept: Deployment) -> None:
-    assert len(what_exists(engine)) > 35
-    assert kept.pending_changes() == []
-
-
 def test_everything_is_switched_on(engine: Engine, surroundings: dict[str, Any], kept: Deployment, bucket: str) -> None:
+    assert len(what_exists(engine)) > 35
     log = client(engine, "s3").get_bucket_logging(Bucket=bucket)["LoggingEnabled"]
     assert (log["TargetBucket"], log["TargetPrefix"]) == ("access-logs", f"{NAME}/")
     alarms = client(engine, "cloudwatch").describe_alarms(AlarmNamePrefix=f"{NAME}-")["MetricAlarms"]
@@ -209,7 +205,7 @@ def test_a_destroy_stops_before_it_touches_anything(engine: Engine, kept: Deploy
         kept.destroy()
     assert "aws_dynamodb_table_item.installation" in str(refused.value)
     assert what_exists(engine) == before
-    assert kept.pending_changes() == []
+    assert kept.pending_changes() == [], "neither the apply nor the destroy has left anything to do"
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
     assert "RefusePlainHttp" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
