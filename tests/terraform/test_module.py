@@ -268,6 +268,17 @@ def test_no_attribute_that_is_read_is_deprecated(schemas: Any) -> None:
     assert wrong == []
 
 
+def test_no_number_of_resources_waits_for_a_resource() -> None:
+    """`terraform import` into an empty state refuses a count or for_each that needs resources to be known."""
+    counts = [
+        (path.name, line)
+        for path, text in sources()
+        for line in re.findall(r"^  (?:count|for_each) += .*$", text, re.M)
+    ]
+    assert len(counts) > 30
+    assert [one for one in counts if re.search(r"(?<!data\.)\b(?:aws_\w+|terraform_data)\.", one[1])] == []
+
+
 def test_no_local_is_marked_as_private() -> None:
     """Terraform itself has no private locals: every file of the module can read every local."""
     assert [(path.name, name) for path, text in sources() for name in re.findall(r"^  (_\w+) +=", text, re.M)] == []
