@@ -1,66 +1,114 @@
-"""Repair of CloudWatch's DescribeAlarms in the Query protocol, which Terraform's AWS provider 5 speaks.
+"""Repair of CloudWatch's alarms, so that Terraform reads back what it has written.
 
-MiniStack's XML leaves out most members (Period, Statistic, Dimensions, actions), so a plan shows a change.
-Its JSON answer is complete, so this answers the request with that, converted to XML.
+MiniStack forgets the metrics of a metric expression (`Metrics`). In the Query protocol, which Terraform's AWS provider
+5 speaks, its DescribeAlarms leaves out most members (Period, Statistic, Dimensions, actions). After both, a plan shows
+a change. Its JSON answer is complete, so this answers with that, converted to XML.
 """
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-_NUMBERED = ("AlarmNames", "AlarmTypes")
+from ministack.services import cloudwatch
+
+Answer = tuple[int, dict[str, str], bytes]
+Operation = Callable[[Mapping[str, Any], dict[str, Any], bool, bool], Answer]
+"""It gets the parameters of the Query protocol or a document, and says which: in CBOR, in JSON."""
+
+_OF_ONE_METRIC = ("Namespace", "MetricName", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic")
+_MOST_METRICS = 10
 
 
-def install(app: Any) -> None:
-    """Put the repair into the engine."""
-    engines_own = app.SERVICE_HANDLERS["monitoring"]
+def install() -> None:
+    """Put the repairs into the engine."""
+    cloudwatch._put_metric_alarm = _with_metrics(cloudwatch._put_metric_alarm)
+    cloudwatch._describe_alarms = _with_all_members(cloudwatch._describe_alarms)
 
-    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
-        parameters = {name: values[0] for name, values in (query | _form(headers, body)).items()}
-        if parameters.get("Action") != "DescribeAlarms":
-            return await engines_own(method, path, headers, body, query)
-        json_headers = {
-            "content-type": "application/json",
-            "x-amz-target": "GraniteServiceVersion20100801.DescribeAlarms",
-        }
-        answer = await engines_own("POST", "/", json_headers, json.dumps(_document(parameters)).encode(), {})
-        status, _, document = answer
+
+def _with_metrics(engines_own: Operation) -> Operation:
+    """Keep the metrics of an expression, in place of the one metric that other alarms have."""
+
+    def put(parameters: Mapping[str, Any], document: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Answer:
+        asked = document if is_cbor or is_json else _nested(parameters)
+        metrics = [_typed(one) for one in asked.get("Metrics") or ()]
+        wrong = _wrong(asked, metrics)
+        if wrong:
+            refused: Answer = cloudwatch._error("ValidationError", wrong, 400, use_json=is_json, use_cbor=is_cbor)
+            return refused
+        answer = engines_own(parameters, document, is_cbor, is_json)
+        if metrics and answer[0] == 200:
+            alarm = cloudwatch._alarms[asked["AlarmName"]]
+            for name in _OF_ONE_METRIC:
+                alarm.pop(name, None)
+            alarm["Metrics"] = metrics
+        return answer
+
+    return put
+
+
+def _typed(metric: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item of `Metrics` with the types of the service model: in the Query protocol all values are texts."""
+    typed = dict(metric, ReturnData=str(metric.get("ReturnData", True)).lower() == "true")
+    if "MetricStat" in metric:
+        typed["MetricStat"] = dict(metric["MetricStat"], Period=int(metric["MetricStat"]["Period"]))
+    return typed
+
+
+def _wrong(asked: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Return which documented rule an alarm breaks."""
+    if not metrics:
+        return "" if asked.get("MetricName") else "Either MetricName or Metrics must be given"
+    both = [name for name in _OF_ONE_METRIC if asked.get(name)]
+    if both:
+        return f"Metrics and {', '.join(both)} exclude each other"
+    if [("Expression" in one) for one in metrics if one["ReturnData"]] != [True]:
+        return "Exactly one of Metrics must have ReturnData true, and this one must be an expression"
+    if sum("MetricStat" in one for one in metrics) > _MOST_METRICS:
+        return f"An expression may have {_MOST_METRICS} metrics"
+    return ""
+
+
+def _with_all_members(engines_own: Operation) -> Operation:
+    """Answer the Query protocol with all that the answer in JSON has."""
+
+    def describe(
+        parameters: Mapping[str, Any], document: dict[str, Any], is_cbor: bool, is_json: bool = False
+    ) -> Answer:
+        if is_cbor or is_json:
+            return engines_own(parameters, document, is_cbor, is_json)
+        status, _, body = engines_own({}, _nested(parameters), False, True)
         if status != 200:
-            return await engines_own(method, path, headers, body, query)
-        result = json.loads(document)
-        lists = {
-            name: [_shown(alarm) for alarm in result.get(name, [])] for name in ("MetricAlarms", "CompositeAlarms")
-        }
-        token = {"NextToken": result["NextToken"]} if "NextToken" in result else {}
-        return 200, {"Content-Type": "text/xml"}, _response(lists | token)
+            return engines_own(parameters, document, False, False)
+        result = json.loads(body)
+        for name in ("MetricAlarms", "CompositeAlarms"):
+            result[name] = [_shown(alarm) for alarm in result[name]]
+        inner = f"<DescribeAlarmsResult>{_xml(result)}</DescribeAlarmsResult>"
+        answer: Answer = cloudwatch._xml(200, "DescribeAlarmsResponse", inner)
+        return answer
 
-    app.SERVICE_HANDLERS["monitoring"] = handle
-
-
-def _form(headers: dict[str, str], body: bytes) -> dict[str, list[str]]:
-    if "form-urlencoded" not in headers.get("content-type", ""):
-        return {}
-    return parse_qs(body.decode(), keep_blank_values=True)
+    return describe
 
 
-def _document(parameters: dict[str, str]) -> dict[str, Any]:
-    """Turn `AlarmNames.member.1=a` into lists, and keep the plain members that DescribeAlarms has."""
-    document: dict[str, Any] = {
-        name: parameters[name]
-        for name in ("AlarmNamePrefix", "StateValue", "MaxRecords", "NextToken")
-        if name in parameters
-    }
-    for name in _NUMBERED:
-        numbered = sorted(
-            (int(key.rsplit(".", 1)[-1]), value)
-            for key, value in parameters.items()
-            if key.startswith(f"{name}.member.")
-        )
-        if numbered:
-            document[name] = [value for _, value in numbered]
-    return document
+def _nested(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of parameters: `Metrics.member.1.Id=a` is `{"Metrics": [{"Id": "a"}]}`."""
+    document: dict[str, Any] = {}
+    for name in parameters:
+        *path, last = name.split(".")
+        place = document
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = cloudwatch._p(parameters, name)
+    return {name: _with_lists(value) for name, value in document.items()}
+
+
+def _with_lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"member"}:
+        return [_with_lists(value["member"][number]) for number in sorted(value["member"], key=int)]
+    return {name: _with_lists(member) for name, member in value.items()}
 
 
 def _shown(alarm: dict[str, Any]) -> dict[str, Any]:
@@ -72,15 +120,6 @@ def _shown(alarm: dict[str, Any]) -> dict[str, Any]:
     if shown.get("ExtendedStatistic"):
         del shown["Statistic"]
     return shown
-
-
-def _response(result: dict[str, Any]) -> bytes:
-    xml = (
-        '<DescribeAlarmsResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><DescribeAlarmsResult>'
-        f"{_xml(result)}</DescribeAlarmsResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata>"
-        "</DescribeAlarmsResponse>"
-    )
-    return xml.encode()
 
 
 def _xml(value: Any) -> str:

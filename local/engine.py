@@ -46,7 +46,7 @@ def main() -> None:
     vpc.install()
     iam_ext.install(app)
     table_policies.install(app)
-    alarms.install(app)
+    alarms.install()
     tls.install(app)
     quotas.install(app, stand_in)
     faults.install(app)

@@ -55,7 +55,8 @@ class Deployment:
         ]
 
     def destroy(self) -> None:
-        self.call("destroy", "-input=false", "-auto-approve")
+        """Destroy what the state has. Nobody else changes a local AWS, so nothing is read again before."""
+        self.call("destroy", "-input=false", "-auto-approve", "-refresh=false")
 
     def call(self, command: str, *arguments: str) -> str:
         """Run another command on the initialised root; return what it printed."""

@@ -96,7 +96,7 @@ locals {
   }
 
   # As in docs/operations.md.
-  ended_runs_query = "filter message = \"metrics\" | fields @timestamp, run_id, status, Rows, RowsFailed + RowsMissing as unanswered, InputTokens, OutputTokens, CostUSD | sort @timestamp desc | limit 50"
+  ended_runs_query = "filter message = \"metrics\" | fields @timestamp, run_id, status, rows, unanswered, input_tokens, output_tokens, cost_usd | sort @timestamp desc | dedup run_id | limit 50"
 }
 
 resource "aws_cloudwatch_dashboard" "this" {

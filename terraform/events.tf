@@ -200,7 +200,7 @@ resource "aws_cloudwatch_event_rule" "run_end" {
 }
 
 resource "aws_cloudwatch_event_target" "run_end" {
-  count = length(aws_cloudwatch_event_rule.run_end)
+  count = length(local.run_ends.run_end) > 0 ? 1 : 0
 
   rule = aws_cloudwatch_event_rule.run_end[0].name
   arn  = var.notifications.topic_arn
@@ -238,7 +238,7 @@ resource "aws_cloudwatch_event_rule" "run_success" {
 }
 
 resource "aws_cloudwatch_event_target" "run_success" {
-  count = length(aws_cloudwatch_event_rule.run_success)
+  count = length(local.run_ends.run_success) > 0 ? 1 : 0
 
   rule = aws_cloudwatch_event_rule.run_success[0].name
   arn  = var.notifications.topic_arn

@@ -16,6 +16,7 @@ from tests.e2e.fixtures import (  # noqa: F401  # made known to pytest here
     module,
     neighbour,
     profile,
+    provider,
     terraform_points_here,
 )
 

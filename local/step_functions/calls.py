@@ -55,9 +55,11 @@ async def call(service: str, action: str, arguments: Any, role_arn: str, *, wire
         report = ParamValidator().validate(parameters, operation.input_shape)
         if report.has_errors():
             raise _refused(f"{service}:{action}: {report.generate_report()}")
-    request = create_serializer(model.protocol, include_validation=False).serialize_to_request(parameters, operation)
+    # Of several, the one that botocore's clients use. `model.protocol` may be CBOR, which MiniStack takes for empty.
+    protocol = model.resolved_protocol
+    request = create_serializer(protocol, include_validation=False).serialize_to_request(parameters, operation)
     status, headers, body = await send(request, model.signing_name, role_arn)
-    answer = create_parser(model.protocol).parse(
+    answer = create_parser(protocol).parse(
         {"status_code": status, "headers": HeadersDict(headers), "body": body, "context": {}}, operation.output_shape
     )
     if status >= 300:

@@ -26,17 +26,18 @@ provider "aws" {
   }
 
   endpoints {
-    dynamodb = var.endpoint_url
-    events   = var.endpoint_url
-    iam      = var.endpoint_url
-    lambda   = var.endpoint_url
-    logs     = var.endpoint_url
-    s3       = var.endpoint_url
-    sfn      = var.endpoint_url
-    sns      = var.endpoint_url
-    sqs      = var.endpoint_url
-    sts      = var.endpoint_url
-    kms      = var.endpoint_url
+    cloudwatch = var.endpoint_url
+    dynamodb   = var.endpoint_url
+    events     = var.endpoint_url
+    iam        = var.endpoint_url
+    kms        = var.endpoint_url
+    lambda     = var.endpoint_url
+    logs       = var.endpoint_url
+    s3         = var.endpoint_url
+    sfn        = var.endpoint_url
+    sns        = var.endpoint_url
+    sqs        = var.endpoint_url
+    sts        = var.endpoint_url
   }
 }
 
@@ -102,7 +103,11 @@ module "batch" {
   bucket        = var.bucket
   package       = merge(local.zips, { s3 = var.package.s3 })
   functions     = merge(var.functions, { architecture = var.architecture })
+  logging       = var.logging
   notifications = var.notifications
+  alarms        = var.alarms
+  dashboard     = var.dashboard
+  roles         = var.roles
   force_destroy = var.force_destroy
   network       = var.network
   encryption    = var.encrypted ? { kms_key_arn = aws_kms_key.this[0].arn, covers = ["data", "logs", "functions", "queue", "workflows"] } : null

@@ -35,8 +35,9 @@ variable "inputs" {
 variable "bucket" {
   description = "As the module's."
   type = object({
-    name   = string
-    prefix = optional(string, "")
+    name       = optional(string)
+    prefix     = optional(string, "")
+    access_log = optional(object({ bucket = string, prefix = optional(string, "") }))
   })
   default = null
 }
@@ -83,6 +84,16 @@ variable "architecture" {
   default     = "arm64"
 }
 
+variable "logging" {
+  description = "As the module's."
+  type = object({
+    level                  = optional(string, "ERROR")
+    include_execution_data = optional(bool, false)
+    tracing                = optional(bool, false)
+  })
+  default = {}
+}
+
 variable "notifications" {
   description = "As the module's."
   type = object({
@@ -90,6 +101,30 @@ variable "notifications" {
     on        = optional(set(string), ["SUCCEEDED_WITH_WARNINGS", "FAILED", "TIMED_OUT", "ABORTED"])
   })
   default = null
+}
+
+variable "alarms" {
+  description = "As the module's."
+  type = object({
+    topic_arn         = string
+    job_pending_hours = optional(number, 24)
+  })
+  default = null
+}
+
+variable "dashboard" {
+  description = "As the module's."
+  type        = bool
+  default     = false
+}
+
+variable "roles" {
+  description = "As the module's."
+  type = object({
+    path                     = optional(string, "/")
+    permissions_boundary_arn = optional(string)
+  })
+  default = {}
 }
 
 variable "force_destroy" {

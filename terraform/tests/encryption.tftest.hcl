@@ -1,11 +1,12 @@
 # What the key covers, and what its policy must allow.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 run "everything" {
-  command = apply
+  command = plan
 
   variables {
     encryption = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/ours", covers = ["data", "logs", "functions", "queue", "workflows"] }

@@ -1,11 +1,12 @@
 # What runs may read: buckets as a whole, and parts of buckets.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 run "by_prefix" {
-  command = apply
+  command = plan
 
   variables {
     inputs = {

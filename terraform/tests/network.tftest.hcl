@@ -1,11 +1,12 @@
 # Functions and jobs in a VPC.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 run "functions_and_jobs" {
-  command = apply
+  command = plan
 
   variables {
     network = {

@@ -1,7 +1,8 @@
 # Installations in a bucket that is given: each stays below its own root.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 variables {
@@ -9,7 +10,7 @@ variables {
 }
 
 run "one_installation" {
-  command = apply
+  command = plan
 
   assert {
     condition     = aws_s3_object.settings.bucket == "shared" && aws_s3_object.settings.key == "teams/nlp/reviews/config/settings.json" && aws_s3_object.package["code"].key == "teams/nlp/reviews/config/code.zip"
@@ -58,8 +59,7 @@ run "one_installation" {
 }
 
 run "another_installation" {
-  command   = apply
-  state_key = "another"
+  command = plan
 
   variables {
     # Its name begins with the other's.
@@ -90,8 +90,7 @@ run "another_installation" {
 }
 
 run "without_a_prefix" {
-  command   = apply
-  state_key = "plain"
+  command = plan
 
   variables {
     bucket = { name = "shared" }

@@ -1,11 +1,12 @@
 # The provider's default tags: not on objects, which take ten, but on jobs, which the provider does not make.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 run "default_tags_reach_jobs" {
-  command = apply
+  command = plan
 
   variables {
     tags = { team = "reviews" }

@@ -13,6 +13,7 @@ from local.process import Engine, environment, start_engine
 from local.provision import LOCAL_ROOT, Deployment, terraform_environment
 from tests.e2e.batch import Batch, client
 from tests.e2e.neighbour import NEIGHBOUR, Neighbour
+from tests.provider import running_provider
 
 PROMPT = 'Judge this {product}: {review} ({{"sentiment": "…"}})'
 PROMPTS = {
@@ -68,7 +69,14 @@ def profile(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def terraform_points_here(engine: Engine, profile: str) -> Iterator[None]:
+def provider(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A running AWS provider that finds the local AWS."""
+    with running_provider(tmp_path_factory.mktemp("provider"), environment(engine.url)):
+        yield
+
+
+@pytest.fixture(scope="session")
+def terraform_points_here(engine: Engine, provider: None, profile: str) -> Iterator[None]:
     """Terraform, started by the `module` fixture, finds the local AWS and its provider."""
     before = dict(os.environ)
     os.environ.update(terraform_environment() | environment(engine.url))

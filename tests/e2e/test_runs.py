@@ -250,4 +250,8 @@ def test_logs_hold_neither_prompt_text_nor_task_tokens(batch: Batch, reviews: tu
         record["function"] for record in records if record["message"] == "done" and record.get("run_id") == "logged"
     }
     assert done >= {"claim_run", "plan_run", "prepare_shard", "review_run", "join_shard", "finish_run"}, groups
+    (metrics,) = [record for record in records if record["message"] == "metrics" and record["run_id"] == "logged"]
+    assert metrics["RowsSucceeded"] == metrics["rows"] == len(reviews[1])
+    (about,) = metrics["_aws"]["CloudWatchMetrics"]
+    assert {"Name": "RowsSucceeded", "Unit": "Count"} in about["Metrics"], "CloudWatch makes this metric"
     assert not [line for line in lines if "of 5 stars" in line or any(token in line for token in tokens)]

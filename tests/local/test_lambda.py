@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from local.process import Engine
 from tests.local.conftest import ACCOUNT, Aws
 
 HANDLER = """
@@ -235,52 +234,3 @@ def test_an_event_for_a_missing_target_goes_to_the_queue_of_the_target(aws: Aws,
     assert json.loads(message["Body"])["source"] == "test"
     assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == target_arn
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
-
-
-def test_an_alarm_reads_back_as_it_was_written(engine: Engine, aws: Aws) -> None:
-    written = {
-        "AlarmName": "failed-runs",
-        "Namespace": "AWS/States",
-        "MetricName": "ExecutionsFailed",
-        "Dimensions": [{"Name": "StateMachineArn", "Value": "arn:aws:states:us-east-1:000000000000:stateMachine:m"}],
-        "Statistic": "Sum",
-        "Period": 300,
-        "EvaluationPeriods": 1,
-        "Threshold": 0.0,
-        "ComparisonOperator": "GreaterThanThreshold",
-        "TreatMissingData": "notBreaching",
-        "ActionsEnabled": True,
-        "AlarmActions": [f"arn:aws:sns:us-east-1:{ACCOUNT}:topic"],
-    }
-    aws.cloudwatch.put_metric_alarm(**written)
-    assert query_alarms(engine, "failed-runs") == written
-
-
-def query_alarms(engine: Engine, name: str) -> dict[str, Any]:
-    """Describe one alarm in the Query protocol, which today's boto3 does not use any more; return the answer."""
-    import urllib.request
-    from urllib.parse import urlencode
-    from xml.etree import ElementTree
-
-    authorization = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/monitoring/aws4_request, Signature=x"
-    data = urlencode({"Action": "DescribeAlarms", "Version": "2010-08-01", "AlarmNames.member.1": name}).encode()
-    request = urllib.request.Request(engine.url, data=data, headers={"Authorization": authorization})
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request) as response:
-        text = response.read().decode().replace('xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"', "")
-    (alarm,) = ElementTree.fromstring(text).findall(".//MetricAlarms/member")
-    assert (alarm.findtext("StateUpdatedTimestamp") or "").endswith("Z")
-    return {
-        "AlarmName": alarm.findtext("AlarmName"),
-        "Namespace": alarm.findtext("Namespace"),
-        "MetricName": alarm.findtext("MetricName"),
-        "Dimensions": [{part.tag: part.text for part in member} for member in alarm.findall("Dimensions/member")],
-        "Statistic": alarm.findtext("Statistic"),
-        "Period": int(alarm.findtext("Period") or 0),
-        "EvaluationPeriods": int(alarm.findtext("EvaluationPeriods") or 0),
-        "Threshold": float(alarm.findtext("Threshold") or "nan"),
-        "ComparisonOperator": alarm.findtext("ComparisonOperator"),
-        "TreatMissingData": alarm.findtext("TreatMissingData"),
-        "ActionsEnabled": alarm.findtext("ActionsEnabled") == "true",
-        "AlarmActions": [member.text for member in alarm.findall("AlarmActions/member")],
-    }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.local.conftest import ROOT
 from tests.local.sfn_probe import (
     BUCKET,
     ROLE,
@@ -52,6 +53,34 @@ def test_an_object_goes_to_s3_and_comes_back_as_text(account: Account) -> None:
         }
     )
     assert back["Body"] == '{"n":1}'
+
+
+def test_the_wait_of_a_job_becomes_a_metric(account: Account) -> None:
+    """With the state of asl/job.asl.json that measures it."""
+    text = (ROOT / "asl" / "job.asl.json").read_text("utf-8")
+    for place, value in {"partition": "aws", "metrics_namespace": "BedrockBatch", "name": "reviews"}.items():
+        text = text.replace(f"${{{place}}}", value)
+    measure = json.loads(text)["States"]["Measure wait"]
+    ended = {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}], "Next": "Done"}
+    before = {"Type": "Pass", "Assign": {"pending_hours": 2.5}, "Next": "Measure wait"}
+    states = {
+        "Before": before,
+        "Measure wait": measure | ended,
+        "Done": {"Type": "Succeed"},
+        "Failed": {"Type": "Fail"},
+    }
+    account.result(states)
+    now = time.time()
+    found = account.client("cloudwatch").get_metric_statistics(
+        Namespace="BedrockBatch",
+        MetricName="JobPendingHours",
+        Dimensions=[{"Name": "Installation", "Value": "reviews"}],
+        StartTime=now - 7200,
+        EndTime=now + 300,
+        Period=3600,
+        Statistics=["Maximum"],
+    )
+    assert [point["Maximum"] for point in found["Datapoints"]] == [2.5]
 
 
 @pytest.mark.parametrize(

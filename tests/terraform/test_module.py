@@ -7,13 +7,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from bedrock_batch.table import input_files
 from local.provision import ROOT
 from tests.terraform.workspace import MODULE, terraform
+
+pytestmark = pytest.mark.usefixtures("provider")
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 
@@ -146,40 +148,54 @@ TABLE = "aws_dynamodb_table.inventory"
 ITEM = "aws_dynamodb_table_item.installation"
 
 
-def waited_for(resource: str, data: Path, root: Path) -> tuple[set[str], set[str]]:
-    """Return the resources that one resource depends on, directly or not, and all resources of the root."""
-    assert terraform("init", "-backend=false", "-input=false", data=data, root=root).returncode == 0
+class Graph(NamedTuple):
+    """The resources of a root, and which of them each waits for."""
+
+    resources: set[str]
+    edges: list[tuple[str, str]]
+
+    def before(self, resource: str) -> set[str]:
+        """Return the resources that one resource depends on, directly or not."""
+        found: set[str] = set()
+        ahead = [resource]
+        while ahead:
+            name = ahead.pop()
+            following = {after for before, after in self.edges if before == name} - found
+            found |= following
+            ahead += following
+        return found & self.resources
+
+
+def graph_of(root: Path, data: Path) -> Graph:
     graph = terraform("graph", data=data, root=root).stdout
-    named = {name for name in re.findall(r'"([^"]+)" \[label', graph) if ".data." not in f".{name}"}
-    edges = re.findall(r'"([^"]+)" -> "([^"]+)"', graph)
-    found: set[str] = set()
-    ahead = [resource]
-    while ahead:
-        name = ahead.pop()
-        following = {after for before, after in edges if before == name} - found
-        found |= following
-        ahead += following
-    return found & named, named
+    resources = {name for name in re.findall(r'"([^"]+)" \[label', graph) if ".data." not in f".{name}"}
+    return Graph(resources, re.findall(r'"([^"]+)" -> "([^"]+)"', graph))
 
 
-def test_the_item_that_the_table_refuses_to_delete_is_made_last(data: Path) -> None:
+@pytest.fixture(scope="module")
+def graph(data: Path) -> Graph:
+    return graph_of(MODULE, data)
+
+
+def test_the_item_that_the_table_refuses_to_delete_is_made_last(graph: Graph) -> None:
     """So it is the first to be destroyed, and while DynamoDB refuses that, everything is as it was."""
-    before, everything = waited_for(ITEM, data, MODULE)
-    assert len(everything) > 30
-    assert everything - before == {ITEM}
+    before = graph.before(ITEM)
+    assert len(graph.resources) > 30
+    assert graph.resources - before == {ITEM}
     assert "aws_dynamodb_resource_policy.inventory" in before
 
 
-def test_the_table_is_made_last_but_for_what_is_in_it(data: Path) -> None:
-    before, everything = waited_for(TABLE, data, MODULE)
-    assert everything - before == {TABLE, ITEM, "aws_dynamodb_resource_policy.inventory"}
+def test_the_table_is_made_last_but_for_what_is_in_it(graph: Graph) -> None:
+    assert graph.resources - graph.before(TABLE) == {TABLE, ITEM, "aws_dynamodb_resource_policy.inventory"}
 
 
 def test_the_settings_of_a_bucket_that_is_given_are_made_before_the_table(tmp_path: Path) -> None:
-    before, everything = waited_for(f"module.batch.{TABLE}", tmp_path, MODULE / "examples" / "complete")
-    settings = {name for name in everything if name.startswith("aws_s3_bucket")}
+    root = MODULE / "examples" / "complete"
+    assert terraform("init", "-backend=false", "-input=false", data=tmp_path, root=root).returncode == 0
+    graph = graph_of(root, tmp_path)
+    settings = {name for name in graph.resources if name.startswith("aws_s3_bucket")}
     assert len(settings) > 3
-    assert settings <= before
+    assert settings <= graph.before(f"module.batch.{TABLE}")
 
 
 # --- What the provider deprecates
@@ -241,6 +257,17 @@ def test_no_attribute_that_is_read_is_deprecated(schemas: Any) -> None:
             if attribute in deprecated(schema) | DEPRECATED_IN_6.get(name, set()):
                 wrong.append(f"{path.name}: {data_}{name}.{attribute}")
     assert wrong == []
+
+
+def test_no_number_of_resources_waits_for_a_resource() -> None:
+    """`terraform import` into an empty state refuses a count or for_each that needs resources to be known."""
+    counts = [
+        (path.name, line)
+        for path, text in sources()
+        for line in re.findall(r"^  (?:count|for_each) += .*$", text, re.M)
+    ]
+    assert len(counts) > 30
+    assert [one for one in counts if re.search(r"(?<!data\.)\b(?:aws_\w+|terraform_data)\.", one[1])] == []
 
 
 def test_no_local_is_marked_as_private() -> None:

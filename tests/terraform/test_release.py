@@ -15,6 +15,8 @@ from local.provision import ROOT
 from release import manifest
 from tests.terraform.workspace import MODULE, published, released_zips, terraform
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 README = (ROOT / "README.md").read_text("utf-8")
 ADDRESS = "https://git.example.com/"
 """The repository's address in the README."""

@@ -11,11 +11,12 @@ import jmespath
 import pytest
 from moto.events.models import EventPattern
 
-from bedrock_batch import keys
 from bedrock_batch.run_input import validate
 from local.provision import ROOT
 from release import manifest
 from tests.terraform.workspace import MODULE, copy_module, published, released_zips, run_tests, terraform
+
+pytestmark = pytest.mark.usefixtures("provider")
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(MODULE.rglob("README.md"))]
 OUR_SOURCE = re.compile(r'source += "(?:\./bedrock-batch/terraform|git::[^"]*//terraform(?:\?[^"]*)?)"')
@@ -245,17 +246,12 @@ def machine(said: list[dict[str, Any]], run: str) -> str:
     return str(made(said, run)["outputs"]["run_state_machine_arn"]["value"])
 
 
-def test_a_schedule_starts_a_run_with_a_name_and_an_input(said: list[dict[str, Any]]) -> None:
+def test_a_schedule_starts_a_run(said: list[dict[str, Any]]) -> None:
     (target,) = resource(said, "on-schedule", "aws_scheduler_schedule.nightly")["target"]
-    assert target["arn"] == "arn:aws:scheduler:::aws-sdk:sfn:startExecution"
-    # The form of an id in the Scheduler's documentation.
-    call = json.loads(target["input"].replace("<aws.scheduler.execution-id>", "d32c5kddcf5bb8c3"))
-    assert call.keys() == {"StateMachineArn", "Name", "Input"}
-    assert keys.RUN_ID.fullmatch(call["Name"])
-    assert "d32c5kddcf5bb8c3" in call["Name"]
-    validate.validate(json.loads(call["Input"]))
-    assert may_start(said, "on-schedule") == [("states:StartExecution", call["StateMachineArn"])]
-    assert call["StateMachineArn"] == machine(said, "on-schedule")
+    bucket = made(said, "on-schedule")["outputs"]["runs_bucket_name"]["value"]
+    assert validate.validate(json.loads(target["input"]))["s3_uri"] == f"s3://{bucket}/nightly/"
+    assert may_start(said, "on-schedule") == [("states:StartExecution", target["arn"])]
+    assert target["arn"] == machine(said, "on-schedule")
 
 
 # The example of the S3 User Guide ("EventBridge event message structure"), except bucket and key.

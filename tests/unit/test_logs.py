@@ -93,8 +93,10 @@ SPREAD = {
     "about": {"function", *edge._OF_EVENT},
     "_seconds(start)": {"seconds"},
     "_fields(result, _OF_RESULT)": set(edge._OF_RESULT),
-    "metrics.of_report(document)": {
+    "metrics.of_report(document, earlier)": {
         "_aws",
+        "unanswered",
+        *metrics._USED,
         *metrics._USED.values(),
         *(f"Rows{outcome.value.capitalize()}" for outcome in Outcome),
     },
@@ -122,7 +124,7 @@ def test_no_field_has_the_name_of_one_that_a_record_has_itself() -> None:
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 QUERIES = re.findall(r"^```text\n((?:fields|filter) .*?)^```$", OPERATIONS, re.MULTILINE | re.DOTALL)
-COMMANDS = {"fields", "filter", "stats", "sort", "limit"}
+COMMANDS = {"fields", "filter", "stats", "sort", "dedup", "limit"}
 WORDS = {"and", "or", "like", "in", "not", "by", "as", "asc", "desc", "max", "sum", "count", "ispresent"}
 
 

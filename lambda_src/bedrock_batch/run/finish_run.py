@@ -12,7 +12,7 @@ from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
-from bedrock_batch.errors import TooManyFailures
+from bedrock_batch.errors import InputNotFound, TooManyFailures
 from bedrock_batch.run import budget, examples, findings, first_record, gate, metrics, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
 from bedrock_batch.run.optional import made_or_warned
@@ -53,6 +53,7 @@ def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> d
         document |= made_or_warned(lambda: _times(bedrock, inventory, found), dict, document, _NO_TIMES)
     if runs[0].examples:
         document |= made_or_warned(lambda: {"examples": examples.of_run(s3, runs)}, dict, document, _NO_EXAMPLES)
+    earlier = _earlier_report(s3, state)
     document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
     if not overtaken:
         _LOG.info(
@@ -61,12 +62,21 @@ def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> d
                 "run_id": state.run_id,
                 "status": ended.status,
                 "Installation": runs[0].name,
-                **metrics.of_report(document),
+                **metrics.of_report(document, earlier),
             },
         )
     if failure is not None:
         raise failure
     return _result(found, document)
+
+
+def _earlier_report(s3: S3, state: RunState) -> dict[str, Any]:
+    """Return the report that the run has so far, such as the one of its end before a redrive; {} if it has none."""
+    try:
+        found: dict[str, Any] = s3.get_json(state.bucket, state.keys.report)
+    except InputNotFound:
+        return {}
+    return found
 
 
 def _times(bedrock: Any, inventory: Inventory, found: Findings) -> dict[str, Any]:

@@ -1,27 +1,9 @@
-data "aws_partition" "current" {}
-
 module "batch" {
   source = "../.."
 
   name    = "reviews"
   models  = ["amazon.nova-lite-v1:0"]
   prompts = { sentiment = "Is this review positive or negative? Answer with one word.\n\n{review}" }
-  package = var.package
-}
-
-locals {
-  start = {
-    StateMachineArn = module.batch.run_state_machine_arn
-    # The name of the run. The Scheduler puts in an id that no other start has.
-    Name = "nightly-<aws.scheduler.execution-id>"
-    Input = jsonencode({
-      s3_uri    = "s3://${module.batch.runs_bucket_name}/nightly/"
-      model_id  = "amazon.nova-lite-v1:0"
-      prompt_id = "sentiment"
-      limits    = { budget_usd = 20 }
-      price     = { input = 0.03, output = 0.12 }
-    })
-  }
 }
 
 resource "aws_scheduler_schedule" "nightly" {
@@ -36,12 +18,19 @@ resource "aws_scheduler_schedule" "nightly" {
   }
 
   target {
-    arn      = "arn:${data.aws_partition.current.partition}:scheduler:::aws-sdk:sfn:startExecution"
+    arn      = module.batch.run_state_machine_arn
     role_arn = aws_iam_role.scheduler.arn
-    # jsonencode writes < and > as \u003c and \u003e, and the Scheduler would not find its place.
-    input = replace(replace(jsonencode(local.start), "\\u003c", "<"), "\\u003e", ">")
 
-    # Each try has another id, so a try whose answer was lost may have started a run.
+    input = jsonencode({
+      s3_uri          = "s3://${module.batch.runs_bucket_name}/nightly/"
+      model_id        = "amazon.nova-lite-v1:0"
+      prompt_id       = "sentiment"
+      job_name_prefix = "nightly"
+      limits          = { budget_usd = 20 }
+      price           = { input = 0.03, output = 0.12 }
+    })
+
+    # A try whose answer was lost may have started a run, so each further try may start a second one.
     retry_policy {
       maximum_retry_attempts = 2
     }

@@ -4,7 +4,6 @@ module "batch" {
   name    = "reviews"
   models  = ["amazon.nova-lite-v1:0"]
   prompts = { sentiment = "Is this review positive or negative? Answer with one word.\n\n{review}" }
-  package = var.package
 }
 
 # Without this, S3 sends EventBridge no events of the bucket.
@@ -33,10 +32,7 @@ resource "aws_cloudwatch_event_target" "start" {
   role_arn = aws_iam_role.events.arn
 
   input_transformer {
-    input_paths = {
-      bucket = "$.detail.bucket.name"
-      key    = "$.detail.object.key"
-    }
+    input_paths = { bucket = "$.detail.bucket.name", key = "$.detail.object.key" }
 
     # jsonencode would write < and > as \u003c and \u003e, and EventBridge would not find its places.
     input_template = <<-EOT

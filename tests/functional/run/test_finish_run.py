@@ -15,7 +15,7 @@ from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.handlers.pool_leftovers import handler as pool_handler
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, finished, reviewed
-from tests.functional.whole import LITE, MICRO, MemoryS3, Verdict, WholeRun, asked, reviews
+from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, Verdict, WholeRun, asked, reviews
 from tests.unit.factories import keys_of
 
 REFUSED: Verdict = {"error": {"errorCode": 400, "errorMessage": "no such parameter"}}
@@ -73,6 +73,25 @@ def test_a_run_adds_to_the_metrics_when_its_report_is_written(s3: S3, caplog: py
     assert (record["Rows"], record["RowsSucceeded"], record["RowsFailed"]) == (60, 60, 0)
     report = s3.get_json(BUCKET, keys_of(RUN).report)
     assert (record["CostUSD"], record["InputTokens"]) == (report["cost_usd"], report["input_tokens"])
+
+
+def test_a_run_that_is_redriven_counts_once_in_the_metrics(s3: S3, caplog: pytest.LogCaptureFixture) -> None:
+    reviews(s3, 60)
+    unreadable: Fate = ("Failed", "the role may not read the bucket")
+    first_job = (0, 1)
+    played = WholeRun(
+        s3, fate=lambda line: unreadable if (line["round"], line["number"]) == first_job else None, redrives=1
+    )
+    with caplog.at_level("INFO", "bedrock_batch"):
+        played.run(asked(LITE, price={"input": 1.0, "output": 1.0}))
+    first, last = [record.__dict__ for record in caplog.records if record.message == "metrics"]
+    assert (first["status"], last["status"]) == ("FAILED", "SUCCEEDED")
+    assert first["unanswered"] == first["RowsMissing"] == -last["RowsMissing"] > 0
+    report = played.report()
+    for key, metric in (("rows", "Rows"), ("input_tokens", "InputTokens"), ("cost_usd", "CostUSD")):
+        assert first[metric] + last[metric] == pytest.approx(report[key])
+        assert last[key] == report[key], "by run, the record has the numbers of its report"
+    assert first["RowsSucceeded"] + last["RowsSucceeded"] == 60
 
 
 def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
