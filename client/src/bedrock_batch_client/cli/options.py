@@ -20,11 +20,11 @@ def installation(command: Command) -> Command:
         metavar="NAME",
         envvar="BEDROCK_BATCH_NAME",
         required=True,
-        help="Name of the installation.",
+        help="Name of the installation: `name` of its module block.",
         show_envvar=True,
     )
     @click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration.")
-    @click.option("--region", metavar="REGION", help="AWS Region.")
+    @click.option("--region", metavar="REGION", help="AWS Region. Default: AWS_REGION, or that of the profile.")
     @click.option("--endpoint-url", metavar="URL", help="Where AWS listens, if not at its own address.")
     @functools.wraps(command)
     def with_batch(
