@@ -196,8 +196,11 @@ def good(status: Status) -> Status:
     """Return the status of a run that has ended well. Raises RunEndedBadly of any other."""
     if status.good:
         return status
-    why = ": ".join(part for part in (status.error, status.message) if part)
-    raise RunEndedBadly(f"The run {status.run!r} ended {status.status}" + (f": {why}" if why else "."))
+    said = ": ".join(
+        part for part in (f"The run {status.run!r} ended {status.status}", status.error, status.message) if part
+    )
+    do = f" Do this: {status.what_to_do}." if status.what_to_do else ""
+    raise RunEndedBadly(said.removesuffix(".") + "." + do)
 
 
 @contextlib.contextmanager

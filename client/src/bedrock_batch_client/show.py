@@ -40,6 +40,8 @@ def end(status: Status) -> Iterator[str]:
         yield f"warning: {clean(warning)}"
     if not status.good and (why := ": ".join(part for part in (status.error, status.message) if part)):
         yield clean(why)
+    if status.what_to_do:
+        yield f"do this: {clean(status.what_to_do)}"
     if status.page:
         yield f"report: {status.page}"
 

@@ -107,13 +107,13 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
         return
     error = str(report.get("error", ""))
     remedy = remedies.of_error(error, status)
-    values = {"ROOT": place, "RUN": str(report.get("run_id", ""))}
+    values = remedies.values(str(report.get("run_id", "")), place)
     if error:
         yield tag("p", tag("strong", code(error)), ": ", remedies.shown(remedy.what, values), ".")
     message = without_rows(report, str(report.get("message", "")))
     if message:
         yield tag("p", own(message, _MOST_MESSAGE), class_="said")
-    yield tag("p", tag("strong", "Do this: "), remedies.shown(remedy.do, values), ".")
+    yield tag("p", tag("strong", "Do this: "), remedies.shown(remedies.with_commands(remedy.do), values), ".")
     children = report.get("failed_children", ())
     if children:
         said = [

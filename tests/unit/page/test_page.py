@@ -54,7 +54,9 @@ def test_what_to_do_is_in_the_words_of_the_documents() -> None:
     assert "Do this: use one of the columns that the message lists; start a new run." in found
     assert "Did you mean {review}?" in found
     stopped = seen(drawn(reports.salvaged())).text
-    assert "Do this: its jobs are stopped and its answers joined. Redrive it within 14 days" in stopped
+    assert "Do this: nothing, if it was on purpose: its jobs are stopped and its answers joined." in stopped
+    assert "Otherwise redrive (bedrock-batch redrive saturday --name reviews) it within 14 days" in stopped
+    assert "the rows without an answer (bedrock-batch fetch saturday --name reviews --unanswered)." in stopped
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,10 @@ def test_no_remedy_shows_its_markdown() -> None:
     tables = remedies._tables()
     for row in [*tables["errors"], *tables["codes"]]:
         for value in row.values():
-            shown = seen(remedies.shown(value, {"ROOT": "R", "RUN": "N"})).text
-            assert not re.search(r"`|\*\*|\]\(|\$ROOT|\$RUN", shown), shown
+            values = remedies.values("R", "s3://bucket/N")
+            shown = seen(remedies.shown(remedies.with_commands(value), values)).text
+            assert not re.search(r"`|\*\*|\]\(|\$[A-Z]", shown), shown
+            assert remedies.plain(remedies.with_commands(value), values).replace("`", "") == shown
 
 
 # --- Texts of rows and prompts ---

@@ -3,7 +3,7 @@
 import click
 
 from bedrock_batch_client import runs
-from bedrock_batch_client.api import Batch, Run, good
+from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.cli.follow import follow
 
@@ -45,7 +45,7 @@ def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) 
         if as_json:
             options.print_json(last.to_json())
     if last.ended:
-        good(last)
+        options.ended(last)
 
 
 @click.command("list")

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from bedrock_batch_client.api import Batch
+from bedrock_batch_client.errors import RunEndedBadly
+from bedrock_batch_client.progress import Status
 
 Command = Callable[..., Any]
 
@@ -53,6 +55,12 @@ every = click.option(
 def print_json(document: Any) -> None:
     """Print a document as the whole standard output."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def ended(last: Status) -> None:
+    """End a command as the run ended that it has shown."""
+    if not last.good:
+        raise RunEndedBadly(f"The run {last.run!r} ended {last.status}.")
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import click
 
 from bedrock_batch_client import show, uploads
-from bedrock_batch_client.api import Batch, Run, good
+from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.cli.follow import follow
 from bedrock_batch_client.errors import Mistake
@@ -147,7 +147,7 @@ def _followed(started: Run, *, every: float, as_json: bool) -> None:
     last = follow(started, every=every, quiet=as_json)
     if as_json:
         options.print_json(last.to_json())
-    good(last)
+    options.ended(last)
 
 
 def _document(

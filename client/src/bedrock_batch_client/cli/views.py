@@ -84,6 +84,8 @@ def _facts(status: Status) -> list[tuple[str, RenderableType]]:
     facts += [("warning", Text(show.clean(warning), style="yellow")) for warning in status.warnings]
     if why := ": ".join(part for part in (status.error, status.message) if part):
         facts.append(("error", Text(show.clean(why), style="red")))
+    if status.what_to_do:
+        facts.append(("do this", Text(show.clean(status.what_to_do))))
     if status.page:
         facts.append(("report", Text(status.page)))
     return facts
