@@ -68,7 +68,7 @@ def values(run_id: str, place: str) -> dict[str, str]:
 def with_commands(do: str) -> str:
     """Return what to do, with the client's commands where they are first spoken of."""
     for words, command in _COMMANDS.items():
-        do = re.sub(words, lambda found, command=command: f"{found[0]} ({command})", do, count=1, flags=re.IGNORECASE)
+        do = re.sub(words, rf"\g<0> ({command})", do, count=1, flags=re.IGNORECASE)
     return do
 
 
