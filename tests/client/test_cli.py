@@ -227,6 +227,9 @@ def test_what_people_see_of_a_run_that_goes_on(call: Call, at: Installation, ser
     for words in ("RUNNING", "Run jobs", "1 InProgress, 1 Failed", "150 of 400 records", "about $1.50", "(estimated)"):
         assert words in out
     assert "Internal [bold]error[/bold]" in out and "\x1b" not in out
+    assert "free capacity" not in out
+    services.bedrock.put(f"{NAMES}-r0-00002", "Scheduled")
+    assert "unknown: jobs wait for free capacity of Bedrock, which costs nothing" in call("status", "monday")[1]
 
 
 def test_an_estimate_is_shown_and_its_record_only_if_asked_for(

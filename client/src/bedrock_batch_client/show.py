@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from bedrock_batch_client.failures import Failures
-from bedrock_batch_client.progress import Status
+from bedrock_batch_client.progress import QUEUED, Status
 
 
 def clean(text: str) -> str:
@@ -86,7 +86,11 @@ def time_left(status: Status) -> str:
     """Return how long a run takes from now; nothing of one that has ended."""
     if status.ended or status.status == "STOPPING":
         return ""
-    return "unknown" if status.seconds_left is None else f"about {duration(status.seconds_left)}"
+    if status.seconds_left is not None:
+        return f"about {duration(status.seconds_left)}"
+    if any(status.jobs.get(name) for name in QUEUED):
+        return "unknown: jobs wait for free capacity of Bedrock, which costs nothing"
+    return "unknown"
 
 
 def duration(seconds: float) -> str:
