@@ -90,7 +90,7 @@ def test_every_format_comes_out_of_every_other(
 
 @pytest.mark.parametrize("source", FORMS)
 def test_the_rows_without_an_answer_are_the_table_of_a_new_run(
-    ended: Any, at: Installation, tmp_path: Path, source: str
+    ended: Any, at: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     numbered = pa.array(range(1, ROWS.num_rows + 1), pa.int64())
     ended(source, ROWS.add_column(7, "bedrock_row", numbered))
@@ -99,6 +99,9 @@ def test_the_rows_without_an_answer_are_the_table_of_a_new_run(
     assert texts((tmp_path / "rest.csv").read_bytes().replace(b"nan", b"")) == texts(
         bytes_of(rest, "csv").replace(b"nan", b"")
     )
+    monkeypatch.chdir(tmp_path)
+    (written,) = tables.fetch(at, "monday", unanswered=True)
+    assert written.path == f"monday-unanswered.{source}"
     same = io.BytesIO()
     tables.fetch_to(at, "monday", same, form="csv", unanswered=True)
     assert same.getvalue() == (tmp_path / "rest.csv").read_bytes()

@@ -47,9 +47,10 @@ def fetch(
 ) -> list[Fetched]:
     """Write the table of a run to one file; of several models each to a folder of its own in the folder `out`.
 
-    `out` is `<run>.<format>`, or the folder `<run>`, where it is not given. Without `form` the end of `out` says the
-    format, or else the format of the run itself. `unanswered` writes the rows without an answer, and of their columns
-    those of the input. Raises Mistake where a file is there already, unless `overwrite`.
+    `unanswered` writes the rows without an answer, and of their columns those of the input. `out` is `<run>.<format>`, or
+    the folder `<run>`, where it is not given; with `unanswered` it is `<run>-unanswered`. Without `form` the end of `out`
+    says the format, or else the format of the run itself. Raises Mistake where a file is there already, unless
+    `overwrite`.
     """
     found = tables(installation, run, model)
     several = len(found) > 1
@@ -61,7 +62,8 @@ def fetch(
             f"The run {run!r} has {len(found)} models, which do not fit into one file: name a folder, or one of the "
             f"models: {', '.join(table.model for table in found)}."
         )
-    base = out or Path(run if several else f"{run}.{form}")
+    name = f"{run}-unanswered" if unanswered else run
+    base = out or Path(name if several else f"{name}.{form}")
     places = [base / table.folder / f"table.{form}" if several else base for table in found]
     for place in places:
         if place.exists() and not overwrite:

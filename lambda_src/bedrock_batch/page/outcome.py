@@ -152,8 +152,10 @@ def _of_table(report: Report, place: str) -> Iterator[Child]:
     if report.get("dry_run"):
         yield tag("p", "To start the run, send the same input without ", code("dry_run"), ".")
     elif report.get("output"):
-        reports = f"{place}/reports/{report.get('run_id', '')}/"
+        values = remedies.values(str(report.get("run_id", "")), place)
+        reports = f"{place}/reports/{values['RUN']}/"
         yield tag("p", "The table: ", code(str(report["output"])))
+        yield tag("p", "As one file: ", remedies.shown("`bedrock-batch fetch $RUN --name $NAME`", values))
         yield tag("p", "As a table of Amazon Athena: ", code(f"{reports}table.sql"))
 
 

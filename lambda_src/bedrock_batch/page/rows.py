@@ -70,9 +70,11 @@ def errors(report: Report, place: str) -> Html | None:
         "Errors of rows",
         table("", heads, rows, more=len(codes) - _MOST_CODES),
         note=[
-            "Why rows have no answer that can be used, by the most frequent codes. Each row says more in the column ",
-            code("error"),
-            " of the table.",
+            "Why rows have no answer that can be used, by the most frequent codes. Each message is in the column ",
+            code("bedrock_error"),
+            " of the table (another name with another ",
+            code("output.prefix"),
+            ").",
         ],
     )
 

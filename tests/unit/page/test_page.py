@@ -55,7 +55,7 @@ def test_what_to_do_is_in_the_words_of_the_documents() -> None:
     assert "Did you mean {review}?" in found
     stopped = seen(drawn(reports.salvaged())).text
     assert "Do this: nothing, if it was on purpose: its jobs are stopped and its answers joined." in stopped
-    assert "Otherwise redrive (bedrock-batch redrive saturday --name reviews) it within 14 days" in stopped
+    assert "Otherwise redrive (bedrock-batch redrive saturday --name reviews), within 14 days" in stopped
     assert "the rows without an answer (bedrock-batch fetch saturday --name reviews --unanswered)." in stopped
 
 

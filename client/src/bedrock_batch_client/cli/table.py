@@ -28,7 +28,8 @@ model = click.option(
 @click.option(
     "--unanswered",
     is_flag=True,
-    help="Only the rows without an answer, and only the columns of the input: the table of a new run.",
+    help="Only the rows without an answer, and only the columns of the input: the table of a new run. "
+    "Default of --out: RUN-unanswered.FORMAT.",
 )
 @click.option("--overwrite", is_flag=True, help="Write over a file that is there.")
 @options.installation
