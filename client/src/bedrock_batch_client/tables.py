@@ -47,9 +47,9 @@ def fetch(
 ) -> list[Fetched]:
     """Write the table of a run to one file; of several models each to a folder of its own in the folder `out`.
 
-    `unanswered` writes the rows without an answer, and of their columns those of the input. `out` is `<run>.<format>`, or
-    the folder `<run>`, where it is not given; with `unanswered` it is `<run>-unanswered`. Without `form` the end of `out`
-    says the format, or else the format of the run itself. Raises Mistake where a file is there already, unless
+    `unanswered` writes the rows without an answer, and of their columns those of the input. `out` is `<run>.<format>`,
+    or the folder `<run>`, where it is not given; with `unanswered` it is `<run>-unanswered`. Without `form` the end of
+    `out` says the format, or else the format of the run itself. Raises Mistake where a file is there already, unless
     `overwrite`.
     """
     found = tables(installation, run, model)
