@@ -117,7 +117,9 @@ def find(
     except NoCredentials:
         raise
     except NoPermission as err:  # IAM does not say whether a table exists that one may not read
-        raise NoPermission(f"{err} Or there is no installation {name!r} {where} of this account.") from err
+        raise NoPermission(
+            f"There is no installation {name!r} {where} of this account, or you may not see it. {err}"
+        ) from err
     if not item:
         raise NotFound(
             f"The table {table} {where} does not say where the installation is: an older version of the module made "

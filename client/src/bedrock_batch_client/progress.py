@@ -193,7 +193,7 @@ def _of_report(
         warnings=tuple(report.get("warnings", ())),
         error=report.get("error", "") or execution.get("error", ""),
         message=report.get("message", "") or item.message,
-        what_to_do=report.get("what_to_do", ""),
+        what_to_do="" if said == "STOPPING" else report.get("what_to_do", ""),
         report=f"s3://{installation.bucket}/{installation.report_key(item.run)}",
     )
 

@@ -42,8 +42,14 @@ def end(status: Status) -> Iterator[str]:
         yield clean(why)
     if status.what_to_do:
         yield f"do this: {clean(status.what_to_do)}"
-    if status.page:
-        yield f"report: {status.page}"
+    yield f"report: {report(status)}"
+
+
+def report(status: Status) -> str:
+    """Return where the page of a run is; as long as it is not there, when to look for it."""
+    if status.page or not status.ended:
+        return status.page
+    return f"not written yet. In a minute `bedrock-batch status {status.run}` shows where it is, and what to do."
 
 
 def jobs(counts: Mapping[str, int]) -> str:

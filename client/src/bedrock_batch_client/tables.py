@@ -67,7 +67,9 @@ def fetch(
     places = [base / table.folder / f"table.{form}" if several else base for table in found]
     for place in places:
         if place.exists() and not overwrite:
-            raise Mistake(f"{place} is there already: name another place, or say that it may be overwritten.")
+            raise Mistake(
+                f"{place} is there already: name another file, or overwrite it (`--overwrite`, `overwrite=True`)."
+            )
     return [_write(installation, table, place, form, unanswered) for table, place in zip(found, places, strict=True)]
 
 

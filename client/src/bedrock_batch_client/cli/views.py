@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import click
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -21,14 +22,24 @@ _STYLES = {
 }
 _BAD = "bold red"
 _BAR = 40
+_WIDE = 10_000
 
 
-def console() -> Console:
-    return Console(highlight=False)
+def _print(view: RenderableType) -> None:
+    """Print a view. Only a terminal needs short lines; a program gets each fact whole, on one line."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(view)
+        return
+    console.width = _WIDE
+    with console.capture() as captured:
+        console.print(view)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def print_status(status: Status) -> None:
-    console().print(_view(status, _head(status)))
+    _print(_view(status, _head(status)))
 
 
 def live_view(status: Status | None) -> RenderableType:
@@ -86,14 +97,14 @@ def _facts(status: Status) -> list[tuple[str, RenderableType]]:
         facts.append(("error", Text(show.clean(why), style="red")))
     if status.what_to_do:
         facts.append(("do this", Text(show.clean(status.what_to_do))))
-    if status.page:
-        facts.append(("report", Text(status.page)))
+    if page := show.report(status):
+        facts.append(("report", Text(page)))
     return facts
 
 
 def print_runs(items: Sequence[Item]) -> None:
     if not items:
-        console().print("There are no runs.")
+        _print("There are no runs.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("RUN", "STATUS", "STARTED (UTC)", "TOOK"):
@@ -107,7 +118,7 @@ def print_runs(items: Sequence[Item]) -> None:
             Text(_took(item)),
             Text("" if item.rows is None else f"{item.rows:,}"),
         )
-    console().print(table)
+    _print(table)
 
 
 def _took(item: Item) -> str:
@@ -126,4 +137,4 @@ def print_pairs(pairs: Sequence[tuple[str, str]], warnings: Sequence[str]) -> No
         grid.add_row(name, Text(value))
     for warning in warnings:
         grid.add_row("warning", Text(show.clean(warning), style="yellow"))
-    console().print(grid)
+    _print(grid)
