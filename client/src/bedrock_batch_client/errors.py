@@ -110,7 +110,8 @@ def _of_aws(err: ClientError, action: str, resource: str) -> BatchError:
         missing, on = (named[1], named[2] or resource) if named else (action, resource)
         return NoPermission(
             f"You may not do this: the permission {missing} on {on} is missing, or a policy denies it. The module's "
-            "outputs client_policy_json (to follow runs) and start_policy_json (to start, stop and redrive them) have what is needed."
+            "outputs client_policy_json (to follow runs) and start_policy_json (to start, stop and redrive them) have "
+            "what is needed."
         )
     if code in _BAD_CREDENTIALS:
         return NoCredentials(f"AWS does not take your credentials ({code}: {text}). Log in again.")
