@@ -106,7 +106,7 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
     if status == "SUCCEEDED":
         return
     error = str(report.get("error", ""))
-    remedy = remedies.of_error(error, status)
+    remedy = remedies.of_report(report)
     values = remedies.values(str(report.get("run_id", "")), place)
     if error:
         yield tag("p", tag("strong", code(error)), ": ", remedies.shown(remedy.what, values), ".")

@@ -40,14 +40,25 @@ def _tables() -> Mapping[str, list[dict[str, str]]]:
     return found
 
 
-def of_error(error: str, status: str) -> Remedy:
-    """Return the remedy of a run's error; for an end without an error, the meaning of its status."""
+def of_report(report: Mapping[str, Any]) -> Remedy:
+    """Return the remedy of the error in a report. If children of a Map failed, that of the first child's error."""
+    children = report.get("failed_children", ())
+    return of_error(
+        *(str(report.get(key, "")) for key in ("error", "status")), child=children[0]["error"] if children else ""
+    )
+
+
+def of_error(error: str, status: str, *, child: str = "") -> Remedy:
+    """Return the remedy of a run's error; for an end without an error, the meaning of its status.
+
+    The error of a `child` of a Map says more than that of the Map, if it is known.
+    """
     *rows, unknown = _tables()["errors"]
-    group = f"{error.partition('.')[0]}.…"
-    for wanted in (error, group) if error else (status,):
-        for row in rows:
-            if wanted in _NAME.findall(row["error"].split(" (")[0]):
-                return Remedy(row["what"], row["do"])
+    for name in (child, error or status):
+        for wanted in (name, f"{name.partition('.')[0]}.…"):
+            for row in rows:
+                if wanted in _NAME.findall(row["error"].split(" (")[0]):
+                    return Remedy(row["what"], row["do"])
     return Remedy(unknown["what"], unknown["do"])
 
 

@@ -60,8 +60,8 @@ def _with_remedy(document: Mapping[str, Any], place: str) -> dict[str, Any]:
     written = {key: value for key, value in document.items() if key != "what_to_do"}
     if written["status"] == "SUCCEEDED":
         return written
-    remedy = remedies.of_error(written.get("error", ""), written["status"])
-    do = remedies.plain(remedies.with_commands(remedy.do), remedies.values(written["run_id"], place))
+    do = remedies.with_commands(remedies.of_report(written).do)
+    do = remedies.plain(do, remedies.values(written["run_id"], place))
     return {key: written[key] for key in _END if key in written} | {"what_to_do": do} | written
 
 

@@ -80,6 +80,20 @@ def test_every_error_has_a_remedy(error: str, status: str, row: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("child", "what"),
+    [
+        ("OnDemandRefused", "Bedrock refused calls on demand"),
+        ("Bedrock.AccessDeniedException", "the service failed"),
+        ("Unheard", "children of"),
+    ],
+)
+def test_the_remedy_of_a_child_says_more_than_that_of_its_map(child: str, what: str) -> None:
+    report = {"status": "FAILED", "error": "States.ExceedToleratedFailureThreshold"}
+    assert remedies.of_report(report).what.startswith("children of")
+    assert remedies.of_report(report | {"failed_children": [{"error": child}]}).what.startswith(what)
+
+
+@pytest.mark.parametrize(
     ("code", "cause"), [("599", "Bedrock failed"), ("400", "Bedrock or the model"), ("teapot", None)]
 )
 def test_codes_of_rows_have_remedies(code: str, cause: str | None) -> None:
