@@ -84,7 +84,7 @@ package-local: setup
 	@$(QUIETLY) "Pack the Lambda functions for this machine" $(RUN) lambda_src/package.py --out $(BUILD) --local
 
 .PHONY: release
-release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… refuses a tag that is none
+release: ## Build a release into dist/, and its manifest terraform/release.json; TAG=v… checks the tag first
 	@local/needs.sh $(PYTHON)
 	$(PYTHON) -m release.build $(if $(TAG),--tag "$(TAG)")
 
@@ -96,13 +96,13 @@ publish: ## Put the zips of dist/ into a bucket for all installations: make publ
 
 define AFTER_DEPLOY
 
-The state is $(EXAMPLE)/terraform.tfstate; keep it. From here Terraform finds it with -chdir. The next two commands,
-with a table, a model and a prompt of yours:
+The state is $(EXAMPLE)/terraform.tfstate; keep it. README.md goes on with "The first run". Or, with a table, a model
+and a prompt of yours, upload the table and start a run:
 
-aws s3 cp reviews.csv "s3://$$(terraform -chdir=$(EXAMPLE) output -raw runs_bucket_name)/"
+aws s3 cp reviews.csv "s3://$$(terraform -chdir=$(EXAMPLE) output -raw runs_bucket_name)/datasets/"
 aws stepfunctions start-execution --name first-run \
   --state-machine-arn "$$(terraform -chdir=$(EXAMPLE) output -raw run_state_machine_arn)" \
-  --input '{"s3_uri": "s3://'"$$(terraform -chdir=$(EXAMPLE) output -raw runs_bucket_name)"'/reviews.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}'
+  --input '{"s3_uri": "s3://'"$$(terraform -chdir=$(EXAMPLE) output -raw runs_bucket_name)"'/datasets/reviews.csv", "model_id": "amazon.nova-lite-v1:0", "prompt_id": "sentiment"}'
 endef
 export AFTER_DEPLOY
 

@@ -5,26 +5,26 @@ locals {
 
   alarms = {
     run-failed = {
-      description = "A run of ${var.name} has failed. Its cause, and what a redrive does, are in docs/operations.md."
+      description = "A run of ${var.name} has failed. Its jobs are stopped and its answers joined. `bedrock-batch list --name ${var.name} --status FAILED` shows the run, and `bedrock-batch status RUN --name ${var.name}` says why it failed and what to do."
       namespace   = "AWS/States"
       metric      = "ExecutionsFailed"
       dimensions  = { StateMachineArn = aws_sfn_state_machine.this["run"].arn }
     }
     run-timed-out = {
-      description = "A run of ${var.name} has run out of its time. Its jobs are stopped and its answers joined."
+      description = "A run of ${var.name} has run out of its time. Its jobs are stopped and its answers joined. `bedrock-batch list --name ${var.name} --status TIMED_OUT` shows the run. A redrive within 14 days continues it."
       namespace   = "AWS/States"
       metric      = "ExecutionsTimedOut"
       dimensions  = { StateMachineArn = aws_sfn_state_machine.this["run"].arn }
     }
     run-aborted = {
-      description = "Somebody has stopped a run of ${var.name}. Its jobs are stopped and its answers joined."
+      description = "Somebody has stopped a run of ${var.name}. Its jobs are stopped and its answers joined. If it was a mistake, `bedrock-batch list --name ${var.name} --status ABORTED` shows the run, and `bedrock-batch redrive RUN --name ${var.name}` continues it."
       namespace   = "AWS/States"
       metric      = "ExecutionsAborted"
       dimensions  = { StateMachineArn = aws_sfn_state_machine.this["run"].arn }
     }
     # A child asks Bedrock every half hour at least, so an hour has a value while a job waits.
     job-pending = {
-      description = "A job of ${var.name} waits at Bedrock for more than ${local.pending_hours} hours and has not begun. Bedrock may have no capacity for its model: wait, or stop the run and start it with another model or Region."
+      description = "A job of ${var.name} has waited at Bedrock for more than ${local.pending_hours} hours and has not begun. Nothing is broken, and waiting is free: Bedrock may have no capacity for the model. Wait, or stop the run and start a new one with another model or in another Region."
       namespace   = local.metrics_namespace
       metric      = "JobPendingHours"
       dimensions  = { Installation = var.name }
@@ -32,20 +32,20 @@ locals {
       threshold   = local.pending_hours
     }
     undelivered-events = {
-      description = "An event could not be delivered: a rule, role or topic of ${var.name} is broken. See the queue's messages."
+      description = "EventBridge could not deliver an event of ${var.name}. Jobs of a stopped run may go on and be billed. Read the messages of the queue ${local.queue_name}: they name the rule and the error. docs/operations.md says what to do (Events that were not delivered)."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = aws_sqs_queue.undelivered.name }
     }
     job-event-failed = {
-      description = "The end of a job of ${var.name} was not noted; its run notices it late."
+      description = "The start or the end of a job of ${var.name} was not noted. Its run notices the end up to half an hour late. If the alarm comes again, the log of the state machine job-event says why."
       namespace   = "AWS/States"
       metric      = "ExecutionsFailed"
       dimensions  = { StateMachineArn = aws_sfn_state_machine.this["job_event"].arn }
     }
     # An EXPRESS execution ends after five minutes, and a timeout is no failure to CloudWatch.
     job-event-timed-out = {
-      description = "The end of a job of ${var.name} was not noted in time; its run notices it late."
+      description = "The start or the end of a job of ${var.name} was not noted in time. Its run notices the end up to half an hour late. If the alarm comes again, the log of the state machine job-event says why."
       namespace   = "AWS/States"
       metric      = "ExecutionsTimedOut"
       dimensions  = { StateMachineArn = aws_sfn_state_machine.this["job_event"].arn }

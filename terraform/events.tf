@@ -212,7 +212,7 @@ resource "aws_cloudwatch_event_target" "run_end" {
       name   = "$.detail.name"
       status = "$.detail.status"
     }
-    input_template = "\"Run <name> of ${var.name} ended <status>: <arn>\""
+    input_template = "\"Run <name> of ${var.name} ended <status>: <arn>. Why, and what to do: bedrock-batch status <name> --name ${var.name}\""
   }
 
   dead_letter_config {

@@ -13,6 +13,7 @@ import pytest
 from bedrock_batch_client import uploads
 from bedrock_batch_client.api import Batch
 from bedrock_batch_client.cli import commands
+from bedrock_batch_client.errors import RunEndedBadly
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
 from tests.client.test_progress import ESTIMATE, NAMES, REPORT
@@ -140,8 +141,8 @@ def test_every_kind_of_end_has_its_code(call: Call, services: fakes.Aws, ended: 
     assert call("status", "nothing")[0] == 4
     services.states.put("bad", "FAILED", error="MissingColumn", cause="no {a}")
     services.dynamodb.put_run("bad", status="FAILED", message="no column a")
-    code, _, words = call("watch", "bad", "--once")
-    assert code == 1 and "ended FAILED: MissingColumn: no column a" in words
+    code, out, words = call("watch", "bad", "--once")
+    assert code == 1 and "MissingColumn: no column a" in out and words == "Error: The run 'bad' ended FAILED.\n"
     assert call("status", "bad")[0] == 0, "to see how a run is has worked"
     services.dynamodb.failing["Query"] = fakes.error("Query", "AccessDeniedException", "Access Denied")
     code, _, words = call("list")
@@ -201,6 +202,20 @@ def test_what_people_see_of_a_run_that_has_ended(call: Call, ended: None) -> Non
     assert out.split()[:2] == ["RUN", "STATUS"] and "monday" in out and "400" in out
 
 
+def test_what_people_see_of_a_run_that_failed_says_what_to_do(
+    call: Call, at: Installation, batch: Batch, services: fakes.Aws, put: Any
+) -> None:
+    services.states.put("bad", "FAILED", error="PermissionMissing")
+    services.dynamodb.put_run("bad", status="FAILED")
+    report = {"status": "FAILED", "error": "PermissionMissing", "message": "no.", "what_to_do": "add it; redrive"}
+    put(at.report_key("bad"), report)
+    assert "do this  add it; redrive" in call("status", "bad")[1]
+    assert "do this: add it; redrive" in call("watch", "bad")[1]
+    assert json.loads(call("status", "bad", "--json")[1])["what_to_do"] == "add it; redrive"
+    with pytest.raises(RunEndedBadly, match="ended FAILED: PermissionMissing: no. Do this: add it; redrive.$"):
+        batch.attach("bad").wait()
+
+
 def test_what_people_see_of_a_run_that_goes_on(call: Call, at: Installation, services: fakes.Aws, put: Any) -> None:
     services.states.put("monday")
     services.dynamodb.put_run("monday", rows=400, job_names=NAMES)
@@ -212,6 +227,9 @@ def test_what_people_see_of_a_run_that_goes_on(call: Call, at: Installation, ser
     for words in ("RUNNING", "Run jobs", "1 InProgress, 1 Failed", "150 of 400 records", "about $1.50", "(estimated)"):
         assert words in out
     assert "Internal [bold]error[/bold]" in out and "\x1b" not in out
+    assert "free capacity" not in out
+    services.bedrock.put(f"{NAMES}-r0-00002", "Scheduled")
+    assert "unknown: jobs wait for free capacity of Bedrock, which costs nothing" in call("status", "monday")[1]
 
 
 def test_an_estimate_is_shown_and_its_record_only_if_asked_for(

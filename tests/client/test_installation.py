@@ -51,7 +51,7 @@ def test_a_name_that_is_not_there(services: fakes.Aws, monkeypatch: pytest.Monke
 
 def test_a_table_that_one_may_not_read_may_not_be_there(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     services.dynamodb.failing["GetItem"] = fakes.error("GetItem", "AccessDeniedException", "no")
-    with pytest.raises(NoPermission, match="dynamodb:GetItem.*review-inventory.*no installation 'review'"):
+    with pytest.raises(NoPermission, match="no installation 'review'.*dynamodb:GetItem.*review-inventory"):
         found(services, monkeypatch, "review")
 
 
@@ -67,15 +67,39 @@ def test_an_installation_of_the_future(services: fakes.Aws, monkeypatch: pytest.
         found(services, monkeypatch)
 
 
+def test_the_region_of_the_environment(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions: list[boto3.Session] = []
+    monkeypatch.setattr(room, "Clients", lambda session, _: sessions.append(session) or services)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
+    monkeypatch.setenv("AWS_REGION", "")
+    room.find("reviews")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    room.find("reviews")
+    room.find("reviews", region="us-west-2")
+    assert [session.region_name for session in sessions] == ["us-east-2", "eu-west-1", "us-west-2"]
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ({"region": "us-east-1", "endpoint_url": "localhost"}, "Invalid endpoint: localhost.*https://"),
+        ({"region": "us_east"}, "'us_east' doesn't match a supported format. Name another"),
+    ],
+)
+def test_a_place_that_cannot_be(where: dict[str, str], words: str) -> None:
+    with pytest.raises(Mistake, match=words):
+        room.find("reviews", **where)
+
+
 def test_no_credentials_no_region_no_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    with pytest.raises(Mistake, match="Region"):
+    with pytest.raises(Mistake, match="No Region is set. Set the variable AWS_REGION"):
         room.find("reviews", session=boto3.Session())
-    with pytest.raises(NoPermission, match="credentials"):
+    with pytest.raises(NoPermission, match="credentials.*name a profile.$"):
         room.find("reviews", region="us-east-1")
     with pytest.raises(Mistake, match="gone"):
         room.find("reviews", profile="gone", region="us-east-1")

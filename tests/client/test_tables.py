@@ -88,6 +88,35 @@ def test_every_format_comes_out_of_every_other(
         assert [row["bedrock_response"] for row in objects(written)] == ROWS["bedrock_response"].to_pylist()
 
 
+@pytest.mark.parametrize("source", FORMS)
+def test_the_rows_without_an_answer_are_the_table_of_a_new_run(
+    ended: Any, at: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    numbered = pa.array(range(1, ROWS.num_rows + 1), pa.int64())
+    ended(source, ROWS.add_column(7, "bedrock_row", numbered))
+    tables.fetch(at, "monday", tmp_path / "rest.csv", unanswered=True)
+    rest = ROWS.select(ROWS.column_names[:7]).take([1, 3])
+    assert texts((tmp_path / "rest.csv").read_bytes().replace(b"nan", b"")) == texts(
+        bytes_of(rest, "csv").replace(b"nan", b"")
+    )
+    monkeypatch.chdir(tmp_path)
+    (written,) = tables.fetch(at, "monday", unanswered=True)
+    assert written.path == f"monday-unanswered.{source}"
+    same = io.BytesIO()
+    tables.fetch_to(at, "monday", same, form="csv", unanswered=True)
+    assert same.getvalue() == (tmp_path / "rest.csv").read_bytes()
+
+
+def test_a_table_of_another_program_has_no_rows_without_an_answer(
+    at: Installation, services: fakes.Aws, put: Any, tmp_path: Path
+) -> None:
+    services.states.put("monday", "SUCCEEDED")
+    put(f"{at.output_prefix('monday')}part-00000.csv", "a\n1\n")
+    with pytest.raises(Mistake, match="no columns of outcomes"):
+        tables.fetch(at, "monday", tmp_path / "rest.csv", unanswered=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def texts(written: bytes) -> list[list[str]]:
     """Return the cells of a CSV; numbers may be written in several ways."""
     return [[cell.removesuffix(".0") for cell in row] for row in csv.reader(io.StringIO(written.decode()))]
@@ -188,7 +217,7 @@ def test_nothing_is_overwritten_or_left_half_written(
     with pytest.raises(Mistake, match="is there already"):
         tables.fetch(at, "monday", out)
 
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(tables, "copy", fails)

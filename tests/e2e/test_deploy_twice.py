@@ -236,7 +236,8 @@ def test_a_new_run_has_the_new_definition_and_the_new_functions(story: Story) ->
 def test_people_hear_of_every_end(story: Story) -> None:
     machine = story.batch.outputs["run_state_machine_arn"].replace(":stateMachine:", ":execution:")
     aborted, kept, new = story.messages
-    assert aborted == f"Run kept of {NAME} ended ABORTED: {machine}:kept"
+    do = f"Why, and what to do: bedrock-batch status kept --name {NAME}"
+    assert aborted == f"Run kept of {NAME} ended ABORTED: {machine}:kept. {do}"
     for message, name, output in ((kept, "kept", story.redriven.output), (new, "new", None)):
         warnings = output["warnings"] if output else len(story.batch.report(name)["warnings"])
         status = "SUCCEEDED_WITH_WARNINGS" if warnings else "SUCCEEDED"

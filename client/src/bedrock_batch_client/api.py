@@ -160,11 +160,21 @@ class Run:
         return failures.failures(self.batch.installation, self.name, model=model, examples=examples)
 
     def fetch(
-        self, out: str | Path | None = None, *, form: str | None = None, model: str = "", overwrite: bool = False
+        self,
+        out: str | Path | None = None,
+        *,
+        form: str | None = None,
+        model: str = "",
+        unanswered: bool = False,
+        overwrite: bool = False,
     ) -> list[tables.Fetched]:
-        """Write the table to a file in the format `parquet`, `csv` or `jsonl`; of several models to a folder."""
+        """Write the table to a file in the format `parquet`, `csv` or `jsonl`; of several models to a folder.
+
+        With `unanswered` it is the table of a new run: the rows without an answer, and the columns of the input.
+        """
         path = None if out is None else Path(out)
-        return tables.fetch(self.batch.installation, self.name, path, form=form, model=model, overwrite=overwrite)
+        there = self.batch.installation
+        return tables.fetch(there, self.name, path, form=form, model=model, unanswered=unanswered, overwrite=overwrite)
 
     def to_arrow(self, model: str = "") -> "pyarrow.Table":
         """Return the table in memory."""
@@ -186,7 +196,9 @@ def good(status: Status) -> Status:
     """Return the status of a run that has ended well. Raises RunEndedBadly of any other."""
     if status.good:
         return status
-    raise RunEndedBadly(f"The run {status.run!r} ended {status.status}" + (f": {status.why}" if status.why else "."))
+    said = f"The run {status.run!r} ended {status.status}" + (f": {status.why}" if status.why else "")
+    do = f" Do this: {status.what_to_do}." if status.what_to_do else ""
+    raise RunEndedBadly(said.removesuffix(".") + "." + do)
 
 
 @contextlib.contextmanager

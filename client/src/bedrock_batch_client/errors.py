@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    InvalidRegionError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
@@ -39,6 +40,10 @@ class NoPermission(BatchError):
     """AWS refuses the call: no credentials, expired ones, or a permission that is missing."""
 
     exit_code = 3
+
+
+class NoCredentials(NoPermission):
+    """AWS does not know who calls."""
 
 
 class NotFound(BatchError):
@@ -86,9 +91,11 @@ def calling(action: str, resource: str) -> Iterator[None]:
     except ClientError as err:
         raise _of_aws(err, action, resource) from err
     except (NoCredentialsError, PartialCredentialsError, TokenRetrievalError, UnauthorizedSSOTokenError) as err:
-        raise NoPermission(f"There are no usable AWS credentials ({err}). Log in, or name a profile.") from err
-    except (NoRegionError, ProfileNotFound) as err:
-        raise Mistake(f"{err} Name a Region or another profile.") from err
+        raise NoCredentials(f"There are no usable AWS credentials ({err}). Log in, or name a profile.") from err
+    except NoRegionError as err:
+        raise Mistake("No Region is set. Set the variable AWS_REGION, or name a Region or a profile.") from err
+    except (InvalidRegionError, ProfileNotFound) as err:
+        raise Mistake(f"{str(err).removesuffix('.')}. Name another one.") from err
     except ParamValidationError as err:
         raise Mistake(str(err)) from err
     except BotoCoreError as err:
@@ -103,10 +110,11 @@ def _of_aws(err: ClientError, action: str, resource: str) -> BatchError:
         missing, on = (named[1], named[2] or resource) if named else (action, resource)
         return NoPermission(
             f"You may not do this: the permission {missing} on {on} is missing, or a policy denies it. The module's "
-            "outputs client_policy_json (to follow runs) and start_policy_json (to start them) have what is needed."
+            "outputs client_policy_json (to follow runs) and start_policy_json (to start, stop and redrive them) have "
+            "what is needed."
         )
     if code in _BAD_CREDENTIALS:
-        return NoPermission(f"AWS does not take your credentials ({code}: {text}). Log in again.")
+        return NoCredentials(f"AWS does not take your credentials ({code}: {text}). Log in again.")
     if code in _MISSING:
         return NotFound(f"{resource} does not exist ({code}).")
     return ServiceTrouble(f"{action} on {resource} failed: {code}: {text}")

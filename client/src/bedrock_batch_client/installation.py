@@ -1,14 +1,16 @@
 """Find an installation by its name: one item of its inventory says where everything is."""
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import InvalidRegionError
 
-from bedrock_batch_client.errors import Mistake, NoPermission, NotFound, calling
+from bedrock_batch_client.errors import Mistake, NoCredentials, NoPermission, NotFound, calling
 
 CONTRACT = 1
 """Of the item. terraform/installation.tf raises it when an attribute changes its name or its meaning."""
@@ -31,7 +33,12 @@ class Clients:
     def _make(self, service: str) -> Any:
         make: Any = self._session.client
         with calling(f"{service}:*", "*"):
-            return make(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+            try:
+                return make(service, endpoint_url=self._endpoint_url, config=_CONFIG)
+            except InvalidRegionError:
+                raise
+            except ValueError as err:
+                raise Mistake(f"{err}. An endpoint is an address such as https://host:port.") from err
 
     @functools.cached_property
     def dynamodb(self) -> Any:
@@ -92,6 +99,8 @@ def find(
     Raises NotFound where there is none, and Mistake where it needs a newer client.
     """
     with calling("sts:AssumeRole", "*"):
+        # boto3 reads AWS_DEFAULT_REGION alone; Terraform and the AWS CLI read AWS_REGION first.
+        region = region or os.environ.get("AWS_REGION") or None
         session = session or boto3.Session(profile_name=profile, region_name=region)
     aws = Clients(session, endpoint_url)
     table = f"{name}-inventory"
@@ -104,8 +113,12 @@ def find(
             f"There is no installation {name!r} {where} of this account: it has no table {table}. "
             "Check the name, the Region and the profile."
         ) from err
+    except NoCredentials:
+        raise
     except NoPermission as err:  # IAM does not say whether a table exists that one may not read
-        raise NoPermission(f"{err} Or there is no installation {name!r} {where} of this account.") from err
+        raise NoPermission(
+            f"There is no installation {name!r} {where} of this account, or you may not see it. {err}"
+        ) from err
     if not item:
         raise NotFound(
             f"The table {table} {where} does not say where the installation is: an older version of the module made "

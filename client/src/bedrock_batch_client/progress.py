@@ -72,6 +72,7 @@ class Status:
     warnings: tuple[str, ...] = ()
     error: str = ""
     message: str = ""
+    what_to_do: str = ""
     report: str = ""
 
     @property
@@ -116,6 +117,7 @@ class Status:
             "warnings": list(self.warnings),
             "error": self.error or None,
             "message": self.message or None,
+            "what_to_do": self.what_to_do or None,
             "report": self.report or None,
             "page": self.page or None,
         }
@@ -191,6 +193,7 @@ def _of_report(
         warnings=tuple(report.get("warnings", ())),
         error=report.get("error", "") or execution.get("error", ""),
         message=report.get("message", "") or item.message,
+        what_to_do="" if said == "STOPPING" else report.get("what_to_do", ""),
         report=f"s3://{installation.bucket}/{installation.report_key(item.run)}",
     )
 

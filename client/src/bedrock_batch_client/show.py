@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from bedrock_batch_client.failures import Failures
-from bedrock_batch_client.progress import Status
+from bedrock_batch_client.progress import QUEUED, Status
 
 _LONGEST_LINE = 300
 
@@ -42,8 +42,16 @@ def end(status: Status) -> Iterator[str]:
         yield f"warning: {clean(warning)}"
     if not status.good and status.why:
         yield clean(status.why)
-    if status.page:
-        yield f"report: {status.page}"
+    if status.what_to_do:
+        yield f"do this: {clean(status.what_to_do)}"
+    yield f"report: {report(status)}"
+
+
+def report(status: Status) -> str:
+    """Return where the page of a run is; as long as it is not there, when to look for it."""
+    if status.page or not status.ended:
+        return status.page
+    return f"not written yet. In a minute `bedrock-batch status {status.run}` shows where it is, and what to do."
 
 
 def jobs(counts: Mapping[str, int]) -> str:
@@ -86,7 +94,11 @@ def time_left(status: Status) -> str:
     """Return how long a run takes from now; nothing of one that has ended."""
     if status.ended or status.status == "STOPPING":
         return ""
-    return "unknown" if status.seconds_left is None else f"about {duration(status.seconds_left)}"
+    if status.seconds_left is not None:
+        return f"about {duration(status.seconds_left)}"
+    if any(status.jobs.get(name) for name in QUEUED):
+        return "unknown: jobs wait for free capacity of Bedrock, which costs nothing"
+    return "unknown"
 
 
 def duration(seconds: float) -> str:

@@ -42,12 +42,15 @@ def fetch(
     *,
     form: str | None = None,
     model: str = "",
+    unanswered: bool = False,
     overwrite: bool = False,
 ) -> list[Fetched]:
     """Write the table of a run to one file; of several models each to a folder of its own in the folder `out`.
 
-    `out` is `<run>.<format>`, or the folder `<run>`, where it is not given. Without `form` the end of `out` says the
-    format, or else the format of the run itself. Raises Mistake where a file is there already, unless `overwrite`.
+    `unanswered` writes the rows without an answer, and of their columns those of the input. `out` is `<run>.<format>`,
+    or the folder `<run>`, where it is not given; with `unanswered` it is `<run>-unanswered`. Without `form` the end of
+    `out` says the format, or else the format of the run itself. Raises Mistake where a file is there already, unless
+    `overwrite`.
     """
     found = tables(installation, run, model)
     several = len(found) > 1
@@ -59,21 +62,32 @@ def fetch(
             f"The run {run!r} has {len(found)} models, which do not fit into one file: name a folder, or one of the "
             f"models: {', '.join(table.model for table in found)}."
         )
-    base = out or Path(run if several else f"{run}.{form}")
+    name = f"{run}-unanswered" if unanswered else run
+    base = out or Path(name if several else f"{name}.{form}")
     places = [base / table.folder / f"table.{form}" if several else base for table in found]
     for place in places:
         if place.exists() and not overwrite:
-            raise Mistake(f"{place} is there already: name another place, or say that it may be overwritten.")
-    return [_write(installation, table, place, form) for table, place in zip(found, places, strict=True)]
+            raise Mistake(
+                f"{place} is there already: name another file, or overwrite it (`--overwrite`, `overwrite=True`)."
+            )
+    return [_write(installation, table, place, form, unanswered) for table, place in zip(found, places, strict=True)]
 
 
-def fetch_to(installation: Installation, run: str, out: BinaryIO, *, form: str | None = None, model: str = "") -> None:
+def fetch_to(
+    installation: Installation,
+    run: str,
+    out: BinaryIO,
+    *,
+    form: str | None = None,
+    model: str = "",
+    unanswered: bool = False,
+) -> None:
     """Write the table of a run, of one model, to an open file."""
     found = tables(installation, run, model)
     if len(found) > 1:
         names = ", ".join(table.model for table in found)
         raise Mistake(f"The run {run!r} has several models: name one of {names}.")
-    copy(installation, found[0], form or found[0].form, out)
+    copy(installation, found[0], form or found[0].form, out, unanswered=unanswered)
 
 
 def to_arrow(installation: Installation, run: str, model: str = "") -> "pa.Table":
@@ -90,11 +104,13 @@ def to_arrow(installation: Installation, run: str, model: str = "") -> "pa.Table
     return pa.concat_tables(read, promote_options="permissive")
 
 
-def copy(installation: Installation, table: Table, form: str, out: BinaryIO) -> None:
+def copy(installation: Installation, table: Table, form: str, out: BinaryIO, *, unanswered: bool = False) -> None:
     """Write all parts of a table to an open file in a format: bytes as they are where nothing else is needed."""
     as_it_is = form == table.form and (form != "parquet" or len(table.keys) == 1)
-    if not as_it_is:
+    if unanswered or not as_it_is:
         schema, batches = _opened(installation, table)
+        if unanswered:
+            schema, batches = _unanswered(schema, batches)
         formats.write(form, schema, batches, out)
         return
     with downloaded(installation, table.keys) as files:
@@ -120,13 +136,26 @@ def _opened(installation: Installation, table: Table) -> tuple["pa.Schema", Iter
     return schema, rows()
 
 
-def _write(installation: Installation, table: Table, place: Path, form: str) -> Fetched:
+def _unanswered(
+    schema: "pa.Schema", batches: Iterator["pa.RecordBatch"]
+) -> tuple["pa.Schema", Iterator["pa.RecordBatch"]]:
+    """Return of a table the columns of the input, and the rows without an answer."""
+    pa = formats.arrow()
+    prefix = formats.our_prefix(schema.names)
+    if prefix is None:
+        raise Mistake("The table has no columns of outcomes: another program has written it.")
+    own = [name for name in schema.names[: schema.names.index(f"{prefix}outcome")] if name != f"{prefix}row"]
+    rows = (batch.filter(batch.column(f"{prefix}error_code").is_valid()).select(own) for batch in batches)
+    return pa.schema([schema.field(name) for name in own]), rows
+
+
+def _write(installation: Installation, table: Table, place: Path, form: str, unanswered: bool) -> Fetched:
     """Write a file whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     unfinished = place.with_name(f"{place.name}.unfinished")
     try:
         with unfinished.open("wb") as out:
-            copy(installation, table, form, out)
+            copy(installation, table, form, out, unanswered=unanswered)
         unfinished.replace(place)
     finally:
         unfinished.unlink(missing_ok=True)

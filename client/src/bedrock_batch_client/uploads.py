@@ -54,7 +54,7 @@ def _place(installation: Installation, to: str | None) -> tuple[str, str]:
     if to is None:
         raise Mistake(
             f"The installation {installation.name!r} has a bucket that was given to it, and no place for tables there. "
-            "Say where the table may go: an address that runs may read, such as s3://bucket/tables/."
+            "Say where the table may go (`--upload-to`, `upload_to=`): a place that runs may read, such as s3://bucket/tables/."
         )
     found = _URI.fullmatch(to)
     if not found:

@@ -106,14 +106,14 @@ def _of_error(report: Report, place: str) -> Iterator[Child]:
     if status == "SUCCEEDED":
         return
     error = str(report.get("error", ""))
-    remedy = remedies.of_error(error, status)
-    values = {"ROOT": place, "RUN": str(report.get("run_id", ""))}
+    remedy = remedies.of_report(report)
+    values = remedies.values(str(report.get("run_id", "")), place)
     if error:
         yield tag("p", tag("strong", code(error)), ": ", remedies.shown(remedy.what, values), ".")
     message = without_rows(report, str(report.get("message", "")))
     if message:
         yield tag("p", own(message, _MOST_MESSAGE), class_="said")
-    yield tag("p", tag("strong", "Do this: "), remedies.shown(remedy.do, values), ".")
+    yield tag("p", tag("strong", "Do this: "), remedies.shown(remedies.with_commands(remedy.do), values), ".")
     children = report.get("failed_children", ())
     if children:
         said = [
@@ -152,8 +152,10 @@ def _of_table(report: Report, place: str) -> Iterator[Child]:
     if report.get("dry_run"):
         yield tag("p", "To start the run, send the same input without ", code("dry_run"), ".")
     elif report.get("output"):
-        reports = f"{place}/reports/{report.get('run_id', '')}/"
+        values = remedies.values(str(report.get("run_id", "")), place)
+        reports = f"{place}/reports/{values['RUN']}/"
         yield tag("p", "The table: ", code(str(report["output"])))
+        yield tag("p", "As one file: ", remedies.shown("`bedrock-batch fetch $RUN --name $NAME`", values))
         yield tag("p", "As a table of Amazon Athena: ", code(f"{reports}table.sql"))
 
 

@@ -17,6 +17,12 @@ _NAME = re.compile(r"\b[A-Z]\w+(?:\.\w+|\.…)?")
 _INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>[^*]+)\*\*|\*(?P<em>[^*]+)\*|\[(?P<link>[^\]]+)\]\([^)]*\)")
 _SERVER_ERRORS = range(500, 600)
 
+_COMMANDS = {
+    r"\*\*redrive\*\*": "`bedrock-batch redrive $RUN --name $NAME`",
+    r"the rows without an answer": "`bedrock-batch fetch $RUN --name $NAME --unanswered`",
+}
+"""What a remedy says, as a regular expression, and the client's command for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
@@ -34,14 +40,25 @@ def _tables() -> Mapping[str, list[dict[str, str]]]:
     return found
 
 
-def of_error(error: str, status: str) -> Remedy:
-    """Return the remedy of a run's error; for an end without an error, the meaning of its status."""
+def of_report(report: Mapping[str, Any]) -> Remedy:
+    """Return the remedy of the error in a report. If children of a Map failed, that of the first child's error."""
+    children = report.get("failed_children", ())
+    return of_error(
+        *(str(report.get(key, "")) for key in ("error", "status")), child=children[0]["error"] if children else ""
+    )
+
+
+def of_error(error: str, status: str, *, child: str = "") -> Remedy:
+    """Return the remedy of a run's error; for an end without an error, the meaning of its status.
+
+    The error of a `child` of a Map says more than that of the Map, if it is known.
+    """
     *rows, unknown = _tables()["errors"]
-    group = f"{error.partition('.')[0]}.…"
-    for wanted in (error, group) if error else (status,):
-        for row in rows:
-            if wanted in _NAME.findall(row["error"].split(" (")[0]):
-                return Remedy(row["what"], row["do"])
+    for name in (child, error or status):
+        for wanted in (name, f"{name.partition('.')[0]}.…"):
+            for row in rows:
+                if wanted in _NAME.findall(row["error"].split(" (")[0]):
+                    return Remedy(row["what"], row["do"])
     return Remedy(unknown["what"], unknown["do"])
 
 
@@ -54,11 +71,34 @@ def of_code(code: str) -> Remedy | None:
     return None
 
 
+def values(run_id: str, place: str) -> dict[str, str]:
+    """Return the values of what stands for them in a text. `place` is the installation's root: `s3://bucket/root`."""
+    return {"ROOT": place, "RUN": run_id, "NAME": place.rpartition("/")[2]}
+
+
+def with_commands(do: str) -> str:
+    """Return what to do, with the client's commands where they are first spoken of."""
+    for words, command in _COMMANDS.items():
+        do = re.sub(words, rf"\g<0> ({command})", do, count=1, flags=re.IGNORECASE)
+    return do
+
+
 def shown(markdown: str, values: Mapping[str, str]) -> Html:
-    """Return a text as HTML. `$ROOT` and `$RUN` are replaced by their `values`."""
+    """Return a text as HTML, with its `values`."""
+    return together(list(_parts(_filled(markdown, values))))
+
+
+def plain(markdown: str, values: Mapping[str, str]) -> str:
+    """Return a text for a terminal, with its `values`: code stays in its quotes."""
+    return _INLINE.sub(
+        lambda found: found["strong"] or found["em"] or found["link"] or found[0], _filled(markdown, values)
+    )
+
+
+def _filled(markdown: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         markdown = markdown.replace(f"${name}", value)
-    return together(list(_parts(markdown)))
+    return markdown
 
 
 def _parts(markdown: str) -> Iterator[Child]:

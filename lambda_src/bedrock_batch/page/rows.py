@@ -61,7 +61,7 @@ def _retried(report: Report) -> Html | None:
 def errors(report: Report, place: str) -> Html | None:
     """Return the error codes of rows, each with its cause and its remedy."""
     codes: Sequence[tuple[str, int]] = list(report.get("errors", {}).items())
-    values = {"ROOT": place, "RUN": str(report.get("run_id", ""))}
+    values = remedies.values(str(report.get("run_id", "")), place)
     rows = [_error(report, name, rows, values) for name, rows in islice(codes, _MOST_CODES)]
     heads = [Head("Code", "name"), Head("Rows", "number"), Head("Cause", "wide"), Head("What to do", "wide")]
     if not rows:
@@ -70,9 +70,11 @@ def errors(report: Report, place: str) -> Html | None:
         "Errors of rows",
         table("", heads, rows, more=len(codes) - _MOST_CODES),
         note=[
-            "Why rows have no answer that can be used, by the most frequent codes. Each row says more in the column ",
-            code("error"),
-            " of the table.",
+            "Why rows have no answer that can be used, by the most frequent codes. Each message is in the column ",
+            code("bedrock_error"),
+            " of the table (another name with another ",
+            code("output.prefix"),
+            ").",
         ],
     )
 

@@ -101,7 +101,11 @@ def _judge(found: Findings) -> list[str]:
 def _first_message(failed_jobs: Iterable[Mapping[str, Any]]) -> str:
     """Return the first message that Bedrock gave for a failed job."""
     message = next((job["message"] for job in failed_jobs if job.get("message")), "")
-    return f" The message of the first failed job: {causes.cut(message, _MOST_MESSAGE)}" if message else ""
+    return (
+        f" The message of the first failed job: {causes.cut(message, _MOST_MESSAGE).removesuffix('.')}."
+        if message
+        else ""
+    )
 
 
 def _what_now(run: Run) -> str:

@@ -10,8 +10,10 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.keys import RunKeys
-from bedrock_batch.page import page, table_sql
+from bedrock_batch.page import page, remedies, table_sql
 from bedrock_batch.run.optional import made_or_warned
+
+_END = ("contract", "run_id", "status", "failed_children", "error", "message")
 
 _HTML, _SQL = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 
@@ -36,7 +38,7 @@ def publish(
     may replace. Where somebody else, such as the redriven run, has written another one meanwhile, that one stays, and
     the page is made from it. A page that cannot be drawn is a warning of the report, and no error of the run.
     """
-    written = dict(document)
+    written = _with_remedy(document, _place(bucket, keys))
     statement = _statement(written, keys, runs)
     drawn = _drawn(written, bucket, keys)
     s3.put(bucket, keys.table_sql, statement.encode(), content_type=_SQL)
@@ -49,9 +51,23 @@ def publish(
     return written, False
 
 
+def _place(bucket: str, keys: RunKeys) -> str:
+    return f"s3://{bucket}/{keys.root}"
+
+
+def _with_remedy(document: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return a report that says what to do behind its end, if the run did not end well."""
+    written = {key: value for key, value in document.items() if key != "what_to_do"}
+    if written["status"] == "SUCCEEDED":
+        return written
+    do = remedies.with_commands(remedies.of_report(written).do)
+    do = remedies.plain(do, remedies.values(written["run_id"], place))
+    return {key: written[key] for key in _END if key in written} | {"what_to_do": do} | written
+
+
 def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:
     """Return the page; a short one, if it cannot be drawn."""
-    place = f"s3://{bucket}/{keys.root}"
+    place = _place(bucket, keys)
     html = made_or_warned(
         lambda: page.draw(document, place=place), lambda: page.draw_end(document), document, _NOT_DRAWN
     )

@@ -50,6 +50,17 @@ def test_nothing_but_publish_writes_a_report() -> None:
     assert writers == {"run/publish.py"}
 
 
+def test_a_report_says_what_to_do_until_the_run_has_ended_well(s3: S3) -> None:
+    ended = {"contract": CONTRACT, "run_id": RUN, "status": "FAILED", "error": "PermissionMissing", "warnings": []}
+    written, _ = publish(s3, BUCKET, KEYS, ended)
+    assert list(written) == [*list(ended)[:4], "what_to_do", "warnings"]
+    assert f"then redrive (`bedrock-batch redrive {RUN} --name reviews`). Only the records" in written["what_to_do"]
+    stopped = {key: written[key] for key in written if key != "error"} | {"status": "ABORTED"}
+    again, _ = publish(s3, BUCKET, KEYS, stopped)
+    assert again["what_to_do"].startswith("nothing, if it was on purpose")
+    assert "what_to_do" not in publish(s3, BUCKET, KEYS, written | {"status": "SUCCEEDED"})[0]
+
+
 def test_a_run_leaves_three_files_that_a_browser_shows(s3: S3) -> None:
     reviews(s3, 20)
     WholeRun(s3).run(asked(LITE))

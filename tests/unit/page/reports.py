@@ -140,7 +140,7 @@ def with_warnings() -> Report:
         "outcomes": outcomes(succeeded=2361, truncated=62, invalid=40, failed=21, skipped=9, missing=7),
         "warnings": [
             "62 of 2463 answers met max_tokens (100): raise it, or use retry",
-            "40 of 2463 answers are not of output.schema: ai_error says why",
+            "40 of 2463 answers do not match output.schema: ai_error says why",
             "23 more records than estimated were answered on demand, at about twice the batch price",
         ],
         "usage": {"batch": used(2440, 165_000, 47_900, 0.010698), "on_demand": used(23, 1_500, 420, 0.000191)},

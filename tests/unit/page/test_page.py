@@ -54,7 +54,9 @@ def test_what_to_do_is_in_the_words_of_the_documents() -> None:
     assert "Do this: use one of the columns that the message lists; start a new run." in found
     assert "Did you mean {review}?" in found
     stopped = seen(drawn(reports.salvaged())).text
-    assert "Do this: its jobs are stopped and its answers joined. Redrive it within 14 days" in stopped
+    assert "Do this: nothing, if it was on purpose: its jobs are stopped and its answers joined." in stopped
+    assert "Otherwise redrive (bedrock-batch redrive saturday --name reviews), within 14 days" in stopped
+    assert "the rows without an answer (bedrock-batch fetch saturday --name reviews --unanswered)." in stopped
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,20 @@ def test_every_error_has_a_remedy(error: str, status: str, row: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("child", "what"),
+    [
+        ("OnDemandRefused", "Bedrock refused calls on demand"),
+        ("Bedrock.AccessDeniedException", "the service failed"),
+        ("Unheard", "children of"),
+    ],
+)
+def test_the_remedy_of_a_child_says_more_than_that_of_its_map(child: str, what: str) -> None:
+    report = {"status": "FAILED", "error": "States.ExceedToleratedFailureThreshold"}
+    assert remedies.of_report(report).what.startswith("children of")
+    assert remedies.of_report(report | {"failed_children": [{"error": child}]}).what.startswith(what)
+
+
+@pytest.mark.parametrize(
     ("code", "cause"), [("599", "Bedrock failed"), ("400", "Bedrock or the model"), ("teapot", None)]
 )
 def test_codes_of_rows_have_remedies(code: str, cause: str | None) -> None:
@@ -89,8 +105,10 @@ def test_no_remedy_shows_its_markdown() -> None:
     tables = remedies._tables()
     for row in [*tables["errors"], *tables["codes"]]:
         for value in row.values():
-            shown = seen(remedies.shown(value, {"ROOT": "R", "RUN": "N"})).text
-            assert not re.search(r"`|\*\*|\]\(|\$ROOT|\$RUN", shown), shown
+            values = remedies.values("R", "s3://bucket/N")
+            shown = seen(remedies.shown(remedies.with_commands(value), values)).text
+            assert not re.search(r"`|\*\*|\]\(|\$[A-Z]", shown), shown
+            assert remedies.plain(remedies.with_commands(value), values).replace("`", "") == shown
 
 
 # --- Texts of rows and prompts ---

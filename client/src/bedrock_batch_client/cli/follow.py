@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 
 from bedrock_batch_client import show
-from bedrock_batch_client.api import Run, good
+from bedrock_batch_client.api import Run
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.follow import last_of
 from bedrock_batch_client.progress import Status
@@ -33,7 +33,7 @@ def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
     last = follow(run, every=every, quiet=as_json)
     if as_json:
         options.print_json(last.to_json())
-    good(last)
+    options.ended(last)
 
 
 def _live(watched: Iterator[Status], console: Console) -> Status:

@@ -3,7 +3,7 @@
 import click
 
 from bedrock_batch_client import runs
-from bedrock_batch_client.api import Batch, Run, good
+from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.cli.follow import follow_to_its_end
 
@@ -36,7 +36,7 @@ def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) 
     seen = run.status()
     views.print_status(seen, as_json=as_json)
     if seen.ended:
-        good(seen)
+        options.ended(seen)
 
 
 @click.command("list")

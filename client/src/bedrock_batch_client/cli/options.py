@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from bedrock_batch_client.api import Batch
+from bedrock_batch_client.errors import RunEndedBadly
+from bedrock_batch_client.progress import Status
 
 Command = Callable[..., Any]
 
@@ -20,11 +22,11 @@ def installation(command: Command) -> Command:
         metavar="NAME",
         envvar="BEDROCK_BATCH_NAME",
         required=True,
-        help="Name of the installation.",
+        help="Name of the installation: `name` of its module block.",
         show_envvar=True,
     )
     @click.option("--profile", metavar="PROFILE", help="Profile of the AWS configuration.")
-    @click.option("--region", metavar="REGION", help="AWS Region.")
+    @click.option("--region", metavar="REGION", help="AWS Region. Default: AWS_REGION, or that of the profile.")
     @click.option("--endpoint-url", metavar="URL", help="Where AWS listens, if not at its own address.")
     @functools.wraps(command)
     def with_batch(
@@ -56,6 +58,12 @@ def every(seconds: float = 10.0) -> Callable[[Command], Command]:
 def print_json(document: Any) -> None:
     """Print a document as the whole standard output."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def ended(last: Status) -> None:
+    """End a command as the run ended that it has shown."""
+    if not last.good:
+        raise RunEndedBadly(f"The run {last.run!r} ended {last.status}.")
 
 
 def say(text: str) -> None:

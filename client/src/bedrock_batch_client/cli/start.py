@@ -56,8 +56,8 @@ def _document_options(command: Command) -> Command:
 def run(batch: Batch, run_name: str | None, wait: bool, every: float, as_json: bool, **given: Any) -> None:
     """Start a run.
 
-    DOCUMENT is a run document (docs/run-input.md) as a JSON file, or - for standard input. Options are put over it;
-    with --table, --model and --prompt no document is needed.
+    DOCUMENT is a run document (docs/run-input.md) as a JSON file, or - for standard input. An option replaces the
+    document's key. With --table, --model and --prompt no document is needed.
     """
     started = batch.start(_document(batch, **given), name=run_name)
     if not as_json:
@@ -71,9 +71,9 @@ def run(batch: Batch, run_name: str | None, wait: bool, every: float, as_json: b
 @options.installation
 @options.as_json
 def estimate(batch: Batch, show_record: bool, as_json: bool, **given: Any) -> None:
-    """Do all but spend: read and check the table, and say what the run would send and cost.
+    """Check the table, and say what a run would send and cost.
 
-    It takes what `run` takes. Nothing is sent to a model.
+    It takes what `run` takes, and reads the whole table. Nothing is sent to a model.
     """
     started = batch.start(_document(batch, **given) | {"dry_run": True})
     options.say(f"Dry run {started.name}: the table is read and checked.")
@@ -115,7 +115,7 @@ def stop(batch: Batch, run_name: str, wait: bool, every: float, as_json: bool) -
 @options.installation
 @options.as_json
 def redrive(batch: Batch, run_name: str, wait: bool, every: float, as_json: bool) -> None:
-    """Go on with a run that ended badly. What has been answered is not sent again."""
+    """Continue a run that failed or was stopped. What has been answered is not sent again."""
     started = Run(batch, run_name)
     started.redrive()
     _goes_on(started, f"The run {run_name!r} goes on.", wait=wait, every=every, as_json=as_json)

@@ -25,19 +25,34 @@ model = click.option(
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Default: that of the file's name, or of the run.")
 @model
+@click.option(
+    "--unanswered",
+    is_flag=True,
+    help="Only the rows without an answer, and only the columns of the input: the table of a new run. "
+    "Default of --out: RUN-unanswered.FORMAT.",
+)
 @click.option("--overwrite", is_flag=True, help="Write over a file that is there.")
 @options.installation
 @options.as_json
 def fetch(
-    batch: Batch, run_name: str, out: str | None, form: str | None, model: str, overwrite: bool, as_json: bool
+    batch: Batch,
+    run_name: str,
+    out: str | None,
+    form: str | None,
+    model: str,
+    unanswered: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Fetch the table of a run that has ended, as one file."""
     if out == "-":
         if as_json:
             raise click.UsageError("--json and --out - both want standard output: take one.")
-        tables.fetch_to(batch.installation, run_name, sys.stdout.buffer, form=form, model=model)
+        tables.fetch_to(batch.installation, run_name, sys.stdout.buffer, form=form, model=model, unanswered=unanswered)
         return
-    written = Run(batch, run_name).fetch(Path(out) if out else None, form=form, model=model, overwrite=overwrite)
+    written = Run(batch, run_name).fetch(
+        Path(out) if out else None, form=form, model=model, unanswered=unanswered, overwrite=overwrite
+    )
     if as_json:
         options.print_json([one.to_json() for one in written])
         return
@@ -59,9 +74,9 @@ def fetch(
 @options.installation
 @options.as_json
 def failures(batch: Batch, run_name: str, examples: int, model: str, as_json: bool) -> None:
-    """Show the rows of a run that have no answer that can be used, by their code, with examples.
+    """Show the rows of a run without an answer, by their code.
 
-    docs/operations.md has the cause and the remedy of every code.
+    docs/operations.md has the cause and the remedy of every code. `fetch --unanswered` makes a table of these rows.
     """
     found = Run(batch, run_name).failures(model=model, examples=examples)
     if as_json:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+import click
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -22,17 +23,27 @@ _STYLES = {
 }
 _BAD = "bold red"
 _BAR = 40
+_WIDE = 10_000
 
 
-def console() -> Console:
-    return Console(highlight=False)
+def _print(view: RenderableType) -> None:
+    """Print a view. Only a terminal needs short lines; a program gets each fact whole, on one line."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(view)
+        return
+    console.width = _WIDE
+    with console.capture() as captured:
+        console.print(view)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def print_status(status: Status, *, as_json: bool) -> None:
     if as_json:
         options.print_json(status.to_json())
     else:
-        console().print(_view(status, _head(status)))
+        _print(_view(status, _head(status)))
 
 
 def live_view(status: Status | None) -> RenderableType:
@@ -92,14 +103,16 @@ def _facts(status: Status) -> list[tuple[str, RenderableType]]:
     facts += map(_warning, status.warnings)
     if status.why:
         facts.append(("error", Text(show.clean(status.why), style="red")))
-    if status.page:
-        facts.append(("report", Text(status.page)))
+    if status.what_to_do:
+        facts.append(("do this", Text(show.clean(status.what_to_do))))
+    if page := show.report(status):
+        facts.append(("report", Text(page)))
     return facts
 
 
 def print_runs(items: Sequence[Item]) -> None:
     if not items:
-        console().print("There are no runs.")
+        _print("There are no runs.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("RUN", "STATUS", "STARTED (UTC)", "TOOK"):
@@ -113,7 +126,7 @@ def print_runs(items: Sequence[Item]) -> None:
             Text(_took(item)),
             Text("" if item.rows is None else f"{item.rows:,}"),
         )
-    console().print(table)
+    _print(table)
 
 
 def _took(item: Item) -> str:
@@ -126,7 +139,7 @@ def _took(item: Item) -> str:
 def print_pairs(pairs: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
     """Print a table of two columns, and warnings below it."""
     facts = [(name, Text(value)) for name, value in pairs] + [_warning(warning) for warning in warnings]
-    console().print(_grid(facts))
+    _print(_grid(facts))
 
 
 def _warning(text: str) -> tuple[str, Text]:
