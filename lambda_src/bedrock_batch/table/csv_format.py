@@ -62,7 +62,9 @@ class CsvReader:
             chunks = text.chunks
             if part is None:
                 head, first = csv_head.read(file, partial(_next_chunk, text, file.uri), self._csv)
-                if head is not None:
+                if head is None:
+                    start = len(first)  # The file has no record. What it has, such as skipped lines, is not one.
+                else:
                     start, own = head.start, head.own
                     schema = _schema(head.names, self._csv["types"])
                 chunks = chain([first[start:]], chunks)

@@ -6,6 +6,7 @@ lines are not rows.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -168,6 +169,8 @@ def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], 
             what = "is not UTF-8"
         elif isinstance(err, RecursionError):
             what, hint = "is nested too deeply", "Write the inner objects or lists as a text."
+        elif isinstance(err, msgspec.ValidationError) and (key := _key_twice(bad)):
+            what, hint = f'has the key "{key[:80]}" twice, with values of different types', "Remove one of them."
         elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
             # The line is JSON, except for a number that no type holds.
             what, hint = f"cannot be read ({err})", "Write the number as a text."
@@ -193,20 +196,38 @@ def _not_one_object(line: bytes) -> tuple[str, str] | None:
         )
     if line[-1:] in (b"\0", b"\x1a"):
         return "ends in zeros or Ctrl-Z, which are not JSON", "Remove what follows the last object."
+    rest = _after_object(line) if line[:1] == b"{" else ""
+    if rest == ",":
+        return "has a comma after its object", "Remove the commas between objects: sed 's/},[[:space:]]*$/}/' in.jsonl > out.jsonl."
+    if rest:
+        return "has several JSON objects", _OF_OBJECTS
     if line[:1] == b"{" and line[-1:] in (b"{", b"[", b",", b":"):
         return "has only the beginning of an object, which continues on the next line", _OF_OBJECTS
-    if line[:1] == b"{" and _is_followed(line):
-        return "has several JSON objects", _OF_OBJECTS
     return None
 
 
-def _is_followed(line: bytes) -> bool:
-    """Return whether something follows the object that a line begins with."""
+def _after_object(line: bytes) -> str:
+    """Return what follows the object that a line begins with."""
     try:
         _, end = json.JSONDecoder().raw_decode(line.decode())
     except (ValueError, RecursionError):
-        return False
-    return end < len(line.decode())
+        return ""
+    return line.decode()[end:].strip()
+
+
+def _key_twice(line: bytes) -> str | None:
+    """Return the first key that a line has twice on its first level."""
+
+    def members(pairs: list[tuple[str, Any]]) -> Any:
+        counts = Counter(key for key, _ in pairs)
+        return next((key for key, count in counts.items() if count > 1), None)
+
+    try:
+        # The outer object is decoded last, so this is its result.
+        found: str | None = json.loads(line, object_pairs_hook=members)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def _has_half_a_pair(line: bytes) -> bool:
