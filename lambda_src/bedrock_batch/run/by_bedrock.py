@@ -70,5 +70,6 @@ def _counts(body: bytes) -> JobCounts | None:
 def _number(manifest: Mapping[str, Any], name: str) -> int:
     """Return a count of a manifest, 0 if it is not a count. (Python also reads NaN and Infinity.)"""
     value = manifest.get(name)
-    is_count = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST
-    return int(value) if is_count else 0
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST:
+        return int(value)
+    return 0

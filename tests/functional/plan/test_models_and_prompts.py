@@ -32,6 +32,16 @@ def s3(aws: None) -> S3:
     return s3
 
 
+def test_texts_that_are_sent_with_quotes_are_a_warning(s3: S3) -> None:
+    s3.put(
+        BUCKET, "in/m.jsonl", b'{"review": "fine", "other": 1, "list": [1]}\n{"review": 5, "other": "x", "list": 2}\n'
+    )
+    given = {"s3_uri": f"s3://{BUCKET}/in/m.jsonl", "prompt": {"text": "Judge {review} {list}"}}
+    (told,) = plan(s3, HAIKU, **given)["warnings"]
+    assert told.startswith('The column "review" has texts and other values')
+    assert plan(s3, HAIKU, **given, input={"types": {"review": "string"}}, run_id="tuesday")["warnings"] == []
+
+
 def test_a_prompt_in_an_object(s3: S3) -> None:
     s3.put(BUCKET, "prompts/judge.txt", b"Judge {review}")
     run = plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/judge.txt", "system": "Be brief"})
