@@ -262,7 +262,7 @@ def test_line_ends_are_judged_alike_with_one_column_and_with_many(s3: S3, body: 
         found = describe(s3, put("t.csv", b"i,a\r\n1,x\ny\r\n"))
         with pytest.raises(
             errors.MalformedInput,
-            match="row 2 has 1 cells where 2 were expected.*holds a line end, put the cell in quotes",
+            match="row 2 has 1 cell where 2 were expected.*holds a line end, put the cell in quotes",
         ):
             read_all(s3, found)
 
