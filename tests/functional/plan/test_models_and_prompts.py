@@ -64,6 +64,27 @@ def test_a_prompt_with_examples_in_a_json_object(s3: S3) -> None:
     assert run["response"]["text"] == "content[].text"
 
 
+TURNS = [{"role": "user", "text": "Judge bad"}, {"role": "assistant", "text": "\n"}]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ({"text": " \n"}, "prompt.text is blank"),
+        ({"text": "Judge {review}", "system": "\t"}, "prompt.system is blank, so every record would be refused"),
+        ({"text": "Judge {review}", "messages": TURNS}, "prompt.messages.1.text is blank"),
+        (b'{"text": "Judge {review}", "system": ""}', "prompt.system is blank"),
+        ("{review}é".encode("latin-1"), r"The prompt in s3://.*p.JSON is not UTF-8 \(byte 8\). Save it as UTF-8"),
+    ],
+)
+def test_a_prompt_that_a_model_refuses_is_refused(s3: S3, prompt: Any, words: str) -> None:
+    if isinstance(prompt, bytes):
+        s3.put(BUCKET, "p.JSON", prompt)
+        prompt = {"s3_uri": f"s3://{BUCKET}/p.JSON"}
+    with pytest.raises(UnknownPrompt, match=words):
+        plan(s3, HAIKU, prompt=prompt)
+
+
 def test_a_prompt_that_is_not_there(s3: S3) -> None:
     with pytest.raises(InputNotFound, match="prompts/none.txt does not exist"):
         plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/none.txt"})
