@@ -218,4 +218,6 @@ def _by_outcome(codes: npt.NDArray[np.uint8]) -> dict[str, int]:
 def _how_ended(job: JobEnd) -> str:
     """Return a sentence for the rows of a job: how the job ended."""
     message = f": {job.message}" if job.message else ""
+    if job.status == "Completed":
+        message = ", but its output has no line for this row"
     return f"job {job.job_name} ended {job.status}{message}"
