@@ -43,7 +43,7 @@ _FOREIGN = {
 }
 _HINTS = {
     "UTF-8": "Remove input.csv.encoding. If other files have that encoding, write all files in one.",
-    _UTF_16: 'If it is CSV, set input.csv.encoding to "utf-16".',
+    _UTF_16: 'Convert it to UTF-8, or if it is CSV, set input.csv.encoding to "utf-16".',
 }
 _UNPACKED_BYTES = 4 << 20
 """Most bytes to decompress at once: some compressed files grow a thousandfold."""
