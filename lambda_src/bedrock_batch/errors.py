@@ -189,6 +189,15 @@ def naming(model_id: str) -> Iterator[None]:
         raise type(err)(f"{model_id}: {err}") from err
 
 
+@contextmanager
+def file_of_a_chunk(uri: str) -> Iterator[None]:
+    """Replace InputChanged by ChunkTaken while a chunk's file of answers is read: only another call can change it."""
+    try:
+        yield
+    except InputChanged as err:
+        raise ChunkTaken(f"Another call is answering the records of {uri}.") from err
+
+
 _REPAIR = " Put the object back as the run wrote it."
 
 

@@ -165,11 +165,13 @@ def _outlived_its_run(played: Played, more: Counter[Call]) -> bool:
     """Return whether all these calls may have been paid again because a chunk's call went on after its run had failed.
 
     A refusal fails the run while other chunks are still answered. If the run is redriven at once, two calls answer the
-    same chunk, and the one that writes second stops: at most one record of each chunk is paid again.
+    same chunk, and the one that writes second stops: with each redrive, at most one record of a chunk is paid again.
     """
-    chunks = Counter(one.source for one in played.sent if one.on_demand and more[one.call])
-    again = Counter({source: count // 2 for source, count in chunks.items()})
-    return bool(played.schedule.refusals) and set(again.values()) <= {1} and again.total() == more.total()
+    chunk_of = {one.call: one.source for one in played.sent if one.on_demand}
+    again = Counter[str]()
+    for call, count in more.items():
+        again[chunk_of.get(call, "a job")] += count
+    return bool(played.schedule.refusals) and "a job" not in again and max(again.values()) <= played.redrives
 
 
 def _may_be_paid_twice(played: Played) -> Counter[Call]:

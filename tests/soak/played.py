@@ -70,6 +70,10 @@ class Played:
         ]
         return {name.rpartition(":")[2] for name in names}
 
+    @cached_property
+    def redrives(self) -> int:
+        return int(self.batch.sfn.describe_execution(executionArn=self.arn)["redriveCount"])
+
     @property
     def work(self) -> str:
         return f"{self.batch.root}/work/{self.run_id}/"

@@ -7,11 +7,12 @@ import msgspec
 from bedrock_batch.answers.answer import Answer, Answers, Parsed
 from bedrock_batch.answers.lines import lines_of, whole_lines
 from bedrock_batch.answers.parse import parser
-from bedrock_batch.aws.s3 import S3
+from bedrock_batch.aws.s3 import S3, Object
 from bedrock_batch.contracts import routes
 from bedrock_batch.contracts.lines import JobEnd
 from bedrock_batch.contracts.results import JobCounts
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import file_of_a_chunk
 from bedrock_batch.keys import is_on_demand
 
 
@@ -46,15 +47,25 @@ class RawOutputs:
         return any(item.size for item in self._files[job])
 
     def of(self, job: int) -> Iterator[Parsed]:
-        """Yield the answers of a job, by its number from 0, a block at a time and always in the same order."""
+        """Yield the answers of a job, by its number from 0, a block at a time and always in the same order.
+
+        Raises ChunkTaken: a call on demand that outlived its run has written the file since it was listed.
+        """
         name, came = self._names[job], dict[str, JobCounts]()
         for item in self._files[job]:
-            blocks = self._s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag)
-            for route, block in _routed(whole_lines(blocks), on_demand=is_on_demand(name)):
+            for route, block in _routed(self._read(item, name), on_demand=is_on_demand(name)):
                 parsed = self._parse(block)
                 came[route] = _more(came.get(route, JobCounts()), parsed)
                 yield parsed
         self.came[name] = came
+
+    def _read(self, item: Object, name: str) -> Iterator[bytes | memoryview]:
+        blocks = whole_lines(self._s3.stream(item.bucket, item.key, start=0, end=item.size, etag=item.etag))
+        if not is_on_demand(name):
+            yield from blocks
+            return
+        with file_of_a_chunk(f"s3://{item.bucket}/{item.key}"):
+            yield from blocks
 
 
 def _routed(blocks: Iterable[bytes | memoryview], *, on_demand: bool) -> Iterator[tuple[str, bytes | memoryview]]:

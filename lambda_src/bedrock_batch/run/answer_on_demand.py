@@ -16,7 +16,7 @@ from bedrock_batch.contracts.lines import Chunk
 from bedrock_batch.contracts.results import ChunkAnswered
 from bedrock_batch.contracts.routes import FLEX
 from bedrock_batch.contracts.run import Run
-from bedrock_batch.errors import ChunkTaken, OnDemandRefused
+from bedrock_batch.errors import ChunkTaken, OnDemandRefused, file_of_a_chunk
 from bedrock_batch.run import invoke
 
 _LOG = logging.getLogger(__name__)
@@ -102,10 +102,12 @@ class _Answers:
 
     def __init__(self, s3: S3, bucket: str, key: str) -> None:
         self._s3, self._bucket, self._key = s3, bucket, key
+        self._uri = f"s3://{bucket}/{key}"
         # List before reading: if the file changes in between, its ETag differs from the listed one.
         found = next(iter(s3.list(bucket, key)), None)
         self._etag = found.etag if found else ""
-        self.lines = [line + b"\n" for line in s3.raw_lines(bucket, key)] if found else []
+        with file_of_a_chunk(self._uri):
+            self.lines = [line + b"\n" for line in s3.raw_lines(bucket, key)] if found else []
 
     def add(self, line: bytes) -> None:
         """Write the file with one more line. Raises ChunkTaken if another call has written it since."""
@@ -114,5 +116,5 @@ class _Answers:
             with self._s3.writer(self._bucket, self._key, replaces=self._etag) as out:
                 out.write(b"".join(self.lines))
         except Overtaken as err:
-            raise ChunkTaken(f"Another call is answering the records of s3://{self._bucket}/{self._key}.") from err
+            raise ChunkTaken(f"Another call is answering the records of {self._uri}.") from err
         self._etag = out.etag

@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 from botocore.response import StreamingBody
 
-from bedrock_batch.contracts.lines import Chunk, LeftoverLines
+from bedrock_batch.answers.raw_outputs import RawOutputs
+from bedrock_batch.contracts.lines import Chunk, JobEnd, LeftoverLines
 from bedrock_batch.contracts.results import ChunkAnswered
-from bedrock_batch.errors import ChunkTaken
+from bedrock_batch.errors import ChunkTaken, InputChanged
 from bedrock_batch.run.answer_on_demand import answer_on_demand
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench
@@ -136,6 +137,39 @@ def test_an_answer_that_cannot_be_read_costs_its_record_alone(aws: None, answer:
     bench = Bench([0, 0, 5], invocation_type="InvokeModel")
     assert answer_on_demand(bench.s3, Hostile(), chunk()) == ChunkAnswered(7, 5, 5)
     assert {one["error"]["errorCode"] for one in bench.lines(chunk().raw_key)} == {"Unparseable"}
+
+
+def test_a_file_that_another_call_writes_while_it_is_read_is_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ETag changes between two requests of the read. The state machine then calls again."""
+    answer_on_demand(bench.s3, Model(), chunk(1))
+    head = bench.s3.head
+
+    def headed(bucket: str, key: str) -> Any:
+        found = head(bucket, key)
+        if key == chunk().raw_key:
+            monkeypatch.undo()
+            answer_on_demand(bench.s3, Model(), chunk(2))
+        return found
+
+    monkeypatch.setattr(bench.s3, "head", headed)
+    late = Model()
+    with pytest.raises(ChunkTaken, match=r"raw/on-demand-0/00007.jsonl.out"):
+        answer_on_demand(bench.s3, late, chunk())
+    assert late.calls == [], "nothing is paid"
+
+
+@pytest.mark.parametrize(("job_name", "error"), [("on-demand-0", ChunkTaken), ("job-0", InputChanged)])
+def test_a_join_beside_a_call_is_tried_again(bench: Bench, job_name: str, error: type[Exception]) -> None:
+    """A call may outlive its run, and stop-run joins then. Outputs of jobs have ended, so they do not change."""
+    prefix = f"{keys_of(RUN).raw_folder}{job_name}/"
+    line = {"recordId": "00002000000", "modelInput": {}, "modelOutput": {}}
+    bench.s3.put_json(BUCKET, f"{prefix}00007.jsonl.out", line)
+    outputs = RawOutputs(bench.s3, bench.run, [JobEnd(job_name, "Completed", prefix)])
+    bench.s3.put_json(BUCKET, f"{prefix}00007.jsonl.out", line | {"recordId": "00002000001"})
+    with pytest.raises(error, match=r"00007.jsonl.out"):
+        list(outputs.of(0))
 
 
 def test_of_two_calls_for_one_chunk_the_second_to_write_stops(bench: Bench) -> None:
