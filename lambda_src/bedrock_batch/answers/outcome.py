@@ -75,10 +75,7 @@ STOP_REASONS: dict[str, Ended] = {
 `StopReason` for Converse). A stop reason that is not in this list counts as whole, so that a new word does not turn
 good answers into failures."""
 
-_NAMES_THE_FAILURE = {reason for reason, ended in STOP_REASONS.items() if ended != "whole"}
-
-MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
-"""Stop reasons of answers that met `max_tokens`: with a larger limit they would be longer."""
+_MET_MAX_TOKENS = frozenset({"max_tokens", "length"})
 
 _MAY_STILL_BE_ANSWERED = {
     RowError.EXPIRED,  # The job reached its deadline before the record's turn.
@@ -97,16 +94,25 @@ _TOP_CODES = 10
 """Most error codes in a report."""
 
 
+def ended(stop_reason: str | None) -> Ended:
+    """Return how an answer ended. Some models write their stop reasons in capitals."""
+    return STOP_REASONS.get((stop_reason or "").lower(), "whole")
+
+
+def met_max_tokens(stop_reason: str | None) -> bool:
+    """Return whether an answer met `max_tokens`: with a larger limit it would be longer."""
+    return (stop_reason or "").lower() in _MET_MAX_TOKENS
+
+
 def judge(stop_reason: str | None, *, has_answer: bool) -> tuple[Outcome, str | None, str | None]:
     """Return the outcome of a row that came back, and if it failed, its error code and message.
 
     The text of an answer that was cut or withheld is kept, because it was paid for. Such a row is `truncated`.
     """
     if has_answer:
-        whole = STOP_REASONS.get(stop_reason or "", "whole") == "whole"
-        return (Outcome.SUCCEEDED if whole else Outcome.TRUNCATED), None, None
-    if stop_reason in _NAMES_THE_FAILURE:
-        return Outcome.FAILED, stop_reason, f"the model stopped with {stop_reason} and gave no text"
+        return (Outcome.SUCCEEDED if ended(stop_reason) == "whole" else Outcome.TRUNCATED), None, None
+    if stop_reason and ended(stop_reason) != "whole":
+        return Outcome.FAILED, stop_reason.lower(), f"the model stopped with {stop_reason} and gave no text"
     detail = f" (stop reason {stop_reason})" if stop_reason else ""
     return Outcome.FAILED, RowError.EMPTY_ANSWER, f"the model's answer is empty{detail}"
 

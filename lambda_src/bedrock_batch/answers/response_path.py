@@ -28,7 +28,9 @@ EVERY: Final = _Every.EVERY
 Step = str | int | Literal[_Every.EVERY]
 Path = tuple[Step, ...]
 
-_SEGMENT = re.compile(r"([^.\[\]]+)((?:\[[0-9]{0,4}\])*)")
+_SEGMENT = re.compile(r'([^.\[\]"\\\x00-\x1f]+)((?:\[[0-9]{0,4}\])*)')
+"""A key, and the elements after it. The decoder cannot find keys with quotes, backslashes or control characters."""
+
 _INDEX = re.compile(r"\[([0-9]*)\]")
 
 

@@ -62,11 +62,15 @@ class Columns:
         self._need_none = jsonschema_rs.validator_for({"properties": as_they_are}, offline=True).is_valid
         self._others = {name: column for name, column in columns.items() if name not in as_they_are}
 
-    def converted(self, value: dict[str, Any]) -> dict[str, Any]:
+    def converted(self, value: dict[str, Any] | None) -> dict[str, Any]:
         """Return the properties of a valid object, ready for Arrow. Raises Unfit if a type cannot hold a value.
+
+        A null is valid if the schema has "or null" on its first level. It has no properties.
 
         The object itself may be changed and returned: a copy would take longer than the validation.
         """
+        if value is None:
+            return {}
         converted = value if value.keys() <= self.names else {key: value[key] for key in value if key in self.names}
         for name, column in (self._others if self._need_none(value) else self._columns).items():
             if converted.get(name) is not None:

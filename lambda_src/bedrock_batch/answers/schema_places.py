@@ -167,6 +167,13 @@ def _check(name: str, place: Mapping[str, Any], id_key: str) -> None:
                 f"output.schema has {key} in {name or 'its first level'}. What it refers to may change from place to "
                 "place. Use $ref with #/$defs/name."
             )
+    kind = place.get("type")
+    forbids_null = "null" not in kind if isinstance(kind, list) else kind not in (None, "null")
+    if place.get("nullable") is True and forbids_null:
+        raise InvalidRunInput(
+            f"output.schema has nullable in {name or 'its first level'}. JSON Schema does not know that word, so a "
+            'null there would be invalid. Write the type as a list, such as "type": ["string", "null"].'
+        )
     if name and isinstance(place.get(id_key), str):
         raise InvalidRunInput(
             f"output.schema has {id_key} in {name}, so references within {name} would start there. Remove it: only "

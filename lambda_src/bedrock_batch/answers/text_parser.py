@@ -12,7 +12,7 @@ import msgspec
 from bedrock_batch.answers import parse_types, tool_calls
 from bedrock_batch.answers.answer import Answer, Answers, Failure, Parsed
 from bedrock_batch.answers.lines import lines_of
-from bedrock_batch.answers.outcome import GUARDRAIL, INTERVENED, STOP_REASONS
+from bedrock_batch.answers.outcome import GUARDRAIL, INTERVENED, ended
 from bedrock_batch.answers.parse_slowly import all_texts, any_count, any_text, as_text, exactly, failure_of
 from bedrock_batch.answers.reasoning import BETWEEN, Tag
 from bedrock_batch.answers.response_path import Path, WrongKind, compile_choices, find
@@ -117,7 +117,7 @@ class TextParser:
         """Return the answer, and its reasoning if the run keeps it."""
         between_tags = ""
         if text and self._tag:
-            text, between_tags = self._tag.split(text, cut=STOP_REASONS.get(stop or "") == "cut")
+            text, between_tags = self._tag.split(text, cut=ended(stop) == "cut")
         said = text if tool is None else tool
         thoughts = BETWEEN.join(filter(None, (thought, between_tags))) if self._keeps_reasoning else ""
         return said.encode() if said else None, thoughts.encode() if thoughts else None

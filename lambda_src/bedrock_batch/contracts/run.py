@@ -79,7 +79,8 @@ class Table(Shape):
     csv: dict[str, Any] = field(default_factory=dict)
     """The dialect of CSV: delimiter, quote and so on (`dialect` in table/csv_dialect.py)."""
     jsonl: dict[str, Any] = field(default_factory=dict)
-    """For JSON lines: the columns that hold JSON text (`as_json`) and the columns with a declared type (`typed`)."""
+    """For JSON lines: the columns that hold JSON text (`as_json`), those of them with texts and other values (`mixed`),
+    and the columns with a declared type (`typed`)."""
     path_columns: list[str] = field(default_factory=list)
     """The columns that are not in the files, only in the names of their folders."""
 

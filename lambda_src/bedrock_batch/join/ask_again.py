@@ -15,7 +15,7 @@ import numpy as np
 
 from bedrock_batch.answers.answer import Answer, Failure
 from bedrock_batch.answers.answer_schema import Reader, Unfit
-from bedrock_batch.answers.outcome import MET_MAX_TOKENS, Outcome, is_leftover, judge
+from bedrock_batch.answers.outcome import Outcome, is_leftover, judge, met_max_tokens
 from bedrock_batch.contracts.results import Joined
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.models import json_pointer
@@ -77,7 +77,7 @@ class Chooser:
         self.retried = np.zeros(rows, np.bool_)
         """For each row, whether a model answered its record a second time."""
         self._prefix, self._rows = shard_prefix(shard), rows
-        self._met = MET_MAX_TOKENS if Outcome.TRUNCATED in retry["outcomes"] else frozenset[str]()
+        self._asks_cut = Outcome.TRUNCATED in retry["outcomes"]
         self._reader = reader if Outcome.INVALID in retry["outcomes"] else None
         self._job = -1
         self._step: int | None = None
@@ -126,7 +126,7 @@ class Chooser:
         self._unsatisfying[row] = not self._satisfies(answer)
 
     def _satisfies(self, answer: Answer) -> bool:
-        if answer.stop_reason in self._met:
+        if self._asks_cut and met_max_tokens(answer.stop_reason):
             return False
         if self._reader is None or not isinstance(answer.value, bytes):
             return True

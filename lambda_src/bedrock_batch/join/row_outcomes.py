@@ -11,12 +11,12 @@ import pyarrow as pa
 from bedrock_batch.answers.answer import Answer, Answers
 from bedrock_batch.answers.outcome import (
     ANSWERED,
-    MET_MAX_TOKENS,
     OPEN,
     OUTCOMES,
     Outcome,
     is_leftover,
     judge,
+    met_max_tokens,
     most_frequent,
 )
 from bedrock_batch.aws.causes import without_data
@@ -142,18 +142,19 @@ class RowOutcomes:
 
         An answer that met its limit before its first word counts as truncated here, although its row is `failed`.
         """
-        met = MET_MAX_TOKENS if Outcome.TRUNCATED in wanted else frozenset[str]()
-        numbers = self._numbers(met)
+        asks_cut = Outcome.TRUNCATED in wanted
+        numbers = self._met() if asks_cut else set[int]()
         return [
             row
             for row, code in enumerate(self._codes)
             if (code == _INVALID and Outcome.INVALID in wanted)
             or (code == _TRUNCATED and self._stopped[row] in numbers)
-            or (code == _FAILED and self._failures[row][0] in met)
+            or (code == _FAILED and asks_cut and met_max_tokens(self._failures[row][0]))
         ]
 
-    def _numbers(self, stop_reasons: Collection[str]) -> set[int]:
-        return {number for reason, number in self._stop_reasons.items() if reason in stop_reasons}
+    def _met(self) -> set[int]:
+        """Return the numbers of the stop reasons of answers that met `max_tokens`."""
+        return {number for reason, number in self._stop_reasons.items() if met_max_tokens(reason)}
 
     def names(self, start: int, stop: int) -> pa.Array:
         """Return the names of the outcomes of rows [start, stop)."""
@@ -192,7 +193,7 @@ class RowOutcomes:
             said.setdefault(*self._missing)
         errors = most_frequent(codes)
         cut = self._all_codes == _TRUNCATED
-        met = np.isin(self._all_stopped, list(self._numbers(MET_MAX_TOKENS)))
+        met = np.isin(self._all_stopped, list(self._met()))
         return Joined(
             shard=shard,
             rows=self._rows,
@@ -217,4 +218,6 @@ def _by_outcome(codes: npt.NDArray[np.uint8]) -> dict[str, int]:
 def _how_ended(job: JobEnd) -> str:
     """Return a sentence for the rows of a job: how the job ended."""
     message = f": {job.message}" if job.message else ""
+    if job.status == "Completed":
+        message = ", but its output has no line for this row"
     return f"job {job.job_name} ended {job.status}{message}"

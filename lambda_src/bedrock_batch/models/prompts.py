@@ -77,10 +77,12 @@ def from_document(key: str, body: bytes) -> dict[str, Any]:
     """
     try:
         text = body.decode("utf-8-sig")
-        if not key.endswith(".json"):
+        if not key.lower().endswith(".json"):
             return {"text": text}
         found = json.loads(text)
         json.dumps(found, ensure_ascii=False).encode()  # No record can hold half a surrogate pair.
+    except UnicodeDecodeError as err:
+        raise UnknownPrompt(f"The prompt in {key} is not UTF-8 (byte {err.start}). Save it as UTF-8.") from None
     except (ValueError, RecursionError) as err:
         raise UnknownPrompt(f"The prompt in {key} cannot be read: {err}") from err
     if not isinstance(found, dict) or not isinstance(found.get("text"), str) or set(found) - _PARTS:
@@ -115,9 +117,8 @@ def from_management(prompt: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"text": turns[-1]["text"]}
     if turns[:-1]:
         found["messages"] = turns[:-1]
-    if written["chat"].get("system"):
-        found["system"] = _texts(written["chat"]["system"])
-    return found
+    system = _texts(written["chat"].get("system") or [])
+    return found | ({"system": system} if system.strip() else {})
 
 
 _PARTS = {"text", "system", "messages"}
@@ -137,26 +138,27 @@ def _prompt(
                 "prompt.messages must alternate between user and assistant, begin with user, and end with assistant: "
                 f"the prompt itself follows. Message {index + 1} breaks this rule."
             )
-    if not text.strip():
-        raise UnknownPrompt("The prompt is blank. Write a text into it.")
     size = sum(len(said.encode(errors="replace")) for said in (text, system or "", *(one["text"] for one in messages)))
     if size > MOST_BYTES:
         raise UnknownPrompt(
             f"{f'The prompt {prompt_id!r}' if prompt_id else 'The prompt'} has {size} bytes, with system prompt and "
             f"examples, but may have at most {MOST_BYTES}, because every record repeats it. Shorten it."
         )
-    _check_templates(f"The module's prompt {prompt_id!r}" if prompt_id else "prompt.text", text, system, messages)
+    named = {f"The module's prompt {prompt_id!r}" if prompt_id else "prompt.text": text}
+    if system is not None:
+        named["prompt.system"] = system
+    _check_texts(named | {f"prompt.messages.{index}.text": one["text"] for index, one in enumerate(messages)})
     written = [text, system or "", *(value for message in messages for value in (message["role"], message["text"]))]
     sha256 = hashlib.sha256("\0".join(written).encode(errors="replace")).hexdigest()
     return {"id": prompt_id, "text": text, "system": system, "messages": messages, "sha256": sha256}
 
 
-def _check_templates(where: str, text: str, system: str | None, messages: list[dict[str, str]]) -> None:
-    """Refuse unmatched braces, and name the text that has them."""
-    template.parse_at(where, text)
-    template.parse_at("prompt.system", system or "")
-    for index, message in enumerate(messages):
-        template.parse_at(f"prompt.messages.{index}.text", message["text"])
+def _check_texts(named: Mapping[str, str]) -> None:
+    """Refuse a text that models refuse because it is blank, or that has unmatched braces; the message has its name."""
+    for where, text in named.items():
+        if not text.strip():
+            raise UnknownPrompt(f"{where} is blank, so every record would be refused. Write a text into it.")
+        template.parse_at(where, text)
 
 
 def _are_turns(messages: Any) -> bool:

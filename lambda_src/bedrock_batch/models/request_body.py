@@ -55,7 +55,7 @@ def compose(family: Family, asked: Mapping[str, Any], prompt: Mapping[str, Any] 
         request=request,
         response=response,
         kind=kind,
-        dimensions=dimensions(family, asked.get("embedding", {})) if kind == "embedding" else None,
+        dimensions=_dimensions(family, asked.get("embedding", {}), request) if kind == "embedding" else None,
         max_tokens=_max_tokens(family, request),
         # Ready-made records have their own bodies, so there is none to check here.
         warnings=_unlisted(family) + doubts + (refusals.check_body(family, request) if request else []),
@@ -86,6 +86,11 @@ def _check_whole(asked: Mapping[str, Any]) -> None:
         raise InvalidRunInput(
             f"Without a prompt, request is the whole body. Move {', '.join(asked['inference'])} from inference into "
             "request, under the model's own names."
+        )
+    if "normalize" in asked.get("embedding", {}):
+        raise InvalidRunInput(
+            "Without a prompt, request is the whole body. Move embedding.normalize into request, under the model's own "
+            "name."
         )
     if asked.get("output", {}).get("enforce"):
         raise InvalidRunInput(
@@ -210,8 +215,30 @@ def _ask_for(body: dict[str, Any], family: Family, known: Body, schema: Mapping[
     )
 
 
-def dimensions(family: Family, embedding: Mapping[str, Any]) -> int:
-    """Return the dimensions of the vectors.
+def _dimensions(family: Family, embedding: Mapping[str, Any], request: Mapping[str, Any]) -> int:
+    """Return the dimensions of the vectors that a request asks for. Ready-made records have no request.
+
+    Raises:
+        InvalidRunInput: `embedding.dimensions` differs, or the model does not offer these dimensions.
+    """
+    place = family.body.places.get("dimensions") if family.body else None
+    if place is None or not request:
+        return dimensions(family, embedding)
+    name = f"request{place.replace('/', '.')}"
+    (length,) = json_pointer.found(request, place) or [family.dimensions.get("default")]
+    wanted = embedding.get("dimensions", length)
+    if wanted != length:
+        raise InvalidRunInput(
+            f"embedding.dimensions is {wanted}, but the request asks for {length} dimensions. Set {name} to the same "
+            "number, or remove embedding.dimensions."
+        )
+    return dimensions(
+        family, {"dimensions": length}, name="embedding.dimensions" if "dimensions" in embedding else name
+    )
+
+
+def dimensions(family: Family, embedding: Mapping[str, Any], *, name: str = "embedding.dimensions") -> int:
+    """Return the dimensions of the vectors. `name` is the key that asks for them, for messages.
 
     Raises:
         InvalidRunInput: the model does not offer these dimensions, or the catalogue does not know any.
@@ -223,9 +250,7 @@ def dimensions(family: Family, embedding: Mapping[str, Any]) -> int:
         )
     allowed = family.dimensions.get("allowed", [length])
     if length not in allowed:
-        raise InvalidRunInput(
-            f"embedding.dimensions is {length}, but {family.family} offers {', '.join(map(str, allowed))}."
-        )
+        raise InvalidRunInput(f"{name} is {length!r}, but {family.family} offers {', '.join(map(str, allowed))}.")
     return int(length)
 
 

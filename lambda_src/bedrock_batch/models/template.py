@@ -102,7 +102,10 @@ def check_columns(request: Any, schema: "pa.Schema") -> None:
         said = f"The request has a place {{{name[:80]}}}"
         paths = list(_paths(list(schema)))
         found = missing_column(said, name, schema.names, paths=paths, write=lambda path: f"{{{path}}}")
-        raise MissingColumn(f"{found} {_DOUBLED}")
+        column, hint = name.partition(".")[0], ""
+        if column != name and resolve(column, schema) is not None and not _children(schema.field(column)):
+            hint = f'The column "{column}" has no fields. (Objects of JSON lines are read as JSON text.) '
+        raise MissingColumn(f"{found} {hint}{_DOUBLED}")
 
 
 def literal_columns(request: Any, schema: "pa.Schema") -> list[str]:

@@ -1,5 +1,6 @@
 """Plan a run: everything that is decided before any spend, frozen in `run.json` and `plan.jsonl`."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from bedrock_batch.contracts.state import RunState
 from bedrock_batch.errors import InvalidRunInput, MissingColumn, TooLarge, columns_are, naming
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import prompts
+from bedrock_batch.models.template import columns_of
 from bedrock_batch.plan import first_records, sampling
 from bedrock_batch.plan.resolve_models import Model, rendered_as, resolve
 from bedrock_batch.plan.shards import Bounds, RowSize, cut, row_limit, strictest
@@ -62,7 +64,7 @@ def plan_run(
         with naming(model.label):
             written.append(_output(model, table.schema))
     shards = _cut(asked, models, table, quotas, bucket=state.bucket, run_key=own.run())
-    warnings = [*validate.warnings(asked), *files.found.warnings]
+    warnings = [*validate.warnings(asked), *files.found.warnings, *_quoted(models, table)]
     common = _of_run(state, settings) | {
         "table": table.table,
         "sources": table.sources,
@@ -228,6 +230,17 @@ def _of_model(model: Model) -> dict[str, Any]:
         "quotas": model.quotas,
         "quota_origins": model.origins,
     }
+
+
+def _quoted(models: Sequence[Model], table: read.Description) -> list[str]:
+    """Return warnings about columns whose texts are sent as JSON, with quotes and escapes, because of other values."""
+    used = {name for model in models for name in columns_of(model.composed.request)}
+    return [
+        f'The column "{name[:80]}" has texts and other values, so each value is its JSON text, and the prompt has the '
+        f"texts with quotes and escapes. To send the texts alone, set input.types to {json.dumps({name: 'string'})}."
+        for name in table.table.jsonl.get("mixed", ())
+        if name in used
+    ]
 
 
 def _left_out(found: InputFiles) -> dict[str, Any]:

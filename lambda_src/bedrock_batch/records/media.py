@@ -119,7 +119,7 @@ def _kind(media: Mapping[str, Any], schema: pa.Schema) -> pa.DataType:
     kind = schema.field(column).type
     for field in fields:
         kind = kind.field(field).type
-    return kind
+    return kind.value_type if pt.is_dictionary(kind) else kind
 
 
 def _is_file(kind: pa.DataType) -> bool:

@@ -57,7 +57,7 @@ class Attacher:
         self._folder = MediaFolder(s3, run, input_key) if run.own_folders else None
         self._ahead = COPIES if self._folder else _FETCHES
         self._copies: dict[str, Future[_Item]] = {}
-        self._problems: dict[int, InputError] = {}
+        self._reasons: dict[int, tuple[RowError, str]] = {}
 
     @property
     def object_bytes(self) -> int:
@@ -83,12 +83,8 @@ class Attacher:
 
     def explained(self, skipped: Iterable[Skipped]) -> list[Skipped]:
         """Return the skipped rows; those skipped because of their media now say what was wrong."""
-        return [
-            replace(skip, code=RowError.MEDIA_NOT_USABLE, reason=str(self._problems[skip.row]))
-            if skip.row in self._problems
-            else skip
-            for skip in skipped
-        ]
+        own = ((skip, *self._reasons.get(skip.row, (skip.code, skip.reason))) for skip in skipped)
+        return [replace(skip, code=code, reason=reason) for skip, code, reason in own]
 
     def _with_media(self, batch: pa.RecordBatch, start: int, held: list[_Item]) -> pa.RecordBatch:
         rows = batch.slice(start, len(held))
@@ -127,14 +123,17 @@ class Attacher:
 
     def _ended(self, future: Future[_Item], row: int) -> _Item:
         item = future.result()
-        if item.problem is None:
+        if item.cells:
             return item
+        code, reason = RowError.MEDIA_NOT_USABLE, str(item.problem)
+        if item.problem is None:
+            code, reason = RowError.NULL_COLUMN, f'Column "{self._asked["column"]}" is null or empty.'
         if self._nulls == "error":
             raise MalformedInput(
-                f"Row {self._first_row + row + 1} of the table {ROWS_COUNT}: {item.problem} To skip such rows, set "
+                f"Row {self._first_row + row + 1} of the table {ROWS_COUNT}: {reason} To skip such rows, set "
                 'input.nulls to "skip".'
             ) from item.problem
-        self._problems[row] = item.problem
+        self._reasons[row] = code, reason
         return item
 
     def _item(self, cell: _Cell) -> _Item:

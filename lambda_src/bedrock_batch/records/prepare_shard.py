@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+import numpy as np
 import pyarrow as pa
 
 from bedrock_batch.aws.run_documents import read_runs
@@ -85,6 +86,11 @@ def _number(run: Run, shard: PlannedShard) -> int:
     return run.numbers.start + shard.shard
 
 
+def _not_ascii(data: bytes) -> int:
+    """Return the number of bytes outside ASCII."""
+    return 0 if data.isascii() else int(np.count_nonzero(np.frombuffer(data, np.uint8) > 127))
+
+
 class _Body:
     """Writes the records of one body for a shard into `out`."""
 
@@ -118,7 +124,7 @@ class _Body:
         for start in range(0, batch.num_rows, step):
             rendered = self._renderer.render(batch.slice(start, step), row + start)
             self._records += rendered.records
-            self._text_bytes += rendered.text_bytes
+            self._text_bytes += rendered.text_bytes + _not_ascii(rendered.data)
             self._blank += rendered.blank
             self._skipped += rendered.skipped
             self.out.write(rendered.data)
@@ -162,6 +168,7 @@ class _Body:
     def _tokens(self) -> int:
         """Return the estimated input tokens: one for every four bytes of text, and for media as the run input says.
 
+        Bytes outside ASCII count twice: a letter of most other scripts is two or three bytes, and often a token.
         The text is the prompt and the cells, with JSON escapes and without JSON structure.
         """
         if self.attacher and self._run.media:

@@ -14,6 +14,7 @@ from bedrock_batch.contracts.run import Run
 from bedrock_batch.run import usage
 
 _NAME = "/manifest.json.out"
+_MOST = 1 << 63
 _READS = 16
 """Manifests to read at the same time. The clients keep 32 connections."""
 
@@ -53,7 +54,7 @@ def _counts(body: bytes) -> JobCounts | None:
     """Return a manifest's counts; None if the body is not a manifest. A processed record was answered or refused."""
     try:
         manifest = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(manifest, Mapping):
         return None
@@ -67,5 +68,8 @@ def _counts(body: bytes) -> JobCounts | None:
 
 
 def _number(manifest: Mapping[str, Any], name: str) -> int:
+    """Return a count of a manifest, 0 if it is not a count. (Python also reads NaN and Infinity.)"""
     value = manifest.get(name)
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST:
+        return int(value)
+    return 0

@@ -19,8 +19,10 @@ def dialect(objects: Sequence[Object | Source], options: Mapping[str, Any]) -> d
     quote = given.get("quote") or '"'
     escape = given.get("escape") or quote
     for key, value in (("delimiter", delimiter), ("quote", quote), ("escape", escape)):
-        if len(value) != 1 or ord(value) > 127 or value in "\r\n":
-            raise InvalidRunInput(f"input.csv.{key} must be one ASCII character and no line end, not {value!r}.")
+        if len(value) != 1 or not 0 < ord(value) < 128 or value in "\r\n":
+            raise InvalidRunInput(
+                f"input.csv.{key} must be one ASCII character, but no line end and no NUL, not {value!r}."
+            )
     if delimiter in (quote, escape):
         other = "quote" if delimiter == quote else "escape"
         raise InvalidRunInput(f"input.csv.delimiter and input.csv.{other} are both {delimiter!r}. Change one of them.")

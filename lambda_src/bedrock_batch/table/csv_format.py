@@ -36,6 +36,7 @@ _TAIL_BYTES = 1 << 12
 """The last bytes of a file, which are checked for an end mark or zeros."""
 
 _ROW = re.compile(r"Row #(\d+)")
+_WIDTH = re.compile(r"Expected (\d+) columns, got (\d+)")
 
 
 class CsvReader:
@@ -62,7 +63,9 @@ class CsvReader:
             chunks = text.chunks
             if part is None:
                 head, first = csv_head.read(file, partial(_next_chunk, text, file.uri), self._csv)
-                if head is not None:
+                if head is None:
+                    start = len(first)  # The file has no record. What it has, such as skipped lines, is not one.
+                else:
                     start, own = head.start, head.own
                     schema = _schema(head.names, self._csv["types"])
                 chunks = chain([first[start:]], chunks)
@@ -143,12 +146,6 @@ class CsvReader:
 
     def _texts(self, source: Source, block: bytes, selection: Selection, row: int) -> pa.Table:
         """Return the columns as text."""
-        bad: list[pa.csv.InvalidRow] = []
-
-        def refuse(invalid: pa.csv.InvalidRow) -> str:
-            bad.append(invalid)
-            return "error"
-
         names = source.columns or selection.table.names
         unnamed = [f"\0{number}" for number in range(source.dialect.get("unnamed", 0))]
         try:
@@ -162,7 +159,6 @@ class CsvReader:
                     quote_char=self._csv["quote"],
                     escape_char=self._csv.get("escape") or False,
                     newlines_in_values=True,
-                    invalid_row_handler=refuse,
                 ),
                 convert_options=pa.csv.ConvertOptions(
                     column_types={name: pa.string() for name in [*names, *unnamed]},
@@ -171,7 +167,7 @@ class CsvReader:
                 ),
             )
         except pa.ArrowInvalid as err:
-            raise _refused(source, err, bad, row, names) from None
+            raise _refused(source, err, row, names) from None
         for name in unnamed:
             _check_empty(source, table.column(name), row)
         return table
@@ -217,16 +213,15 @@ def _check_empty(source: Source, cells: pa.ChunkedArray, row: int) -> None:
         )
 
 
-def _refused(
-    source: Source, err: pa.ArrowInvalid, bad: Sequence[pa.csv.InvalidRow], row: int, names: Sequence[str]
-) -> MalformedInput:
+def _refused(source: Source, err: pa.ArrowInvalid, row: int, names: Sequence[str]) -> MalformedInput:
     """Return the error for a block that the CSV reader refuses; `row` is the block's first row."""
-    # The CSV reader's own message quotes the row, which may be confidential. Take only the row's number from it.
-    number = _ROW.search(str(err))
+    # The CSV reader's own message quotes the row, which may be confidential. Take only numbers from it.
+    number, width = _ROW.search(str(err)), _WIDTH.search(str(err))
     where = f"row {row + int(number[1]) - 1}" if number else f"a row after row {row - 1}"
-    if bad:
-        what = f"{bad[0].actual_columns} cells where {bad[0].expected_columns} were expected"
-        hint = _width_hint(bad[0], names)
+    if width:
+        expected, found = int(width[1]), int(width[2])
+        what = f"{found} cell{'' if found == 1 else 's'} where {expected} were expected"
+        hint = _width_hint(expected, found, names)
     elif "UTF8" in str(err):
         what, hint = "text that is not UTF-8", 'Set input.csv.encoding, for example to "cp1252".'
     else:
@@ -234,12 +229,12 @@ def _refused(
     return MalformedInput(f"{source.uri}: {where} has {what} {ROWS_COUNT}.", advice=hint)
 
 
-def _width_hint(bad: pa.csv.InvalidRow, names: Sequence[str]) -> str:
+def _width_hint(expected: int, found: int, names: Sequence[str]) -> str:
     """Return advice for a row with too many or too few cells."""
-    if len(names) == 1 and (found := [other for other in ";\t|" if other in names[0]]):
-        other = json.dumps(found[0])
+    if len(names) == 1 and (others := [other for other in ";\t|" if other in names[0]]):
+        other = json.dumps(others[0])
         return f"If the cells are separated by {other}, set input.csv.delimiter to {other}."
-    if bad.actual_columns > bad.expected_columns:
+    if found > expected:
         return "Put cells that hold the delimiter in quotes."
     return (
         "If a cell holds a line end, put the cell in quotes. If lines stand before the header, set "

@@ -31,6 +31,11 @@ _BLOCK_BYTES = 2 << 20
 
 _NULL = msgspec.Raw(b"null")
 
+_REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises for a line that is not an object of the wanted types."""
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 _OF_ARRAY = "Write each item on a line: jq -c '.[]' in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
 _OF_OBJECTS = "Write each object on one line: jq -c . in.json > out.jsonl (jq 1.7 or newer keeps all digits)."
 
@@ -158,27 +163,42 @@ def _batch(cells: list[pa.Array], schema: pa.Schema, rows: int) -> pa.RecordBatc
 def _decoded(name: str, lines: Sequence[bytes], decode: Callable[[bytes], Any], row: int) -> list[Any]:
     """Decode every line. `row` is the row of the first line. Raises MalformedInput, naming the row."""
     found: list[Any] = []
-    try:
-        # Filled in place: after an error its length is the index of the line that failed.
-        found.extend(map(decode, lines))
-    except (msgspec.MsgspecError, ValueError, RecursionError) as err:
-        bad = lines[len(found)]
-        what, hint = f"is not a JSON object ({err})", "Write one object on each line. JSON has no NaN and no Infinity."
-        if isinstance(err, UnicodeError):
-            what = "is not UTF-8"
-        elif isinstance(err, RecursionError):
-            what, hint = "is nested too deeply", "Write the inner objects or lists as a text."
-        elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
-            # The line is JSON, except for a number that no type holds.
-            what, hint = f"cannot be read ({err})", "Write the number as a text."
-        elif known := _not_one_object(bad.strip()):
-            what, hint = known
-        if _has_half_a_pair(bad):
-            what = r"has half of a surrogate pair, such as \ud83d alone"
-            hint = "A text was cut in the middle of a character. Remove that half."
-        message = f"{name}: row {row + len(found)} {what} {ROWS_COUNT}."
-        raise MalformedInput(message, advice=hint) from None
-    return found
+    rest = iter(lines)
+    while True:
+        try:
+            # Filled in place: after an error its length is the index of the line that failed.
+            found.extend(map(decode, rest))
+            return found
+        except _REFUSALS as err:
+            bad = lines[len(found)]
+            try:
+                found.append(decode(_last_of_each_key(bad)))
+            except _REFUSALS:
+                raise _refused(name, bad, err, row + len(found)) from None
+
+
+def _last_of_each_key(line: bytes) -> bytes:
+    """Return an object without the values that a later value of the same key replaces. These may have other types."""
+    members = _members(line)
+    return b"{" + b",".join(msgspec.json.encode(key) + b":" + bytes(raw) for key, raw in members.items()) + b"}"
+
+
+def _refused(name: str, bad: bytes, err: Exception, row: int) -> MalformedInput:
+    """Return the error for a line that cannot be decoded."""
+    what, hint = f"is not a JSON object ({err})", "Write one object on each line. JSON has no NaN and no Infinity."
+    if isinstance(err, UnicodeError):
+        what = "is not UTF-8"
+    elif isinstance(err, RecursionError):
+        what, hint = "is nested too deeply", "Write the inner objects or lists as a text."
+    elif isinstance(err, msgspec.ValidationError) and bad.lstrip()[:1] == b"{":
+        # The line is JSON, except for a number that no type holds.
+        what, hint = f"cannot be read ({err})", "Write the number as a text."
+    elif known := _not_one_object(bad.strip()):
+        what, hint = known
+    if _has_half_a_pair(bad):
+        what = r"has half of a surrogate pair, such as \ud83d alone"
+        hint = "A text was cut in the middle of a character. Remove that half."
+    return MalformedInput(f"{name}: row {row} {what} {ROWS_COUNT}.", advice=hint)
 
 
 def _not_one_object(line: bytes) -> tuple[str, str] | None:
@@ -193,20 +213,26 @@ def _not_one_object(line: bytes) -> tuple[str, str] | None:
         )
     if line[-1:] in (b"\0", b"\x1a"):
         return "ends in zeros or Ctrl-Z, which are not JSON", "Remove what follows the last object."
+    rest = _after_object(line) if line[:1] == b"{" else ""
+    if rest == ",":
+        return (
+            "has a comma after its object",
+            "Remove the commas between objects: sed 's/},[[:space:]]*$/}/' in.jsonl > out.jsonl.",
+        )
+    if rest:
+        return "has several JSON objects", _OF_OBJECTS
     if line[:1] == b"{" and line[-1:] in (b"{", b"[", b",", b":"):
         return "has only the beginning of an object, which continues on the next line", _OF_OBJECTS
-    if line[:1] == b"{" and _is_followed(line):
-        return "has several JSON objects", _OF_OBJECTS
     return None
 
 
-def _is_followed(line: bytes) -> bool:
-    """Return whether something follows the object that a line begins with."""
+def _after_object(line: bytes) -> str:
+    """Return what follows the object that a line begins with."""
     try:
         _, end = json.JSONDecoder().raw_decode(line.decode())
     except (ValueError, RecursionError):
-        return False
-    return end < len(line.decode())
+        return ""
+    return line.decode()[end:].strip()
 
 
 def _has_half_a_pair(line: bytes) -> bool:

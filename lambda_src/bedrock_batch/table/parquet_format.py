@@ -41,8 +41,10 @@ _FIXED_BYTES = 8
 """Bytes of a decoded number. Most numbers are smaller in a file."""
 
 
-_REFUSALS = (pa.ArrowException, OSError)
+_REFUSALS = (pa.ArrowException, OSError, KeyError)
 """What Arrow raises for a file that it cannot read, such as a damaged file that needs any amount of memory."""
+
+_ADVICE = "Write the file again."
 
 
 def fetch_from(s3: S3, source: Source) -> Fetch:
@@ -93,9 +95,8 @@ class ParquetReader:
                 try:
                     yield from rows.read(low, high)
                 except _REFUSALS as err:
-                    raise MalformedInput(
-                        f"{source.uri}: {rows.refused()}row group {index} cannot be read: {err}"
-                    ) from err
+                    what = f"{source.uri}: {rows.refused()}row group {index} cannot be read: {_said(err)}"
+                    raise MalformedInput(what, advice=_ADVICE) from err
 
     def _open(self, source: Source, columns: int = 1, **options: Any) -> pq.ParquetFile:
         """Open a file to read `columns` columns at a time; nested columns count too."""
@@ -111,7 +112,11 @@ class ParquetReader:
                 **options,
             )
         except _REFUSALS as err:
-            raise MalformedInput(f"{source.uri} is not a readable Parquet file: {err}") from err
+            raise MalformedInput(f"{source.uri} is not a readable Parquet file: {_said(err)}", advice=_ADVICE) from err
+
+
+def _said(err: Exception) -> str:
+    return f"{str(err).rstrip('.')}."
 
 
 class _RowGroup:
@@ -187,7 +192,9 @@ class _RowGroup:
             return {}
         names = list(dict.fromkeys(paths))
         file = self._open(read_dictionary=names)
-        first = next(file.iter_batches(1, row_groups=[self._index], columns=names, use_threads=False))
+        first = next(file.iter_batches(1, row_groups=[self._index], columns=names, use_threads=False), None)
+        if first is None:  # The group is damaged. What is missing is found when its rows are counted.
+            return {}
         lengths = [length for column in first.columns for length in _longest(column)]
         if len(lengths) != len(paths):  # A name with dots looks like a path: `a.b` beside `a.b.c`.
             lengths = [max(lengths)] * len(paths)

@@ -70,6 +70,7 @@ class Rows:
         self.schema = schemas.unpacked(table.schema)
         self.sources = sources
         self._reader = _reader(s3, hub, table.format, csv_=table.csv, jsonl=table.jsonl)
+        self._is_csv = table.format == "csv"
         self._in_files = pa.schema([field for field in self.schema if field.name not in table.path_columns])
         self._names_in_files = frozenset(self._in_files.names)
 
@@ -93,9 +94,11 @@ class Rows:
                 yield from batch_bytes.cut(rows)
             at += batch.num_rows
         if at != planned:
+            advice = "The file is damaged. Write it again."
+            if self._is_csv:
+                advice = "Its quotes are ambiguous, or the file is damaged. Write it again with every text in quotes."
             raise MalformedInput(
-                f"{source.uri}: {planned} rows from row {row} on were planned, but {at} were read.",
-                advice="Its quotes are ambiguous, or the file is damaged. Write it again with every text in quotes.",
+                f"{source.uri}: {planned} rows from row {row} on were planned, but {at} were read.", advice=advice
             )
 
 

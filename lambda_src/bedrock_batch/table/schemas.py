@@ -79,7 +79,11 @@ def of_json(
         elif kind is None:
             as_json.append(name)
         fields.append((name, kind or pa.string()))
-    return pa.schema(fields), {"as_json": as_json, "typed": [name for name in types if name in kinds]}
+    return pa.schema(fields), {
+        "as_json": as_json,
+        "typed": [name for name in types if name in kinds],
+        "mixed": [name for name in as_json if "string" in kinds[name]],
+    }
 
 
 def common(files: Sequence[tuple[Source, pa.Schema]]) -> pa.Schema:

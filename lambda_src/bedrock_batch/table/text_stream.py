@@ -28,7 +28,23 @@ BOM = b"\xef\xbb\xbf"
 
 _CODECS = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_FOREIGN = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PAR1": "Parquet", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
+_UTF_16 = "UTF-16"
+_FOREIGN = {
+    BOM: "UTF-8",
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+    b"PAR1": "Parquet",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    **_MAGIC,  # A file that was compressed twice is decompressed once.
+}
+_HINTS = {
+    "UTF-8": "Remove input.csv.encoding. If other files have that encoding, write all files in one.",
+    _UTF_16: 'Convert it to UTF-8, or if it is CSV, set input.csv.encoding to "utf-16".',
+}
 _UNPACKED_BYTES = 4 << 20
 """Most bytes to decompress at once: some compressed files grow a thousandfold."""
 
@@ -183,28 +199,46 @@ def _checked(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterator[b
     """Yield the chunks. Refuse a file whose first bytes show that it is not text in this encoding."""
     first = True
     for chunk in chunks:
-        if first:
-            what = next((what for magic, what in _FOREIGN.items() if chunk.startswith(magic)), encoding)
-            if what.lower() != encoding:
-                hint = 'If it is CSV, set input.csv.encoding to "utf-16".' if what == "UTF-16" else "Convert it."
-                raise MalformedInput(f"{file.uri} is {what}, not text in {encoding}. {hint}")
+        if first and (what := _shown(chunk) or encoding).lower() != encoding:
+            hint = _HINTS.get(what, "Convert it.")
+            raise MalformedInput(f"{file.uri} is {what}, not text in {encoding}. {hint}")
         first = False
         yield chunk
 
 
+def _shown(start: bytes) -> str | None:
+    """Return the format or the encoding that the first bytes of a file show; None if they show none."""
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            return what
+    if start[:4].count(0) == 3:
+        return "UTF-32"
+    return _UTF_16 if start[:2].count(0) == 1 else None
+
+
 def _transcoded(file: Source, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)()
+    first = next(chunks, b"")
+    decoder = codecs.getincrementaldecoder(_with_order(encoding, first))()
     at = 0
     try:
-        for chunk in chunks:
+        for chunk in chain([first], chunks):
             at += len(chunk)
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as err:
+        # The decoder's own count begins at the first byte that it holds.
+        bad = at - len(err.object) + err.start if isinstance(err, UnicodeDecodeError) else 0
         raise MalformedInput(
-            f"{file.uri} is not in {encoding}, the encoding of input.csv.encoding: bytes before byte {at} cannot be "
-            f"decoded ({getattr(err, 'reason', err)}). Set another encoding."
+            f"{file.uri} is not in {encoding}, the encoding of input.csv.encoding: byte {bad} cannot be decoded "
+            f"({getattr(err, 'reason', err)}). Set another encoding."
         ) from err
+
+
+def _with_order(encoding: str, start: bytes) -> str:
+    """Return the encoding; for UTF-16 without a byte order mark, the one with the order that the first bytes show."""
+    if encoding == _UTF_16.lower() and start[:2].count(0) == 1:
+        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    return encoding
 
 
 def _copied(chunks: Iterator[bytes], write: Callable[[bytes], int]) -> Iterator[bytes]:

@@ -203,7 +203,10 @@ RETRY = {"outcomes": ["truncated"], "max_tokens": 900, "place": "/inferenceConfi
 
 
 def cut_short(number: int, rows: Iterable[int]) -> list[bytes]:
-    return [line(record_id(number, row), converse(f"cut {row}", stop="max_tokens")) for row in rows]
+    return [
+        line(record_id(number, row), converse(f"cut {row}", stop="MAX_TOKENS" if row % 2 else "max_tokens"))
+        for row in rows
+    ]
 
 
 def limited(bench: Bench, number: int) -> list[bytes]:

@@ -32,6 +32,16 @@ def s3(aws: None) -> S3:
     return s3
 
 
+def test_texts_that_are_sent_with_quotes_are_a_warning(s3: S3) -> None:
+    s3.put(
+        BUCKET, "in/m.jsonl", b'{"review": "fine", "other": 1, "list": [1]}\n{"review": 5, "other": "x", "list": 2}\n'
+    )
+    given = {"s3_uri": f"s3://{BUCKET}/in/m.jsonl", "prompt": {"text": "Judge {review} {list}"}}
+    (told,) = plan(s3, HAIKU, **given)["warnings"]
+    assert told.startswith('The column "review" has texts and other values')
+    assert plan(s3, HAIKU, **given, input={"types": {"review": "string"}}, run_id="tuesday")["warnings"] == []
+
+
 def test_a_prompt_in_an_object(s3: S3) -> None:
     s3.put(BUCKET, "prompts/judge.txt", b"Judge {review}")
     run = plan(s3, HAIKU, prompt={"s3_uri": f"s3://{BUCKET}/prompts/judge.txt", "system": "Be brief"})
@@ -52,6 +62,27 @@ def test_a_prompt_with_examples_in_a_json_object(s3: S3) -> None:
         {"max_tokens": 4096},
     )
     assert run["response"]["text"] == "content[].text"
+
+
+TURNS = [{"role": "user", "text": "Judge bad"}, {"role": "assistant", "text": "\n"}]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ({"text": " \n"}, "prompt.text is blank"),
+        ({"text": "Judge {review}", "system": "\t"}, "prompt.system is blank, so every record would be refused"),
+        ({"text": "Judge {review}", "messages": TURNS}, "prompt.messages.1.text is blank"),
+        (b'{"text": "Judge {review}", "system": ""}', "prompt.system is blank"),
+        ("{review}é".encode("latin-1"), r"The prompt in s3://.*p.JSON is not UTF-8 \(byte 8\). Save it as UTF-8"),
+    ],
+)
+def test_a_prompt_that_a_model_refuses_is_refused(s3: S3, prompt: Any, words: str) -> None:
+    if isinstance(prompt, bytes):
+        s3.put(BUCKET, "p.JSON", prompt)
+        prompt = {"s3_uri": f"s3://{BUCKET}/p.JSON"}
+    with pytest.raises(UnknownPrompt, match=words):
+        plan(s3, HAIKU, prompt=prompt)
 
 
 def test_a_prompt_that_is_not_there(s3: S3) -> None:

@@ -126,6 +126,7 @@ def test_an_item_that_cannot_be_used_costs_its_row(s3: S3) -> None:
     assert (prepared.records, prepared.skipped) == (2, 2)
     skipped = list(s3.lines(BUCKET, keys_of().skipped(0)))
     assert [(line["row"], line["code"]) for line in skipped] == [(2, "NullColumn"), (3, "MediaNotUsable")]
+    assert skipped[0]["reason"] == 'Column "holes" is null or empty.'
     assert "images/2.PNGx.png does not exist" in skipped[1]["reason"]
 
 
@@ -159,9 +160,12 @@ def test_too_large_an_item_costs_its_row(s3: S3, monkeypatch: pytest.MonkeyPatch
 
 
 def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
-    media = {"column": "holes", "kind": "image"}
-    with pytest.raises(MalformedInput, match="Row 3 of the table .*does not exist"):
-        prepare(s3, media=media, input={"nulls": "error", "format": "parquet"})
+    given = {"nulls": "error", "format": "parquet"}
+    with pytest.raises(MalformedInput, match='Row 2 of the table .*"holes" is null or empty. To skip such rows, set'):
+        prepare(s3, media={"column": "holes", "kind": "image"}, input=given)
+    put_table(s3, image=[f"s3://{BUCKET}/images/none.png"])
+    with pytest.raises(MalformedInput, match="Row 1 of the table .*does not exist"):
+        prepare(s3, media={"column": "image", "kind": "image"}, input=given)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +236,7 @@ def formats(records: list[Any]) -> list[str]:
     return [record["modelInput"]["messages"][0]["content"][0]["image"]["format"] for record in records]
 
 
-@pytest.mark.parametrize("shape", ["bytes", "struct", "object", "object without a suffix"])
+@pytest.mark.parametrize("shape", ["bytes", "struct", "object", "object without a suffix", "object of categories"])
 @pytest.mark.parametrize("overruled", [False, True])
 def test_each_item_has_the_format_of_its_first_bytes(s3: S3, shape: str, overruled: bool) -> None:
     images = [PNG + b"p", JPEG, b"GIF89a...", b"RIFF\x00\x00\x00\x00WEBPVP8 "]
@@ -244,7 +248,7 @@ def test_each_item_has_the_format_of_its_first_bytes(s3: S3, shape: str, overrul
         cells = [f"s3://{BUCKET}/images/x{number}{suffix}" for number in range(4)]
         for number, image in enumerate(images):
             s3.put(BUCKET, f"images/x{number}{suffix}", image)
-    put_table(s3, image=cells)
+    put_table(s3, image=pa.array(cells).dictionary_encode() if "categories" in shape else cells)
     stated = {"format": "png"} if overruled else {}
     _, _, records = prepare(s3, media={"column": "image", "kind": "image", **stated})
     assert formats(records) == (["png"] * 4 if overruled else ["png", "jpeg", "gif", "webp"])

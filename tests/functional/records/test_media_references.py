@@ -136,7 +136,7 @@ def test_an_object_that_cannot_be_used_costs_its_rows(s3: S3, monkeypatch: pytes
 
 def test_it_ends_the_run_where_nulls_do(s3: S3) -> None:
     _, (shard,) = planned(s3, media={"column": "holes"}, input={"nulls": "error", "format": "parquet"})
-    with pytest.raises(MalformedInput, match="Row 2 of the table .*does not exist"):
+    with pytest.raises(MalformedInput, match='Row 1 of the table .*"holes" is null or empty. To skip such rows, set'):
         prepared_of(s3, shard)
 
 

@@ -83,6 +83,11 @@ def test_tokens_are_estimated_from_the_text_alone(aws: None) -> None:
     assert prepared(shard)["input_tokens_estimate"] == 202
 
 
+def test_letters_of_other_scripts_need_more_tokens(aws: None) -> None:
+    _, (shard,) = plan_run("text\n{}\n{}\n".format("日" * 400, "x" * 400).encode())
+    assert prepared(shard)["input_tokens_estimate"] == 2 * 300 + 100 + 2
+
+
 def test_a_shard_of_skipped_rows_writes_no_input(aws: None) -> None:
     s3, (shard,) = plan_run(b'text,n\n,1\n" ",2\n')
     result = prepared(shard)

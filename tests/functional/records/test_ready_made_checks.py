@@ -179,7 +179,7 @@ def test_the_table_has_vectors_as_long_as_the_records_ask_for(
             UnsupportedRequest,
             "is 100, but titan-text-embeddings-v2 offers 256, 512, 1024",
         ),
-        ([{"dimensions": "256"}], {}, UnsupportedRequest, "dimensions is 256, but"),
+        ([{"dimensions": "256"}], {}, UnsupportedRequest, "dimensions is '256', but"),
         ([{"dimensions": [1]}], {}, UnsupportedRequest, "offers 256, 512, 1024"),
         ([{"dimensions": 256}], {"embedding": {"dimensions": 512}}, InvalidRunInput, "is 512, but the first .* 256"),
     ],

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from bedrock_batch.aws.s3 import S3
+from bedrock_batch.contracts.results import JobCounts
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import InputNotFound, TooLarge, TooManyFailures
 from bedrock_batch.handlers.answer_on_demand import handler as answer_handler
 from bedrock_batch.handlers.finish_run import handler as finish_handler
 from bedrock_batch.handlers.gather_leftovers import handler as gather_handler
 from bedrock_batch.handlers.pool_leftovers import handler as pool_handler
+from bedrock_batch.run.by_bedrock import read_manifests
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Bench, Jobs, finished, reviewed
 from tests.functional.whole import LITE, MICRO, Fate, MemoryS3, Verdict, WholeRun, asked, reviews
-from tests.unit.factories import keys_of
+from tests.unit.factories import keys_of, make_run
 
 REFUSED: Verdict = {"error": {"errorCode": 400, "errorMessage": "no such parameter"}}
 
@@ -165,6 +167,23 @@ def test_manifests_that_agree_say_nothing_and_may_be_missing(s3: S3) -> None:
     without.uncounted = True
     without.run(asked(LITE))
     assert without.report()["by_bedrock"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "counts"),
+    [
+        (b'{"successRecordCount": 3, "errorRecordCount": 2.0}', JobCounts(records=5, answered=3)),
+        (b'{"successRecordCount": NaN, "errorRecordCount": -1, "inputTokenCount": Infinity}', JobCounts()),
+        (b'{"successRecordCount": "3", "outputTokenCount": 1e300}', JobCounts()),
+        (b"[" * 100_000, None),
+        (b"\xff{", None),
+        (b"[]", None),
+    ],
+)
+def test_what_is_not_a_count_in_a_manifest_is_not_counted(s3: S3, body: bytes, counts: JobCounts | None) -> None:
+    run = make_run(bucket=BUCKET)
+    s3.put(BUCKET, f"{run.keys.raw_folder}job/abc123/manifest.json.out", body)
+    assert read_manifests(s3, run) == ({} if counts is None else {"job": counts})
 
 
 def test_tokens_that_bedrock_counts_otherwise_are_told(s3: S3) -> None:

@@ -132,6 +132,7 @@ def test_shards_are_read_in_blocks_that_end_at_escapes(s3: S3, monkeypatch: pyte
     [
         ({"escape": ","}, "input.csv.delimiter and input.csv.escape are both ','"),
         ({"escape": "é"}, "input.csv.escape must be one ASCII character"),
+        ({"quote": "\0"}, "input.csv.quote must be one ASCII character, but no line end and no NUL"),
         (
             {"escape": "\\", "null_values": ["\\N"]},
             "input.csv.null_values has .* contains the character of input.csv.escape",
@@ -174,6 +175,17 @@ def test_lines_before_the_header_are_left_out(s3: S3) -> None:
     assert values(s3, body, skip_lines=4, columns=["x", "y"]) == [["x", "y"], ["1", "a"]]
     with pytest.raises(errors.MalformedInput, match="nothing after the 9 lines that input.csv.skip_lines skips"):
         describe(s3, f"s3://{BUCKET}/t.csv", csv={"skip_lines": 9})
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("given", [{}, {"columns": ["id", "review"]}])
+def test_a_file_of_skipped_lines_alone_takes_no_part(s3: S3, given: dict[str, Any], packing: str) -> None:
+    for name, body in (("a", b"No rows\nof that day\n"), ("b", b"Rows\nof that day\n" + b"id,review\n" * (not given))):
+        put(f"d/{name}.csv{packing}", PACKINGS[packing](body + b"1,a\n" * (name == "b")))
+    options = {"csv": {"skip_lines": 2, **given}}
+    with pytest.raises(errors.EmptyInput, match=f"no rows: .*/d/a.csv{packing}"):
+        describe(s3, f"s3://{BUCKET}/d/a.csv{packing}", **options)
+    assert read_all(s3, describe(s3, f"s3://{BUCKET}/d/", **options)) == [{"id": "1", "review": "a"}]
 
 
 def test_a_header_may_be_replaced(s3: S3) -> None:
@@ -250,7 +262,7 @@ def test_line_ends_are_judged_alike_with_one_column_and_with_many(s3: S3, body: 
         found = describe(s3, put("t.csv", b"i,a\r\n1,x\ny\r\n"))
         with pytest.raises(
             errors.MalformedInput,
-            match="row 2 has 1 cells where 2 were expected.*holds a line end, put the cell in quotes",
+            match="row 2 has 1 cell where 2 were expected.*holds a line end, put the cell in quotes",
         ):
             read_all(s3, found)
 

@@ -30,6 +30,7 @@ ITEMS, OBJECTS, MARKS = "jq -c '.[]' in.json", "jq -c . in.json", "sed 's/"
         (b'{"a": 1,\r\n"b": 2}\r\n', "row 1 has only the beginning of an object", OBJECTS),
         (b'{"a": 1}{"a": 2}\n', "row 1 has several JSON objects", OBJECTS),
         (b'{"a": 1}\n{"a": 1}, {"a": 2}\n', "row 2 has several JSON objects", OBJECTS),
+        (b'{"a": 1},\r\n{"a": 2}\r\n', "row 1 has a comma after its object", "sed 's/},[[:space:]]*$/}/'"),
         (b'{"a": 1}\n' + BOM + b'{"a": 2}\n', "row 2 has a byte order mark before an object", MARKS),
         (b'{"a": 1}' + BOM + b'{"a": 2}\n', "row 1 has a byte order mark before an object", MARKS),
         (b'{"a": 1}\n\x1a', "row 2 ends in zeros or Ctrl-Z", "Remove what follows the last object"),

@@ -172,6 +172,21 @@ def test_a_damaged_page_of_a_dictionary_or_without_checksums(place: str, checked
     assert whole(bad, output={"columns": ["txt"]}).report()["outcomes"]["succeeded"] == ROWS
 
 
+def test_damage_that_arrow_does_not_report_as_such_is_named_too() -> None:
+    """A page of a dictionary that has no rows, and a footer with two names for one column."""
+    good = parquet_of(["x", "y"] * 100, use_dictionary=["v"], compression="none", data_page_version="2.0")
+    page = pq.read_metadata(io.BytesIO(good)).row_group(0).column(1).data_page_offset
+    said = []
+    for at in range(page, page + 12):
+        with pytest.raises(MalformedInput) as caught:
+            whole(good[:at] + b"\xbd" + good[at + 1 :])
+        said.append(str(caught.value))
+    assert any(f"{ROWS} rows from row 1 on were planned, but 0 were read. The file is damaged." in one for one in said)
+    at = good.rindex(b"\x01v")
+    with pytest.raises(MalformedInput, match="is not a readable Parquet file.* Write the file again"):
+        whole(good[:at] + b"\x01w" + good[at + 2 :])
+
+
 def test_a_damaged_page_far_from_all_sampled_rows_is_found_too() -> None:
     """Planning reads the first rows of some row groups; all others are read when their shard is prepared."""
     values = [f"value {number}" for number in numbers(2_000)]

@@ -95,8 +95,9 @@ def test_csv_cell_of_another_type_is_named(s3: S3) -> None:
     ("bad", "message"),
     [
         (b"x,secret,3\n", "row 9 has 3 cells where 2 were expected .* Put cells that hold"),
-        (b"secret\n", "row 9 has 1 cells where 2 were expected"),
+        (b"secret\n", "row 9 has 1 cell where 2 were expected"),
         (b"x,secret\xff\n", "row 9 has text that is not UTF-8"),
+        (b"x,secret\xff,3\n", "row 9 has 3 cells where 2 were expected"),
     ],
 )
 def test_csv_malformed_row_is_named_without_its_content(s3: S3, bad: bytes, message: str) -> None:

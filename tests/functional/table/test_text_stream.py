@@ -148,6 +148,13 @@ def test_jsonl_bad_line_is_named_without_its_content(s3: S3, bad: bytes, message
     assert "row 3" in str(caught.value) or "has a quote" in message
 
 
+def test_jsonl_a_repeated_key_has_its_last_value(s3: S3) -> None:
+    body = b'{"a": 1, "b": "x"}\n{"a": {"c": [], "c": 1}, "b": 1.5, "a": 2, "b": "y"}\n{"b": "z", "a": 3, "a": null}\n'
+    found = describe(s3, put("t.jsonl", body))
+    assert types(found) == {"a": "int64", "b": "string"}
+    assert [list(row.values()) for row in read_all(s3, found)] == [[1, "x"], [2, "y"], [None, "z"]]
+
+
 def test_jsonl_keys_that_are_data_are_refused(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bedrock_batch.table.jsonl_types.MOST_COLUMNS", 5)
     with pytest.raises(errors.MalformedInput, match="more than 5 different keys"):
@@ -221,7 +228,13 @@ def test_a_truncated_file_is_refused(s3: S3, pack: Any, cut: int) -> None:
         ("t.parquet.gz", gz(b"PAR1"), errors.InvalidRunInput, "Decompress it"),
         ("t.csv.zip", b"PK\x03\x04", errors.InvalidRunInput, "does not show its format"),
         ("t.csv", b"PK\x03\x04", errors.MalformedInput, "is zip, not text"),
+        ("t.csv.gz", gz(zst(b"a\n1\n")), errors.MalformedInput, "is zstd, not text"),
+        ("t.csv", b"\xfd7zXZ\0\0", errors.MalformedInput, "is xz, not text"),
         ("t.jsonl", '{"a":1}'.encode("utf-16"), errors.MalformedInput, "is UTF-16, not text"),
+        ("t.jsonl", '{"a":1}'.encode("utf-16-le"), errors.MalformedInput, "is UTF-16, not text"),
+        ("t.csv", "a\n1\n".encode("utf-16-be"), errors.MalformedInput, "is UTF-16, .* set input.csv.encoding"),
+        ("t.csv", "a\n1\n".encode("utf-32"), errors.MalformedInput, "is UTF-32, not text"),
+        ("t.csv", "a\n1\n".encode("utf-32-le"), errors.MalformedInput, "is UTF-32, not text"),
     ],
 )
 def test_what_is_not_what_its_name_says_is_refused(
@@ -274,10 +287,18 @@ def test_csv_in_another_encoding(s3: S3, encoding: str, text: str, packed: bool)
     assert [list(row.values()) for row in read_all(s3, found)] == rows
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_utf_16_needs_no_byte_order_mark(s3: S3, order: str) -> None:
+    body = "a,b\n1,日\n".encode(f"utf-16-{order}")
+    assert read_all(s3, describe(s3, put("t.csv", body), csv={"encoding": "utf-16"})) == [{"a": "1", "b": "日"}]
+
+
 @pytest.mark.parametrize(
     ("encoding", "body", "message"),
     [
-        ("cp1252", b"a\n\x81\n", "is not in cp1252, the encoding of input.csv.encoding"),
+        ("cp1252", b"a\n\x81\n", "is not in cp1252, the encoding of input.csv.encoding: byte 2 cannot be decoded"),
+        ("shift_jis", "日\n".encode("shift_jis") + b"\x81", "byte 3 cannot be decoded"),
+        ("cp1252", "\ufeffa\n1\n".encode(), "is UTF-8, not text in cp1252. Remove input.csv.encoding"),
         ("utf-16", "a\n1\n".encode("utf-16")[:-1], "is not in utf-16"),
         ("cp1252", "a\n1\n".encode("utf-16"), "is UTF-16, not text in cp1252"),
         ("utf-8", "a\né\n".encode("latin-1"), "row 1 has text that is not UTF-8"),

@@ -107,6 +107,15 @@ def test_properties_that_are_absent_or_null_are_null() -> None:
     assert [array.to_pylist() for array in reader.arrays(rows)] == [[None, "x", None], [None, 1, None]]
 
 
+@pytest.mark.parametrize("nullable", [{"type": ["object", "null"]}, {"type": "object"}])
+def test_a_null_in_place_of_the_object_has_no_properties(nullable: dict[str, Any]) -> None:
+    schema = {**nullable, "properties": {"a": {"type": "string"}}}
+    reader = Reader(schema if "null" in nullable["type"] else {"anyOf": [schema, {"type": "null"}]})
+    assert [array.to_pylist() for array in reader.arrays([reader.read(b"null"), reader.read(b'{"a": "x"}')])] == [
+        [None, "x"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("schema", "type_", "value", "cell"),
     [

@@ -23,7 +23,9 @@ def test_a_path_compiles_to_its_steps(text: str, steps: tuple[Any, ...]) -> None
     assert compile_path(text) == steps
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "[0]", "a[", "a]", "a[-1]", "a[x]", "a[0]b", "a[].[0]"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a.", ".a", "a..b", "[0]", "a[", "a]", "a[-1]", "a[x]", "a[0]b", "a[].[0]", 'a"', "a\\b", "a\n"]
+)
 def test_what_is_no_path_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidRunInput, match="in response is not valid") as caught:
         compile_path(text)

@@ -187,6 +187,14 @@ def test_what_changes_the_meaning_of_references_is_refused(schema: dict[str, Any
     assert words in refusal(schema)
 
 
+@pytest.mark.parametrize("type_", ["string", ["string", "integer"]])
+def test_a_null_that_open_api_allows_is_written_as_json_schema_has_it(type_: Any) -> None:
+    with pytest.raises(InvalidRunInput, match="has nullable in properties.a. .* Write the type as a list"):
+        Reader(of(a={"type": type_, "nullable": True}))
+    for member in ({"type": ["string", "null"], "nullable": True}, {"type": "string", "nullable": False}, {}):
+        Reader(of(a=member, nullable={"type": "string"}))
+
+
 def test_words_of_schemas_may_be_names_and_values() -> None:
     schema = of(
         **{

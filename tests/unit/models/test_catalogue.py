@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from bedrock_batch.answers.text_parser import TextParser
 from bedrock_batch.answers.vector_parser import VectorParser
+from bedrock_batch.errors import InvalidRunInput
 from bedrock_batch.join.joiner import Joiner
 from bedrock_batch.join.output_columns import output_schema
 from bedrock_batch.models import catalogue
@@ -226,6 +227,33 @@ def test_a_custom_model_is_of_the_family_it_was_made_from() -> None:
     assert (family.custom, family.quotas["concurrent_jobs"]) == (True, 3)
     base = catalogue.resolve("amazon.titan-embed-text-v2:0")
     assert (base.custom, base.quotas["concurrent_jobs"]) == (False, 100)
+
+
+TITAN = "amazon.titan-embed-text-v2:0"
+WHOLE = {"inputText": "{review}", "dimensions": 512}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"request": WHOLE}, 512),
+        ({"request": {"inputText": "{review}"}}, 1024),
+        ({"request": WHOLE, "embedding": {"dimensions": 512}}, 512),
+        ({"request": {"dimensions": 256}, "prompt": {"text": "{review}"}}, 256),
+        ({"prompt": {"text": "{review}"}, "embedding": {"dimensions": 256, "normalize": True}}, 256),
+        ({"request": {"inputText": "{review}"}, "embedding": {"dimensions": 256}}, "request asks for 1024 dimensions"),
+        ({"request": WHOLE, "embedding": {"dimensions": 256}}, "256, but the request asks for 512 .* Set request.dim"),
+        ({"request": {"dimensions": 7}, "prompt": {"text": "{review}"}}, "request.dimensions is 7, but .* offers 256"),
+        ({"request": {**WHOLE, "dimensions": "{n}"}}, "request.dimensions is '{n}', but"),
+        ({"request": WHOLE, "embedding": {"normalize": True}}, "Move embedding.normalize into request"),
+    ],
+)
+def test_vectors_have_the_dimensions_that_the_request_asks_for(given: dict[str, Any], expected: int | str) -> None:
+    if isinstance(expected, int):
+        assert compose(TITAN, **given).dimensions == expected
+        return
+    with pytest.raises(InvalidRunInput, match=expected):
+        compose(TITAN, **given)
 
 
 def test_an_unknown_model_works_with_its_own_request_and_response() -> None:

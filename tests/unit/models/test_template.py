@@ -116,6 +116,7 @@ def test_resolve(name: str, path: tuple[str, ...] | None) -> None:
         ("reviews", "Did you mean {review}?"),
         ("PRODUCT TITLE", "Did you mean {Product Title}?"),
         ("a.c.d.f", "Did you mean {a.c.d.e}"),
+        ("review.x", 'The column "review" has no fields.'),
         ('"sentiment": "good"', "Write literal braces twice"),
     ],
 )
