@@ -9,8 +9,6 @@ import botocore.session
 import grimp
 import pytest
 
-from tests.unit.test_package import package
-
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lambda_src" / "bedrock_batch"
 PAGE = (ROOT / "docs" / "network.md").read_text("utf-8")
@@ -81,12 +79,6 @@ def test_the_table_has_every_function() -> None:
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_function_calls_what_the_table_says_and_nothing_else(handler: str) -> None:
     assert called(handler) == documented()[handler]
-
-
-def test_the_zip_has_the_data_of_every_service_that_is_called() -> None:
-    """boto3 cannot make a client without it. The data of other services is left out of the zip."""
-    modules = {module for handler in HANDLERS for module in reached(handler) if module.startswith("bedrock_batch")}
-    assert set().union(*(clients_of(module) for module in modules)) == set(package.SERVICES)
 
 
 def test_each_endpoint_is_explained() -> None:
