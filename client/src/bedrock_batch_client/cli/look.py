@@ -45,7 +45,7 @@ def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) 
         if as_json:
             options.print_json(last.to_json())
     if last.ended:
-        options.ended(last)
+        options.ended(last, as_json=as_json)
 
 
 @click.command("list")

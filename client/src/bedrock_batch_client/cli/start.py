@@ -147,7 +147,7 @@ def _followed(started: Run, *, every: float, as_json: bool) -> None:
     last = follow(started, every=every, quiet=as_json)
     if as_json:
         options.print_json(last.to_json())
-    options.ended(last)
+    options.ended(last, as_json=as_json)
 
 
 def _document(
