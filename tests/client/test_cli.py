@@ -143,6 +143,7 @@ def test_every_kind_of_end_has_its_code(call: Call, services: fakes.Aws, ended: 
     services.dynamodb.put_run("bad", status="FAILED", message="no column a")
     code, out, words = call("watch", "bad", "--once")
     assert code == 1 and "MissingColumn: no column a" in out and words == "Error: The run 'bad' ended FAILED.\n"
+    assert "not written yet. In a minute `bedrock-batch status bad` shows" in out
     assert call("status", "bad")[0] == 0, "to see how a run is has worked"
     services.dynamodb.failing["Query"] = fakes.error("Query", "AccessDeniedException", "Access Denied")
     code, _, words = call("list")
@@ -210,8 +211,16 @@ def test_what_people_see_of_a_run_that_failed_says_what_to_do(
     report = {"status": "FAILED", "error": "PermissionMissing", "message": "no.", "what_to_do": "add it; redrive"}
     put(at.report_key("bad"), report)
     assert "do this  add it; redrive" in call("status", "bad")[1]
+    put(at.report_key("bad"), report | {"what_to_do": "add it, " * 50})
+    assert "add it, " * 49 in call("status", "bad")[1], "a program gets whole lines"
+    services.dynamodb.put_run("bad", status="STOPPING")
+    assert "STOPPING" in call("status", "bad")[1] and "do this" not in call("status", "bad")[1]
+    services.dynamodb.put_run("bad", status="FAILED")
+    put(at.report_key("bad"), report)
     assert "do this: add it; redrive" in call("watch", "bad")[1]
     assert json.loads(call("status", "bad", "--json")[1])["what_to_do"] == "add it; redrive"
+    code, out, words = call("watch", "bad", "--json")
+    assert code == 1 and json.loads(out)["error"] == "PermissionMissing" and "Do this: add it; redrive." in words
     with pytest.raises(RunEndedBadly, match="ended FAILED: PermissionMissing: no. Do this: add it; redrive.$"):
         batch.attach("bad").wait()
 

@@ -208,8 +208,8 @@ def test_what_is_not_there(starter: Person) -> None:
 
 def test_a_mistake_in_the_document_is_told_by_the_run(starter: Person, folder: Path) -> None:
     (folder / "wrong.json").write_text(json.dumps({"s3_uri": "s3://b/t.csv", "modell_id": NOVA}))
-    code, _, words = starter.call("run", "wrong.json", "--wait", "--every", "0.3")
-    assert code == 1 and "InvalidRunInput" in words and "modell_id" in words
+    code, out, words = starter.call("run", "wrong.json", "--wait", "--every", "0.3")
+    assert code == 1 and "InvalidRunInput" in out and "modell_id" in out and "ended FAILED" in words
 
 
 def test_on_a_terminal_there_is_a_view_and_ctrl_c_leaves_the_run_alone(engine: Engine, starter: Person) -> None:

@@ -33,7 +33,7 @@ def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
     last = follow(run, every=every, quiet=as_json)
     if as_json:
         options.print_json(last.to_json())
-    options.ended(last)
+    options.ended(last, as_json=as_json)
 
 
 def _live(watched: Iterator[Status], console: Console) -> Status:

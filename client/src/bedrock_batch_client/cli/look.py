@@ -36,7 +36,7 @@ def watch(batch: Batch, run_name: str, every: float, once: bool, as_json: bool) 
     seen = run.status()
     views.print_status(seen, as_json=as_json)
     if seen.ended:
-        options.ended(seen)
+        options.ended(seen, as_json=as_json)
 
 
 @click.command("list")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bedrock_batch_client.api import Batch
+from bedrock_batch_client.api import Batch, good
 from bedrock_batch_client.errors import RunEndedBadly
 from bedrock_batch_client.progress import Status
 
@@ -60,9 +60,11 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def ended(last: Status) -> None:
-    """End a command as the run ended that it has shown."""
-    if not last.good:
+def ended(last: Status, *, as_json: bool) -> None:
+    """End a command as the run ended. People have read why; who reads JSON finds it on standard error too."""
+    if as_json:
+        good(last)
+    elif not last.good:
         raise RunEndedBadly(f"The run {last.run!r} ended {last.status}.")
 
 
