@@ -64,7 +64,7 @@ def test_the_commands_that_it_prints_at_the_end_start_a_run(shell: dict[str, str
     commands = done.stdout[done.stdout.index("\naws s3 cp") :]
     subprocess.run(["sh", "-e", "-c", commands], cwd=ROOT, env=shell, check=True)
     said = [line for line in asked.read_text().splitlines() if not line.startswith("terraform ")]
-    assert said[:4] == ["s3", "cp", "reviews.csv", "s3://reviews-runs/"]
+    assert said[:4] == ["s3", "cp", "reviews.csv", "s3://reviews-runs/datasets/"]
     assert said[4:10] == [
         "stepfunctions",
         "start-execution",
@@ -74,4 +74,4 @@ def test_the_commands_that_it_prints_at_the_end_start_a_run(shell: dict[str, str
         "arn:of:run",
     ]
     assert said[10] == "--input"
-    assert json.loads(said[11])["s3_uri"] == "s3://reviews-runs/reviews.csv"
+    assert json.loads(said[11])["s3_uri"] == "s3://reviews-runs/datasets/reviews.csv"
