@@ -25,7 +25,6 @@ from bedrock_batch.contracts.version import CONTRACT
 from local.bedrock.config import FAULTS
 from local.provision import Deployment
 from tests.e2e import batch as batch_module
-from tests.e2e import neighbour as neighbour_module
 from tests.e2e.batch import Batch
 from tests.e2e.neighbour import NEIGHBOUR, Neighbour, copy_of_machine, everything_of, try_name
 from tests.e2e.test_deploy_twice import released
@@ -74,7 +73,6 @@ def soaked(batch: Batch, neighbour: Neighbour, tmp_path_factory: pytest.TempPath
     batches = {"e2e": batch, NEIGHBOUR: neighbour.batch}
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setattr(batch_module, "PATIENCE_SECONDS", 600)  # A dozen runs share this computer.
-        patch.setattr(neighbour_module, "PATIENCE_SECONDS", 600)
         engine.configure(seconds_per_status=0.05, concurrent_jobs=AT_ONCE, answers=ANSWERS)
         engine.wait_scale(0.04)
         places = {name: (one, stack.enter_context(copy_of_machine(one))) for name, one in batches.items()}
