@@ -42,9 +42,10 @@ provider "aws" {
 }
 
 locals {
+  # Absolute, because the provider reads the files, and that of the tests runs in another folder.
   zips = var.package.s3 == null ? {
-    code_path  = coalesce(var.package.code_path, "../../build/code.zip")
-    layer_path = coalesce(var.package.layer_path, "../../build/local/layer.zip")
+    code_path  = coalesce(var.package.code_path, abspath("../../build/code.zip"))
+    layer_path = coalesce(var.package.layer_path, abspath("../../build/local/layer.zip"))
   } : { code_path = null, layer_path = null }
 }
 
