@@ -124,8 +124,8 @@ demo: needs-terraform setup package-local ## Deploy to a local AWS and run 2,500
 
 # --- Checks ---
 
-# Files in the order of their names: else those with few tests come last, and Terraform's take minutes. The last tests
-# mostly wait, so there are more of them at a time than cores. Each process has a local AWS and an installation.
+# Files in the order of their names: else those with few tests come last, and Terraform's take minutes. In the last
+# command, each process has a local AWS and an installation of its own.
 .PHONY: test
 test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(CHECKOV_VENV)/.ready ## Everything CI runs
 	$(RUN) -m ruff check .
@@ -135,7 +135,7 @@ test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(C
 	PYTHONPATH=lambda_src $(VENV)/bin/lint-imports --no-logo
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/soak
 	PYTHONPATH=lambda_src:. $(BENCH_VENV)/bin/python -m bench --check --folder $(BUILD)/bench
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/soak tests/e2e
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/soak tests/e2e
 
 .PHONY: soak
 soak: needs-terraform setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
