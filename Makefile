@@ -138,7 +138,7 @@ test: needs-all setup package-local node_modules/.ready $(BENCH_VENV)/.ready $(C
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/soak tests/e2e
 
 .PHONY: soak
-soak: needs-terraform setup package-local ## A thousand runs with drawn faults (a quarter of an hour): SOAK_FIRST=… for others
+soak: needs-terraform setup package-local ## A thousand runs with drawn faults (two hours): SOAK_FIRST=… for others
 	SOAK_SCHEDULES=$${SOAK_SCHEDULES:-1000} $(RUN) -m pytest tests/soak
 
 PAGES := $(BUILD)/browser

@@ -40,8 +40,8 @@ def main() -> None:
         vpc,
     )
 
-    # The default is 5 seconds. On a busy machine, a connection was closed as idle while its next request was answered: the
-    # client then repeated a call that had been done.
+    # The default is 5 seconds. On a busy machine, a connection was closed as idle while its next request was answered.
+    # The client then repeated a call that had been done.
     Config.keep_alive_timeout = 3600
     stand_in = bedrock.install(app)
     step_functions.install(app)
