@@ -217,7 +217,12 @@ def test_on_a_terminal_there_is_a_view_and_ctrl_c_leaves_the_run_alone(engine: E
         starter.json("run", *TABLE, "--run-name", "cli-terminal")
         ours, theirs = pty.openpty()
         terminal = Person(starter.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}, starter.folder)
-        watching = terminal.start("watch", "cli-terminal", "--every", "0.3", stdin=theirs, stdout=theirs, stderr=theirs)
+        watching = terminal.start(
+            *("watch", "cli-terminal", "--every", "0.3"),
+            **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+            # Where these tests run in the background of a script, a command would inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         os.close(theirs)
         shown = read_until(ours, "InProgress")
         assert "cli-terminal" in shown and "RUNNING" in shown and "\x1b[" in shown
