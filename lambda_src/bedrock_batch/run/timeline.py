@@ -95,7 +95,7 @@ def _layers(jobs: Sequence[_Timed], edges: Sequence[datetime]) -> dict[str, list
         return [bisect_right(ordered, edge) for edge in edges]
 
     # All jobs of a round wait from the round's first submission on.
-    begun = [min(one.submitted for one in some) for some in _by_round(jobs).values() for _ in some]
+    begun = [first for some in _by_round(jobs).values() for first in [min(one.submitted for one in some)] * len(some)]
     ran = [one for one in jobs if one.running]
     unknown = [one for one in jobs if not one.running]
     running = reached(one.running for one in ran if one.running)

@@ -48,6 +48,23 @@ def test_jobs_that_bedrock_does_not_list_are_left_out() -> None:
     assert (found["timeline"]["jobs"], [job["job_name"] for job in found["slowest_jobs"]]) == (1, ["b"])
 
 
+def test_a_round_of_many_jobs_takes_few_comparisons() -> None:
+    """Finish run counts 10,000 jobs of one round."""
+    compared = 0
+
+    class Moment(datetime):
+        def __lt__(self, other: datetime) -> bool:
+            nonlocal compared
+            compared += 1
+            return super().__lt__(other)
+
+    jobs = 1_000
+    moments = [Moment(2026, 11, 29, 7, number // 60 % 60, number % 60, tzinfo=UTC) for number in range(jobs)]
+    known = {f"job-{number}": JobTimes(moment, at(10_000)) for number, moment in enumerate(moments)}
+    timeline.of_jobs([[result(name) for name in known]], known, {})
+    assert jobs < compared < 100 * jobs
+
+
 def test_a_job_whose_event_was_lost_is_neither_queued_nor_running() -> None:
     found = timeline.of_jobs([[result("a")]], {"a": times(0, 100)}, {})
     assert (found["timeline"]["start_unknown"][10], found["timeline"]["queued"][10]) == (1, 0)
