@@ -1,4 +1,4 @@
-"""One local AWS and one applied module for all tests of it; tests/conftest.py makes them known to pytest."""
+"""One local AWS and one applied module for all tests of a process; tests/conftest.py makes them known to pytest."""
 
 import json
 import os

@@ -25,7 +25,6 @@ _OWN_CONFIGS = {
 _UNREACHABLE = (ConnectTimeoutError, EndpointConnectionError)
 """A service that cannot be reached cannot be reached a moment later either."""
 
-
 _FINAL: dict[str, tuple[type[Exception], ...]] = {
     # The model still works on the first call, and each call is paid.
     "bedrock-runtime": (ReadTimeoutError,),

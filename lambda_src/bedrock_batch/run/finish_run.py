@@ -73,10 +73,10 @@ def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> d
 def _earlier_report(s3: S3, state: RunState) -> dict[str, Any]:
     """Return the report that the run has so far, such as the one of its end before a redrive; {} if it has none."""
     try:
-        found: dict[str, Any] = s3.get_json(state.bucket, state.keys.report)
-    except InputNotFound:
+        found = s3.get_json(state.bucket, state.keys.report)
+    except (InputNotFound, ValueError):  # Somebody may have edited it: the metrics alone need it.
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def _times(bedrock: Any, inventory: Inventory, found: Findings) -> dict[str, Any]:

@@ -96,6 +96,16 @@ def test_a_run_that_is_redriven_counts_once_in_the_metrics(s3: S3, caplog: pytes
     assert first["RowsSucceeded"] + last["RowsSucceeded"] == 60
 
 
+@pytest.mark.parametrize("edited", [b"{", b"[]"])
+def test_a_report_that_somebody_has_edited_fails_no_run(s3: S3, edited: bytes) -> None:
+    reviews(s3, 20)
+    played = WholeRun(s3)
+    played.run(asked(LITE))
+    s3.put(BUCKET, keys_of(RUN).report, edited)
+    assert finished(s3, played.state)["outcomes"]["succeeded"] == 20
+    assert played.report()["rows"] == 20
+
+
 def test_a_run_of_which_most_failed_fails_when_all_is_written(s3: S3) -> None:
     """Bedrock refused nine records of ten: such a run must not succeed."""
     reviews(s3, 100)
