@@ -23,7 +23,6 @@ def main() -> None:
     _check_version()
     heed_parent()
 
-    from hypercorn.config import Config
     from ministack import app
 
     from local import (
@@ -40,9 +39,6 @@ def main() -> None:
         vpc,
     )
 
-    # The default is 5 seconds. On a busy machine, a connection was closed as idle while its next request was answered.
-    # The client then repeated a call that had been done.
-    Config.keep_alive_timeout = 3600
     stand_in = bedrock.install(app)
     step_functions.install(app)
     lambda_ext.install(app)
