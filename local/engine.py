@@ -32,6 +32,7 @@ def main() -> None:
         iam_ext,
         lambda_ext,
         lambda_versions,
+        one_write,
         quotas,
         step_functions,
         table_policies,
@@ -48,6 +49,7 @@ def main() -> None:
     table_policies.install(app)
     alarms.install()
     tls.install(app)
+    one_write.install()
     quotas.install(app, stand_in)
     faults.install(app)
     app.main()
