@@ -1,5 +1,6 @@
 """The module on the local AWS, for use like a user: upload, start an execution, wait, read the output."""
 
+import hashlib
 import io
 import json
 import time
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from botocore.config import Config
 
 from bedrock_batch.contracts.version import CONTRACT
+from bedrock_batch.keys import run_digest
 from local.process import Engine
 from tests.report_schema import check
 
@@ -42,6 +44,12 @@ def wait_until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, f"it does not happen within {PATIENCE_SECONDS} s"
         time.sleep(0.2)
     return value
+
+
+def digest_of_call(model_id: str, body: dict[str, Any]) -> str:
+    """Return the Bedrock stand-in's digest of a request. For a cross-Region profile it has the profile's model."""
+    model = model_id.removeprefix("us.")
+    return hashlib.sha256(f"{model}\n{json.dumps(body, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,25 @@ class Batch:
     def read(self, key: str) -> bytes:
         body: bytes = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return body
+
+    def job_digest(self, run_id: str) -> str:
+        """Return the text in the names of a run's jobs."""
+        claim = json.loads(self.read(f"{self.root}/claims/{run_id}.json"))
+        return run_digest(claim["execution_arn"], claim["started_at"])
+
+    def paid_twice(self, run_id: str) -> dict[str, int]:
+        """Return the requests of a run of one model that Bedrock answered more than once, by digest.
+
+        A call on demand has no run's name, and other tests of this process call on demand too. So what the stand-in
+        counted is looked up by the bodies that this run sent.
+        """
+        work = f"{self.root}/work/{run_id}"
+        model = json.loads(self.read(f"{work}/run.json"))["input"]["model_id"]
+        keys = self.keys(f"{work}/input/") + self.keys(f"{work}/raw/on-demand-")
+        lines = (line for key in keys for line in self.read(key).splitlines())
+        sent = {digest_of_call(model, json.loads(line)["modelInput"]) for line in lines}
+        counted = self.engine.bedrock(job_name_contains=self.job_digest(run_id))["paid_twice"]
+        return {digest: count for digest, count in counted.items() if digest in sent}
 
     def inventory(self, run_id: str) -> dict[str, dict[str, Any]]:
         """Return a run's items in the inventory, found by its index, as plain values by `pk`."""

@@ -223,7 +223,7 @@ def test_the_redrive_goes_on_with_the_old_definition_and_the_old_functions(story
     result = story.batch.table("kept")
     assert result.select(["product", "review"]).to_pylist() == table("kept", ROWS)
     assert set(result["bedrock_outcome"].to_pylist()) == {"succeeded"}
-    assert story.batch.engine.bedrock(job_name_contains="-kept-")["paid_twice"] == {}
+    assert story.batch.paid_twice("kept") == {}
 
 
 def test_a_new_run_has_the_new_definition_and_the_new_functions(story: Story) -> None:

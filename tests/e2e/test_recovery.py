@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from bedrock_batch.contracts.lines import TERMINAL_STATUSES
-from bedrock_batch.keys import run_digest
 from tests.e2e.batch import Batch, Ended, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -106,14 +105,6 @@ def in_flight(batch: Batch, name: str = "e2e") -> list[str]:
     return [job["jobName"] for job in jobs if job["status"] not in TERMINAL_STATUSES]
 
 
-def paid_twice(batch: Batch, *names: str) -> dict[str, int]:
-    """Return the requests that the jobs of these runs, and all calls on demand, answered more than once."""
-    found: dict[str, int] = {}
-    for name in names:
-        found |= batch.engine.bedrock(job_name_contains=f"-{name}-")["paid_twice"]
-    return found
-
-
 def assert_rows_are_all_there(batch: Batch, name: str) -> None:
     count, _ = RUNS[name]
     assert batch.table(name).select(["product", "review"]).to_pylist() == table(name, count)
@@ -127,8 +118,10 @@ def test_every_row_is_answered_in_the_end(batch: Batch, runs: dict[str, Ended], 
 
 
 def test_no_row_is_paid_twice(batch: Batch, runs: dict[str, Ended]) -> None:
-    assert paid_twice(batch, *(name for name in runs if name != "lossy")) == {}
-    assert set(paid_twice(batch, "lossy").values()) == {2}, "what Bedrock lost had been paid"
+    assert {name: batch.paid_twice(name) for name in runs if name != "lossy"} == {
+        name: {} for name in runs if name != "lossy"
+    }
+    assert list(batch.paid_twice("lossy").values()) == [2] * 150, "what Bedrock lost had been paid"
 
 
 def test_throttled_records_make_a_second_round(batch: Batch, runs: dict[str, Ended]) -> None:
@@ -303,7 +296,7 @@ def test_a_stopped_run_stops_its_jobs_and_a_redrive_finishes_it(batch: Batch) ->
     result = batch.table("stopped")
     assert result.select(["product", "review"]).to_pylist() == table("stopped", 250)
     assert pa.compute.all(pa.compute.equal(result["bedrock_outcome"], "succeeded")).as_py()
-    assert paid_twice(batch, "stopped") == {}
+    assert batch.paid_twice("stopped") == {}
     report = batch.report("stopped")
     assert "salvaged" not in report
     assert (report["status"], report["jobs"]) == ("SUCCEEDED", {"Completed": 2, "Stopped": 1})
@@ -346,7 +339,7 @@ def test_a_run_that_lacks_a_permission_goes_on_when_it_is_repaired(batch: Batch)
     result = batch.table("forbidden")
     assert result.select(["product", "review"]).to_pylist() == table("forbidden", 300)
     assert outcomes(batch, "forbidden") == {"succeeded": 300}
-    assert paid_twice(batch, "forbidden") == {}
+    assert batch.paid_twice("forbidden") == {}
     report = batch.report("forbidden")
     assert report["rounds"] == [
         {"jobs": {"Completed": 1, "Failed": 1, "NotCreated": 1}, "records": 300},
@@ -377,7 +370,5 @@ def test_a_full_account_is_waited_for(batch: Batch) -> None:
 def test_names_of_jobs_tell_run_and_round(batch: Batch, runs: dict[str, Ended]) -> None:
     """People find a run's jobs by the digest of its claim."""
     jobs = [key for key in batch.inventory("throttled") if key.startswith("job/")]
-    claim = json.loads(batch.read("e2e/claims/throttled.json"))
-    digest = run_digest(claim["execution_arn"], claim["started_at"])
     assert len(jobs) == 4
-    assert all(f"-{digest}-r" in name for name in jobs)
+    assert all(f"-{batch.job_digest('throttled')}-r" in name for name in jobs)

@@ -7,7 +7,7 @@ import pytest
 
 from local.process import Engine
 from tests.e2e.batch import Batch, wait_until
-from tests.e2e.test_recovery import outcomes, paid_twice, start, table
+from tests.e2e.test_recovery import outcomes, start, table
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +76,7 @@ def test_a_refused_model_is_asked_by_the_redrive(batch: Batch, denied: None, nam
     assert (ended.status, ended.cause) == ("SUCCEEDED", "")
     assert batch.table(name).select(["product", "review"]).to_pylist() == table(name, rows)
     assert outcomes(batch, name) == {"succeeded": rows}
-    assert paid_twice(batch, name) == {}
+    assert batch.paid_twice(name) == {}
     report = batch.report(name)
     assert "salvaged" not in report
     assert report["on_demand"][0] == {"records": canary or 30, "failed": 0, "lost_chunks": 0}
@@ -87,4 +87,4 @@ def test_access_that_comes_in_time_fails_no_run(batch: Batch) -> None:
     ended = batch.wait(start(batch, "late", 30))
     assert (ended.status, ended.cause) == ("SUCCEEDED", "")
     assert outcomes(batch, "late") == {"succeeded": 30}
-    assert paid_twice(batch, "late") == {}
+    assert batch.paid_twice("late") == {}

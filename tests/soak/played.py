@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tests.e2e.batch import Batch, Ended
+from tests.e2e.batch import Batch, Ended, digest_of_call
 from tests.e2e.neighbour import Attempt
 from tests.soak.evidence import Evidence, read_evidence
 from tests.soak.oracle import Call, Key, Outcome, does_nothing
@@ -191,14 +191,10 @@ class Played:
 
     def paid_twice(self) -> Counter[Call]:
         """Return how often Bedrock answered a request more than once, according to the stand-in's counts."""
-        calls = {self._digest_of(one): one.call for one in self.sent}
+        models = self.schedule.models
+        calls = {digest_of_call(models[one.key[0]], one.body): one.call for one in self.sent}
         counts = self.batch.engine.bedrock(job_name_contains=self.digest)["paid_twice"]
         return Counter({calls[digest]: count - 1 for digest, count in counts.items() if digest in calls})
-
-    def _digest_of(self, sent: Sent) -> str:
-        """Return the stand-in's digest of a request. For a profile, the digest has the profile's model."""
-        model = self.schedule.models[sent.key[0]].removeprefix("us.")
-        return hashlib.sha256(f"{model}\n{json.dumps(sent.body, sort_keys=True)}".encode()).hexdigest()[:16]
 
     def _model_of(self, job: dict[str, Any]) -> int:
         return self.schedule.models.index(job["request"]["ModelId"])
