@@ -12,11 +12,11 @@ from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, RunState
-from bedrock_batch.errors import InputNotFound, TooManyFailures
+from bedrock_batch.errors import TooManyFailures
 from bedrock_batch.run import budget, examples, findings, first_record, gate, metrics, report, report_warnings, timeline
 from bedrock_batch.run.findings import Findings
 from bedrock_batch.run.optional import made_or_warned
-from bedrock_batch.run.publish import publish
+from bedrock_batch.run.publish import publish, report_so_far
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ _MOST_MESSAGE = 500
 
 _NO_TIMES = "the report has no times of jobs, because they could not be counted ({})"
 _NO_EXAMPLES = "the report has no examples, because they could not be read ({}); the table has all rows"
+_NO_METRICS = "the run adds nothing to the metrics, because its numbers could not be compared with its earlier report ({})"
 
 
 def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> dict[str, Any]:
@@ -53,30 +54,15 @@ def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> d
         document |= made_or_warned(lambda: _times(bedrock, inventory, found), dict, document, _NO_TIMES)
     if runs[0].examples:
         document |= made_or_warned(lambda: {"examples": examples.of_run(s3, runs)}, dict, document, _NO_EXAMPLES)
-    earlier = _earlier_report(s3, state)
+    earlier = report_so_far(s3, state.bucket, state.keys)
+    added = made_or_warned(lambda: metrics.of_report(document, earlier), dict, document, _NO_METRICS)
     document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
     if not overtaken:
-        _LOG.info(
-            "metrics",
-            extra={
-                "run_id": state.run_id,
-                "status": ended.status,
-                "Installation": runs[0].name,
-                **metrics.of_report(document, earlier),
-            },
-        )
+        about = {"run_id": state.run_id, "status": ended.status, "Installation": runs[0].name}
+        _LOG.info("metrics", extra=about | added)
     if failure is not None:
         raise failure
     return _result(found, document)
-
-
-def _earlier_report(s3: S3, state: RunState) -> dict[str, Any]:
-    """Return the report that the run has so far, such as the one of its end before a redrive; {} if it has none."""
-    try:
-        found = s3.get_json(state.bucket, state.keys.report)
-    except (InputNotFound, ValueError):  # Somebody may have edited it: the metrics alone need it.
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _times(bedrock: Any, inventory: Inventory, found: Findings) -> dict[str, Any]:

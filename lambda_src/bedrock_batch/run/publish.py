@@ -9,6 +9,7 @@ from typing import Any
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.aws.s3_upload import Overtaken
 from bedrock_batch.contracts.run import Run
+from bedrock_batch.errors import InputNotFound
 from bedrock_batch.keys import RunKeys
 from bedrock_batch.page import page, remedies, table_sql
 from bedrock_batch.run.optional import made_or_warned
@@ -20,6 +21,7 @@ _HTML, _SQL = "text/html; charset=utf-8", "text/plain; charset=utf-8"
 _NOT_DRAWN = (
     "report.html says only how the run ended, because the page could not be drawn ({}); report.json has everything"
 )
+_NO_REMEDY = "the report does not say what to do, because that could not be found ({}); docs/operations.md says it"
 _NOT_MADE = "table.sql has no statement, because it could not be made ({}); the table itself is complete"
 
 
@@ -46,9 +48,19 @@ def publish(
     try:
         s3.put_json(bucket, keys.report, written, replaces=replaces, indent=2)
     except Overtaken:
-        s3.put(bucket, keys.page, _drawn(s3.get_json(bucket, keys.report), bucket, keys), content_type=_HTML)
+        other = report_so_far(s3, bucket, keys) or written
+        s3.put(bucket, keys.page, _drawn(other, bucket, keys), content_type=_HTML)
         return written, True
     return written, False
+
+
+def report_so_far(s3: S3, bucket: str, keys: RunKeys) -> dict[str, Any]:
+    """Return the report that a run has; {} if it has none, or if somebody has edited it so that it is no report."""
+    try:
+        found = s3.get_json(bucket, keys.report)
+    except (InputNotFound, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _place(bucket: str, keys: RunKeys) -> str:
@@ -60,9 +72,13 @@ def _with_remedy(document: Mapping[str, Any], place: str) -> dict[str, Any]:
     written = {key: value for key, value in document.items() if key != "what_to_do"}
     if written["status"] == "SUCCEEDED":
         return written
-    do = remedies.with_commands(remedies.of_report(written).do)
-    do = remedies.plain(do, remedies.values(written["run_id"], place))
-    return {key: written[key] for key in _END if key in written} | {"what_to_do": do} | written
+
+    def remedy() -> dict[str, str]:
+        do = remedies.with_commands(remedies.of_report(written).do)
+        return {"what_to_do": remedies.plain(do, remedies.values(written["run_id"], place))}
+
+    found = made_or_warned(remedy, dict, written, _NO_REMEDY)
+    return {key: written[key] for key in _END if key in written} | found | written
 
 
 def _drawn(document: dict[str, Any], bucket: str, keys: RunKeys) -> bytes:

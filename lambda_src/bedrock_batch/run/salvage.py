@@ -17,7 +17,7 @@ from bedrock_batch.contracts.state import End, FailedChildren, MapResult, MapRes
 from bedrock_batch.errors import RunExpired
 from bedrock_batch.run import next_lines, progress, report, report_jobs
 from bedrock_batch.run.progress import Ends
-from bedrock_batch.run.publish import publish
+from bedrock_batch.run.publish import publish, report_so_far
 
 _MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 _STOPPED = "the run was stopped"
@@ -54,7 +54,7 @@ def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
     folders = (f"{keys.work}/", keys.output_folder(), keys.reports_folder)
     found = {item.key: item.etag for folder in folders for item in s3.list(bucket, folder)}
     report_etag = found.get(keys.report, "")
-    own = s3.get_json(bucket, keys.report) if report_etag else {"salvaged": True}
+    own = report_so_far(s3, bucket, keys) or {"salvaged": True}
     if keys.run() not in found:  # it failed in its plan; or its work is deleted, and what was known is in its report
         if "input" not in own:
             publish(s3, bucket, keys, report.of_no_plan(event, ended), replaces=report_etag)

@@ -61,6 +61,15 @@ def test_a_report_says_what_to_do_until_the_run_has_ended_well(s3: S3) -> None:
     assert "what_to_do" not in publish(s3, BUCKET, KEYS, written | {"status": "SUCCEEDED"})[0]
 
 
+def test_a_remedy_that_cannot_be_found_is_a_warning(s3: S3) -> None:
+    """The end of the run is what counts: a child without an error has no remedy."""
+    failed = {"run_id": RUN, "status": "FAILED", "error": "States.Timeout", "failed_children": [{}], "warnings": []}
+    written, _ = publish(s3, BUCKET, KEYS, failed)
+    assert s3.get_json(BUCKET, KEYS.report) == written
+    assert "what_to_do" not in written and written["error"] == "States.Timeout"
+    assert "the report does not say what to do, because that could not be found (KeyError)" in written["warnings"][0]
+
+
 def test_a_run_leaves_three_files_that_a_browser_shows(s3: S3) -> None:
     reviews(s3, 20)
     WholeRun(s3).run(asked(LITE))
@@ -127,6 +136,10 @@ def test_a_page_is_of_the_report_that_is_there(s3: S3) -> None:
     publish(s3, BUCKET, KEYS, report | {"status": "ABORTED"}, replaces='"another"')
     assert text_of(s3, KEYS.page) == page_before
     assert played.report() == report
+
+    s3.put(BUCKET, KEYS.report, b"edited")
+    publish(s3, BUCKET, KEYS, report | {"status": "ABORTED"}, replaces='"another"')
+    assert "ABORTED" in text_of(s3, KEYS.page), "a report that cannot be read has no page"
 
 
 # --- What the report says besides ---
@@ -202,7 +215,11 @@ def test_an_inventory_that_cannot_be_read_leaves_the_starts_unknown(s3: S3, capl
 
 @pytest.mark.parametrize(
     ("part", "warning"),
-    [("timeline.of_jobs", "no times of jobs"), ("examples.of_run", "no examples")],
+    [
+        ("timeline.of_jobs", "no times of jobs"),
+        ("examples.of_run", "no examples"),
+        ("metrics.of_report", "adds nothing to the metrics"),
+    ],
 )
 def test_a_part_of_the_report_that_cannot_be_made_is_a_warning(
     s3: S3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, warning: str

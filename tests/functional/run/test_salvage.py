@@ -154,6 +154,14 @@ def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
     assert report_of(bench) == own
 
 
+@pytest.mark.parametrize("edited", [b"{", b"[]"])
+def test_a_report_that_somebody_has_edited_is_written_again(bench: Bench, edited: bytes) -> None:
+    state = bench.review()
+    bench.bedrock = Jobs(*(job(line["job_name"], "Stopped") for line in bench.lines(state["jobs_key"])))
+    bench.s3.put(BUCKET, keys_of(RUN).report, edited)
+    assert stopped(bench)["next"] == "join"
+
+
 def test_a_plan_that_failed_is_reported_too(bench: Bench) -> None:
     bench.client.delete_object(Bucket=BUCKET, Key=keys_of(RUN).run())
     found = stopped(bench, status="FAILED", error="MissingColumn", cause='{"errorMessage": "no {reviw}"}')
