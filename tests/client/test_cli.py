@@ -143,7 +143,7 @@ def test_every_kind_of_end_has_its_code(call: Call, services: fakes.Aws, ended: 
     services.dynamodb.put_run("bad", status="FAILED", message="no column a")
     code, out, words = call("watch", "bad", "--once")
     assert code == 1 and "MissingColumn: no column a" in out and words == "Error: The run 'bad' ended FAILED.\n"
-    assert "not written yet. In a minute `bedrock-batch status bad` shows" in out
+    assert "Later `bedrock-batch status bad` shows where it is" in out
     assert call("status", "bad")[0] == 0, "to see how a run is has worked"
     services.dynamodb.failing["Query"] = fakes.error("Query", "AccessDeniedException", "Access Denied")
     code, _, words = call("list")

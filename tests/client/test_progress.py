@@ -9,7 +9,7 @@ import pytest
 
 from bedrock_batch.contracts.estimate import Estimate
 from bedrock_batch.run import review_run
-from bedrock_batch_client import follow, progress
+from bedrock_batch_client import follow, progress, show
 from bedrock_batch_client.errors import NotFound, ServiceTrouble
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
@@ -133,6 +133,15 @@ def test_the_report_of_an_earlier_end_does_not_count(goes_on: Installation, put:
     assert seen(goes_on).report == ""
 
 
+def test_the_report_of_the_end_before_a_redrive_does_not_count(at: Installation, services: fakes.Aws, put: Any) -> None:
+    put(at.report_key("monday"), REPORT | {"status": "FAILED", "error": "PermissionMissing"})
+    services.dynamodb.put_run("monday", status="ABORTED")
+    now = datetime.now(UTC)
+    for redriven, report in ((now + timedelta(days=1), False), (now - timedelta(days=1), True)):
+        services.states.put("monday", "ABORTED", redriveDate=redriven)
+        assert (bool(seen(at).report), seen(at).error) == (report, "PermissionMissing" if report else "")
+
+
 @pytest.mark.parametrize(
     ("execution", "item", "status"),
     [
@@ -170,14 +179,36 @@ def followed(at: Installation, steps: list[Any]) -> list[str]:
     return [one.status for one in follow.follow(at, "monday", every=1, pause=lambda _: next(left)())]
 
 
-def test_a_run_is_followed_until_its_jobs_are_stopped(goes_on: Installation, services: fakes.Aws) -> None:
+def test_a_run_is_followed_until_its_report_is_there(goes_on: Installation, services: fakes.Aws, put: Any) -> None:
     def fails() -> None:
         services.states.put("monday", "FAILED", stopDate=datetime.now(UTC))
 
     def stopped() -> None:
         services.dynamodb.put_run("monday", status="FAILED")
 
-    assert followed(goes_on, [fails, stopped]) == ["RUNNING", "STOPPING", "FAILED"]
+    def joined() -> None:
+        put(goes_on.report_key("monday"), REPORT | {"status": "FAILED"})
+
+    assert followed(goes_on, [fails, stopped, joined]) == ["RUNNING", "STOPPING", "FAILED", "FAILED"]
+    assert followed(goes_on, []) == ["FAILED"]
+
+
+def test_a_report_that_does_not_come_is_waited_for_for_a_minute(goes_on: Installation, services: fakes.Aws) -> None:
+    waited: list[float] = []
+
+    def pause(seconds: float) -> None:
+        services.states.put("monday", "FAILED", error="MissingColumn")
+        services.dynamodb.put_run("monday", status="FAILED")
+        waited.append(seconds)
+
+    seen = list(follow.follow(goes_on, "monday", every=30, pause=pause))
+    assert waited == [30, *[5] * 12]
+    assert seen[-1].ended and not seen[-1].report
+    said = [
+        line for before, now in zip([None, *seen], seen, strict=False) for line in show.lines_of_change(before, now)
+    ]
+    assert said.count("MissingColumn") == sum("not written yet" in line for line in said) == 1
+    assert len(list(follow.follow(goes_on, "monday", every=30, pause=pause))) == 1, "it had ended before"
 
 
 def test_a_network_that_is_away_for_a_moment_ends_nothing(goes_on: Installation, services: fakes.Aws) -> None:

@@ -11,6 +11,9 @@ from bedrock_batch_client.progress import Status
 
 _SALVAGE_SECONDS = 1800
 
+_REPORT_SECONDS, _REPORT_LOOK = 60, 5
+"""How long to look for the report of a run that was seen to end, and how often at least. stop-run joins first."""
+
 _TROUBLES = 5
 """Looks in a row that may fail before the caller hears of it: a run goes on for days, and networks do not."""
 
@@ -20,9 +23,10 @@ def follow(
 ) -> Iterator[Status]:
     """Yield the status of a run every `every` seconds. The last status is that of its end.
 
-    A run that was stopped or failed has ended when stop-run has stopped its jobs and written down how it ended.
+    A run that was stopped or failed has ended when stop-run has stopped its jobs and written down how it ended. If the
+    run was seen to end, its report is waited for, for a minute: it says what to do.
     """
-    troubles = 0
+    troubles, went_on, waited = 0, False, 0.0
     while True:
         try:
             status = progress.status(installation, run)
@@ -35,7 +39,13 @@ def follow(
         troubles = 0
         yield status
         if status.ended:
-            return
+            if status.good or status.report or not went_on or waited >= _REPORT_SECONDS:
+                return
+            look = min(every, _REPORT_LOOK)
+            waited += look
+            pause(look)
+            continue
+        went_on = True
         if status.status == "STOPPING" and _stop_run_never_began(installation, status):
             raise ServiceTrouble(
                 f"The run {run!r} has ended, but stop-run has not begun to stop its jobs. docs/operations.md says how "

@@ -29,7 +29,8 @@ def lines_of_change(before: Status | None, now: Status) -> Iterator[str]:
         left = time_left(now)
         yield " · ".join(part for part in (records(now), money(now), left and f"time left: {left}") if part)
     if now.ended:
-        yield from end(now)
+        said = list(end(before)) if before and before.ended else []
+        yield from (line for line in end(now) if line not in said)
 
 
 def end(status: Status) -> Iterator[str]:
@@ -48,10 +49,13 @@ def end(status: Status) -> Iterator[str]:
 
 
 def report(status: Status) -> str:
-    """Return where the page of a run is; as long as it is not there, when to look for it."""
+    """Return where the page of a run is; as long as it is not there, how to find it later."""
     if status.page or not status.ended:
         return status.page
-    return f"not written yet. In a minute `bedrock-batch status {status.run}` shows where it is, and what to do."
+    return (
+        "not written yet, because stop-run still works on it. "
+        f"Later `bedrock-batch status {status.run}` shows where it is, and what to do."
+    )
 
 
 def jobs(counts: Mapping[str, int]) -> str:

@@ -27,7 +27,7 @@ _MOST_MESSAGE = 500
 
 _NO_TIMES = "the report has no times of jobs, because they could not be counted ({})"
 _NO_EXAMPLES = "the report has no examples, because they could not be read ({}); the table has all rows"
-_NO_METRICS = "the run adds nothing to the metrics, because its numbers could not be compared with its earlier report ({})"
+_NO_METRICS = "the run adds nothing to the metrics, because its numbers could not be counted ({})"
 
 
 def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> dict[str, Any]:
@@ -55,11 +55,11 @@ def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> d
     if runs[0].examples:
         document |= made_or_warned(lambda: {"examples": examples.of_run(s3, runs)}, dict, document, _NO_EXAMPLES)
     earlier = report_so_far(s3, state.bucket, state.keys)
-    added = made_or_warned(lambda: metrics.of_report(document, earlier), dict, document, _NO_METRICS)
+    added: dict[str, Any] = made_or_warned(lambda: metrics.of_report(document, earlier), dict, document, _NO_METRICS)
     document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
     if not overtaken:
         about = {"run_id": state.run_id, "status": ended.status, "Installation": runs[0].name}
-        _LOG.info("metrics", extra=about | added)
+        _LOG.info("metrics", extra={**about, **added})
     if failure is not None:
         raise failure
     return _result(found, document)

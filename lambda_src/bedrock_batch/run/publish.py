@@ -77,7 +77,7 @@ def _with_remedy(document: Mapping[str, Any], place: str) -> dict[str, Any]:
         do = remedies.with_commands(remedies.of_report(written).do)
         return {"what_to_do": remedies.plain(do, remedies.values(written["run_id"], place))}
 
-    found = made_or_warned(remedy, dict, written, _NO_REMEDY)
+    found: dict[str, Any] = made_or_warned(remedy, dict, written, _NO_REMEDY)
     return {key: written[key] for key in _END if key in written} | found | written
 
 
