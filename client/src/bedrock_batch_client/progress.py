@@ -134,7 +134,7 @@ def status(installation: Installation, run: str, *, now: datetime | None = None)
     goes_on = execution.get("status") == "RUNNING"
     said = "RUNNING" if goes_on else _said(known, execution, planned=item is not None)
     began = execution.get("startDate") or _time(known.started_at)
-    if not goes_on and (report := _report(installation, run, execution)):
+    if not goes_on and (report := runs.report(installation, run, execution)):
         return _of_report(installation, known, execution, report, said, now)
     estimate = (runs.read_json(installation, installation.report_key(run, "estimate.json")) or {}) if goes_on else {}
     jobs = _jobs(installation, known.job_names)
@@ -164,15 +164,6 @@ def _said(item: runs.Item, execution: Mapping[str, Any], *, planned: bool) -> st
     if execution.get("status") == "SUCCEEDED" and item.status not in runs.GOOD:
         return "SUCCEEDED"
     return item.status
-
-
-def _report(installation: Installation, run: str, execution: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the report of a run's end; None while there is none, or only that of the end before a redrive."""
-    if redriven := execution.get("redriveDate"):
-        written = runs.report_written_at(installation, run)
-        if written is None or written < redriven.replace(microsecond=0):
-            return None
-    return runs.read_json(installation, installation.report_key(run))
 
 
 def _of_report(

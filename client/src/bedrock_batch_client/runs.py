@@ -187,6 +187,15 @@ def report_written_at(installation: Installation, run: str) -> datetime | None:
     return written
 
 
+def report(installation: Installation, run: str, execution: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the report of a run's end; None while there is none, or only that of the end before a redrive."""
+    if redriven := execution.get("redriveDate"):
+        written = report_written_at(installation, run)
+        if written is None or written < redriven.replace(microsecond=0):
+            return None
+    return read_json(installation, installation.report_key(run))
+
+
 def no_run(installation: Installation, run: str) -> NotFound:
     """Return the error for a run that is not there."""
     return NotFound(f"The installation {installation.name!r} has no run {run!r}. `bedrock-batch list` shows its runs.")

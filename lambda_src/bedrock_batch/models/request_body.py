@@ -147,15 +147,20 @@ def body_template(
         _show(body, family, known, media)
     if schema is not None:
         _ask_for(body, family, known, schema)
+    sections = dict.fromkeys(inference, "inference") | dict.fromkeys(embedding, "embedding")
     for name, value in wanted.items():
-        if name not in known.places:
-            section = "inference" if name in inference else "embedding" if name in embedding else "prompt"
-            raise UnsupportedRequest(
-                f"The model family {family.family!r} does not support {section}.{name} through "
-                f"{family.invocation_type}. Remove it."
-            )
-        json_pointer.put(body, known.places[name], value)
+        json_pointer.put(body, _where(family, known, name, section=sections.get(name, "prompt")), value)
     return body
+
+
+def _where(family: Family, known: Body, name: str, *, section: str) -> str:
+    """Return the place of a value of the run input. `section` is the key that has it."""
+    if name in known.places:
+        return known.places[name]
+    raise UnsupportedRequest(
+        f"The model family {family.family!r} does not support {section}.{name} through {family.invocation_type}. "
+        "Remove it."
+    )
 
 
 def _converse(

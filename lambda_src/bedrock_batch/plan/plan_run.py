@@ -65,13 +65,8 @@ def plan_run(
             written.append(_output(model, table.schema))
     shards = _cut(asked, models, table, quotas, bucket=state.bucket, run_key=own.run())
     warnings = [*validate.warnings(asked), *files.found.warnings, *_quoted(models, table)]
-    common = _of_run(state, settings) | {
-        "table": table.table,
-        "sources": table.sources,
-        "left_out": _left_out(files.found),
-        "shards": len(shards),
-    }
-    runs = _runs(models, common, warnings, written)
+    of_table = {"table": table.table, "sources": table.sources, "left_out": _left_out(files.found)}
+    runs = _runs(models, _of_run(state, settings) | of_table | {"shards": len(shards)}, warnings, written)
     _write(s3, runs, shards)
     return replace(
         state,

@@ -70,18 +70,31 @@ def gather(s3: S3, bedrock: Any, event: Stopped) -> RunState:
         if (own.get("status"), own.get("error", "")) != (ended.status, ended.error):
             publish(s3, bucket, keys, _with_end(own, ended), runs, replaces=report_etag)
         return state
+    return _joined(s3, bedrock, event, replace(state, replaces=report_etag), runs, found)
+
+
+def _joined(
+    s3: S3, bedrock: Any, event: Stopped, state: RunState, runs: Sequence[Run], found: Mapping[str, str]
+) -> RunState:
+    """Return the state that joins every shard of a planned run. If there is nothing to join, write the report.
+
+    `found` are the ETags of the run's objects by key.
+    """
+    bucket, keys = state.bucket, state.keys
     if keys.estimate in found:
         expected = Estimate.from_json(s3.get_json(bucket, keys.estimate))
         state = replace(state, estimate=replace(expected, model_id=""))  # there it is that of the run
     made = list(_count_up(found, keys.jobs))
     passes = [progress.pass_ends(s3, runs[0], number, ()) for number in _count_up(found, keys.answers)]
-    if not made and len(passes) == progress.canary_passes(runs, passes):
-        results = all_results(s3, bucket, f"{keys.results_folder}joins/")
-        joined = [ShardJoined.from_json(result).joined for result in results]
-        publish(s3, bucket, keys, report.of_no_job(runs, ended, joined, state.estimate), runs, replaces=report_etag)
-        return state
-    joins = _join_all(s3, bedrock, runs, found, made, passes, function=event.join_shard)
-    return replace(state, **joins, next="join", replaces=report_etag)
+    if made or len(passes) != progress.canary_passes(runs, passes):
+        joins = _join_all(s3, bedrock, runs, found, made, passes, function=event.join_shard)
+        return replace(state, **joins, next="join")
+    assert state.ended is not None, "gather has set it"
+    results = all_results(s3, bucket, f"{keys.results_folder}joins/")
+    joined = [ShardJoined.from_json(result).joined for result in results]
+    document = report.of_no_job(runs, state.ended, joined, state.estimate)
+    publish(s3, bucket, keys, document, runs, replaces=state.replaces)
+    return state
 
 
 def _join_all(
@@ -96,8 +109,8 @@ def _join_all(
 ) -> dict[str, Any]:
     """Write the lines that join every shard, and return the fields of the state about them.
 
-    `made` are the rounds that made jobs, `found` the ETags of the run's objects by key. `function` is the version of
-    join_shard that the run began with: the Map's children know only their line.
+    `made` are the rounds that made jobs. `function` is the version of join_shard that the run began with: the Map's
+    children know only their line.
     """
     run = runs[0]
     job_rounds = _ended(s3, bedrock, run, made)
