@@ -93,7 +93,7 @@ SPREAD = {
     "about": {"function", *edge._OF_EVENT},
     "_seconds(start)": {"seconds"},
     "_fields(result, _OF_RESULT)": set(edge._OF_RESULT),
-    "metrics.of_report(document, earlier)": {
+    "added": {
         "_aws",
         "unanswered",
         *metrics._USED,

@@ -58,8 +58,10 @@ def finish_run(s3: S3, bedrock: Any, inventory: Inventory, state: RunState) -> d
     added: dict[str, Any] = made_or_warned(lambda: metrics.of_report(document, earlier), dict, document, _NO_METRICS)
     document, overtaken = publish(s3, state.bucket, state.keys, document, runs, replaces=state.replaces)
     if not overtaken:
-        about = {"run_id": state.run_id, "status": ended.status, "Installation": runs[0].name}
-        _LOG.info("metrics", extra={**about, **added})
+        _LOG.info(
+            "metrics",
+            extra={"run_id": state.run_id, "status": ended.status, "Installation": runs[0].name, **added},
+        )
     if failure is not None:
         raise failure
     return _result(found, document)
