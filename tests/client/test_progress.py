@@ -140,6 +140,8 @@ def test_the_report_of_the_end_before_a_redrive_does_not_count(at: Installation,
     for redriven, report in ((now + timedelta(days=1), False), (now - timedelta(days=1), True)):
         services.states.put("monday", "ABORTED", redriveDate=redriven)
         assert (bool(seen(at).report), seen(at).error) == (report, "PermissionMissing" if report else "")
+    services.states.put("monday", "SUCCEEDED", redriveDate=now + timedelta(days=1))
+    assert seen(at).report, "its last state may have been redriven, after its report"
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,8 @@ def report_written_at(installation: Installation, run: str) -> datetime | None:
 
 def report(installation: Installation, run: str, execution: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the report of a run's end; None while there is none, or only that of the end before a redrive."""
-    if redriven := execution.get("redriveDate"):
+    redriven = execution.get("redriveDate")
+    if redriven and execution["status"] not in GOOD:
         written = report_written_at(installation, run)
         if written is None or written < redriven.replace(microsecond=0):
             return None
