@@ -210,6 +210,7 @@ def test_a_mistake_in_the_document_is_told_by_the_run(starter: Person, folder: P
     (folder / "wrong.json").write_text(json.dumps({"s3_uri": "s3://b/t.csv", "modell_id": NOVA}))
     code, out, words = starter.call("run", "wrong.json", "--wait", "--every", "0.3")
     assert code == 1 and "InvalidRunInput" in out and "modell_id" in out and "ended FAILED" in words
+    assert "do this: correct it; start a new run" in out, "the report was waited for"
 
 
 def test_on_a_terminal_there_is_a_view_and_ctrl_c_leaves_the_run_alone(engine: Engine, starter: Person) -> None:
