@@ -58,7 +58,7 @@ def report_so_far(s3: S3, bucket: str, keys: RunKeys) -> dict[str, Any]:
     """Return the report that a run has; {} if it has none, or if somebody has edited it so that it is no report."""
     try:
         found = s3.get_json(bucket, keys.report)
-    except (InputNotFound, ValueError):
+    except (InputNotFound, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -96,7 +96,11 @@ def test_a_run_that_is_redriven_counts_once_in_the_metrics(s3: S3, caplog: pytes
     assert first["RowsSucceeded"] + last["RowsSucceeded"] == 60
 
 
-@pytest.mark.parametrize("edited", [b"{", b"[]", b'{"outcomes": []}', b'{"outcomes": {"failed": "many"}}'])
+@pytest.mark.parametrize(
+    "edited",
+    [b"{", b"[" * 100_000, b"[]", b'{"outcomes": []}', b'{"outcomes": {"failed": "many"}}'],
+    ids=["cut", "deep", "list", "outcomes", "numbers"],
+)
 def test_a_report_that_somebody_has_edited_fails_no_run(s3: S3, edited: bytes) -> None:
     reviews(s3, 20)
     played = WholeRun(s3)
