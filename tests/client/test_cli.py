@@ -165,6 +165,26 @@ def test_ctrl_c_says_that_the_run_goes_on(call: Call, services: fakes.Aws, monke
     assert code == 130 and "'monday' goes on" in words
 
 
+def test_ctrl_c_while_the_report_is_waited_for_ends_as_the_run_did(
+    call: Call, services: fakes.Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.states.put("monday")
+    services.dynamodb.put_run("monday")
+
+    waits: list[float] = []
+
+    def fails_and_is_interrupted(seconds: float) -> None:
+        if waits:
+            raise KeyboardInterrupt
+        waits.append(seconds)
+        services.states.put("monday", "FAILED", error="MissingColumn")
+        services.dynamodb.put_run("monday", status="FAILED")
+
+    monkeypatch.setattr("bedrock_batch_client.follow.follow.__kwdefaults__", {"pause": fails_and_is_interrupted})
+    code, out, words = call("watch", "monday")
+    assert (code, words) == (1, "Error: The run 'monday' ended FAILED.\n") and "not written yet" in out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -16,16 +16,22 @@ from bedrock_batch_client.progress import Status
 def follow(run: Run, *, every: float, quiet: bool = False, console: Console | None = None) -> Status:
     """Show a run until it has ended, and return how it ended; `quiet` shows nothing."""
     console = console or Console(highlight=False)
+    seen: list[Status] = []
+    watched = _noted(run.watch(every=every), seen)
     try:
-        watched = run.watch(every=every)
         if quiet:
-            return last_of(watched)
-        return _live(watched, console) if console.is_terminal else _lines(watched, console)
+            last_of(watched)
+        elif console.is_terminal:
+            _live(watched, seen, console)
+        else:
+            _lines(watched, console)
     except KeyboardInterrupt:
-        options.say(
-            f"\nThe run {run.name!r} goes on. Follow it with `bedrock-batch watch {run.name}`, end it with `stop`."
-        )
-        raise
+        if not seen or not seen[-1].ended:  # Else only its report was waited for.
+            options.say(
+                f"\nThe run {run.name!r} goes on. Follow it with `bedrock-batch watch {run.name}`, end it with `stop`."
+            )
+            raise
+    return seen[-1]
 
 
 def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
@@ -36,21 +42,23 @@ def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
     options.ended(last, as_json=as_json)
 
 
-def _live(watched: Iterator[Status], console: Console) -> Status:
-    seen: list[Status] = []
+def _noted(watched: Iterator[Status], seen: list[Status]) -> Iterator[Status]:
+    """Yield each status, and keep the last one in `seen`."""
+    for status in watched:
+        seen[:] = [status]
+        yield status
+
+
+def _live(watched: Iterator[Status], seen: list[Status], console: Console) -> None:
     with Live(
         console=console, get_renderable=lambda: views.live_view(seen[-1] if seen else None), refresh_per_second=4
     ):
-        for status in watched:
-            seen[:] = [status]
-    return seen[-1]
+        last_of(watched)
 
 
-def _lines(watched: Iterator[Status], console: Console) -> Status:
+def _lines(watched: Iterator[Status], console: Console) -> None:
     before = None
     for status in watched:
         for line in show.lines_of_change(before, status):
             console.print(f"{status.seen_at.astimezone(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
         before = status
-    assert before is not None
-    return before
