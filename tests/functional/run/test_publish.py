@@ -14,7 +14,7 @@ import bedrock_batch
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import BudgetExceeded
-from bedrock_batch.page import page, table_sql
+from bedrock_batch.page import page, remedies, table_sql
 from bedrock_batch.run.publish import publish
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Items, Jobs, finished, reviewed
@@ -61,13 +61,17 @@ def test_a_report_says_what_to_do_until_the_run_has_ended_well(s3: S3) -> None:
     assert "what_to_do" not in publish(s3, BUCKET, KEYS, written | {"status": "SUCCEEDED"})[0]
 
 
-def test_a_remedy_that_cannot_be_found_is_a_warning(s3: S3) -> None:
-    """The end of the run is what counts: a child without an error has no remedy."""
-    failed = {"run_id": RUN, "status": "FAILED", "error": "States.Timeout", "failed_children": [{}], "warnings": []}
+def test_a_remedy_that_cannot_be_found_is_a_warning(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("SECRET of a row")
+
+    monkeypatch.setattr(remedies, "with_commands", broken)
+    failed = {"run_id": RUN, "status": "FAILED", "error": "TooManyFailures", "warnings": []}
     written, _ = publish(s3, BUCKET, KEYS, failed)
     assert s3.get_json(BUCKET, KEYS.report) == written
-    assert "what_to_do" not in written and written["error"] == "States.Timeout"
-    assert "the report does not say what to do, because that could not be found (KeyError)" in written["warnings"][0]
+    assert "what_to_do" not in written and written["error"] == "TooManyFailures"
+    (warning,) = (one for one in written["warnings"] if "what to do" in one)
+    assert "(KeyError)" in warning and "SECRET" not in json.dumps(written)
 
 
 def test_a_run_leaves_three_files_that_a_browser_shows(s3: S3) -> None:
