@@ -167,6 +167,13 @@ def test_the_status_comes_from_execution_and_inventory(
     assert seen(at).status == status
 
 
+@pytest.mark.parametrize("cause", ["no {a}", '{"errorMessage": "no {a}", "stackTrace": ["line 1"]}'])
+def test_until_there_is_a_report_the_cause_says_why(at: Installation, services: fakes.Aws, cause: str) -> None:
+    services.states.put("monday", "FAILED", error="MissingColumn", cause=cause)
+    services.dynamodb.put_run("monday", status="FAILED")
+    assert seen(at).why == "MissingColumn: no {a}"
+
+
 def test_a_run_that_is_not_there(at: Installation) -> None:
     with pytest.raises(NotFound, match="no run 'monday'"):
         seen(at)

@@ -94,7 +94,10 @@ def job_message(installation: Installation, job: str) -> str:
 
 
 def execution(installation: Installation, run: str) -> dict[str, Any] | None:
-    """Return what Step Functions says of a run, or None where it does not know the run, or no longer."""
+    """Return what Step Functions says of a run, or None where it does not know the run, or no longer.
+
+    Its `cause` is a sentence, also if a function failed: then that of Step Functions is JSON.
+    """
     check_name(run)
     arn = installation.execution_arn(run)
     try:
@@ -102,7 +105,14 @@ def execution(installation: Installation, run: str) -> dict[str, Any] | None:
             described: dict[str, Any] = installation.aws.states.describe_execution(executionArn=arn)
     except NotFound:
         return None
-    return described
+    return described | {"cause": _sentence(described.get("cause", ""))}
+
+
+def _sentence(cause: str) -> str:
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, TypeError, KeyError):
+        return cause
 
 
 def list_runs(installation: Installation, *, statuses: tuple[str, ...] = STATUSES, limit: int = 20) -> list[Item]:
