@@ -59,6 +59,8 @@ def _note(timeline: Mapping[str, Any]) -> str:
 
 
 def _spread(seconds: Mapping[str, float]) -> str:
+    if seconds["least"] == seconds["most"]:
+        return span(seconds["most"])
     return f"{span(seconds['least'])} to {span(seconds['most'])}, half of them at most {span(seconds['median'])}"
 
 

@@ -78,6 +78,8 @@ def _statement(document: dict[str, Any], keys: RunKeys, runs: Sequence[Run]) -> 
     """Return the statement; a comment, if it cannot be made."""
     if not runs:
         return table_sql.none(keys.run_id, "it ended before it was planned, or is so old that its plan is not read")
+    if "output" not in document and not runs[0].dry_run:
+        return table_sql.none(keys.run_id, "it ended before its first job, so it has no table")
     why_none = "its columns could not be described; the parts themselves have them"
     return made_or_warned(
         lambda: table_sql.statement(runs), lambda: table_sql.none(keys.run_id, why_none), document, _NOT_MADE

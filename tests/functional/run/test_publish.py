@@ -15,12 +15,13 @@ from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import BudgetExceeded
 from bedrock_batch.page import page, table_sql
+from bedrock_batch.run import salvage
 from bedrock_batch.run.publish import publish
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Items, Jobs, finished, reviewed
 from tests.functional.whole import LITE, MICRO, MemoryS3, WholeRun, asked, reviews
 from tests.report_schema import check
-from tests.unit.factories import keys_of
+from tests.unit.factories import keys_of, stopped
 from tests.unit.page.test_markup import seen
 
 PACKAGE = Path(bedrock_batch.__file__).parent
@@ -71,6 +72,24 @@ def test_a_run_leaves_three_files_that_a_browser_shows(s3: S3) -> None:
     memory: Any = s3._client
     kinds = {key: memory.content_types[key] for key in (KEYS.page, KEYS.table_sql)}
     assert kinds == {KEYS.page: "text/html; charset=utf-8", KEYS.table_sql: "text/plain; charset=utf-8"}
+
+
+@pytest.mark.parametrize("models", [[LITE], [LITE, MICRO]])
+def test_a_run_that_ended_before_its_first_job_has_no_statement(s3: S3, models: list[str]) -> None:
+    reviews(s3, 20)
+    WholeRun(s3).plan(asked(*models))
+    salvage.gather(s3, Jobs(), stopped(RUN, BUCKET, status="ABORTED"))
+    assert text_of(s3, KEYS.table_sql) == (
+        "-- There is no statement for the run monday: it ended before its first job, so it has no table.\n"
+    )
+
+
+def test_a_code_of_rows_that_only_looks_like_a_number_is_on_the_page(s3: S3) -> None:
+    reviews(s3, 40)
+    played = WholeRun(s3, lambda _, row: {"error": {"errorCode": "5²0"}} if row.endswith("3") else {})
+    played.run(asked(LITE))
+    assert "5²0" in seen(text_of(s3, KEYS.page)).text
+    assert played.report()["warnings"] == []
 
 
 def test_the_statement_of_several_models_has_their_folders(s3: S3) -> None:
