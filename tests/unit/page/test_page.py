@@ -265,6 +265,8 @@ def test_a_page_of_many_jobs_has_layers_and_one_of_few_has_bars() -> None:
     assert "Every job, in the order of submission" in drawn(KINDS["good"])
     found = seen(drawn(KINDS["large"]))
     assert "waiting for their turn in this run" in found.text
+    # Jobs that are shorter than a step are counted at no end of a step.
+    assert "Each step is 1 min long and shows the jobs at its end. Of 10,000 jobs, 3,700 at most were" in found.text
     paths = [attributes["d"] or "" for name, attributes in found.elements if name == "path" and "d" in attributes]
     assert max(map(len, paths)) > 1_000 and all(re.fullmatch(r"[MLZHVmlzhv0-9 .-]+", d) for d in paths)
 
