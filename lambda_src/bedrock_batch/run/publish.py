@@ -36,19 +36,25 @@ def publish(
 
     `runs` are the documents of the models, if the run was planned. `replaces` is the ETag of the report that this one
     may replace. Where somebody else, such as the redriven run, has written another one meanwhile, that one stays, and
-    the page is made from it. A page that cannot be drawn is a warning of the report, and no error of the run.
+    the other two files are made from it. A page that cannot be drawn is a warning of the report, and no error of the
+    run.
     """
     written = _with_remedy(document, _place(bucket, keys))
-    statement = _statement(written, keys, runs)
-    drawn = _drawn(written, bucket, keys)
-    s3.put(bucket, keys.table_sql, statement.encode(), content_type=_SQL)
-    s3.put(bucket, keys.page, drawn, content_type=_HTML)
+    _put_beside(s3, bucket, keys, written, runs)
     try:
         s3.put_json(bucket, keys.report, written, replaces=replaces, indent=2)
     except Overtaken:
-        s3.put(bucket, keys.page, _drawn(s3.get_json(bucket, keys.report), bucket, keys), content_type=_HTML)
+        _put_beside(s3, bucket, keys, s3.get_json(bucket, keys.report), runs)
         return written, True
     return written, False
+
+
+def _put_beside(s3: S3, bucket: str, keys: RunKeys, document: dict[str, Any], runs: Sequence[Run]) -> None:
+    """Write the statement, then the page, which shows the statement's warning if there is one."""
+    statement = _statement(document, keys, runs)
+    drawn = _drawn(document, bucket, keys)
+    s3.put(bucket, keys.table_sql, statement.encode(), content_type=_SQL)
+    s3.put(bucket, keys.page, drawn, content_type=_HTML)
 
 
 def _place(bucket: str, keys: RunKeys) -> str:

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import bedrock_batch
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import BudgetExceeded
@@ -137,14 +138,15 @@ def test_a_statement_that_cannot_be_made_is_a_warning(
     assert "a part of the report was not made" in caplog.messages
 
 
-def test_a_page_is_of_the_report_that_is_there(s3: S3) -> None:
+def test_page_and_statement_are_of_the_report_that_is_there(s3: S3) -> None:
     """A redriven run may have written another report since the machine that stops runs looked."""
     reviews(s3, 20)
     played = WholeRun(s3)
     played.run(asked(LITE))
-    page_before, report = text_of(s3, KEYS.page), played.report()
-    publish(s3, BUCKET, KEYS, report | {"status": "ABORTED"}, replaces='"another"')
-    assert text_of(s3, KEYS.page) == page_before
+    before, report = [text_of(s3, key) for key in (KEYS.page, KEYS.table_sql)], played.report()
+    ended_before_its_jobs = {key: report[key] for key in ("contract", "run_id", "warnings")} | {"status": "ABORTED"}
+    publish(s3, BUCKET, KEYS, ended_before_its_jobs, read_runs(s3, BUCKET, KEYS.run()), replaces='"another"')
+    assert [text_of(s3, key) for key in (KEYS.page, KEYS.table_sql)] == before
     assert played.report() == report
 
 
