@@ -277,6 +277,7 @@ def test_settings_have_no_text_that_the_model_is_told(s3: S3) -> None:
     report = played.report()
     assert "SECRET" in json.dumps(report.pop("first_record")), "a dry run shows what would be sent"
     assert "SECRET" not in json.dumps(report)
+    assert "SECRET" not in text_of(s3, KEYS.page), "the page has it only for a run that asks for examples"
     assert report["settings"]["output"]["schema"] == ["mood"]
     assert report["settings"]["limits"]["max_rounds"] == 2
     assert len(report["prompt"]["sha256"]) == 64
