@@ -1,7 +1,8 @@
 // Look at every page of a folder in a real browser: `node tests/browser/check.mjs <folder>`.
 //
 // At the width of a phone and of a desk, light and dark, folded parts open: nothing that axe-core complains of, no message
-// in the console, no request, nothing wider than the window. A picture of each stays beside the page.
+// in the console, no request, nothing wider than the window. On paper, the text is dark and folded parts are there too.
+// A picture of each stays beside the page.
 import { readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
@@ -14,6 +15,15 @@ const widths = [360, 1280];
 const schemes = ["light", "dark"];
 
 const browser = await start();
+
+function onPaper() { // runs in the page
+  const said = [];
+  const color = getComputedStyle(document.body).color;
+  if (Math.max(...color.match(/\d+/g)) > 100) said.push(`on paper the text is ${color}`);
+  const parts = [...document.querySelectorAll("details > div")];
+  if (!parts.every((part) => part.checkVisibility({ contentVisibilityAuto: true }))) said.push("a part is not on paper");
+  return said;
+}
 
 async function complaints(file, width, colorScheme) {
   const found = [];
@@ -29,6 +39,9 @@ async function complaints(file, width, colorScheme) {
   await page.goto(address);
   if ((await page.title()).includes("broken out") && !(await page.title()).includes("<")) found.push("a script ran");
   await page.screenshot({ path: join(folder, `${file.replace(".html", "")}-${width}-${colorScheme}.png`), fullPage: true });
+  await page.emulateMedia({ media: "print", colorScheme });
+  found.push(...await page.evaluate(onPaper));
+  await page.emulateMedia({ media: "screen", colorScheme });
   await page.evaluate(() => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (over > 0) found.push(`the page is ${over} px wider than the window`);

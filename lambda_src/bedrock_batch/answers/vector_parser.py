@@ -62,7 +62,7 @@ class VectorParser:
         try:
             return self._together(lines, arrays)
         except (AttributeError, TypeError):
-            return [self._one(line, arrays) for line in lines]
+            return [self._one(line, arrays, raw) for line, raw in zip(lines, lines_of(block), strict=True)]
 
     def _together(self, lines: list[Any], arrays: Arrays) -> Answers:
         """Parse all lines column by column. Raises AttributeError or TypeError unless all are answers."""
@@ -73,11 +73,14 @@ class VectorParser:
         nothing: list[Any] = [None] * len(lines)
         return Answers([line.recordId for line in lines], vectors, nothing, self._all_tokens(outputs), nothing)
 
-    def _one(self, line: Any, arrays: Arrays) -> Answer | Failure:
+    def _one(self, line: Any, arrays: Arrays, raw: bytes) -> Answer | Failure | None:
         output = line.modelOutput
-        if output is None or line.error is not None:
+        failed = output is None or line.error is not None
+        said = None if failed else self._message(output)
+        if (failed or said is not None) and b"[" in raw:
+            return exactly(raw, self._slowly)  # A part of its message may have been taken for an array.
+        if failed:
             return failure_of(line)
-        said = self._message(output)
         if said is not None:
             return Failure(line.recordId, RowError.MODEL_ERROR, said)
         (vector,) = self._numbers.parse([arrays[self._place(output)]], self._dimensions)

@@ -18,7 +18,7 @@ class Inventory:
     table: str
 
     def running_since(self, run_id: str) -> dict[str, datetime]:
-        """Return when each job of a run began to run, by the job's name: the time of Bedrock's event.
+        """Return when each job of a run began to run, by the job's name: the time at which Bedrock's event came.
 
         These times are for the report alone. A job that never ran, or whose event was lost, has none. If the inventory
         cannot be read, no job has one.

@@ -50,15 +50,15 @@ def _estimate(report: Report) -> Html | None:
     if not estimate:
         return None
     figures = (
-        ("Input tokens", "input_tokens", count),
-        ("Output tokens", "output_tokens", count),
-        ("Cost", "cost_usd", usd),
+        ("Input tokens", "input_tokens", count, "not known"),
+        ("Output tokens", "output_tokens", count, "not bounded"),
+        ("Cost", "cost_usd", usd, "not known"),
     )
     sent = "usage" in report
     rows: list[Sequence[Child]] = []
-    for word, name, shown in figures:
+    for word, name, shown, without in figures:
         expected, used = estimate.get(name), report.get(name)
-        cells: list[Child] = [word, shown(expected) if expected is not None else "not bounded"]
+        cells: list[Child] = [word, shown(expected) if expected is not None else without]
         if sent:
             cells += [shown(used) if used is not None else "not known", _beside(word, expected, used)]
         rows.append(cells)

@@ -59,6 +59,8 @@ def _note(timeline: Mapping[str, Any]) -> str:
 
 
 def _spread(seconds: Mapping[str, float]) -> str:
+    if seconds["least"] == seconds["most"]:
+        return span(seconds["most"])
     return f"{span(seconds['least'])} to {span(seconds['most'])}, half of them at most {span(seconds['median'])}"
 
 
@@ -114,11 +116,11 @@ def _layers(timeline: Mapping[str, Any]) -> Html:
     at_bedrock = [sum(one) for one in zip(*(timeline[kind] for kind in _AT_BEDROCK), strict=True)]
     whole = timeline["bin_seconds"] * len(timeline["ended"])
     marks = [_between(timeline["begun_at"], one["begun_at"]) / whole for one in timeline["rounds"][1:_MOST_ROUNDS]]
-    lines = "A dashed line stands where a later round begins. " if marks else ""
+    lines = " A dashed line stands where a later round begins." if marks else ""
     desc = (
-        f"Of {count(timeline['jobs'])} jobs {count(max(at_bedrock))} at most were with Bedrock at one time, "
-        f"{count(max(timeline['running']))} at most were running. {lines}Each step is "
-        f"{span(timeline['bin_seconds'])} long."
+        f"Each step is {span(timeline['bin_seconds'])} long and shows the jobs at its end. Of "
+        f"{count(timeline['jobs'])} jobs, {count(max(at_bedrock))} at most were with Bedrock then, and "
+        f"{count(max(timeline['running']))} at most were running.{lines}"
     )
     return tag(
         "figure",

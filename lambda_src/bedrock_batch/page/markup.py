@@ -17,8 +17,10 @@ MOST_NAME = 200
 _NOT_SHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but tab and line feed
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # these turn the direction of what stands beside them
-    "\u00ad\u200b\u2028\u2029\u2060-\u2064\ufeff\ufff9-\ufffb"  # not visible
+    "\u00ad\u034f\u115f\u1160\u180e\u200b\u2028\u2029\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"  # not visible
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"  # no characters, or hidden ones
+    # Joiners are not visible either. Between letters of some scripts, and in emoji, they are part of the writing.
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
 _ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
@@ -72,8 +74,8 @@ def text(value: str, most: int = MOST_TEXT) -> Html:
     """
     found: list[str] = []
     size = 0
-    for character in value:
-        shown = _ESCAPED.get(character) or (_named(character) if _NOT_SHOWN.match(character) else character)
+    for place, character in enumerate(value):
+        shown = _ESCAPED.get(character) or (_named(character) if _NOT_SHOWN.match(value, place) else character)
         size += len(shown.encode())
         if size > most - 3:
             return Html("".join(found) + "…")

@@ -151,11 +151,13 @@ def _of_warnings(report: Report) -> Iterator[Child]:
 def _of_table(report: Report, place: str) -> Iterator[Child]:
     if report.get("dry_run"):
         yield tag("p", "To start the run, send the same input without ", code("dry_run"), ".")
+        yield tag("p", "The first record, as it would be sent, is in ", code("report.json"), ".")
     elif report.get("output"):
         values = remedies.values(str(report.get("run_id", "")), place)
         reports = f"{place}/reports/{values['RUN']}/"
         yield tag("p", "The table: ", code(str(report["output"])))
-        yield tag("p", "As one file: ", remedies.shown("`bedrock-batch fetch $RUN --name $NAME`", values))
+        as_files = "As a file of each model: " if report.get("models") else "As one file: "
+        yield tag("p", as_files, remedies.shown("`bedrock-batch fetch $RUN --name $NAME`", values))
         yield tag("p", "As a table of Amazon Athena: ", code(f"{reports}table.sql"))
 
 
@@ -184,10 +186,12 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
     if report.get("jobs") or estimate:
         jobs = report.get("jobs") or {}
         bad = sum(number for status, number in jobs.items() if status != "Completed")
-        if report.get("dry_run") or not jobs:
-            yield "Jobs", count(estimate.get("jobs", 0)), "estimated, first round"
-        else:
+        if jobs:
             yield "Jobs", count(sum(jobs.values())), f"{count(bad)} did not complete" if bad else "all completed"
+        elif "outcomes" in report:
+            yield "Jobs", "0", "all records on demand"
+        else:
+            yield "Jobs", count(estimate.get("jobs", 0)), "estimated, first round"
     read, written = (report.get(name, estimate.get(name)) for name in ("input_tokens", "output_tokens"))
     if read is not None:
         out = "output not bounded" if written is None else f"and {counted(written, 'output token')}"

@@ -15,7 +15,7 @@ from bedrock_batch.page.markup import Child, Html, tag, together
 
 _NAME = re.compile(r"\b[A-Z]\w+(?:\.\w+|\.…)?")
 _INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<strong>[^*]+)\*\*|\*(?P<em>[^*]+)\*|\[(?P<link>[^\]]+)\]\([^)]*\)")
-_SERVER_ERRORS = range(500, 600)
+_SERVER_ERROR = re.compile(r"5[0-9][0-9]")
 
 _COMMANDS = {
     r"\*\*redrive\*\*": "`bedrock-batch redrive $RUN --name $NAME`",
@@ -64,7 +64,7 @@ def of_error(error: str, status: str, *, child: str = "") -> Remedy:
 
 def of_code(code: str) -> Remedy | None:
     """Return the remedy of an error code of rows; None if no table has the code."""
-    wanted = "500" if code.isdigit() and int(code) in _SERVER_ERRORS else code
+    wanted = "500" if _SERVER_ERROR.fullmatch(code) else code
     for row in _tables()["codes"]:
         if wanted in re.findall(r"`([^`]+)`", row["code"]):
             return Remedy(row["cause"], row["do"])

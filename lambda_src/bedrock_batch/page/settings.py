@@ -30,9 +30,10 @@ def details(report: Report, place: str) -> Html | None:
 
 
 def _records(report: Report) -> Iterator[Child]:
-    """Yield the first record of each model: of a dry run, or of a run that asked for examples."""
-    found: Mapping[str, Any] = report.get("first_record") or {}
+    """Yield the first record of each model, if the run asked for examples."""
     examples = report.get("examples") or {}
+    asked = (report.get("settings") or {}).get("report", {}).get("examples")
+    found: Mapping[str, Any] = (asked and report.get("first_record")) or {}
     if not found and examples:
         found = examples.get("first_record") or {
             name: one.get("first_record") for name, one in examples.items() if isinstance(one, dict) and "rows" in one

@@ -6,6 +6,7 @@ they are JSON strings in ASCII.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -95,13 +96,15 @@ def _table(runs: Sequence[Run], number: int) -> str:
 
 def _named(columns: Sequence[OutputColumn], taken: set[str]) -> list[_Named]:
     """Return the columns with names that Athena can have, each once; `taken` are names of others."""
-    usable = [_USABLE.fullmatch(one.name) is not None and len(one.name.encode()) <= _MOST_NAME for one in columns]
     own = [one.name.lower() for one in columns]
-    taken = taken | {name for name, good in zip(own, usable, strict=True) if good and own.count(name) == 1}
+    often = Counter(own)
+    # In lower case, a letter may become a letter and a mark, which is no letter.
+    usable = [_USABLE.fullmatch(name) is not None and len(name.encode()) <= _MOST_NAME for name in own]
+    taken = taken | {name for name, good in zip(own, usable, strict=True) if good and often[name] == 1}
     found = []
     for number, (column, good) in enumerate(zip(columns, usable, strict=True), 1):
         name = own[number - 1]
-        if not good or own.count(name) > 1:
+        if not good or often[name] > 1:
             name = _free(re.sub(r"\W+", "_", name, flags=re.ASCII)[:_MOST_NAME] or "_", taken)
             taken.add(name)
         found.append(_Named(column, name))

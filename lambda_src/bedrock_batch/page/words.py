@@ -24,6 +24,8 @@ def share(part: float, whole: float) -> str:
         return "< 0.1 %"
     if 99.9 < percent < 100:
         return "> 99.9 %"
+    if 100 < percent < 100.1:
+        return "> 100 %"
     return f"{percent:.1f}".removesuffix(".0") + " %"
 
 
@@ -33,6 +35,8 @@ def usd(cost: float | None) -> str:
         return "not known"
     if cost == 0 or cost >= 1:
         return f"${cost:,.2f}"
+    if cost < 0.000001:
+        return "< $0.000001"
     return f"${cost:.4f}" if cost >= 0.001 else f"${cost:.6f}".rstrip("0")
 
 
@@ -62,6 +66,6 @@ def parsed(value: str) -> datetime | None:
     """Return a time from ISO 8601; None if the text is not a time."""
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # In UTC it may be before the year 1.
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -56,9 +56,10 @@ def of_jobs(
 
 
 def _timed(number: int, result: JobResult, times: JobTimes, running: datetime | None) -> _Timed:
+    ended = max(times.ended, times.submitted)
     # An event is delivered some time after the job began to run, perhaps after the job's end.
-    within = running and min(max(running, times.submitted), times.ended)
-    return _Timed(number, result, times.submitted, times.ended, within)
+    within = running and min(max(running, times.submitted), ended)
+    return _Timed(number, result, times.submitted, ended, within)
 
 
 def _timeline(jobs: Sequence[_Timed]) -> dict[str, Any]:

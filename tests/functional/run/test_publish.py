@@ -11,16 +11,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 import bedrock_batch
+from bedrock_batch.aws.run_documents import read_runs
 from bedrock_batch.aws.s3 import S3
 from bedrock_batch.contracts.version import CONTRACT
 from bedrock_batch.errors import BudgetExceeded
 from bedrock_batch.page import page, remedies, table_sql
+from bedrock_batch.run import salvage
 from bedrock_batch.run.publish import publish
 from tests.conftest import BUCKET
 from tests.functional.played import RUN, Items, Jobs, finished, reviewed
 from tests.functional.whole import LITE, MICRO, MemoryS3, WholeRun, asked, reviews
 from tests.report_schema import check
-from tests.unit.factories import keys_of
+from tests.unit.factories import keys_of, stopped
 from tests.unit.page.test_markup import seen
 
 PACKAGE = Path(bedrock_batch.__file__).parent
@@ -86,6 +88,24 @@ def test_a_run_leaves_three_files_that_a_browser_shows(s3: S3) -> None:
     assert kinds == {KEYS.page: "text/html; charset=utf-8", KEYS.table_sql: "text/plain; charset=utf-8"}
 
 
+@pytest.mark.parametrize("models", [[LITE], [LITE, MICRO]])
+def test_a_run_that_ended_before_its_first_job_has_no_statement(s3: S3, models: list[str]) -> None:
+    reviews(s3, 20)
+    WholeRun(s3).plan(asked(*models))
+    salvage.gather(s3, Jobs(), stopped(RUN, BUCKET, status="ABORTED"))
+    assert text_of(s3, KEYS.table_sql) == (
+        "-- There is no statement for the run monday: it ended before its first job, so it has no table.\n"
+    )
+
+
+def test_a_code_of_rows_that_only_looks_like_a_number_is_on_the_page(s3: S3) -> None:
+    reviews(s3, 40)
+    played = WholeRun(s3, lambda _, row: {"error": {"errorCode": "5²0"}} if row.endswith("3") else {})
+    played.run(asked(LITE))
+    assert "5²0" in seen(text_of(s3, KEYS.page)).text
+    assert played.report()["warnings"] == []
+
+
 def test_the_statement_of_several_models_has_their_folders(s3: S3) -> None:
     reviews(s3, 20)
     WholeRun(s3).run(asked(LITE, MICRO))
@@ -131,14 +151,15 @@ def test_a_statement_that_cannot_be_made_is_a_warning(
     assert "a part of the report was not made" in caplog.messages
 
 
-def test_a_page_is_of_the_report_that_is_there(s3: S3) -> None:
+def test_page_and_statement_are_of_the_report_that_is_there(s3: S3) -> None:
     """A redriven run may have written another report since the machine that stops runs looked."""
     reviews(s3, 20)
     played = WholeRun(s3)
     played.run(asked(LITE))
-    page_before, report = text_of(s3, KEYS.page), played.report()
-    publish(s3, BUCKET, KEYS, report | {"status": "ABORTED"}, replaces='"another"')
-    assert text_of(s3, KEYS.page) == page_before
+    before, report = [text_of(s3, key) for key in (KEYS.page, KEYS.table_sql)], played.report()
+    ended_before_its_jobs = {key: report[key] for key in ("contract", "run_id", "warnings")} | {"status": "ABORTED"}
+    publish(s3, BUCKET, KEYS, ended_before_its_jobs, read_runs(s3, BUCKET, KEYS.run()), replaces='"another"')
+    assert [text_of(s3, key) for key in (KEYS.page, KEYS.table_sql)] == before
     assert played.report() == report
 
     s3.put(BUCKET, KEYS.report, b"edited")
@@ -277,6 +298,7 @@ def test_settings_have_no_text_that_the_model_is_told(s3: S3) -> None:
     report = played.report()
     assert "SECRET" in json.dumps(report.pop("first_record")), "a dry run shows what would be sent"
     assert "SECRET" not in json.dumps(report)
+    assert "SECRET" not in text_of(s3, KEYS.page), "the page has it only for a run that asks for examples"
     assert report["settings"]["output"]["schema"] == ["mood"]
     assert report["settings"]["limits"]["max_rounds"] == 2
     assert len(report["prompt"]["sha256"]) == 64

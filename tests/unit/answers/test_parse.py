@@ -316,6 +316,15 @@ def test_vectors_that_are_none(output: dict[str, Any], code: str) -> None:
     assert [result.value.tolist() for result in (before, after)] == [[1, 2, 3], [4, 5, 6]]  # type: ignore[union-attr]  # both are answers
 
 
+@pytest.mark.parametrize("said", ["expected [1, 512] but got []", "[", "a [nested [1]] é [2", 'quoted "[3]"'])
+def test_brackets_in_the_message_of_a_failure_stay(said: str) -> None:
+    refused = line("b", error={"errorCode": 400, "errorMessage": said})
+    lines = [line("a", {"embedding": [1, 2, 3]}), refused, line("c", {"message": said})]
+    answer, *failures = VectorParser(TITAN, 3)(b"\n".join(lines))
+    assert isinstance(answer, Answer) and answer.record_id == "a"
+    assert failures == [Failure("b", "400", said), Failure("c", "ModelError", said)]
+
+
 @pytest.mark.parametrize("output", [{"embeddingsByType": {"binary": [1]}}, {"embedding": None}, {"embedding": []}])
 def test_an_answer_without_a_vector(output: dict[str, Any]) -> None:
     assert vector(line(ID, output)) == Answer(ID, None)

@@ -59,13 +59,24 @@ def seen(html: str) -> Seen:
 def test_a_text_is_shown_and_nothing_else(value: str) -> None:
     found = seen(tag("p", value, title=value))
     assert [name for name, _ in found.elements] == ["p"]
-    shown = "".join(_shown(character) for character in value)
+    shown = "".join(_shown(value, place) for place in range(len(value)))
     assert (found.text, found.elements[0][1]) == (shown, {"title": shown})
 
 
-def _shown(character: str) -> str:
-    hidden = markup._NOT_SHOWN.match(character)
-    return f"⟨U+{ord(character):04X}⟩" if hidden else character
+def _shown(value: str, place: int) -> str:
+    hidden = markup._NOT_SHOWN.match(value, place)
+    return f"⟨U+{ord(value[place]):04X}⟩" if hidden else value[place]
+
+
+@pytest.mark.parametrize("hidden", [*"\u00ad\u034f\u115f\u180e\u200b\u200c\u200d\u2060\u206a\u3164\ufeff\uffa0"])
+def test_a_character_that_nobody_sees_is_shown_by_its_number(hidden: str) -> None:
+    assert text(f"id{hidden}") == f"id⟨U+{ord(hidden):04X}⟩"
+    assert text(f"{hidden}id") == f"⟨U+{ord(hidden):04X}⟩id"
+
+
+@pytest.mark.parametrize("written", ["می\u200cشد", "क्\u200dष", "👩\u200d🚀"])
+def test_joiners_that_are_part_of_the_writing_stay(written: str) -> None:
+    assert text(written) == written
 
 
 @given(any_text)

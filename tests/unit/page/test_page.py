@@ -94,7 +94,14 @@ def test_the_remedy_of_a_child_says_more_than_that_of_its_map(child: str, what: 
 
 
 @pytest.mark.parametrize(
-    ("code", "cause"), [("599", "Bedrock failed"), ("400", "Bedrock or the model"), ("teapot", None)]
+    ("code", "cause"),
+    [
+        ("599", "Bedrock failed"),
+        ("400", "Bedrock or the model"),
+        ("teapot", None),
+        *((code, None) for code in ("²", "5²0", "\u0665\u0660\u0660", "", "9" * 5_000)),
+    ],
+    ids=lambda value: str(value)[:9],
 )
 def test_codes_of_rows_have_remedies(code: str, cause: str | None) -> None:
     found = remedies.of_code(code)
@@ -136,6 +143,42 @@ def test_examples_are_shown_where_the_run_asks_for_them() -> None:
     assert "Examples of rows" not in drawn(reports.with_warnings())
 
 
+def test_the_first_record_of_a_dry_run_is_shown_where_the_run_asks_for_examples() -> None:
+    report = reports.dry()
+    assert "It boils." not in drawn(report)
+    assert "The first record, as it would be sent, is in report.json." in seen(drawn(report)).text
+    asked = report["settings"] | {"report": {"examples": True}}
+    assert "It boils." in seen(drawn(report | {"settings": asked})).text
+
+
+# --- Figures ---
+
+
+def test_a_run_without_jobs_shows_no_estimate_of_them() -> None:
+    found = seen(drawn(reports.good() | {"jobs": {}, "failed_jobs": [], "rounds": []})).text
+    assert "Jobs0all records on demand" in found
+    assert "Jobs5estimated, first round" in seen(drawn(reports.stopped_before_any_job())).text
+
+
+def test_a_cost_without_a_price_is_not_known_rather_than_not_bounded() -> None:
+    unknown = reports.estimate(output_tokens=None, cost_usd=None, cost_unknown="the run input has no price")
+    found = seen(drawn(reports.dry() | {"estimate": unknown})).text
+    assert "Output tokensnot boundedCostnot known" in found
+
+
+def test_the_time_of_one_job_is_no_range() -> None:
+    job = reports.timed("only", 0, 0, 600)
+    queued = {"least": 120.0, "median": 120.0, "most": 120.0}
+    times = {"timeline": reports.timeline([job]) | {"queued_seconds": queued}, "slowest_jobs": [job]}
+    found = seen(drawn(reports.good() | times)).text
+    assert "From submission to end a job took 10 min. In Bedrock's queue it waited 2 min." in found
+
+
+def test_several_models_are_fetched_as_several_files() -> None:
+    assert "As a file of each model: bedrock-batch fetch" in seen(drawn(KINDS["of-models"])).text
+    assert "As one file: bedrock-batch fetch" in seen(drawn(KINDS["good"])).text
+
+
 # --- Safe ---
 
 
@@ -150,6 +193,9 @@ def test_there_is_no_script_and_nothing_from_elsewhere(kind: str) -> None:
     policies = [a["content"] for n, a in found.elements if a.get("http-equiv") == "Content-Security-Policy"]
     assert policies == [POLICY]
     assert "default-src 'none'" in POLICY and "unsafe" not in POLICY
+    assert RULES.count("prefers-color-scheme") == RULES.count("@media screen and (prefers-color-scheme:dark)"), (
+        "on paper"
+    )
     assert "@import" not in RULES and "http" not in RULES and "url(" not in RULES
 
 
@@ -219,6 +265,8 @@ def test_a_page_of_many_jobs_has_layers_and_one_of_few_has_bars() -> None:
     assert "Every job, in the order of submission" in drawn(KINDS["good"])
     found = seen(drawn(KINDS["large"]))
     assert "waiting for their turn in this run" in found.text
+    # Jobs that are shorter than a step are counted at no end of a step.
+    assert "Each step is 1 min long and shows the jobs at its end. Of 10,000 jobs, 3,700 at most were" in found.text
     paths = [attributes["d"] or "" for name, attributes in found.elements if name == "path" and "d" in attributes]
     assert max(map(len, paths)) > 1_000 and all(re.fullmatch(r"[MLZHVmlzhv0-9 .-]+", d) for d in paths)
 

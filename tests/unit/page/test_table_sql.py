@@ -290,6 +290,12 @@ def test_names_that_athena_cannot_have_get_another_one(form: str) -> None:
         assert properties["mapping.id_2"] == "ID"
 
 
+def test_a_name_is_one_that_athena_can_have_in_lower_case_too() -> None:
+    """In lower case, this letter is a letter and a mark."""
+    (name, _) = columns_of(parsed(table_sql.statement([planned(pa.schema([("İd", pa.string()), ("b", pa.int8())]))])))
+    assert name == "i_d"
+
+
 def test_a_key_of_json_lines_is_found_whatever_its_case() -> None:
     schema = pa.schema([("Product Name", pa.string()), ("Id", pa.int64())])
     properties = properties_of(parsed(table_sql.statement([planned(schema, "jsonl")])))

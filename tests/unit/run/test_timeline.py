@@ -80,6 +80,13 @@ def test_a_job_runs_between_its_submission_and_its_end(event: float, running: fl
     assert datetime.fromisoformat(found["slowest_jobs"][0]["running_at"]) == at(running)
 
 
+def test_an_end_before_its_submission_is_no_time_at_all() -> None:
+    found = timeline.of_jobs([[result("a")]], {"a": times(60, 0)}, {"a": at(30)})
+    assert found["timeline"]["job_seconds"] == {"least": 0.0, "median": 0.0, "most": 0.0}
+    assert found["timeline"]["queued_seconds"]["least"] == 0.0
+    assert found["timeline"]["ended"] == [1]
+
+
 spans = st.tuples(st.integers(0, 10_000_000), st.integers(0, 700_000), st.none() | st.integers(-10, 700_000))
 
 
