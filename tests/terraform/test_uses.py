@@ -254,6 +254,17 @@ def test_a_schedule_starts_a_run(said: list[dict[str, Any]]) -> None:
     assert target["arn"] == machine(said, "on-schedule")
 
 
+@pytest.mark.parametrize(
+    ("run", "role", "condition"),
+    [("on-schedule", "scheduler", "aws:SourceAccount"), ("on-upload", "events", "aws:SourceArn")],
+)
+def test_no_other_account_may_use_the_role(said: list[dict[str, Any]], run: str, role: str, condition: str) -> None:
+    policy = json.loads(resource(said, run, f"aws_iam_role.{role}")["assume_role_policy"])
+    (statement,) = policy["Statement"]
+    ((given,),) = (conditions.items() for conditions in statement["Condition"].values())
+    assert given[0] == condition and given[1]
+
+
 # The example of the S3 User Guide ("EventBridge event message structure"), except bucket and key.
 UPLOAD = {
     "version": "0",

@@ -37,12 +37,20 @@ resource "aws_scheduler_schedule" "nightly" {
   }
 }
 
+data "aws_caller_identity" "current" {}
+
 resource "aws_iam_role" "scheduler" {
   name = "reviews-nightly"
 
+  # Without the condition, schedules of other accounts could name this role.
   assume_role_policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "scheduler.amazonaws.com" } }]
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+    }]
   })
 }
 

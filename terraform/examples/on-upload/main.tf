@@ -50,9 +50,15 @@ resource "aws_cloudwatch_event_target" "start" {
 resource "aws_iam_role" "events" {
   name = "reviews-uploads"
 
+  # Without the condition, rules of other accounts could name this role.
   assume_role_policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "events.amazonaws.com" } }]
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "events.amazonaws.com" }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_cloudwatch_event_rule.uploads.arn } }
+    }]
   })
 }
 
