@@ -35,9 +35,9 @@ _FOREIGN = {
     b"\0\0\xfe\xff": "UTF-32",
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
-    b"PAR1": "Parquet",
+    b"PAR1\x15": "Parquet",
     b"PK\x03\x04": "zip",
-    b"BZh": "bzip2",
+    **dict.fromkeys((b"BZh%d1AY&SY" % level for level in range(1, 10)), "bzip2"),
     b"\xfd7zXZ\0": "xz",
     **_MAGIC,  # A file that was compressed twice is decompressed once.
 }

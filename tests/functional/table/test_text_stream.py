@@ -1,5 +1,6 @@
 """JSON lines, compressed files and other encodings: every value comes back as it was written."""
 
+import bz2
 import json
 import random
 import struct
@@ -12,7 +13,19 @@ from bedrock_batch import errors
 from bedrock_batch.aws import clients
 from bedrock_batch.aws.s3 import S3
 from tests.conftest import BUCKET
-from tests.functional.tables import QUOTAS, STAGED, csv_bytes, describe, gz, jsonl_bytes, put, read_all, shards_of, zst
+from tests.functional.tables import (
+    QUOTAS,
+    STAGED,
+    csv_bytes,
+    describe,
+    gz,
+    jsonl_bytes,
+    parquet_bytes,
+    put,
+    read_all,
+    shards_of,
+    zst,
+)
 
 TEXTS = ['say "hi"', "two\nlines", "a\u2028b\x85c", "", " ", "NA", "null", "é日😀", "\ufeffmark", "{", "\\", "\x00\x1f"]
 
@@ -208,6 +221,11 @@ def test_a_compressed_file_is_known_by_its_first_bytes_too(s3: S3) -> None:
     assert read_all(s3, describe(s3, put("t.csv", gz(b"a\n1\n2\n")))) == [{"a": "1"}, {"a": "2"}]
 
 
+@pytest.mark.parametrize("name", ["BZh", "BZh9", "PAR1", "PAR15"])
+def test_a_column_may_be_named_like_the_first_bytes_of_a_format(s3: S3, name: str) -> None:
+    assert read_all(s3, describe(s3, put("t.csv", f"{name},b\n1,2\n".encode()))) == [{name: "1", "b": "2"}]
+
+
 @pytest.mark.parametrize("pack", [gz, zst])
 @pytest.mark.parametrize("cut", [1, 5, 300])
 def test_a_truncated_file_is_refused(s3: S3, pack: Any, cut: int) -> None:
@@ -230,6 +248,9 @@ def test_a_truncated_file_is_refused(s3: S3, pack: Any, cut: int) -> None:
         ("t.csv", b"PK\x03\x04", errors.MalformedInput, "is zip, not text"),
         ("t.csv.gz", gz(zst(b"a\n1\n")), errors.MalformedInput, "is zstd, not text"),
         ("t.csv", b"\xfd7zXZ\0\0", errors.MalformedInput, "is xz, not text"),
+        ("t.csv", bz2.compress(b"a\n1\n", 1), errors.MalformedInput, "is bzip2, not text"),
+        ("t.csv", parquet_bytes(pa.table({})), errors.MalformedInput, "is Parquet, not text"),
+        ("t.csv", parquet_bytes(pa.table({"a": [1]})), errors.MalformedInput, "is Parquet, not text"),
         ("t.jsonl", '{"a":1}'.encode("utf-16"), errors.MalformedInput, "is UTF-16, not text"),
         ("t.jsonl", '{"a":1}'.encode("utf-16-le"), errors.MalformedInput, "is UTF-16, not text"),
         ("t.csv", "a\n1\n".encode("utf-16-be"), errors.MalformedInput, "is UTF-16, .* set input.csv.encoding"),
