@@ -14,7 +14,8 @@ from bedrock_batch.contracts.lines import NOT_CREATED, JobEnd, JobLine
 from bedrock_batch.contracts.results import JobResult, ShardJoined
 from bedrock_batch.contracts.run import Run
 from bedrock_batch.contracts.state import End, FailedChildren, MapResult, MapResults, RunState, Stopped
-from bedrock_batch.errors import RunExpired
+from bedrock_batch.errors import ContractMismatch, RunExpired
+from bedrock_batch.keys import RunKeys
 from bedrock_batch.run import next_lines, progress, report, report_jobs
 from bedrock_batch.run.progress import Ends
 from bedrock_batch.run.publish import publish, report_so_far
@@ -82,8 +83,7 @@ def _joined(
     """
     bucket, keys = state.bucket, state.keys
     if keys.estimate in found:
-        expected = Estimate.from_json(s3.get_json(bucket, keys.estimate))
-        state = replace(state, estimate=replace(expected, model_id=""))  # there it is that of the run
+        state = replace(state, estimate=_estimate(s3, bucket, keys))
     made = list(_count_up(found, keys.jobs))
     passes = [progress.pass_ends(s3, runs[0], number, ()) for number in _count_up(found, keys.answers)]
     if made or len(passes) != progress.canary_passes(runs, passes):
@@ -95,6 +95,15 @@ def _joined(
     document = report.of_no_job(runs, state.ended, joined, state.estimate)
     publish(s3, bucket, keys, document, runs, replaces=state.replaces)
     return state
+
+
+def _estimate(s3: S3, bucket: str, keys: RunKeys) -> Estimate | None:
+    """Return the estimate of Review run; None if somebody has edited it so that it is none: only the report has it."""
+    try:
+        found = Estimate.from_json(s3.get_json(bucket, keys.estimate))
+    except (ContractMismatch, TypeError, ValueError, RecursionError):
+        return None
+    return replace(found, model_id="")  # There it is that of the run.
 
 
 def _join_all(

@@ -154,10 +154,11 @@ def test_a_report_that_knows_its_end_stays_as_it_is(bench: Bench) -> None:
     assert report_of(bench) == own
 
 
-@pytest.mark.parametrize("edited", [b"{", b"[]"])
-def test_a_report_that_somebody_has_edited_is_written_again(bench: Bench, edited: bytes) -> None:
+@pytest.mark.parametrize("edited", [b"{", b"[]", b"{}"])
+def test_what_somebody_has_edited_keeps_no_answers_back(bench: Bench, edited: bytes) -> None:
     state = bench.review()
     bench.bedrock = Jobs(*(job(line["job_name"], "Stopped") for line in bench.lines(state["jobs_key"])))
+    bench.s3.put(BUCKET, keys_of(RUN).estimate, edited)
     bench.s3.put(BUCKET, keys_of(RUN).report, edited)
     assert stopped(bench)["next"] == "join"
 
