@@ -166,6 +166,11 @@ def test_a_cost_without_a_price_is_not_known_rather_than_not_bounded() -> None:
     assert "Output tokensnot boundedCostnot known" in found
 
 
+def test_one_row_has_an_answer() -> None:
+    one = {"rows": 1, "outcomes": reports.outcomes(succeeded=1)}
+    assert "1 of 1 row has an answer." in seen(drawn(reports.good() | one)).text
+
+
 def test_the_time_of_one_job_is_no_range() -> None:
     job = reports.timed("only", 0, 0, 600)
     queued = {"least": 120.0, "median": 120.0, "most": 120.0}
