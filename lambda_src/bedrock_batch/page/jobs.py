@@ -142,7 +142,7 @@ def _rounds(report: Report, timeline: Mapping[str, Any]) -> Html | None:
         ended = [moment(times[name]) for name in ("begun_at", "ended_at")] if times else ["not known", "not known"]
         rows.append((f"Round {number}", _statuses(one["jobs"]), count(one["records"]), *ended))
     heads = [Head("Round"), Head("Jobs", "wide"), Head("Records", "number"), Head("First submission"), Head("Last end")]
-    return table("Rounds", heads, rows)
+    return table("Rounds", heads, rows, more=len(rounds) - _MOST_ROUNDS)
 
 
 def _statuses(jobs: Mapping[str, int]) -> str:

@@ -63,7 +63,9 @@ def _lede(report: Report) -> Child:
         every = sum(outcomes.values())
         answered = every - sum(outcomes.get(name, 0) for name in ("failed", "skipped", "missing"))
         rest = [f"{count(outcomes[name])} {name}" for name in ("failed", "missing", "skipped") if outcomes.get(name)]
-        rows = "answers asked for are there" if report.get("models") else "rows have an answer"
+        rows = "rows have an answer" if every > 1 else "row has an answer"
+        if report.get("models"):
+            rows = "answers asked for are there"
         others = f" ({share(answered, every)}); {', '.join(rest)}" if rest else ""
         return f"{count(answered)} of {count(every)} {rows}{others}."
     if report.get("dry_run") and estimate:

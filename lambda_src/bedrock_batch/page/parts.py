@@ -1,6 +1,6 @@
 """The parts of the page's sections: headings, tables with a limited number of rows, lists, folded texts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -83,6 +83,12 @@ def listed(values: Sequence[Child], *, most: int) -> Html | None:
         tag("li", f"… and {counted(more, 'more', 'more')}", class_="quiet") if more > 0 else None,
         class_="list",
     )
+
+
+def more_models(more: int) -> Iterator[Html]:
+    """Yield the words about further models, if there are any."""
+    if more > 0:
+        yield tag("p", f"report.json has {counted(more, 'more model')}.", class_="quiet")
 
 
 def folded(summary: str, *content: Child) -> Html | None:

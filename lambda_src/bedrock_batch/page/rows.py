@@ -6,7 +6,7 @@ from typing import Any
 
 from bedrock_batch.page import charts, remedies
 from bedrock_batch.page.markup import Child, Html, code, own, tag
-from bedrock_batch.page.parts import Head, Report, section, table
+from bedrock_batch.page.parts import Head, Report, more_models, section, table
 from bedrock_batch.page.words import count, counted, share
 
 OUTCOMES = {
@@ -106,6 +106,7 @@ def examples(report: Report) -> Iterator[Child]:
         if rows:
             heads = [Head("Row", "number"), Head("Outcome", "name"), Head("Answer or error", "wide")]
             yield table("Some rows of each outcome", heads, rows)
+    yield from more_models(len(found) - _MOST_MODELS if "rows" not in found else 0)
 
 
 def _example(row: Mapping[str, Any]) -> tuple[Child, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bedrock_batch.page import rows as row_sections
 from bedrock_batch.page.markup import Child, Html, code, own, tag
-from bedrock_batch.page.parts import Head, Report, folded, listed, section, table
+from bedrock_batch.page.parts import Head, Report, folded, listed, more_models, section, table
 from bedrock_batch.page.words import counted
 
 _MOST_SETTINGS = 80
@@ -44,14 +44,18 @@ def _records(report: Report) -> Iterator[Child]:
             yield tag("h3", own(name)) if name else None
             shown = json.dumps(_cut(record), indent=2, ensure_ascii=False)
             yield tag("pre", [own(line) for line in _lines(shown)], tabindex=0)
+    yield from more_models(len(by_model) - _MOST_MODELS)
 
 
 def _cut(value: Any) -> Any:
     """Return a JSON value, with its texts and members cut to what a line or the page has room for."""
-    if isinstance(value, dict):
-        return {key[:_MOST_VALUE]: _cut(member) for key, member in islice(value.items(), _MOST_SETTINGS)}
-    if isinstance(value, list):
-        return [_cut(member) for member in value[:_MOST_SETTINGS]]
+    if isinstance(value, dict | list):
+        more = len(value) - _MOST_SETTINGS
+        left_out = [f"{more} more"] if more > 0 else []
+        if isinstance(value, list):
+            return [_cut(member) for member in value[:_MOST_SETTINGS]] + left_out
+        shown = {key[:_MOST_VALUE]: _cut(member) for key, member in islice(value.items(), _MOST_SETTINGS)}
+        return shown | dict.fromkeys(left_out, "…")
     return value[:_MOST_JSON] if isinstance(value, str) else value
 
 

@@ -80,7 +80,12 @@ def estimate(run: Run, prepared: Sequence[Prepared]) -> Estimate:
 
 def on_demand(run: Run, tail: int, records: int) -> tuple[str, ...]:
     """Return the warning about records that are too few for a job."""
-    return (f"{_few(tail, records, run)}, so they are {on_demand_words([on_demand_route(run)])}",) if tail else ()
+    if not tail:
+        return ()
+    noun, are, they_are = ("records", "are", "they are") if tail > 1 else ("record", "is", "it is")
+    some = f"{tail} {noun}" if tail == records else f"{tail} of {records} records"
+    least, how = run.quotas["min_records"], on_demand_words([on_demand_route(run)])
+    return (f"{some} {are} fewer than {least}, so {they_are} {how}",)
 
 
 def blanks(run: Run, prepared: Sequence[Prepared]) -> tuple[str, ...]:
@@ -135,11 +140,6 @@ def _second_cost(run: Run, price: Mapping[str, Any], records: int, input_tokens:
     """Return the cost of a second answer to each record: in jobs, or on demand if the records are too few for a job."""
     route = BATCH if records >= run.quotas["min_records"] else on_demand_route(run)
     return in_usd(rate(price, route), input_tokens, output_tokens)
-
-
-def _few(tail: int, records: int, run: Run) -> str:
-    some = f"{tail} records" if tail == records else f"{tail} of {records} records"
-    return f"{some} are fewer than {run.quotas['min_records']}"
 
 
 def total(expected: Mapping[str, Estimate]) -> Estimate:

@@ -166,6 +166,11 @@ def test_a_cost_without_a_price_is_not_known_rather_than_not_bounded() -> None:
     assert "Output tokensnot boundedCostnot known" in found
 
 
+def test_one_row_has_an_answer() -> None:
+    one = {"rows": 1, "outcomes": reports.outcomes(succeeded=1)}
+    assert "1 of 1 row has an answer." in seen(drawn(reports.good() | one)).text
+
+
 def test_the_time_of_one_job_is_no_range() -> None:
     job = reports.timed("only", 0, 0, 600)
     queued = {"least": 120.0, "median": 120.0, "most": 120.0}
@@ -239,8 +244,22 @@ def test_a_page_has_at_most_half_a_megabyte(text: str) -> None:
 
 def test_lists_that_end_say_how_much_more_there_is() -> None:
     found = seen(drawn(KINDS["large"])).text
+    assert found.count("report.json has 197 more models.") == 2, "of examples, and of first records"
     for said in ("… and 9,985 more.", "… and 980 more.", "… and 160 more.", "… and 9,980 more"):
         assert said in found
+
+
+def test_members_of_a_record_that_are_left_out_are_counted() -> None:
+    record = {"recordId": "0", "modelInput": {"vector": [1] * 100, "others": {f"k{n}": n for n in range(90)}}}
+    asked = reports.dry()["settings"] | {"report": {"examples": True}}
+    found = seen(drawn(reports.dry() | {"first_record": record, "settings": asked})).text
+    assert '"20 more"' in found and '"10 more": "…"' in found
+
+
+def test_rounds_that_are_left_out_are_counted() -> None:
+    report = reports.good()
+    assert "… and 2 more." in seen(drawn(report | {"rounds": report["rounds"] * 7})).text
+    assert "… and" not in seen(drawn(report)).text
 
 
 # --- For everybody ---

@@ -178,6 +178,8 @@ def test_sums_of_money_are_rounded() -> None:
             20,
             "20 of 170 records are fewer than 100, so they are answered on demand, at about twice the batch price",
         ),
+        ([1], {}, 0, 1, "1 record is fewer than 100, so it is answered on demand"),
+        ([150, 1], {}, 1, 1, "1 of 151 records is fewer than 100, so it is answered on demand"),
         ([150, 60, 60], {}, 2, 0, ""),
         ([150, 20], {"on_demand_tail": False}, 1, 0, ""),
         ([120, 150], {"canary_records": 120}, 1, 120, ""),
