@@ -20,6 +20,8 @@ _BINS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 2
 """Lengths of a bin in seconds. A longer bin has a number of whole days."""
 
 _DAY = 86_400
+_LATE = timedelta(minutes=1)
+"""An event that comes so long after the end of a short job shows no more when the job began to run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def of_jobs(
 
 def _timed(number: int, result: JobResult, times: JobTimes, running: datetime | None) -> _Timed:
     ended = max(times.ended, times.submitted)
-    # An event is delivered some time after the job began to run, perhaps after the job's end.
-    within = running and min(max(running, times.submitted), ended)
+    # An event is delivered some seconds after the job began to run, perhaps after the job's end.
+    within = min(max(running, times.submitted), ended) if running and running <= ended + _LATE else None
     return _Timed(number, result, times.submitted, ended, within)
 
 

@@ -80,6 +80,13 @@ def test_a_job_runs_between_its_submission_and_its_end(event: float, running: fl
     assert datetime.fromisoformat(found["slowest_jobs"][0]["running_at"]) == at(running)
 
 
+def test_an_event_that_comes_long_after_the_end_is_none() -> None:
+    """Else the job would have been queued all its life."""
+    found = timeline.of_jobs([[result("a")]], {"a": times(0, 100)}, {"a": at(161)})
+    assert (found["timeline"]["start_unknown"][5], found["timeline"]["queued"][5]) == (1, 0)
+    assert "running_at" not in found["slowest_jobs"][0]
+
+
 def test_an_end_before_its_submission_is_no_time_at_all() -> None:
     found = timeline.of_jobs([[result("a")]], {"a": times(60, 0)}, {"a": at(30)})
     assert found["timeline"]["job_seconds"] == {"least": 0.0, "median": 0.0, "most": 0.0}
