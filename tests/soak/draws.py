@@ -110,7 +110,8 @@ class _Draw:
             form=dice.choice(("jsonl", "folders", "csv", "parquet")),
             installation=dice.choice(("e2e", NEIGHBOUR)),
             twin=twin,
-            again=round(dice.uniform(0, 6), 2) if dice.random() < 0.15 else None,
+            # Where the plan dies, another execution takes the name then, and a machine takes a name only once.
+            again=round(dice.uniform(0, 6), 2) if not dies and dice.random() < 0.15 else None,
             plan_dies=dies,
         )
         # A run of which nothing could be sent is refused.

@@ -310,7 +310,8 @@ def test_a_megabyte_takes_seconds_at_most(prefix: str, piece: str) -> None:
         with_problem((prefix + piece * (size // len(piece))).encode())
         return time.process_time() - started
 
-    assert seconds(1_000_000) <= 20 * seconds(100_000) + 0.5
+    # Other programs make a turn slower, never faster.
+    assert any(seconds(1_000_000) <= 20 * seconds(100_000) + 0.5 for _ in range(3))
 
 
 def test_what_stands_around_is_looked_at_within_bounds() -> None:
