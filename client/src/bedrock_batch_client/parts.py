@@ -38,7 +38,7 @@ def tables(installation: Installation, run: str, model: str = "") -> list[Table]
         raise runs.no_run(installation, run)
     if execution and execution["status"] == "RUNNING":
         raise Mistake(f"The run {run!r} goes on: its table is complete when it has ended. Wait for it with `watch`.")
-    if item and item.status == "STOPPING":
+    if runs.is_stopping(item, execution):
         raise Mistake(
             f"The jobs of the run {run!r} are being stopped, and its answers are joined then. Wait with "
             f"`bedrock-batch stop {run} --wait`."
