@@ -1,8 +1,11 @@
 """Show a run until it ends: a view on a terminal, lines elsewhere."""
 
+import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC
 
+import click
 from rich.console import Console
 from rich.live import Live
 
@@ -13,19 +16,20 @@ from bedrock_batch_client.follow import last_of
 from bedrock_batch_client.progress import Status
 
 
-def follow(run: Run, *, every: float, quiet: bool = False, console: Console | None = None) -> Status:
+def follow(run: Run, *, every: float, quiet: bool = False) -> Status:
     """Show a run until it has ended, and return how it ended; `quiet` shows nothing."""
-    console = console or Console(highlight=False)
     try:
         watched = run.watch(every=every)
         if quiet:
             return last_of(watched)
-        return _live(watched, console) if console.is_terminal else _lines(watched, console)
-    except KeyboardInterrupt:
+        return _live(watched) if views.on_terminal() else _lines(watched)
+    except (KeyboardInterrupt, BrokenPipeError) as err:
+        if isinstance(err, BrokenPipeError):  # the reader of the lines, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         options.say(
             f"\nThe run {run.name!r} goes on. Follow it with `bedrock-batch watch {run.name}`, end it with `stop`."
         )
-        raise
+        raise KeyboardInterrupt from None
 
 
 def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
@@ -36,21 +40,23 @@ def follow_to_its_end(run: Run, *, every: float, as_json: bool) -> None:
     options.ended(last, as_json=as_json)
 
 
-def _live(watched: Iterator[Status], console: Console) -> Status:
+def _live(watched: Iterator[Status]) -> Status:
     seen: list[Status] = []
     with Live(
-        console=console, get_renderable=lambda: views.live_view(seen[-1] if seen else None), refresh_per_second=4
+        console=Console(highlight=False),
+        get_renderable=lambda: views.live_view(seen[-1] if seen else None),
+        refresh_per_second=4,
     ):
         for status in watched:
             seen[:] = [status]
     return seen[-1]
 
 
-def _lines(watched: Iterator[Status], console: Console) -> Status:
+def _lines(watched: Iterator[Status]) -> Status:
     before = None
     for status in watched:
         for line in show.lines_of_change(before, status):
-            console.print(f"{status.seen_at.astimezone(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
+            click.echo(f"{status.seen_at.astimezone(UTC):%H:%M:%S}  {line}")
         before = status
     assert before is not None
     return before

@@ -148,12 +148,12 @@ def _document(
     made = _read(document) if document else {}
     if not document and not (table and models):
         raise click.UsageError("Give a run document, or --table and --model.")
-    if prompt and prompt_id:
+    if prompt is not None and prompt_id is not None:
         raise click.UsageError("--prompt and --prompt-id are both given: take one.")
-    if prompt:
+    if prompt is not None:
         made.pop("prompt_id", None)
-        made["prompt"] = {"text": Path(prompt[1:]).read_text("utf-8") if prompt.startswith("@") else prompt}
-    if prompt_id:
+        made["prompt"] = {"text": _text_of(prompt[1:]) if prompt.startswith("@") else prompt}
+    if prompt_id is not None:
         made.pop("prompt", None)
         made["prompt_id"] = prompt_id
     if models:
@@ -164,17 +164,27 @@ def _document(
         ("input", "limit", limit),
     ):
         if value is not None:
-            made[section] = {**(made.get(section) or {}), key: value}
-    if table:
+            given = made.get(section) or {}
+            if not isinstance(given, dict):
+                raise Mistake(f"`{section}` of the run document is not a JSON object, such as {{{key!r}: {value!r}}}.")
+            made[section] = {**given, key: value}
+    if table is not None:
         made.pop("dataset_id", None)
         made["s3_uri"] = uploads.place(batch.installation, table, to=upload_to)
     return made
 
 
+def _text_of(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8")
+    except UnicodeDecodeError as err:
+        raise Mistake(f"The prompt {file} is not text in UTF-8: {err}") from err
+
+
 def _read(document: TextIO) -> dict[str, Any]:
     try:
         made = json.load(document)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise Mistake(f"The run document {document.name} is not JSON: {err}") from err
     if not isinstance(made, dict):
         raise Mistake(f'The run document {document.name} is not a JSON object, such as {{"s3_uri": …}}.')
