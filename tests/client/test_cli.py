@@ -274,7 +274,7 @@ def test_an_estimate_is_shown_and_its_record_only_if_asked_for(
 
     monkeypatch.setattr(services.states, "start_execution", ends)
     code, out, words = call("estimate", *TABLE, "--prompt", "{a}")
-    assert code == 0 and "at most $4.00" in out and "3 rows skipped" in out and "row text" not in out + words
+    assert code == 0 and "at most $4.00" in out and "skipped rows: 3" in out and "row text" not in out + words
     assert json.loads(services.states.started[0]["input"])["dry_run"] is True
     assert "row text" in call("estimate", *TABLE, "--prompt", "{a}", "--show-record")[1]
     document = json.loads(call("estimate", *TABLE, "--json")[1])

@@ -9,7 +9,7 @@ import pytest
 
 from bedrock_batch.contracts.estimate import Estimate
 from bedrock_batch.run import review_run
-from bedrock_batch_client import follow, progress
+from bedrock_batch_client import follow, progress, show
 from bedrock_batch_client.api import Batch
 from bedrock_batch_client.errors import NotFound, ServiceTrouble
 from bedrock_batch_client.installation import Installation
@@ -244,3 +244,10 @@ def test_a_wait_ends_at_its_time_out(
     with pytest.raises(TimeoutError, match="'monday' goes on after 25 s"):
         batch.attach("monday").wait(every=10, timeout=25)
     assert slept == [10, 10, 5]
+
+
+def test_the_rows_of_several_models_count_for_each(at: Installation, services: fakes.Aws, put: Any) -> None:
+    services.states.put("monday", "SUCCEEDED")
+    services.dynamodb.put_run("monday", status="SUCCEEDED")
+    put(at.report_key("monday"), REPORT | {"outcomes": {"succeeded": 799, "failed": 1}})
+    assert show.outcomes(seen(at)) == "400 for each model: 799 succeeded, 1 failed"

@@ -55,8 +55,7 @@ def schema_of(form: str, files: Iterable[Path]) -> "pa.Schema":
     """
     pa = arrow()
     if form == "parquet":
-        found = pa.parquet.read_schema(next(iter(files)))
-        return pa.schema([field.with_type(_without_views(field.type)) for field in found], found.metadata)
+        return pa.parquet.read_schema(next(iter(files)))
     if form == "csv":
         return _csv_schema(next(iter(files)))
     return _merged([_types(rows) for path in files for rows in _json_rows(path)])
@@ -68,7 +67,7 @@ def read(form: str, path: Path, schema: "pa.Schema") -> Batches:
     if form == "parquet":
         with pa.parquet.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
-                yield from file.read_row_group(group).cast(schema).to_batches()
+                yield from file.read_row_group(group).to_batches()
     elif form == "csv":
         convert = pa.csv.ConvertOptions(
             column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
@@ -80,14 +79,6 @@ def read(form: str, path: Path, schema: "pa.Schema") -> Batches:
             yield pa.RecordBatch.from_arrays(
                 [_column([row.get(field.name) for row in rows], field.type) for field in schema], schema=schema
             )
-
-
-def _without_views(kind: "pa.DataType") -> "pa.DataType":
-    """Return a type without views, which polars writes: Arrow cannot filter them."""
-    pa = arrow()
-    if pa.types.is_nested(kind) and ("string_view" in str(kind) or "binary_view" in str(kind)):
-        return _with_members(kind, _without_views)
-    return {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(kind, kind)
 
 
 def _csv_schema(path: Path) -> "pa.Schema":
@@ -216,7 +207,7 @@ def _plain_type(kind: "pa.DataType", short_float: "pa.DataType") -> "pa.DataType
     if pa.types.is_dictionary(kind):
         return _plain_type(kind.value_type, short_float)
     if pa.types.is_nested(kind):
-        return _with_members(kind, lambda member: _plain_type(member, short_float))
+        return _plain_nested(kind, short_float)
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         return short_float
     if pa.types.is_duration(kind):
@@ -227,17 +218,14 @@ def _plain_type(kind: "pa.DataType", short_float: "pa.DataType") -> "pa.DataType
     return kind if is_plain or pa.types.is_float64(kind) else pa.large_string()
 
 
-def _with_members(kind: "pa.DataType", changed: "Callable[[pa.DataType], pa.DataType]") -> "pa.DataType":
-    """Return a list, map or struct whose members have changed types."""
+def _plain_nested(kind: "pa.DataType", short_float: "pa.DataType") -> "pa.DataType":
     pa = arrow()
     if pa.types.is_map(kind):
-        return pa.map_(changed(kind.key_type), changed(kind.item_type))
+        return pa.map_(_plain_type(kind.key_type, short_float), _plain_type(kind.item_type, short_float))
     if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(changed(field.type)) for field in kind])
-    item = kind.value_field.with_type(changed(kind.value_type))
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(item, kind.list_size)
-    return pa.large_list(item) if pa.types.is_large_list(kind) else pa.list_(item)
+        return pa.struct([field.with_type(_plain_type(field.type, short_float)) for field in kind])
+    item = kind.value_field.with_type(_plain_type(kind.value_type, short_float))
+    return pa.list_(item, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.list_(item)
 
 
 def _as_text(column: "pa.Array") -> "pa.Array":
