@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bedrock_batch.table.write import write
 from bedrock_batch_client import formats, parts, tables
-from bedrock_batch_client.errors import Mistake, NotFound
+from bedrock_batch_client.errors import Mistake, NoPermission, NotFound
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
 
@@ -348,3 +348,16 @@ def test_a_folder_is_not_a_file(ended: Any, at: Installation, tmp_path: Path) ->
     ended("csv")
     with pytest.raises(Mistake, match="is a folder: name a file in it, such as .*monday.csv"):
         tables.fetch(at, "monday", tmp_path, overwrite=True)
+
+
+def test_the_permission_to_list_is_one_of_the_bucket(
+    ended: Any, at: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("csv")
+
+    def denied(**_: Any) -> Any:
+        raise fakes.error("ListObjectsV2", "AccessDenied", "Access Denied")
+
+    monkeypatch.setattr(at.aws.s3, "get_paginator", lambda _: fakes.Pages(denied))
+    with pytest.raises(NoPermission, match=rf"s3:ListBucket on arn:aws:s3:::{fakes.BUCKET} \(prefix .*/monday/\)"):
+        parts.tables(at, "monday")

@@ -64,7 +64,8 @@ def safe(model: str) -> str:
 def _listed(installation: Installation, run: str) -> list[Table]:
     prefix = installation.output_prefix(run)
     folders: dict[str, list[str]] = {}
-    with calling("s3:ListBucket", installation.object_arn(prefix)):
+    bucket = installation.object_arn("").removesuffix("/")
+    with calling("s3:ListBucket", f"{bucket} (prefix {prefix})"):
         pages = installation.aws.s3.get_paginator("list_objects_v2").paginate(Bucket=installation.bucket, Prefix=prefix)
         for page in pages:
             for found in page.get("Contents", ()):
