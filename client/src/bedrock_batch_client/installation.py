@@ -100,7 +100,7 @@ def find(
 
     Raises NotFound where there is none, and Mistake where it needs a newer client.
     """
-    if not _NAME.fullmatch(name):  # DynamoDB would refuse it, or look into another account
+    if not _NAME.fullmatch(name):  # DynamoDB refuses such a name, or takes it for an ARN.
         raise NotFound(f"There is no installation {name!r}: names have lower-case letters, digits and single hyphens.")
     with calling("sts:AssumeRole", "*"):
         # boto3 reads AWS_DEFAULT_REGION alone; Terraform and the AWS CLI read AWS_REGION first.

@@ -127,9 +127,9 @@ def list_runs(installation: Installation, *, statuses: tuple[str, ...] = STATUSE
 
 
 def _latest(pages: Iterable[Mapping[str, Any]], limit: int) -> list[Item]:
-    """Return the runs of one status that started last. The pages have the one first that was changed last.
+    """Return the runs of one status that started last. The pages begin with the run that changed last.
 
-    No run starts after its last change, so what the next pages have started before the last change of this one.
+    No run starts after its last change. So every run on a later page started before the last change on this page.
     """
     found: list[Item] = []
     for page in pages:

@@ -18,7 +18,7 @@ EXIT_CODES = {
     3: "no permission: AWS credentials or a permission are missing",
     4: "there is no such installation, run or table",
     5: "AWS or the network failed",
-    _STOPPED_BY_CTRL_C: "stopped with Ctrl-C, or nobody reads the lines of a run any more; the run goes on",
+    _STOPPED_BY_CTRL_C: "stopped with Ctrl-C, or because nobody reads its lines any more; the run goes on",
 }
 
 

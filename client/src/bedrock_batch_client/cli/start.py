@@ -166,7 +166,8 @@ def _document(
         if value is not None:
             given = made.get(section) or {}
             if not isinstance(given, dict):
-                raise Mistake(f"`{section}` of the run document is not a JSON object, such as {{{key!r}: {value!r}}}.")
+                example = json.dumps({key: value})
+                raise Mistake(f"`{section}` of the run document is not a JSON object, such as {example}.")
             made[section] = {**given, key: value}
     if table is not None:
         made.pop("dataset_id", None)
