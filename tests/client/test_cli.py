@@ -362,13 +362,12 @@ def test_a_reader_that_has_enough(arguments: tuple[str, ...], code: int, words: 
     assert words in said and "Traceback" not in said and "BrokenPipe" not in said
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_an_encoding_that_lacks_a_character(encoding: str) -> None:
+def test_an_encoding_that_lacks_a_character() -> None:
     for arguments in (("watch", "monday", "--every", "0.05"), ("watch", "monday", "--every", "0.05", "--json")):
-        with start(*arguments, PYTHONIOENCODING=encoding) as process:
+        with start(*arguments, PYTHONIOENCODING="ascii") as process:
             out, said = process.communicate()
         assert process.returncode == 1 and b"Traceback" not in said, said
-    assert json.loads(out.decode(encoding))["message"] == "\U0001f600"
+    assert json.loads(out.decode("ascii"))["message"] == "\U0001f600"
 
 
 def test_a_pipe_is_not_a_terminal_whatever_the_environment_says() -> None:

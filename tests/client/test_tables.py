@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -344,10 +345,14 @@ def test_json_that_parquet_cannot_hold(
     assert pq.read_table(tmp_path / "out.parquet")["x"].to_pylist() == read
 
 
-def test_a_folder_is_not_a_file(ended: Any, at: Installation, tmp_path: Path) -> None:
+def test_a_folder_or_a_device_is_not_replaced_by_a_file(ended: Any, at: Installation, tmp_path: Path) -> None:
     ended("csv")
-    with pytest.raises(Mistake, match="is a folder: name a file in it, such as .*monday.csv"):
-        tables.fetch(at, "monday", tmp_path, overwrite=True)
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    for place in (tmp_path, device):
+        with pytest.raises(Mistake, match="is a folder or a device: name a file, such as monday.csv"):
+            tables.fetch(at, "monday", place, overwrite=True)
+    assert device.is_fifo()
 
 
 def test_the_permission_to_list_is_one_of_the_bucket(
