@@ -194,7 +194,7 @@ def _write_jsonl(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"], out: 
 def plain(column: "pa.Array") -> "pa.Array":
     """Return a column in types that JSON has, and bytes: as the module writes it in a CSV or in JSON lines.
 
-    A float of 32 bits goes by way of its text: 0.1 is 0.1 then, and not 0.10000000149011612.
+    A float of 32 bits becomes a text first, and then a number: 0.1 stays 0.1, and is not 0.10000000149011612.
     """
     pa = arrow()
     return column.cast(_plain_type(column.type, pa.string())).cast(_plain_type(column.type, pa.float64()))
