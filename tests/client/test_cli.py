@@ -14,7 +14,7 @@ import pytest
 from bedrock_batch_client import uploads
 from bedrock_batch_client.api import Batch
 from bedrock_batch_client.cli import commands, views
-from bedrock_batch_client.errors import RunEndedBadly
+from bedrock_batch_client.errors import Mistake, RunEndedBadly
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
 from tests.client.test_progress import ESTIMATE, NAMES, REPORT
@@ -286,6 +286,17 @@ def test_a_file_is_uploaded_where_it_is_said(call: Call, monkeypatch: pytest.Mon
     monkeypatch.setattr(uploads, "place", lambda _, table, to: asked.append((table, to)) or "s3://b/x")
     assert call("run", "--table", "t.csv", "--model", "m", "--upload-to", "s3://mine/")[0] == 0
     assert asked == [("t.csv", "s3://mine/")]
+
+
+@pytest.mark.parametrize("name", ["monday", "a b"])
+def test_a_name_that_cannot_be_used_is_refused_before_the_upload(
+    call: Call, batch: Batch, services: fakes.Aws, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    services.dynamodb.put_run("monday")
+    monkeypatch.setattr(uploads, "place", lambda *_, **__: pytest.fail("it is uploaded"))
+    assert call("run", "--table", "t.csv", "--model", "m", "--run-name", name)[0] == 2
+    with pytest.raises(Mistake):
+        batch.run("t.csv", model="m", name=name)
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Batch:
         object of the run input, `model` a model id or a list of them; `keys` are the other keys of the run input.
         Without `name` the run's name is made from the time.
         """
+        if name is not None:  # A table may take long to upload.
+            runs.check_free(self.installation, name)
         document = self._document(table, prompt=prompt, model=model, upload_to=upload_to, keys=keys)
         return self.start(document, name=name)
 

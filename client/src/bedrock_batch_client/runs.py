@@ -53,8 +53,9 @@ def new_name(now: datetime | None = None) -> str:
 
 def start(installation: Installation, document: Mapping[str, Any], name: str | None = None) -> str:
     """Start a run and return its name. Raises Mistake where the name cannot be used."""
+    if name is not None:
+        check_free(installation, name)
     run = new_name() if name is None else name
-    check_name(run)
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
@@ -62,11 +63,6 @@ def start(installation: Installation, document: Mapping[str, Any], name: str | N
         raise Mistake(f"The run document is not JSON: {err}") from err
     if size > _MOST_INPUT_BYTES:
         raise Mistake("The run document is larger than 256 KiB: put a long prompt on S3 and name it in prompt.s3_uri.")
-    if name is not None and (taken := item(installation, run)):
-        raise Mistake(
-            f"The name {run!r} is used: a run of this name started at {taken.started_at}. A name is used once; "
-            "leave it out, and one is made from the time."
-        )
     machine = installation.run_state_machine_arn
     with calling("states:StartExecution", machine):
         states = installation.aws.states
@@ -75,6 +71,15 @@ def start(installation: Installation, document: Mapping[str, Any], name: str | N
         except states.exceptions.ExecutionAlreadyExists as err:
             raise Mistake(f"The name {run!r} is used: choose another name.") from err
     return run
+
+
+def check_free(installation: Installation, run: str) -> None:
+    """Raise Mistake unless a text can be the name of a run, and no run is known by it."""
+    if taken := item(installation, run):
+        raise Mistake(
+            f"The name {run!r} is used: a run of this name started at {taken.started_at}. A name is used once; "
+            "leave it out, and one is made from the time."
+        )
 
 
 def check_name(run: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import click
 
-from bedrock_batch_client import show, uploads
+from bedrock_batch_client import runs, show, uploads
 from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.cli.follow import follow_to_its_end
@@ -59,6 +59,8 @@ def run(batch: Batch, run_name: str | None, wait: bool, every: float, as_json: b
     DOCUMENT is a run document (docs/run-input.md) as a JSON file, or - for standard input. An option replaces the
     document's key. With --table, --model and --prompt no document is needed.
     """
+    if run_name is not None:  # A table may take long to upload.
+        runs.check_free(batch.installation, run_name)
     started = batch.start(_document(batch, **given), name=run_name)
     if not as_json:
         click.echo(started.name)
