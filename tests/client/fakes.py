@@ -94,11 +94,13 @@ class DynamoDB(Service):
         return Pages(self._query)
 
     def _query(self, PaginationConfig: dict[str, int], **arguments: Any) -> Iterator[dict[str, Any]]:
-        self._called("Query", arguments)
         status = arguments["ExpressionAttributeValues"][":status"]
         found = [item for item in self.items.values() if item.get("status") == status]
         found.sort(key=lambda item: str(item["updated_at"]["S"]), reverse=not arguments["ScanIndexForward"])
-        yield {"Items": found[: PaginationConfig["MaxItems"]]}
+        found, size = found[: PaginationConfig.get("MaxItems")], PaginationConfig["PageSize"]
+        for first in range(0, len(found), size) or [0]:
+            self._called("Query", arguments)
+            yield {"Items": found[first : first + size]}
 
     def put_job(self, job: str, message: str) -> None:
         """Put the item of a job that went wrong."""

@@ -1,6 +1,7 @@
 """Commands: what they print where, and how they end."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,8 @@ import pytest
 
 from bedrock_batch_client import uploads
 from bedrock_batch_client.api import Batch
-from bedrock_batch_client.cli import commands
-from bedrock_batch_client.errors import RunEndedBadly
+from bedrock_batch_client.cli import commands, views
+from bedrock_batch_client.errors import Mistake, RunEndedBadly
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
 from tests.client.test_progress import ESTIMATE, NAMES, REPORT
@@ -57,6 +58,7 @@ TABLE = ("--table", "s3://b/t.csv", "--model", "m")
             (*TABLE, "--model", "n", "--prompt-id", "p"),
             {"model_id": ["m", "n"], "prompt_id": "p", "s3_uri": "s3://b/t.csv"},
         ),
+        ((*TABLE, "--prompt", ""), {"s3_uri": "s3://b/t.csv", "model_id": "m", "prompt": {"text": ""}}),
         (("run.json",), {"s3_uri": "s3://b/u.csv", "model_id": "x", "prompt_id": "q", "output": {"prefix": "p_"}}),
         (
             ("run.json", *TABLE, "--prompt", "{a}", "--output-format", "csv", "--max-tokens", "5", "--limit", "9"),
@@ -116,6 +118,17 @@ def test_a_document_from_standard_input(call: Call, services: fakes.Aws, monkeyp
         (("fetch", "monday", "--out", "-", "--json"), "take one"),
         (("list", "--limit", "0"), "--limit"),
         (("look",), "No such command"),
+        (("run", "texts.json", "--max-tokens", "5"), "`inference` of the run document is not a JSON object"),
+        (("run", "texts.json", "--limit", "5"), "`input` of the run document is not a JSON object"),
+        (("run", "half.json"), "is not JSON"),
+        (("run", "nan.json"), "is not JSON"),
+        (("run", "deep.json"), "is not JSON"),
+        (("run", "bytes.json"), "is not JSON"),
+        (("run", *TABLE, "--prompt", "@bytes.json"), "bytes.json is not text in UTF-8"),
+        (("run", *TABLE, "--prompt", "\udcff"), "is not JSON"),
+        (("run", *TABLE, "--run-name", ""), "letters, digits"),
+        (("watch", "monday", "--every", "nan"), "not a number of seconds"),
+        (("watch", "monday", "--every", "inf"), "not a number of seconds"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_ends_with_2(
@@ -124,6 +137,11 @@ def test_a_mistake_is_a_sentence_and_ends_with_2(
     monkeypatch.chdir(tmp_path)
     Path("wrong.json").write_text("{")
     Path("list.json").write_text("[]")
+    Path("texts.json").write_text('{"inference": "x", "input": [1]}')
+    Path("half.json").write_text('{"prompt": {"text": "\\ud800"}}')
+    Path("nan.json").write_text('{"x": NaN}')
+    Path("deep.json").write_text("[" * 100_000)
+    Path("bytes.json").write_bytes(b"\xff")
     code, out, said = call(*arguments)
     assert (code, out) == (2, "") and words in said and "Traceback" not in said
 
@@ -276,7 +294,7 @@ def test_an_estimate_is_shown_and_its_record_only_if_asked_for(
 
     monkeypatch.setattr(services.states, "start_execution", ends)
     code, out, words = call("estimate", *TABLE, "--prompt", "{a}")
-    assert code == 0 and "at most $4.00" in out and "3 rows skipped" in out and "row text" not in out + words
+    assert code == 0 and "at most $4.00" in out and "skipped rows: 3" in out and "row text" not in out + words
     assert json.loads(services.states.started[0]["input"])["dry_run"] is True
     assert "row text" in call("estimate", *TABLE, "--prompt", "{a}", "--show-record")[1]
     document = json.loads(call("estimate", *TABLE, "--json")[1])
@@ -288,6 +306,17 @@ def test_a_file_is_uploaded_where_it_is_said(call: Call, monkeypatch: pytest.Mon
     monkeypatch.setattr(uploads, "place", lambda _, table, to: asked.append((table, to)) or "s3://b/x")
     assert call("run", "--table", "t.csv", "--model", "m", "--upload-to", "s3://mine/")[0] == 0
     assert asked == [("t.csv", "s3://mine/")]
+
+
+@pytest.mark.parametrize("name", ["monday", "a b"])
+def test_a_name_that_cannot_be_used_is_refused_before_the_upload(
+    call: Call, batch: Batch, services: fakes.Aws, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    services.dynamodb.put_run("monday")
+    monkeypatch.setattr(uploads, "place", lambda *_, **__: pytest.fail("it is uploaded"))
+    assert call("run", "--table", "t.csv", "--model", "m", "--run-name", name)[0] == 2
+    with pytest.raises(Mistake):
+        batch.run("t.csv", model="m", name=name)
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> None:
@@ -302,3 +331,91 @@ def test_every_command_and_option_says_what_it_does() -> None:
         assert command.help, name
         for parameter in command.params:
             assert isinstance(parameter, click.Argument) or parameter.help, f"{name} {parameter.name}"  # type: ignore[attr-defined]
+
+
+PROGRAM = """
+import sys
+from tests.client import fakes
+from bedrock_batch_client import installation
+from bedrock_batch_client.cli import main
+
+class NoObjects:
+    def get_object(self, **_):
+        raise fakes.error("GetObject", "NoSuchKey")
+
+aws = fakes.Aws(s3=NoObjects())
+installation.Clients = lambda *_: aws
+aws.states.put("monday")
+aws.dynamodb.put_run("monday")
+for number in range(2_000):
+    aws.dynamodb.put_run(f"run-{number}-{'x' * 60}", status="FAILED")
+own, looks = aws.states.describe_execution, []
+
+def describe(**asked):
+    looks.append(1)
+    if len(looks) == 3:
+        aws.states.put("monday", "FAILED", error="…", cause="\U0001f600")
+        aws.dynamodb.put_run("monday", status="FAILED")
+    return own(**asked)
+
+aws.states.describe_execution = describe
+main()
+"""
+
+
+def start(*arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
+    """Start the command in a process of its own, in front of services in memory."""
+    variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "BEDROCK_BATCH_NAME": "reviews",
+        "LC_ALL": "C.UTF-8",
+    }
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], env=variables | environ, **pipes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("list", "--limit", "1000"), 0, ""),
+        (("watch", "monday", "--every", "0.5"), 130, "The run 'monday' goes on."),
+    ],
+)
+def test_a_reader_that_has_enough(arguments: tuple[str, ...], code: int, words: str) -> None:
+    """As `head -1`. Of a run that goes on it is not known how it ends, so the code is not 0."""
+    with start(*arguments) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == code
+    assert words in said and "Traceback" not in said and "BrokenPipe" not in said
+
+
+def test_an_encoding_that_lacks_a_character() -> None:
+    for arguments in (("watch", "monday", "--every", "0.05"), ("watch", "monday", "--every", "0.05", "--json")):
+        with start(*arguments, PYTHONIOENCODING="ascii") as process:
+            out, said = process.communicate()
+        assert process.returncode == 1 and b"Traceback" not in said, said
+    assert json.loads(out.decode("ascii"))["message"] == "\U0001f600"
+
+
+def test_a_pipe_is_not_a_terminal_whatever_the_environment_says() -> None:
+    with start("watch", "monday", "--every", "0.05", FORCE_COLOR="1", TTY_COMPATIBLE="1") as process:
+        out, _ = process.communicate()
+    assert b"FAILED" in out and b"\x1b" not in out
+
+
+def test_a_narrow_or_simple_terminal_loses_nothing(
+    call: Call, services: fakes.Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "30")
+    services.dynamodb.put_run("20261129-140147-6657", status="SUCCEEDED_WITH_WARNINGS")
+    out = call("list")[1]
+    assert "20261129-140147-6657" in out and "SUCCEEDED_WITH_WARNINGS" in out
+    assert views.on_terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    assert not views.on_terminal()

@@ -1,6 +1,7 @@
 """What AWS says against a call becomes one sentence and one exit code."""
 
 import pytest
+from botocore import exceptions
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from bedrock_batch_client import errors
@@ -45,3 +46,23 @@ def test_no_answer_at_all(lost: Exception) -> None:
 def test_every_kind_has_an_exit_code_of_its_own() -> None:
     kinds = errors.BatchError.__subclasses__()
     assert sorted(kind.exit_code for kind in kinds) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (exceptions.SSOTokenLoadError(profile_name="p", error_msg="it has expired"), errors.NoCredentials),
+        (exceptions.UnauthorizedSSOTokenError(), errors.NoCredentials),
+        (exceptions.LoginRefreshRequired(), errors.NoCredentials),
+        (exceptions.CredentialRetrievalError(provider="process", error_msg="no"), errors.NoCredentials),
+        (exceptions.ConfigParseError(path="config"), errors.Mistake),
+        (exceptions.InvalidConfigError(error_msg="no source"), errors.Mistake),
+        (error("GetItem", "MissingAuthenticationTokenException"), errors.NoCredentials),
+        (error("StartExecution", "InvalidExecutionInput", "no"), errors.Mistake),
+        (error("GetItem", "ValidationException", "the table has other keys"), errors.Mistake),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_credentials_and_mistakes_are_not_trouble_of_aws(said: Exception, kind: type[errors.BatchError]) -> None:
+    with pytest.raises(kind), errors.calling("s3:GetObject", "x"):
+        raise said

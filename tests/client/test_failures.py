@@ -89,3 +89,13 @@ def test_without_pyarrow_csv_and_json_lines_can_be_read(
     assert Path(one.path).read_bytes() == bytes_of(ROWS, "csv")
     with pytest.raises(Mistake, match="needs pyarrow"):
         tables.fetch(at, "monday", tmp_path / "out.parquet")
+
+
+def test_cells_that_json_or_python_has_not(ended: Any, at: Installation) -> None:
+    import pyarrow as pa
+
+    cells = pa.array([None, 1, None, None, None], pa.timestamp("ns"))
+    score = pa.array([0, float("nan"), 0, 0, 0], pa.float64())
+    ended("parquet", ROWS.set_column(3, "seen", cells).set_column(6, "score", score))
+    (example,) = failures(at, "monday").groups[0].examples
+    assert (example["cells"]["seen"], example["cells"]["score"]) == ("1970-01-01 00:00:00.000000001", None)

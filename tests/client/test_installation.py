@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 from bedrock_batch import keys
+from bedrock_batch_client import attach
 from bedrock_batch_client import installation as room
+from bedrock_batch_client.api import Batch
 from bedrock_batch_client.errors import Mistake, NoPermission, NotFound
 from bedrock_batch_client.installation import Installation
 from bedrock_batch_client.parts import safe
@@ -103,3 +106,22 @@ def test_no_credentials_no_region_no_profile(monkeypatch: pytest.MonkeyPatch, tm
         room.find("reviews", region="us-east-1")
     with pytest.raises(Mistake, match="gone"):
         room.find("reviews", profile="gone", region="us-east-1")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "Reviews", "ä", "arn:aws:dynamodb:us-east-1:1:table/x"])
+def test_a_name_that_no_installation_has(services: fakes.Aws, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """DynamoDB answers such a name with a ValidationException, or looks for the table of the ARN."""
+    monkeypatch.setattr(room, "Clients", lambda *_: services)
+    with pytest.raises(NotFound, match="lower-case letters"):
+        room.find(name, region="us-east-1")
+    assert services.count() == 0
+
+
+def test_attach_takes_the_name_of_the_environment(batch: Batch, services: fakes.Aws, monkeypatch: Any) -> None:
+    services.states.put("monday")
+    monkeypatch.delenv("BEDROCK_BATCH_NAME", raising=False)
+    with pytest.raises(Mistake, match="BEDROCK_BATCH_NAME"):
+        attach("monday")
+    monkeypatch.setenv("BEDROCK_BATCH_NAME", "reviews")
+    assert attach("monday", region="us-east-1").name == "monday"
+    assert attach("monday", name="reviews", region="us-east-1").batch.installation.name == "reviews"

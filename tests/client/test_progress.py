@@ -10,6 +10,7 @@ import pytest
 from bedrock_batch.contracts.estimate import Estimate
 from bedrock_batch.run import review_run
 from bedrock_batch_client import follow, progress, show
+from bedrock_batch_client.api import Batch
 from bedrock_batch_client.errors import NotFound, ServiceTrouble
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
@@ -267,3 +268,26 @@ def test_a_run_without_a_plan_has_nothing_to_join(at: Installation, services: fa
     services.states.put("monday", "ABORTED")
     services.dynamodb.put_run("monday", status="ABORTED")
     assert follow.until_salvaged(at, "monday", every=1).status == "ABORTED"
+
+
+def test_a_page_without_jobs_may_lack_their_list(goes_on: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(goes_on.aws.bedrock, "_list", lambda **_: iter([{}]))
+    assert seen(goes_on).jobs == {}
+
+
+def test_a_wait_ends_at_its_time_out(
+    batch: Batch, goes_on: Installation, services: fakes.Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr("time.monotonic", lambda: sum(slept))
+    with pytest.raises(TimeoutError, match="'monday' goes on after 25 s"):
+        batch.attach("monday").wait(every=10, timeout=25)
+    assert slept == [10, 10, 5]
+
+
+def test_the_rows_of_several_models_count_for_each(at: Installation, services: fakes.Aws, put: Any) -> None:
+    services.states.put("monday", "SUCCEEDED")
+    services.dynamodb.put_run("monday", status="SUCCEEDED")
+    put(at.report_key("monday"), REPORT | {"outcomes": {"succeeded": 799, "failed": 1}})
+    assert show.outcomes(seen(at)) == "400 for each model: 799 succeeded, 1 failed"

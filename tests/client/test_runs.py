@@ -108,3 +108,40 @@ def test_a_report_that_is_not_json(at: Installation, put: object) -> None:
     with pytest.raises(Exception, match="is not JSON"):
         runs.read_json(at, "k")
     assert runs.read_json(at, "none") is None
+
+
+def test_the_run_that_started_last_may_have_ended_first(at: Installation, services: fakes.Aws) -> None:
+    for run, started, ended in (("long", 1, 9), ("late", 3, 4), ("early", 2, 8)):
+        times = {"started_at": f"2026-11-29T0{started}:00:00.000Z", "updated_at": f"2026-11-29T0{ended}:00:00.000Z"}
+        services.dynamodb.put_run(run, status="SUCCEEDED", **times)
+    assert [item.run for item in runs.list_runs(at, limit=1)] == ["late"]
+    assert [item.run for item in runs.list_runs(at, limit=2)] == ["late", "early"]
+
+
+def test_a_status_that_is_asked_for_twice_shows_its_runs_once(at: Installation, services: fakes.Aws) -> None:
+    services.dynamodb.put_run("monday")
+    assert len(runs.list_runs(at, statuses=("RUNNING", "RUNNING"))) == 1
+
+
+def test_an_empty_name_is_no_name(at: Installation, services: fakes.Aws) -> None:
+    """As of a variable of a script that is not set: a run of another name would be a surprise."""
+    with pytest.raises(Mistake, match="letters, digits"):
+        runs.start(at, DOCUMENT, "")
+    assert services.states.started == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", object()], ids=["NaN", "half a character", "object"])
+def test_a_document_that_is_not_json(at: Installation, services: fakes.Aws, value: object) -> None:
+    with pytest.raises(Mistake, match="The run document is not JSON"):
+        runs.start(at, DOCUMENT | {"x": value})
+    assert services.states.started == []
+
+
+def test_a_run_that_step_functions_has_forgotten(at: Installation, services: fakes.Aws) -> None:
+    """It keeps an execution for 90 days; the inventory may keep the run for longer."""
+    services.dynamodb.put_run("old", status="FAILED")
+    assert not runs.stop(at, "old")
+    with pytest.raises(Mistake, match="does not know the run 'old' any more"):
+        runs.redrive(at, "old")
+    with pytest.raises(NotFound, match="no run 'never'"):
+        runs.redrive(at, "never")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from bedrock_batch.table.write import write
 from bedrock_batch_client import formats, parts, tables
-from bedrock_batch_client.errors import Mistake, NotFound
+from bedrock_batch_client.errors import Mistake, NoPermission, NotFound
 from bedrock_batch_client.installation import Installation
 from tests.client import fakes
 
@@ -237,6 +238,9 @@ def test_a_table_is_there_when_its_run_has_ended(ended: Any, at: Installation, s
     services.dynamodb.put_run("monday", status="STOPPING")
     with pytest.raises(Mistake, match="are being stopped"):
         parts.tables(at, "monday")
+    services.dynamodb.put_run("monday", status="RUNNING")
+    with pytest.raises(Mistake, match="are being stopped"):
+        parts.tables(at, "monday")
     services.states.put("tuesday", "FAILED")
     with pytest.raises(NotFound, match="has no table. Its status is FAILED"):
         parts.tables(at, "tuesday")
@@ -261,3 +265,104 @@ def test_a_format_that_nobody_knows(ended: Any, at: Installation, tmp_path: Path
 )
 def test_the_columns_of_the_run_are_found_behind_those_of_the_input(names: list[str], prefix: str | None) -> None:
     assert formats.our_prefix(names) == prefix
+
+
+def one_column(cells: pa.Array, name: str = "x") -> pa.Table:
+    """Return a table of two rows: a column of the input, and those of the run."""
+    return ROWS.select(ROWS.column_names[7:]).slice(0, 2).add_column(0, name, cells)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([1, None], pa.timestamp("ns")),
+        pa.array([[1], None], pa.list_(pa.timestamp("ns"))),
+        pa.array([[1], None], pa.list_(pa.duration("ns"))),
+        pa.array([{"at": 1}, None], pa.struct([("at", pa.time64("ns"))])),
+        pa.array([[Decimal("1.50")], None], pa.list_(pa.decimal128(5, 2))),
+        pa.array([[0.1, 0.2], None], pa.list_(pa.float32(), 2)),
+        pa.array([0.1, None], pa.float32()),
+        pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+        pa.array([b"\xff\x00", None], pa.binary(2)),
+        pa.array([1, None], pa.duration("ns")),
+        pa.array(["a", None], pa.large_string()),
+        pa.array([["a"], None], pa.large_list(pa.string())),
+        pa.array(["a", None]).dictionary_encode(),
+        pa.nulls(2),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_a_column_of_every_type_comes_out_as_the_run_writes_it(
+    at: Installation, services: fakes.Aws, put: Any, tmp_path: Path, cells: pa.Array, form: str
+) -> None:
+    """Without pandas, Python has no nanoseconds. A float of 32 bits has a shorter text than its double."""
+    services.states.put("monday", "SUCCEEDED")
+    put(f"{at.output_prefix('monday')}part-00000.parquet", parquet_of(one_column(cells)))
+    tables.fetch(at, "monday", tmp_path / f"out.{form}")
+    written = (tmp_path / f"out.{form}").read_bytes()
+    if form == "parquet":
+        assert pq.read_table(io.BytesIO(written))["x"].type == cells.type
+    else:
+        assert written == bytes_of(one_column(cells), form)
+    tables.fetch(at, "monday", tmp_path / f"rest.{form}", unanswered=True)
+    assert not tables.to_arrow(at, "monday")["x"][1].is_valid
+
+
+def parquet_of(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_a_cell_of_a_csv_may_be_larger_than_a_block(ended: Any, at: Installation, tmp_path: Path, target: str) -> None:
+    large = pa.array(["x" * (3 << 20) + '\n"', "y" * (1 << 20)])
+    ended("csv", one_column(large), size=1)
+    tables.fetch(at, "monday", tmp_path / f"rest.{target}", unanswered=True)
+    assert (tmp_path / f"rest.{target}").exists()
+    assert tables.to_arrow(at, "monday")["x"].to_pylist() == large.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        ([2**60 + 1, 1.5], [float(2**60), 1.5]),
+        ([{}, {}], ["{}", "{}"]),
+        ([{"a": {}}, {"a": {}}], ['{"a":{}}', '{"a":{}}']),
+        ([2**70, 1], [str(2**70), "1"]),
+    ],
+    ids=str,
+)
+def test_json_that_parquet_cannot_hold(
+    at: Installation, services: fakes.Aws, put: Any, tmp_path: Path, cells: list[Any], read: list[Any]
+) -> None:
+    services.states.put("monday", "SUCCEEDED")
+    ours = {"bedrock_outcome": "failed", "bedrock_response": None, "bedrock_error_code": "400", "bedrock_error": "no"}
+    for number, cell in enumerate(cells):
+        put(f"{at.output_prefix('monday')}part-{number:05d}.jsonl", json.dumps({"x": cell} | ours) + "\n")
+    tables.fetch(at, "monday", tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet")["x"].to_pylist() == read
+
+
+def test_a_folder_or_a_device_is_not_replaced_by_a_file(ended: Any, at: Installation, tmp_path: Path) -> None:
+    ended("csv")
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    for place in (tmp_path, device):
+        with pytest.raises(Mistake, match="is a folder or a device: name a file, such as monday.csv"):
+            tables.fetch(at, "monday", place, overwrite=True)
+    assert device.is_fifo()
+
+
+def test_the_permission_to_list_is_one_of_the_bucket(
+    ended: Any, at: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("csv")
+
+    def denied(**_: Any) -> Any:
+        raise fakes.error("ListObjectsV2", "AccessDenied", "Access Denied")
+
+    monkeypatch.setattr(at.aws.s3, "get_paginator", lambda _: fakes.Pages(denied))
+    with pytest.raises(NoPermission, match=rf"s3:ListBucket on arn:aws:s3:::{fakes.BUCKET} \(prefix .*/monday/\)"):
+        parts.tables(at, "monday")

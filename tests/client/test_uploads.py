@@ -99,3 +99,35 @@ def test_an_upload_without_permission_names_it(
     monkeypatch.setattr(at.aws.s3, "upload_file", refused)
     with pytest.raises(NoPermission, match=f"s3:PutObject on arn:aws:s3:::{fakes.BUCKET}/datasets/"):
         uploads.place(at, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("日本語.csv", "-table.csv"),
+        ("ä.jsonl.gz", "-table.jsonl.gz"),
+        (".csv", "-table.csv"),
+        ("x" * 200 + ".csv", "-" + "x" * 60 + ".csv"),
+        ("-a b.PARQUET", "-a-b.PARQUET"),
+    ],
+)
+def test_the_end_of_a_name_stays_because_it_says_the_format(
+    at: Installation, tmp_path: Path, name: str, end: str
+) -> None:
+    (tmp_path / name).write_text("a\n1\n")
+    uri = uploads.place(at, tmp_path / name)
+    assert uri.endswith(end) and len(uri.removesuffix(end)) == len(f"s3://{fakes.BUCKET}/datasets/") + 16
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pa.table([[1], [2]], names=["a", "a"]), "two columns of the name 'a'"),
+        (pa.table({"a": pa.array([{}], pa.struct([]))}), "cannot be written as Parquet: .*'a'"),
+    ],
+    ids=["twice", "empty struct"],
+)
+def test_a_data_frame_that_parquet_cannot_hold(at: Installation, table: pa.Table, words: str) -> None:
+    for kind in (table, Frame(table)):
+        with pytest.raises(Mistake, match=words):
+            uploads.place(at, kind)

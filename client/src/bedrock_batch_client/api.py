@@ -1,6 +1,8 @@
 """The Python API: `Batch` starts runs of an installation, `Run` is one of them."""
 
 import contextlib
+import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +57,8 @@ class Batch:
         object of the run input, `model` a model id or a list of them; `keys` are the other keys of the run input.
         Without `name` the run's name is made from the time.
         """
+        if name is not None:  # A table may take long to upload.
+            runs.check_free(self.installation, name)
         document = self._document(table, prompt=prompt, model=model, upload_to=upload_to, keys=keys)
         return self.start(document, name=name)
 
@@ -129,9 +133,13 @@ class Run:
 
         Raises RunEndedBadly where it has failed, was stopped or ran out of time; TimeoutError after `timeout` seconds.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for status in self.watch(every=every):
-            if not status.ended and deadline is not None and time.monotonic() > deadline:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+
+        def pause(seconds: float) -> None:
+            time.sleep(max(0, min(seconds, deadline - time.monotonic())))
+
+        for status in follow.follow(self.batch.installation, self.name, every=every, pause=pause):
+            if not status.ended and time.monotonic() >= deadline:
                 raise TimeoutError(f"The run {self.name!r} goes on after {timeout} s.")
         return good(status)
 
@@ -187,8 +195,14 @@ class Run:
             return table.to_pandas()
 
 
-def attach(run: str, *, name: str, **where: Any) -> Run:
-    """Return a run of the installation `name`, for example after a kernel restart; `where` is as for `Batch`."""
+def attach(run: str, *, name: str | None = None, **where: Any) -> Run:
+    """Return a run of the installation `name`, for example after a kernel restart; `where` is as for `Batch`.
+
+    Without `name` the variable BEDROCK_BATCH_NAME has it, as for the command.
+    """
+    name = name or os.environ.get("BEDROCK_BATCH_NAME")
+    if not name:
+        raise Mistake("Name the installation: with `name=`, or with the variable BEDROCK_BATCH_NAME.")
     return Batch(name, **where).attach(run)
 
 

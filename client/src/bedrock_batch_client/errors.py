@@ -7,14 +7,22 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigNotFound,
+    ConfigParseError,
+    CredentialRetrievalError,
+    InfiniteLoopConfigError,
+    InvalidConfigError,
     InvalidRegionError,
+    LoginError,
+    NoAuthTokenError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    RefreshWithMFAUnsupportedError,
+    SSOError,
     TokenRetrievalError,
-    UnauthorizedSSOTokenError,
 )
 
 
@@ -58,6 +66,24 @@ class ServiceTrouble(BatchError):
     exit_code = 5
 
 
+_NO_CREDENTIALS = (
+    CredentialRetrievalError,
+    LoginError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    RefreshWithMFAUnsupportedError,
+    SSOError,
+    TokenRetrievalError,
+)
+_WRONG_CONFIGURATION = (
+    ConfigNotFound,
+    ConfigParseError,
+    InfiniteLoopConfigError,
+    InvalidConfigError,
+    InvalidRegionError,
+    ProfileNotFound,
+)
 _REFUSED = re.compile(r"not authorized to perform:? (\S+)(?: on resource: (\S+))?")
 _DENIED = {"403", "AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Forbidden", "UnauthorizedOperation"}
 _BAD_CREDENTIALS = {
@@ -67,6 +93,8 @@ _BAD_CREDENTIALS = {
     "InvalidClientTokenId",
     "InvalidSignatureException",
     "InvalidToken",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
@@ -78,6 +106,7 @@ _MISSING = {
     "ResourceNotFoundException",
     "StateMachineDoesNotExist",
 }
+_NOT_TAKEN = {"InvalidExecutionInput", "InvalidName", "ValidationException"}
 
 
 @contextmanager
@@ -90,12 +119,14 @@ def calling(action: str, resource: str) -> Iterator[None]:
         yield
     except ClientError as err:
         raise _of_aws(err, action, resource) from err
-    except (NoCredentialsError, PartialCredentialsError, TokenRetrievalError, UnauthorizedSSOTokenError) as err:
+    except _NO_CREDENTIALS as err:
         raise NoCredentials(f"There are no usable AWS credentials ({err}). Log in, or name a profile.") from err
     except NoRegionError as err:
         raise Mistake("No Region is set. Set the variable AWS_REGION, or name a Region or a profile.") from err
-    except (InvalidRegionError, ProfileNotFound) as err:
-        raise Mistake(f"{str(err).removesuffix('.')}. Name another one.") from err
+    except _WRONG_CONFIGURATION as err:
+        raise Mistake(
+            f"{str(err).removesuffix('.')}. Name another Region or profile, or mend the AWS configuration."
+        ) from err
     except ParamValidationError as err:
         raise Mistake(str(err)) from err
     except BotoCoreError as err:
@@ -117,4 +148,6 @@ def _of_aws(err: ClientError, action: str, resource: str) -> BatchError:
         return NoCredentials(f"AWS does not take your credentials ({code}: {text}). Log in again.")
     if code in _MISSING:
         return NotFound(f"{resource} does not exist ({code}).")
+    if code in _NOT_TAKEN:
+        return Mistake(f"{action} on {resource} is not possible: {code}: {text}")
     return ServiceTrouble(f"{action} on {resource} failed: {code}: {text}")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -112,14 +113,20 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """Yield the rows; only of those with a code more than the code is read."""
+    """Yield the rows; only those with a code have cells."""
     batches: Iterable[Any] = formats.read("parquet", path, formats.schema_of("parquet", [path]))
     for batch in batches:
         names = list(batch.schema.names)
         prefix = formats.our_prefix(names)
-        codes = batch.column(f"{prefix}error_code").to_pylist() if prefix is not None else [True] * batch.num_rows
-        for index, code in enumerate(codes):
-            yield names, batch.slice(index, 1).to_pylist()[0] if code else {}
+        if prefix is None:
+            yield names, {}
+            return
+        has_code = batch.column(f"{prefix}error_code").is_valid()
+        columns = [formats.plain(column) for column in batch.filter(has_code).columns]
+        number = 0
+        for found in has_code.to_pylist():
+            yield names, {name: column[number].as_py() for name, column in zip(names, columns, strict=True) if found}
+            number += found
 
 
 def _cut(value: Any) -> Any:
@@ -127,4 +134,6 @@ def _cut(value: Any) -> Any:
     text = value if isinstance(value, str) else formats.as_json(value)
     if len(text) > _LONGEST_CELL:
         return text[:_LONGEST_CELL] + "…"
-    return value if isinstance(value, str | int | float | bool | type(None)) else text
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | type(None)) else text

@@ -1,7 +1,6 @@
 """Read and write the three formats of a table as Arrow batches. It needs pyarrow, the extra `data`."""
 
 import base64
-import contextlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 Batches = Iterator["pa.RecordBatch"]
 
+_BLOCK = 1 << 20  # bytes of a CSV that become a batch
 _LINES = 5_000  # of JSON that become a batch
 _NUMBERS = ("row", "input_tokens", "output_tokens")
 """Columns of ours that are whole numbers, without the prefix of the run."""
@@ -72,8 +72,7 @@ def read(form: str, path: Path, schema: "pa.Schema") -> Batches:
         convert = pa.csv.ConvertOptions(
             column_types=schema, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         )
-        parse = pa.csv.ParseOptions(newlines_in_values=True)
-        with pa.csv.open_csv(path, parse_options=parse, convert_options=convert) as reader:
+        with _opened_csv(path, convert) as reader:
             yield from reader
     else:
         for rows in _json_rows(path):
@@ -84,11 +83,34 @@ def read(form: str, path: Path, schema: "pa.Schema") -> Batches:
 
 def _csv_schema(path: Path) -> "pa.Schema":
     pa = arrow()
-    with pa.csv.open_csv(path, parse_options=pa.csv.ParseOptions(newlines_in_values=True)) as reader:
+    with _opened_csv(path) as reader:
         names = reader.schema.names
     prefix = our_prefix(names) or ""
     numbers = {f"{prefix}{name}" for name in _NUMBERS}
     return pa.schema([(name, pa.int64() if name in numbers else pa.string()) for name in names])
+
+
+def _opened_csv(path: Path, convert: Any = None) -> Any:
+    """Return a reader of a CSV. Arrow refuses a row that is longer than a block, so the longest row is looked for."""
+    pa = arrow()
+    return pa.csv.open_csv(
+        path,
+        read_options=pa.csv.ReadOptions(block_size=max(_BLOCK, _longest_row(path))),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        convert_options=convert,
+    )
+
+
+def _longest_row(path: Path) -> int:
+    longest = row = 0
+    with path.open("rb") as file:
+        quoted = False
+        for line in file:
+            row += len(line)
+            quoted ^= line.count(b'"') % 2 == 1
+            if not quoted:
+                longest, row = max(longest, row), 0
+    return longest
 
 
 def _json_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
@@ -125,7 +147,8 @@ def _merged(schemas: list["pa.Schema"]) -> "pa.Schema":
             kind = pa.unify_schemas([pa.schema([(name, one)]) for one in kinds], promote_options="permissive").types[0]
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             kind = pa.string()
-        fields.append((name, kind))
+        # Parquet has no struct without members, and all objects of this column are empty.
+        fields.append((name, pa.string() if "struct<>" in str(kind) else kind))
     return pa.schema(fields)
 
 
@@ -133,6 +156,8 @@ def _column(values: list[Any], kind: "pa.DataType") -> "pa.Array":
     pa = arrow()
     if pa.types.is_string(kind):
         values = [value if value is None or isinstance(value, str) else as_json(value) for value in values]
+    if pa.types.is_floating(kind):  # Arrow refuses a whole number beyond 2^53 among fractions.
+        values = [None if value is None else float(value) for value in values]
     return pa.array(values, kind)
 
 
@@ -161,30 +186,55 @@ def _write_csv(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"], out: Bi
 
 def _write_jsonl(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"], out: BinaryIO) -> None:
     for batch in batches:
-        columns = [_plain(column).to_pylist() for column in batch.columns]
+        columns = [plain(column).to_pylist() for column in batch.columns]
         for values in zip(*columns, strict=True):
             out.write(as_json(dict(zip(schema.names, values, strict=True))).encode() + b"\n")
 
 
-def _plain(column: "pa.Array") -> "pa.Array":
-    """Return dates, times and decimals as text; the values of other types are those of JSON, or become so."""
+def plain(column: "pa.Array") -> "pa.Array":
+    """Return a column in types that JSON has, and bytes: as the module writes it in a CSV or in JSON lines.
+
+    A float of 32 bits becomes a text first, and then a number: 0.1 stays 0.1, and is not 0.10000000149011612.
+    """
     pa = arrow()
-    if pa.types.is_dictionary(column.type):
-        return _plain(column.cast(column.type.value_type))
-    if pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type):
-        with contextlib.suppress(pa.ArrowNotImplementedError):  # a duration: its count of units
-            return column.cast(pa.string())
-        return column.cast(pa.int64())
-    return column
+    return column.cast(_plain_type(column.type, pa.string())).cast(_plain_type(column.type, pa.float64()))
+
+
+def _plain_type(kind: "pa.DataType", short_float: "pa.DataType") -> "pa.DataType":
+    pa = arrow()
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain_type(kind.storage_type, short_float)
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type, short_float)
+    if pa.types.is_nested(kind):
+        return _plain_nested(kind, short_float)
+    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
+        return short_float
+    if pa.types.is_duration(kind):
+        return pa.int64()
+    if "binary" in str(kind):
+        return pa.large_binary()
+    is_plain = pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+    return kind if is_plain or pa.types.is_float64(kind) else pa.large_string()
+
+
+def _plain_nested(kind: "pa.DataType", short_float: "pa.DataType") -> "pa.DataType":
+    pa = arrow()
+    if pa.types.is_map(kind):
+        return pa.map_(_plain_type(kind.key_type, short_float), _plain_type(kind.item_type, short_float))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain_type(field.type, short_float)) for field in kind])
+    item = kind.value_field.with_type(_plain_type(kind.value_type, short_float))
+    return pa.list_(item, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.list_(item)
 
 
 def _as_text(column: "pa.Array") -> "pa.Array":
     """Return a column as CSV can hold it: nested cells are JSON, bytes are base64."""
     pa = arrow()
-    column = _plain(column)
+    column = plain(column)
     if pa.types.is_nested(column.type):
         return pa.array([None if value is None else as_json(value) for value in column.to_pylist()], pa.string())
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+    if pa.types.is_large_binary(column.type):
         return pa.array([None if value is None else _base64(value) for value in column.to_pylist()], pa.string())
     return column
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from bedrock_batch_client.errors import Mistake, NoCredentials, NoPermission, No
 CONTRACT = 1
 """Of the item. terraform/installation.tf raises it when an attribute changes its name or its meaning."""
 
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 6},
     connect_timeout=10,
@@ -98,6 +100,8 @@ def find(
 
     Raises NotFound where there is none, and Mistake where it needs a newer client.
     """
+    if not _NAME.fullmatch(name):  # DynamoDB refuses such a name, or takes it for an ARN.
+        raise NotFound(f"There is no installation {name!r}: names have lower-case letters, digits and single hyphens.")
     with calling("sts:AssumeRole", "*"):
         # boto3 reads AWS_DEFAULT_REGION alone; Terraform and the AWS CLI read AWS_REGION first.
         region = region or os.environ.get("AWS_REGION") or None

@@ -38,7 +38,7 @@ def tables(installation: Installation, run: str, model: str = "") -> list[Table]
         raise runs.no_run(installation, run)
     if execution and execution["status"] == "RUNNING":
         raise Mistake(f"The run {run!r} goes on: its table is complete when it has ended. Wait for it with `watch`.")
-    if item and item.status == "STOPPING":
+    if runs.is_stopping(item, execution):
         raise Mistake(
             f"The jobs of the run {run!r} are being stopped, and its answers are joined then. Wait with "
             f"`bedrock-batch stop {run} --wait`."
@@ -64,7 +64,8 @@ def safe(model: str) -> str:
 def _listed(installation: Installation, run: str) -> list[Table]:
     prefix = installation.output_prefix(run)
     folders: dict[str, list[str]] = {}
-    with calling("s3:ListBucket", installation.object_arn(prefix)):
+    bucket = installation.object_arn("").removesuffix("/")
+    with calling("s3:ListBucket", f"{bucket} (prefix {prefix})"):
         pages = installation.aws.s3.get_paginator("list_objects_v2").paginate(Bucket=installation.bucket, Prefix=prefix)
         for page in pages:
             for found in page.get("Contents", ()):

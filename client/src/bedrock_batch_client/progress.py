@@ -132,7 +132,7 @@ def status(installation: Installation, run: str, *, now: datetime | None = None)
     now = now or datetime.now(UTC)
     known = item or runs.Item(run, execution["status"], "")
     goes_on = execution.get("status") == "RUNNING"
-    said = "RUNNING" if goes_on else _said(known, execution, planned=item is not None)
+    said = "RUNNING" if goes_on else "STOPPING" if runs.is_stopping(item, execution) else _said(known, execution)
     began = execution.get("startDate") or _time(known.started_at)
     if not goes_on and (report := runs.report(installation, run, execution)):
         return _of_report(installation, known, execution, report, said, now)
@@ -157,10 +157,8 @@ def status(installation: Installation, run: str, *, now: datetime | None = None)
     )
 
 
-def _said(item: runs.Item, execution: Mapping[str, Any], *, planned: bool) -> str:
-    """Return the status of a run whose execution has ended: it is stopping until stop-run has written its end."""
-    if planned and item.status in ("RUNNING", "STOPPING") and execution.get("status") != "SUCCEEDED":
-        return "STOPPING"
+def _said(item: runs.Item, execution: Mapping[str, Any]) -> str:
+    """Return the status of a run that has ended, and its jobs with it."""
     if execution.get("status") == "SUCCEEDED" and item.status not in runs.GOOD:
         return "SUCCEEDED"
     return item.status
@@ -207,7 +205,10 @@ def _jobs(installation: Installation, names: str) -> list[dict[str, Any]]:
             nameContains=names, maxResults=_PAGE
         )
         return [
-            job for page in pages for job in page["invocationJobSummaries"] if job["jobName"].startswith(f"{names}-")
+            job
+            for page in pages
+            for job in page.get("invocationJobSummaries", ())
+            if job["jobName"].startswith(f"{names}-")
         ]
 
 

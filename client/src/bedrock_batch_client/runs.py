@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,17 +53,16 @@ def new_name(now: datetime | None = None) -> str:
 
 def start(installation: Installation, document: Mapping[str, Any], name: str | None = None) -> str:
     """Start a run and return its name. Raises Mistake where the name cannot be used."""
-    run = name or new_name()
-    check_name(run)
-    text = json.dumps(document, ensure_ascii=False)
-    if len(text.encode()) > _MOST_INPUT_BYTES:
+    if name is not None:
+        check_free(installation, name)
+    run = new_name() if name is None else name
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError) as err:
+        raise Mistake(f"The run document is not JSON: {err}") from err
+    if size > _MOST_INPUT_BYTES:
         raise Mistake("The run document is larger than 256 KiB: put a long prompt on S3 and name it in prompt.s3_uri.")
-    taken = name and item(installation, run)
-    if taken:
-        raise Mistake(
-            f"The name {run!r} is used: a run of this name started at {taken.started_at}. A name is used once; "
-            "leave it out, and one is made from the time."
-        )
     machine = installation.run_state_machine_arn
     with calling("states:StartExecution", machine):
         states = installation.aws.states
@@ -72,6 +71,15 @@ def start(installation: Installation, document: Mapping[str, Any], name: str | N
         except states.exceptions.ExecutionAlreadyExists as err:
             raise Mistake(f"The name {run!r} is used: choose another name.") from err
     return run
+
+
+def check_free(installation: Installation, run: str) -> None:
+    """Raise Mistake unless a text can be the name of a run, and no run is known by it."""
+    if taken := item(installation, run):
+        raise Mistake(
+            f"The name {run!r} is used: a run of this name started at {taken.started_at}. A name is used once; "
+            "leave it out, and one is made from the time."
+        )
 
 
 def check_name(run: str) -> None:
@@ -118,7 +126,7 @@ def _sentence(cause: str) -> str:
 def list_runs(installation: Installation, *, statuses: tuple[str, ...] = STATUSES, limit: int = 20) -> list[Item]:
     """Return the latest runs in some statuses, the latest start first."""
     found: list[Item] = []
-    for status in statuses:
+    for status in dict.fromkeys(statuses):
         with calling("dynamodb:Query", f"the index by_status of the table {installation.table}"):
             pages = installation.aws.dynamodb.get_paginator("query").paginate(
                 TableName=installation.table,
@@ -127,10 +135,24 @@ def list_runs(installation: Installation, *, statuses: tuple[str, ...] = STATUSE
                 ExpressionAttributeNames={"#status": "status"},
                 ExpressionAttributeValues={":status": {"S": status}},
                 ScanIndexForward=False,
-                PaginationConfig={"MaxItems": limit, "PageSize": min(limit, 100)},
+                PaginationConfig={"PageSize": min(limit, 100)},
             )
-            found += [_read(one) for page in pages for one in page["Items"]]
+            found += _latest(pages, limit)
     return sorted(found, key=lambda one: one.started_at, reverse=True)[:limit]
+
+
+def _latest(pages: Iterable[Mapping[str, Any]], limit: int) -> list[Item]:
+    """Return the runs of one status that started last. The pages begin with the run that changed last.
+
+    No run starts after its last change. So every run on a later page started before the last change on this page.
+    """
+    found: list[Item] = []
+    for page in pages:
+        found += map(_read, page["Items"])
+        found = sorted(found, key=lambda one: one.started_at, reverse=True)[:limit]
+        if len(found) == limit and page["Items"] and page["Items"][-1]["updated_at"]["S"] <= found[-1].started_at:
+            break
+    return found
 
 
 def stop(installation: Installation, run: str) -> bool:
@@ -139,9 +161,9 @@ def stop(installation: Installation, run: str) -> bool:
     Raises NotFound where there is no such run.
     """
     described = execution(installation, run)
-    if described is None:
+    if described is None and item(installation, run) is None:
         raise no_run(installation, run)
-    if described["status"] != "RUNNING":
+    if described is None or described["status"] != "RUNNING":
         return False
     with calling("states:StopExecution", described["executionArn"]):
         installation.aws.states.stop_execution(executionArn=described["executionArn"])
@@ -150,13 +172,14 @@ def stop(installation: Installation, run: str) -> bool:
 
 def redrive(installation: Installation, run: str) -> None:
     """Go on with a run that ended badly. Raises Mistake where it cannot go on, or not yet."""
-    described = execution(installation, run)
-    if described is None:
+    described, known = execution(installation, run), item(installation, run)
+    if described is None and known is None:
         raise no_run(installation, run)
+    if described is None:
+        raise Mistake(f"Step Functions does not know the run {run!r} any more, so nothing can continue it.")
     if described["status"] in ("RUNNING", "SUCCEEDED"):
         what = "goes on" if described["status"] == "RUNNING" else "has ended well"
         raise Mistake(f"The run {run!r} {what}: there is nothing to redrive.")
-    known = item(installation, run)
     recent = datetime.now(UTC) - described["stopDate"] < STOP_RUN_BEGINS
     if known and (known.status == "STOPPING" or (known.status == "RUNNING" and recent)):
         raise Mistake(
@@ -169,6 +192,12 @@ def redrive(installation: Installation, run: str) -> None:
             states.redrive_execution(executionArn=described["executionArn"])
         except (states.exceptions.ExecutionNotRedrivable, states.exceptions.ExecutionLimitExceeded) as err:
             raise Mistake(f"Step Functions does not redrive the run {run!r}: {err}") from err
+
+
+def is_stopping(known: Item | None, described: Mapping[str, Any] | None) -> bool:
+    """Return whether a run has ended badly and stop-run has not written down its end: its jobs are being stopped."""
+    status = (described or {}).get("status")
+    return known is not None and known.status in ("RUNNING", "STOPPING") and status not in ("RUNNING", "SUCCEEDED")
 
 
 def read_json(installation: Installation, key: str) -> dict[str, Any] | None:

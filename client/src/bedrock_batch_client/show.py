@@ -64,6 +64,8 @@ def jobs(counts: Mapping[str, int]) -> str:
 
 def outcomes(status: Status) -> str:
     total = f"{status.rows:,}: " if status.rows is not None else ""
+    if status.rows is not None and sum(status.outcomes.values()) > status.rows:
+        total = f"{status.rows:,} for each model: "
     return total + ", ".join(f"{count:,} {clean(name)}" for name, count in status.outcomes.items())
 
 
@@ -126,7 +128,7 @@ def estimate(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the rows of a table about a dry run: what, and how much."""
     found = report.get("estimate") or {}
     yield "rows", f"{report.get('rows', found.get('rows', 0)):,}"
-    yield "records", f"{found['records']:,}" + (f" ({found['skipped']:,} rows skipped)" if found["skipped"] else "")
+    yield "records", f"{found['records']:,}" + (f" (skipped rows: {found['skipped']:,})" if found["skipped"] else "")
     yield "jobs", f"{found['jobs']:,}"
     if found["on_demand_records"]:
         yield "on demand", f"{found['on_demand_records']:,} records"

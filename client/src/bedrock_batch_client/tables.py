@@ -66,6 +66,8 @@ def fetch(
     base = out or Path(name if several else f"{name}.{form}")
     places = [base / table.folder / f"table.{form}" if several else base for table in found]
     for place in places:
+        if place.exists() and not place.is_file():  # A device would be replaced by a file.
+            raise Mistake(f"{place} is a folder or a device: name a file, such as {name}.{form}.")
         if place.exists() and not overwrite:
             raise Mistake(
                 f"{place} is there already: name another file, or overwrite it (`--overwrite`, `overwrite=True`)."

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,25 +97,36 @@ def _digest(path: Path) -> str:
 
 def _safe(name: str) -> str:
     """Return a file's name as a run input takes it, with its end, which says the format."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-100:].lstrip(".-") or "table"
+    stem, dot, end = re.sub(r"[^A-Za-z0-9._-]+", "-", name).partition(".")
+    return f"{stem.lstrip('-')[:60] or 'table'}{dot}{end[-40:]}"
 
 
 @contextlib.contextmanager
 def _as_file(frame: Any) -> Iterator[Path]:
     """Write a data frame as Parquet."""
     pa = formats.arrow()
-    if type(frame).__module__.partition(".")[0] == "pandas":
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-    elif isinstance(frame, pa.Table):
-        table = frame
-    elif hasattr(frame, "__arrow_c_stream__"):
-        table = pa.table(frame)
-    else:
+    if not hasattr(frame, "columns" if _is_of_pandas(frame) else "__arrow_c_stream__"):
         raise Mistake(
             f"A {type(frame).__name__} is not a table. Give a path, an address on S3, or a data frame of pandas, "
             "polars or Arrow."
         )
     with tempfile.TemporaryDirectory(prefix="bedrock-batch-") as folder:
         path = Path(folder) / "table.parquet"
-        pa.parquet.write_table(table, path, compression="zstd")
+        try:
+            pa.parquet.write_table(_as_table(frame), path, compression="zstd")
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as err:
+            said = ". ".join(str(part) for part in err.args)
+            raise Mistake(f"The {type(frame).__name__} cannot be written as Parquet: {said}") from err
         yield path
+
+
+def _is_of_pandas(frame: Any) -> bool:
+    return type(frame).__module__.partition(".")[0] == "pandas"
+
+
+def _as_table(frame: Any) -> Any:
+    pa = formats.arrow()
+    table = pa.Table.from_pandas(frame, preserve_index=False) if _is_of_pandas(frame) else pa.table(frame)
+    if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
+        raise ValueError(f"it has two columns of the name {twice[0]!r}")
+    return table

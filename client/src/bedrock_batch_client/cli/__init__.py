@@ -1,5 +1,6 @@
 """The command `bedrock-batch`. It needs the extra `cli`."""
 
+import io
 import sys
 
 
@@ -14,4 +15,8 @@ def main() -> None:
     del click, rich
     from bedrock_batch_client.cli.commands import run
 
+    # What the encoding of the terminal or of a file name does not have is shown as its number.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())

@@ -1,7 +1,5 @@
 """All commands together, and how each of them ends."""
 
-import os
-import sys
 from collections.abc import Sequence
 
 import click
@@ -20,7 +18,7 @@ EXIT_CODES = {
     3: "no permission: AWS credentials or a permission are missing",
     4: "there is no such installation, run or table",
     5: "AWS or the network failed",
-    _STOPPED_BY_CTRL_C: "stopped with Ctrl-C; the run goes on",
+    _STOPPED_BY_CTRL_C: "stopped with Ctrl-C, or because nobody reads its lines any more; the run goes on",
 }
 
 
@@ -59,8 +57,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BatchError as err:
         click.echo(f"Error: {clean(str(err))}", err=True)
         return err.exit_code
-    except BrokenPipeError:  # the reader of our output, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # so click ends when the reader of our output, such as `head`, has enough
+        return 0
     except OSError as err:
         click.echo(f"Error: {err.strerror or err}: {err.filename or ''}".removesuffix(": "), err=True)
         return Mistake.exit_code

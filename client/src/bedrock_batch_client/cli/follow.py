@@ -1,8 +1,11 @@
 """Show a run until it ends: a view on a terminal, lines elsewhere."""
 
+import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC
 
+import click
 from rich.console import Console
 from rich.live import Live
 
@@ -13,24 +16,25 @@ from bedrock_batch_client.follow import last_of
 from bedrock_batch_client.progress import Status
 
 
-def follow(run: Run, *, every: float, quiet: bool = False, console: Console | None = None) -> Status:
+def follow(run: Run, *, every: float, quiet: bool = False) -> Status:
     """Show a run until it has ended, and return how it ended; `quiet` shows nothing."""
-    console = console or Console(highlight=False)
     seen: list[Status] = []
     watched = _noted(run.watch(every=every), seen)
     try:
         if quiet:
             last_of(watched)
-        elif console.is_terminal:
-            _live(watched, seen, console)
+        elif views.on_terminal():
+            _live(watched, seen)
         else:
-            _lines(watched, console)
-    except KeyboardInterrupt:
+            _lines(watched)
+    except (KeyboardInterrupt, BrokenPipeError) as err:
+        if isinstance(err, BrokenPipeError):  # the reader of the lines, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not seen or not seen[-1].ended:  # Else only its report was waited for.
             options.say(
                 f"\nThe run {run.name!r} goes on. Follow it with `bedrock-batch watch {run.name}`, end it with `stop`."
             )
-            raise
+            raise KeyboardInterrupt from None
     return seen[-1]
 
 
@@ -49,16 +53,18 @@ def _noted(watched: Iterator[Status], seen: list[Status]) -> Iterator[Status]:
         yield status
 
 
-def _live(watched: Iterator[Status], seen: list[Status], console: Console) -> None:
+def _live(watched: Iterator[Status], seen: list[Status]) -> None:
     with Live(
-        console=console, get_renderable=lambda: views.live_view(seen[-1] if seen else None), refresh_per_second=4
+        console=Console(highlight=False),
+        get_renderable=lambda: views.live_view(seen[-1] if seen else None),
+        refresh_per_second=4,
     ):
         last_of(watched)
 
 
-def _lines(watched: Iterator[Status], console: Console) -> None:
+def _lines(watched: Iterator[Status]) -> None:
     before = None
     for status in watched:
         for line in show.lines_of_change(before, status):
-            console.print(f"{status.seen_at.astimezone(UTC):%H:%M:%S}  {line}", markup=False, soft_wrap=True)
+            click.echo(f"{status.seen_at.astimezone(UTC):%H:%M:%S}  {line}")
         before = status

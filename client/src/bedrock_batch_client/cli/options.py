@@ -2,6 +2,8 @@
 
 import functools
 import json
+import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,12 +45,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 run_argument = click.argument("run_name", metavar="RUN")
 
 
+def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is not a number of seconds.")
+    return seconds
+
+
 def every(seconds: float = 10.0) -> Callable[[Command], Command]:
     """Return the option that says how often a command looks."""
     return click.option(
         "--every",
         metavar="SECONDS",
         type=click.FloatRange(min=0.05),
+        callback=_finite,
         default=seconds,
         show_default=True,
         help="Seconds between two looks.",
@@ -57,7 +66,8 @@ def every(seconds: float = 10.0) -> Callable[[Command], Command]:
 
 def print_json(document: Any) -> None:
     """Print a document as the whole standard output."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    utf8 = (getattr(sys.stdout, "encoding", None) or "").lower() in ("utf-8", "utf8")
+    click.echo(json.dumps(document, ensure_ascii=not utf8, indent=2))
 
 
 def ended(last: Status, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import click
 
-from bedrock_batch_client import show, uploads
+from bedrock_batch_client import runs, show, uploads
 from bedrock_batch_client.api import Batch, Run
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.cli.follow import follow_to_its_end
@@ -59,6 +59,8 @@ def run(batch: Batch, run_name: str | None, wait: bool, every: float, as_json: b
     DOCUMENT is a run document (docs/run-input.md) as a JSON file, or - for standard input. An option replaces the
     document's key. With --table, --model and --prompt no document is needed.
     """
+    if run_name is not None:  # A table may take long to upload.
+        runs.check_free(batch.installation, run_name)
     started = batch.start(_document(batch, **given), name=run_name)
     if not as_json:
         click.echo(started.name)
@@ -148,12 +150,12 @@ def _document(
     made = _read(document) if document else {}
     if not document and not (table and models):
         raise click.UsageError("Give a run document, or --table and --model.")
-    if prompt and prompt_id:
+    if prompt is not None and prompt_id is not None:
         raise click.UsageError("--prompt and --prompt-id are both given: take one.")
-    if prompt:
+    if prompt is not None:
         made.pop("prompt_id", None)
-        made["prompt"] = {"text": Path(prompt[1:]).read_text("utf-8") if prompt.startswith("@") else prompt}
-    if prompt_id:
+        made["prompt"] = {"text": _text_of(prompt[1:]) if prompt.startswith("@") else prompt}
+    if prompt_id is not None:
         made.pop("prompt", None)
         made["prompt_id"] = prompt_id
     if models:
@@ -164,17 +166,28 @@ def _document(
         ("input", "limit", limit),
     ):
         if value is not None:
-            made[section] = {**(made.get(section) or {}), key: value}
-    if table:
+            given = made.get(section) or {}
+            if not isinstance(given, dict):
+                example = json.dumps({key: value})
+                raise Mistake(f"`{section}` of the run document is not a JSON object, such as {example}.")
+            made[section] = {**given, key: value}
+    if table is not None:
         made.pop("dataset_id", None)
         made["s3_uri"] = uploads.place(batch.installation, table, to=upload_to)
     return made
 
 
+def _text_of(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8")
+    except UnicodeDecodeError as err:
+        raise Mistake(f"The prompt {file} is not text in UTF-8: {err}") from err
+
+
 def _read(document: TextIO) -> dict[str, Any]:
     try:
         made = json.load(document)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise Mistake(f"The run document {document.name} is not JSON: {err}") from err
     if not isinstance(made, dict):
         raise Mistake(f'The run document {document.name} is not a JSON object, such as {{"s3_uri": …}}.')

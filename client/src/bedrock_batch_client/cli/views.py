@@ -1,5 +1,7 @@
 """What a terminal shows, with rich. The words are those of `show`."""
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -26,10 +28,15 @@ _BAR = 40
 _WIDE = 10_000
 
 
-def _print(view: RenderableType) -> None:
+def on_terminal() -> bool:
+    """Return whether somebody looks at a terminal that can show a view. FORCE_COLOR, of many CIs, makes none."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def _print(view: RenderableType, *, whole_lines: bool = False) -> None:
     """Print a view. Only a terminal needs short lines; a program gets each fact whole, on one line."""
-    console = Console(highlight=False)
-    if console.is_terminal:
+    console = Console(highlight=False, force_terminal=on_terminal())
+    if console.is_terminal and not whole_lines:
         console.print(view)
         return
     console.width = _WIDE
@@ -126,7 +133,7 @@ def print_runs(items: Sequence[Item]) -> None:
             Text(_took(item)),
             Text("" if item.rows is None else f"{item.rows:,}"),
         )
-    _print(table)
+    _print(table, whole_lines=True)  # A narrow terminal folds them; rich would cut names off.
 
 
 def _took(item: Item) -> str:
