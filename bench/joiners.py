@@ -130,7 +130,8 @@ def orjson_numpy(work: Workload, run_id: str) -> Written:
                 row = int(record["recordId"][:5]) * size + int(record["recordId"][5:])
                 vectors[row] = record["modelOutput"]["embedding"]
                 tokens[row] = record["modelOutput"]["inputTextTokenCount"]
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), DIMENSIONS)
+    ends = np.arange(0, (rows + 1) * DIMENSIONS, DIMENSIONS, np.int32)
+    column = pa.ListArray.from_arrays(pa.array(ends), pa.array(vectors.reshape(-1)))
     return _write(work, run_id, "numpy", dict(zip(VECTOR_COLUMNS, (column, pa.array(tokens)), strict=True)))
 
 

@@ -29,8 +29,9 @@ def held_bytes(memory_bytes: int) -> int:
     return max(memory_bytes - _BESIDE_BYTES, memory_bytes // 8)
 
 
-def vector_type(dimensions: int) -> pa.DataType:
-    return pa.list_(pa.field("element", pa.float32()), dimensions)
+VECTOR = pa.list_(pa.field("element", pa.float32()))
+"""The type of the column of vectors. Lists of a fixed length would be unreadable if a row has no vector: pyarrow before
+26, and what is built on it, fails with "Expected all lists to be of size"."""
 
 
 class Texts:
@@ -148,9 +149,12 @@ class Vectors:
 
     def column(self, start: int, stop: int) -> pa.Array:
         places = slice(start - self.start, stop - self.start)
-        floats = self._vectors[places].reshape(-1)
-        if self._moves:
+        vectors, present = self._vectors[places], self._present[places]
+        if self._moves or not present.all():
             # A view would keep this window in memory until its rows are written, while the next window fills.
-            floats = floats.copy()
-        mask = pa.array(~self._present[places])
-        return pa.FixedSizeListArray.from_arrays(pa.array(floats), type=vector_type(self._dimensions), mask=mask)
+            vectors = vectors[present]
+        ends = np.zeros(len(present) + 1, np.int32)
+        np.cumsum(present * self._dimensions, out=ends[1:])
+        return pa.ListArray.from_arrays(
+            pa.array(ends), pa.array(vectors.reshape(-1)), type=VECTOR, mask=pa.array(~present)
+        )

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from bedrock_batch.answers.answer_schema import Reader
 from bedrock_batch.errors import InvalidRunInput
-from bedrock_batch.join.held_answers import Texts, Vectors, vector_type
+from bedrock_batch.join.held_answers import VECTOR, Texts, Vectors
 from bedrock_batch.join.row_outcomes import RowOutcomes
 
 Kind = Literal["text", "embedding"]
@@ -52,6 +52,7 @@ _INPUT_TOKENS = Column(
 _OUTPUT_TOKENS = Column(
     "output_tokens", pa.int64(), lambda rows: rows.outcomes.output_tokens.column(rows.start, rows.stop)
 )
+_EMBEDDING = Column("embedding", VECTOR, lambda rows: rows.answers.column(rows.start, rows.stop))
 _ERROR_CODE = Column("error_code", pa.string(), lambda rows: rows.outcomes.error_codes(rows.start, rows.stop))
 _ERROR = Column("error", pa.string(), lambda rows: rows.outcomes.errors(rows.start, rows.stop))
 
@@ -60,10 +61,6 @@ def _numbers(rows: Known) -> pa.Array:
     """Return the rows' numbers in the table, from 1, as in messages."""
     first = rows.first_row + 1
     return pa.array(np.arange(first + rows.start, first + rows.stop, dtype=np.int64))
-
-
-def _embedding(dimensions: int) -> Column:
-    return Column("embedding", vector_type(dimensions), lambda rows: rows.answers.column(rows.start, rows.stop))
 
 
 def _property(field: pa.Field) -> Column:
@@ -89,9 +86,9 @@ def our_columns(
         said = [_RESPONSE, _REASONING] if reasoning else [_RESPONSE]
         ours = [_OUTCOME, *said, _STOP_REASON, _INPUT_TOKENS, _OUTPUT_TOKENS, _ERROR_CODE, _ERROR]
     elif dimensions is None:
-        raise InvalidRunInput("Set embedding.dimensions: the column of the vectors has a fixed size.")
+        raise InvalidRunInput("Set embedding.dimensions: the join holds vectors of one length.")
     else:
-        ours = [_OUTCOME, _embedding(dimensions), _INPUT_TOKENS, _ERROR_CODE, _ERROR]
+        ours = [_OUTCOME, _EMBEDDING, _INPUT_TOKENS, _ERROR_CODE, _ERROR]
     if row_number:
         ours = [_ROW, *ours]
     return [*ours, *map(_property, reader.fields)] if reader else ours
@@ -99,7 +96,7 @@ def our_columns(
 
 def answer_column(kind: Kind, prefix: str) -> str:
     """Return the name of the column that holds the text or the vector."""
-    return prefix + (_RESPONSE if kind == "text" else _embedding(0)).name
+    return prefix + (_RESPONSE if kind == "text" else _EMBEDDING).name
 
 
 def output_schema(

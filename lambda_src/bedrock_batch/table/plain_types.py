@@ -7,6 +7,7 @@ A map becomes a list of its [key, value] pairs (keys may repeat), a duration the
 from base64 import b64encode
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.types as pt
@@ -64,7 +65,7 @@ def json_cells(column: pa.Array) -> list[bytes]:
     """Return each cell of a plain column as JSON. NaN and infinity become null, because JSON has neither."""
     if not len(column):
         return []
-    if pt.is_fixed_size_list(column.type) and pt.is_floating(column.type.value_type):
+    if _is_list(column.type) and pt.is_floating(column.type.value_type):
         return _vectors(column)
     if pt.is_nested(column.type):
         return [orjson.dumps(value, default=_base64) for value in column.to_pylist()]
@@ -75,12 +76,15 @@ def json_cells(column: pa.Array) -> list[bytes]:
 
 
 def _vectors(column: pa.Array) -> list[bytes]:
-    size = column.type.list_size
-    values = column.values.slice(column.offset * size, len(column) * size)
-    rows = values.to_numpy(zero_copy_only=False).reshape(len(column), size)
-    valid = column.is_valid().to_pylist()
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    ends = np.cumsum(column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False))
+    rows, valid = np.split(values, ends[:-1]), column.is_valid().to_pylist()
     option = orjson.OPT_SERIALIZE_NUMPY
     return [orjson.dumps(row, option=option) if ok else b"null" for row, ok in zip(rows, valid, strict=True)]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind))
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
@@ -101,7 +105,7 @@ def _plain_nested(kind: pa.DataType) -> pa.DataType:
         return pa.struct([field.with_type(plain(field.type)) for field in kind])
     if pt.is_fixed_size_list(kind):
         return pa.list_(kind.value_field.with_type(plain(kind.value_type)), kind.list_size)
-    if pt.is_list(kind) or pt.is_large_list(kind):
+    if _is_list(kind):
         return pa.list_(kind.value_field.with_type(plain(kind.value_type)))
     raise TypeError(f"{kind} has no plain form")
 

@@ -31,7 +31,7 @@ def write(
     """
     groups = _row_groups(batches, schema)
     first = next(groups, schema.empty_table())
-    vectors = {f"{name}.list.element" for name in unique if pa.types.is_fixed_size_list(schema.field(name).type)}
+    vectors = {f"{name}.list.element" for name in unique if _is_vector(schema.field(name).type)}
     codecs = {leaf: "none" if leaf in vectors else "zstd" for leaf in _leaves(schema)}
     with pq.ParquetWriter(
         File(out),
@@ -45,6 +45,11 @@ def write(
         writer.write_table(first, row_group_size=max(first.num_rows, 1))
         for group in groups:
             writer.write_table(group, row_group_size=group.num_rows)
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    """Return whether a column of answers holds vectors. The numbers of structured answers have 64 bits."""
+    return bool(pa.types.is_list(kind) and pa.types.is_float32(kind.value_type))
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

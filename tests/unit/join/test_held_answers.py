@@ -113,7 +113,7 @@ def test_a_window_of_vectors_goes_when_it_moves() -> None:
     vectors.move(100, 1_000)
     assert (vectors.start, vectors.stop) == (100, 200)
     assert column.to_pylist() == [None, [1, 2, 3, 4]]
-    assert column.values.buffers()[1].size == 2 * 4 * 4
+    assert column.values.buffers()[1].size == 4 * 4
 
 
 def test_reasoning_is_held_with_its_answer_and_falls_with_it() -> None:
