@@ -301,6 +301,26 @@ def test_an_estimate_is_shown_and_its_record_only_if_asked_for(
     assert document["estimate"]["records"] == 400 and "first_record" not in document
 
 
+def test_an_estimate_that_fails_is_a_document_too(
+    call: Call, at: Installation, services: fakes.Aws, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = services.states.start_execution
+
+    def fails(**arguments: Any) -> Any:
+        answer = own(**arguments)
+        services.states.put(arguments["name"], "FAILED")
+        put(
+            at.report_key(arguments["name"]),
+            REPORT | {"status": "FAILED", "error": "MissingColumn", "message": "no {a}"},
+        )
+        return answer
+
+    monkeypatch.setattr(services.states, "start_execution", fails)
+    code, out, words = call("estimate", *TABLE, "--prompt", "{a}", "--json")
+    assert (code, json.loads(out)["status"], json.loads(out)["error"]) == (1, "FAILED", "MissingColumn")
+    assert "no {a}" in words
+
+
 def test_a_file_is_uploaded_where_it_is_said(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(uploads, "place", lambda _, table, to: asked.append((table, to)) or "s3://b/x")
@@ -336,8 +356,10 @@ def test_every_command_and_option_says_what_it_does() -> None:
 PROGRAM = """
 import sys
 from tests.client import fakes
-from bedrock_batch_client import installation
+from bedrock_batch_client import follow, installation
 from bedrock_batch_client.cli import main
+
+follow._REPORT_SECONDS = 0
 
 class NoObjects:
     def get_object(self, **_):

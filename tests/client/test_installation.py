@@ -38,6 +38,12 @@ def test_the_item_is_what_terraform_writes() -> None:
     assert f'contract              = {{ N = "{room.CONTRACT}" }}' in item
 
 
+@pytest.mark.parametrize("more", [{"region": "us-east-1"}, {"profile": "me"}])
+def test_a_session_has_its_own_region_and_profile(more: dict[str, str]) -> None:
+    with pytest.raises(Mistake, match="either session, or profile and region"):
+        Batch("reviews", session=boto3.Session(region_name="eu-west-1"), **more)
+
+
 def test_keys_are_those_of_the_module(at: Installation) -> None:
     run = keys.RunKeys(fakes.ROOT, "monday")
     assert at.output_prefix("monday") == run.output_folder()

@@ -103,6 +103,8 @@ def find(
     if not _NAME.fullmatch(name):  # DynamoDB refuses such a name, or takes it for an ARN.
         raise NotFound(f"There is no installation {name!r}: names have lower-case letters, digits and single hyphens.")
     with calling("sts:AssumeRole", "*"):
+        if session and (profile or region):
+            raise Mistake("Give either session, or profile and region: a session has both.")
         # boto3 reads AWS_DEFAULT_REGION alone; Terraform and the AWS CLI read AWS_REGION first.
         region = region or os.environ.get("AWS_REGION") or None
         session = session or boto3.Session(profile_name=profile, region_name=region)

@@ -8,11 +8,11 @@ from typing import Any, TextIO
 import click
 
 from bedrock_batch_client import runs, show, uploads
-from bedrock_batch_client.api import Batch, Run
+from bedrock_batch_client.api import Batch, Run, good
 from bedrock_batch_client.cli import options, views
 from bedrock_batch_client.cli.follow import follow_to_its_end
 from bedrock_batch_client.errors import Mistake
-from bedrock_batch_client.follow import until_salvaged
+from bedrock_batch_client.follow import last_of, until_salvaged
 
 Command = Callable[..., Any]
 
@@ -79,7 +79,10 @@ def estimate(batch: Batch, show_record: bool, as_json: bool, **given: Any) -> No
     """
     started = batch.start(_document(batch, **given) | {"dry_run": True})
     options.say(f"Dry run {started.name}: the table is read and checked.")
-    started.wait(every=1)
+    last = last_of(started.watch(every=1))
+    if as_json and not last.good:
+        options.print_json(last.to_json())
+    good(last)
     report = started.report()
     if not show_record:
         report.pop("first_record", None)
