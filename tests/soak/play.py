@@ -1,6 +1,7 @@
 """Play a schedule against the applied module, with all its stops, redrives and faults."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event
@@ -102,6 +103,9 @@ def _wait_for_salvage(batch: Batch, run_id: str, arn: str) -> dict[str, Any]:
         assert time.monotonic() < deadline, f"{run_id} is not salvaged"
         time.sleep(0.2)
     _wait_for_stop_machine(batch, arn)
+    for failed in _executions_of_stop_run(batch, arn, "FAILED"):  # A fault of the run's Map may hit that of stop-run.
+        batch.sfn.redrive_execution(executionArn=failed)
+    _wait_for_stop_machine(batch, arn)
     return batch.report(run_id)
 
 
@@ -113,11 +117,15 @@ def _salvages(batch: Batch, run_id: str) -> list[str]:
 def _wait_for_stop_machine(batch: Batch, arn: str) -> None:
     """Wait for all executions of stop-run for this run, so that none of them changes its end later."""
     deadline = time.monotonic() + _STOP_SECONDS
-    machine = batch.outputs["stop_run_state_machine_arn"]
-    while time.monotonic() < deadline:
-        running = batch.sfn.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
-        inputs = (batch.sfn.describe_execution(executionArn=one["executionArn"]).get("input", "") for one in running)
-        if not any(f'"{arn}"' in text for text in inputs):
-            return
+    while any(_executions_of_stop_run(batch, arn, "RUNNING")):
+        assert time.monotonic() < deadline, f"the stop machine of {arn} does not end"
         time.sleep(0.2)
-    raise AssertionError(f"the stop machine of {arn} does not end")
+
+
+def _executions_of_stop_run(batch: Batch, arn: str, status: str) -> Iterator[str]:
+    """Yield the executions of stop-run for this run that have this status."""
+    machine = batch.outputs["stop_run_state_machine_arn"]
+    for one in batch.sfn.list_executions(stateMachineArn=machine, statusFilter=status)["executions"]:
+        asked = batch.sfn.describe_execution(executionArn=one["executionArn"]).get("input", "")
+        if f'"{arn}"' in asked:
+            yield one["executionArn"]
