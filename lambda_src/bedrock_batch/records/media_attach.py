@@ -170,6 +170,8 @@ class Attacher:
 
     def _object(self, uri: str, most: int) -> Object:
         """Return an object that has at most `most` bytes. Raises TooLarge for a larger one."""
+        if not uri.startswith("s3://"):  # Any text of the table may stand here, and errors are shown and logged.
+            raise InvalidRunInput(f'The cell of "{self._asked["column"]}" is not of the form s3://bucket/key.')
         bucket, key = split_uri(uri)
         if not key:
             raise InvalidRunInput(f"{uri!r} names a bucket but no object.")

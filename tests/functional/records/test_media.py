@@ -138,7 +138,7 @@ def test_rows_of_later_batches_are_told_apart(s3: S3) -> None:
     parts = [*attacher.attach(one, 0), *attacher.attach(other, 2)]
     assert [value is None for part in parts for value in part["media.data"].to_pylist()] == [False, False, False, True]
     (told,) = attacher.explained([Skipped(3, "NullColumn", "")])
-    assert (told.code, told.reason) == ("MediaNotUsable", "'nowhere' is not of the form s3://bucket/key.")
+    assert (told.code, told.reason) == ("MediaNotUsable", 'The cell of "uri" is not of the form s3://bucket/key.')
     assert (attacher.items, attacher.text_bytes) == (3, 3 * len(base64.b64encode(IMAGES[0]) + b"png"))
 
 
@@ -269,7 +269,7 @@ def test_what_is_no_image_costs_its_row(s3: S3) -> None:
     skipped = {line["row"]: line["reason"] for line in s3.lines(BUCKET, keys_of().skipped(0))}
     assert "'pdf' is not a format of an image" in skipped[2]
     assert skipped[4] == "The first bytes of the cell do not show its format. Set media.format."
-    assert "elsewhere/a.png" in skipped[5]
+    assert skipped[5] == 'The cell of "image" is not of the form s3://bucket/key.', "it may be any text of the table"
     assert "null" in skipped[6]
 
 
