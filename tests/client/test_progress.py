@@ -256,6 +256,24 @@ def test_a_stopped_run_has_ended_when_its_answers_are_joined(at: Installation, s
     assert looks == [1]
 
 
+def test_a_network_that_is_away_while_answers_are_joined_ends_nothing(
+    at: Installation, services: fakes.Aws, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.states.put("monday", "ABORTED", stopDate=fakes.BEGAN - timedelta(days=365))
+    services.dynamodb.put_run("monday", status="ABORTED", rows=400)
+    put(at.report_key("monday"), REPORT)
+    own, away = follow._has_report, [True, True]
+
+    def looked(*asked: Any) -> bool:
+        if away and away.pop():
+            raise ServiceTrouble("no answer")
+        return own(*asked)
+
+    monkeypatch.setattr(follow, "_has_report", looked)
+    assert follow.until_salvaged(at, "monday", every=1, pause=lambda _: None).status == "ABORTED"
+    assert away == []
+
+
 def test_the_report_of_an_earlier_end_is_not_waited_for(at: Installation, services: fakes.Aws, put: Any) -> None:
     put(at.report_key("monday"), REPORT)
     tomorrow = datetime.now(UTC) + timedelta(days=1)

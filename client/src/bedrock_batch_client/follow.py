@@ -1,13 +1,17 @@
 """Follow a run until it has ended, and its jobs with it."""
 
 import collections
+import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from bedrock_batch_client import progress, runs
 from bedrock_batch_client.errors import ServiceTrouble
 from bedrock_batch_client.installation import Installation
 from bedrock_batch_client.progress import Status
+
+_T = TypeVar("_T")
 
 _SALVAGE_SECONDS = 1800
 
@@ -26,17 +30,9 @@ def follow(
     A run that was stopped or failed has ended when stop-run has stopped its jobs and written down how it ended. If the
     run was seen to end, its report is waited for, for a minute: it says what to do.
     """
-    troubles, went_on, waited = 0, False, 0.0
+    went_on, waited = False, 0.0
     while True:
-        try:
-            status = progress.status(installation, run)
-        except ServiceTrouble:
-            troubles += 1
-            if troubles == _TROUBLES:
-                raise
-            pause(every)
-            continue
-        troubles = 0
+        status = _seen(lambda: progress.status(installation, run), every, pause)
         yield status
         if status.ended:
             if status.good or status.report or not went_on or waited >= _REPORT_SECONDS:
@@ -63,16 +59,25 @@ def until_salvaged(
     """
     status = last_of(follow(installation, run, every=every, pause=pause))
     deadline = time.monotonic() + _SALVAGE_SECONDS
-    while status.rows is not None and not _has_report(installation, status):
+    while status.rows is not None and not _seen(lambda: _has_report(installation, status), every, pause):
         if time.monotonic() > deadline:
             raise ServiceTrouble(f"The run {run!r} has no report yet. docs/operations.md says how to look at stop-run.")
         pause(every)
-    return progress.status(installation, run)
+    return _seen(lambda: progress.status(installation, run), every, pause)
 
 
 def last_of(watched: Iterator[Status]) -> Status:
     """Return the last status of a run that is followed."""
     return collections.deque(watched, maxlen=1)[0]
+
+
+def _seen(look: Callable[[], _T], every: float, pause: Callable[[float], None]) -> _T:
+    """Return what a look shows. While AWS or the network has trouble it looks again, but not for ever."""
+    for _ in range(_TROUBLES - 1):
+        with contextlib.suppress(ServiceTrouble):
+            return look()
+        pause(every)
+    return look()
 
 
 def _has_report(installation: Installation, status: Status) -> bool:
