@@ -151,7 +151,8 @@ class Vectors:
         places = slice(start - self.start, stop - self.start)
         vectors, present = self._vectors[places], self._present[places]
         if self._moves or not present.all():
-            # A view would keep this window in memory until its rows are written, while the next window fills.
+            # Arrow wants no numbers for rows without a vector. And a view would keep this window in memory until its
+            # rows are written, while the next window fills.
             vectors = vectors[present]
         ends = np.zeros(len(present) + 1, np.int32)
         np.cumsum(present * self._dimensions, out=ends[1:])

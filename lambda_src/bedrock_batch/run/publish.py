@@ -25,6 +25,7 @@ _NO_REMEDY = "the report does not say what to do, because that could not be foun
 _NOT_MADE = "table.sql has no statement, because it could not be made ({}); the table itself is complete"
 
 _MOST_TURNS = 5
+"""More than two writers need. It only keeps the loop from going on for ever."""
 
 
 class _File(NamedTuple):

@@ -21,7 +21,7 @@ _BINS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 2
 
 _DAY = 86_400
 _LATE = timedelta(minutes=1)
-"""An event that comes so long after the end of a short job shows no more when the job began to run."""
+"""How long after the end of a short job its event may come. A later event does not show when the job began to run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ BOM = b"\xef\xbb\xbf"
 _CODECS = {"gz": "gzip", "gzip": "gzip", "zst": "zstd", "zstd": "zstd"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF_16 = "UTF-16"
+# The letters PAR1 and BZh may also begin the header of a CSV, so the bytes that follow them in such a file count too.
 _FOREIGN = {
     BOM: "UTF-8",
     b"\xff\xfe\0\0": "UTF-32",
