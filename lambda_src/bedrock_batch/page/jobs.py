@@ -59,9 +59,8 @@ def _note(timeline: Mapping[str, Any]) -> str:
 
 
 def _spread(seconds: Mapping[str, float]) -> str:
-    if seconds["least"] == seconds["most"]:
-        return span(seconds["most"])
-    return f"{span(seconds['least'])} to {span(seconds['most'])}, half of them at most {span(seconds['median'])}"
+    least, median, most = (span(seconds[name]) for name in ("least", "median", "most"))
+    return most if least == most else f"{least} to {most}, half of them at most {median}"
 
 
 def _between(first: str, last: str) -> float:

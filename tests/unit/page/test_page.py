@@ -171,9 +171,10 @@ def test_one_row_has_an_answer() -> None:
     assert "1 of 1 row has an answer." in seen(drawn(reports.good() | one)).text
 
 
-def test_the_time_of_one_job_is_no_range() -> None:
+@pytest.mark.parametrize("more", [0, 0.4])
+def test_times_that_read_the_same_are_no_range(more: float) -> None:
     job = reports.timed("only", 0, 0, 600)
-    queued = {"least": 120.0, "median": 120.0, "most": 120.0}
+    queued = {"least": 120.0, "median": 120.0, "most": 120.0 + more}
     times = {"timeline": reports.timeline([job]) | {"queued_seconds": queued}, "slowest_jobs": [job]}
     found = seen(drawn(reports.good() | times)).text
     assert "From submission to end a job took 10 min. In Bedrock's queue it waited 2 min." in found
